@@ -1,0 +1,194 @@
+"""The configuration: read once from params.yaml, checked, frozen. Every path of the project is made here."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lassl.errors import LasslError
+
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
+
+
+class _Section(BaseModel):
+    """A section of params.yaml: read-only, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Phantom(_Section):
+    """The synthetic cohort: names of the cohorts to make (none for real data), volume size, seed."""
+
+    cohorts: tuple[str, ...]
+    size: Size
+    seed: int
+
+
+class Data(_Section):
+    """Where the raw scans are and how they are prepared; sizes and margins in voxels."""
+
+    cohort: str
+    folder: Path
+    split: Path
+    crop: Literal["label", "none"]
+    crop_z: bool
+    margin: tuple[Count, Count]
+    min_size: Size
+    seed: int
+
+    @property
+    def prepared(self) -> Path:
+        """Folder of the prepared cohort."""
+        return Path("data/prepared") / self.cohort
+
+
+class Network(_Section):
+    """The V-Net: channels of its first stage, residual stages, dropout probability."""
+
+    width: Positive
+    residual: bool
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Patches(_Section):
+    """Pooling of the volumes and size of the training patch and inference window, in pooled voxels."""
+
+    pool: Positive
+    size: Size
+
+
+class Train(_Section):
+    """What every row shares: the number of steps and the optimiser's rate and momentum."""
+
+    steps: Positive
+    lr: Annotated[float, Field(gt=0)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Evaluate(_Section):
+    """The sliding window's stride in pooled voxels, windows per pass, the network used and post-processing."""
+
+    stride: Size
+    batch: Positive
+    network: Literal["default", "teacher", "second", "ensemble"]
+    largest_component: bool
+
+
+class Compute(_Section):
+    """Where and in which number format networks run."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["bf16", "fp16", "fp32"]
+    channels_last: bool
+
+
+class BatchSize(_Section):
+    """Patches of labeled and of unlabeled cases in one step."""
+
+    labeled: Positive
+    unlabeled: Count
+
+
+class Method(_Section):
+    """A row of the table: an algorithm, its options, its label counts and its optimiser."""
+
+    algorithm: str
+    labeled: Positive
+    unlabeled: Count
+    batch: BatchSize
+    weight_decay: Annotated[float, Field(ge=0)]
+    schedule: Literal["step", "exponential", "constant"]
+    options: dict[str, Any]
+
+
+class Config(_Section):
+    """All of params.yaml."""
+
+    profile: str
+    draws: tuple[Count, ...]
+    seeds: tuple[Count, ...]
+    phantom: Phantom
+    data: Data
+    network: Network
+    patches: Patches
+    train: Train
+    evaluate: Evaluate
+    compute: Compute
+    methods: dict[str, Method]
+
+    def run(self, method: str, draw: int, seed: int) -> "Run":
+        """Name one run of this profile. Raises LasslError for a method that params.yaml does not have."""
+        if method not in self.methods:
+            known = ", ".join(self.methods) or "none"
+            raise LasslError(f"params.yaml: no method '{method}' under methods (found: {known}); see conf/method/")
+        return Run(profile=self.profile, method=method, draw=draw, seed=seed)
+
+    def settings(self, method: str) -> dict[str, Any]:
+        """Everything that shapes the training of a method, as plain values."""
+        shared = {"network", "patches", "train", "compute"}
+        return {**self.model_dump(mode="json", include=shared), "method": self.methods[method].model_dump(mode="json")}
+
+
+class Run(_Section):
+    """One training: profile x method x draw x seed, and where its files are."""
+
+    profile: str
+    method: str
+    draw: Count
+    seed: Count
+
+    @property
+    def name(self) -> str:
+        """File name of the run, such as cps_alw-d0-s0."""
+        return f"{self.method}-d{self.draw}-s{self.seed}"
+
+    @property
+    def model(self) -> Path:
+        """The trained networks and the record of their training."""
+        return Path("models") / self.profile / f"{self.name}.pt"
+
+    @property
+    def curves(self) -> Path:
+        """Folder of the values logged at every step."""
+        return Path("curves") / self.profile / self.name
+
+    @property
+    def predictions(self) -> Path:
+        """Folder of the predicted masks of the test cases."""
+        return Path("predictions") / self.profile / self.name
+
+    @property
+    def metrics(self) -> Path:
+        """The headline figures."""
+        return metrics_folder(self.profile) / f"{self.name}.json"
+
+    @property
+    def cases(self) -> Path:
+        """The scores of each test case."""
+        return metrics_folder(self.profile) / f"{self.name}.csv"
+
+    @property
+    def record(self) -> Path:
+        """What ran: configuration, data, code, versions, times."""
+        return metrics_folder(self.profile) / "records" / f"{self.name}.yaml"
+
+
+def metrics_folder(profile: str) -> Path:
+    """Folder of a profile's run files and its table."""
+    return Path("metrics") / profile
+
+
+def load(path: Path = Path("params.yaml")) -> Config:
+    """Read and check params.yaml. Raises LasslError with a line for each wrong, missing or unknown key."""
+    try:
+        return Config.model_validate(yaml.safe_load(path.read_text()))
+    except FileNotFoundError:
+        raise LasslError(f"{path}: not found; run from the project's folder") from None
+    except ValidationError as error:
+        lines = (
+            f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg'].lower()} (found {e['input']!r})" for e in error.errors()
+        )
+        raise LasslError("\n".join(lines)) from None

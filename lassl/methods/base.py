@@ -1,0 +1,76 @@
+"""What every training algorithm gets and gives back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from lassl import losses
+from lassl.streams import stream_seed
+
+MakeNetwork = Callable[[], nn.Module]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Patches of one step. Labels exist for the first L cases only: an unlabeled case has none to leak."""
+
+    image: Tensor  # (N, 1, X, Y, Z)
+    label: Tensor  # (L, X, Y, Z) uint8 {0, 1}, L <= N
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the training is: step of `steps` (from 0), passes over the labeled cases, and the run's seed."""
+
+    step: int
+    steps: int
+    epoch: int
+    seed: int
+
+    @property
+    def fraction(self) -> float:
+        """Share of the training that is done, in [0, 1)."""
+        return self.step / self.steps
+
+    def generator(self, purpose: str, device: torch.device) -> torch.Generator:
+        """A random generator for one purpose in this step, independent of every other."""
+        return torch.Generator(device).manual_seed(stream_seed(self.seed, purpose, self.step))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Weighted scalars whose sum is the loss, and values to log."""
+
+    terms: dict[str, Tensor]
+    logs: dict[str, Tensor | float]
+
+
+class Algorithm(Protocol):
+    """A way to train. State lives in an nn.Module, so that state_dict() is nearly the whole checkpoint.
+
+    The constructor takes a function that makes a network, then the options of the method, keyword-only.
+    """
+
+    def losses(self, batch: Batch, progress: Progress) -> Step:
+        """Compute the loss terms of a batch."""
+
+    def after_step(self, progress: Progress) -> None:
+        """Do what follows the optimiser's step, such as moving a teacher."""
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks that evaluation can use, by name; the first is the default."""
+
+    def __call__(self, *args: Any) -> Any:
+        """Algorithms are modules."""
+
+
+def supervised_terms(logits: Tensor, label: Tensor) -> dict[str, Tensor]:
+    """The field's supervised loss, 0.5 (cross-entropy + Dice), from logits (L, 2, X, Y, Z) and labels (L, X, Y, Z)."""
+    return {
+        "cross_entropy": 0.5 * losses.cross_entropy(logits, label),
+        "dice_loss": 0.5 * losses.dice_loss(logits, label),
+    }

@@ -1,0 +1,27 @@
+"""The baseline: V-Net trained on the labeled cases alone."""
+
+from torch import nn
+
+from lassl import losses
+from lassl.methods.base import Batch, MakeNetwork, Progress, Step, supervised_terms
+
+
+class Supervised(nn.Module):
+    """One network, loss 0.5 (cross-entropy + Dice)."""
+
+    def __init__(self, make_network: MakeNetwork):
+        super().__init__()
+        self.network = make_network()
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The one network."""
+        return {"network": self.network}
+
+    def losses(self, batch: Batch, progress: Progress) -> Step:
+        """Compute the supervised terms; logs the batch's foreground Dice."""
+        logits = self.network(batch.image)[: len(batch.label)]
+        return Step(supervised_terms(logits, batch.label), {"dice": losses.hard_dice(logits, batch.label)})
+
+    def after_step(self, progress: Progress) -> None:
+        """Nothing follows the step."""

@@ -1,0 +1,52 @@
+"""Where networks run, in which number format and memory layout."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from lassl.config import Compute
+from lassl.errors import LasslError
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A device, the format of convolutions under autocast, and the memory layout."""
+
+    device: torch.device
+    dtype: torch.dtype
+    channels_last: bool
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """The memory format of 5-D tensors."""
+        return torch.channels_last_3d if self.channels_last else torch.contiguous_format
+
+    def tensor(self, x: Tensor) -> Tensor:
+        """Bring a tensor (N, C, X, Y, Z) or (N, X, Y, Z) to the device, the former in the layout."""
+        layout = self.layout if x.ndim == 5 else torch.contiguous_format
+        return x.to(self.device, memory_format=layout, non_blocking=True)
+
+    def module(self, module: Module) -> Module:
+        """Bring a network to the device and layout; its weights stay fp32."""
+        return module.to(device=self.device, memory_format=self.layout)  # type: ignore[call-overload,no-any-return]
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Run convolutions in `dtype` inside this context."""
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+
+
+def choose(compute: Compute) -> Precision:
+    """Turn the configuration into a Precision. Raises LasslError for a device or format the machine lacks."""
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    name = found if compute.device == "auto" else compute.device
+    if name == "cuda" and found == "cpu":
+        raise LasslError("params.yaml: compute.device: found no CUDA device, asked for cuda; use auto or cpu")
+    if name == "cpu" and compute.precision == "fp16":
+        raise LasslError("params.yaml: compute.precision: fp16 is for CUDA; use bf16 or fp32 on the CPU")
+    return Precision(torch.device(name), DTYPES[compute.precision], compute.channels_last)

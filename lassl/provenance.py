@@ -1,0 +1,84 @@
+"""Where a result comes from: the code behind a stage, the machine, the versions."""
+
+import ast
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+import torch
+
+PACKAGES = ("lassl", "pipeline")
+
+
+def closure(module: str, root: Path = Path()) -> dict[str, Path]:
+    """Modules of ours that importing `module` loads, itself and its packages included, with their files."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = source(name, root)
+        if name in found or path is None:
+            continue
+        found[name] = path
+        waiting += [".".join(name.split(".")[:i]) for i in range(1, name.count(".") + 1)]
+        waiting += imports(path)
+    return dict(sorted(found.items()))
+
+
+def source(module: str, root: Path) -> Path | None:
+    """File of a module of ours, None if it is not ours or no module."""
+    if module.split(".")[0] not in PACKAGES:
+        return None
+    stem = root.joinpath(*module.split("."))
+    return next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None)
+
+
+def imports(path: Path) -> list[str]:
+    """Names that a file imports, absolute; `from a import b` gives a and a.b, since b may be a module."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
+
+
+def code_hash(path: Path) -> str:
+    """Hash of what a file does: comments, docstrings and layout do not count."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        first = body[0] if isinstance(body, list) and body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            first.value.value = ""
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16]
+
+
+def fingerprint(*modules: str, root: Path = Path()) -> str:
+    """A line for each file behind the modules: hash and path."""
+    files = {path for module in modules for path in closure(module, root).values()}
+    return "".join(f"{code_hash(path)}  {path.relative_to(root).as_posix()}\n" for path in sorted(files))
+
+
+def machine(device: torch.device) -> dict[str, str | int]:
+    """What computed: device, threads, versions."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    return {
+        "device": f"{device.type}: {name}",
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count() or 1,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def processor() -> str:
+    """Name of the processor, as far as the system tells."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
