@@ -1,10 +1,10 @@
 """The configuration: read once from params.yaml, checked, frozen. Every path of the project is made here."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lassl.errors import LasslError
 
@@ -39,6 +39,12 @@ class Data(_Section):
     min_size: Size
     seed: int
 
+    @model_validator(mode="after")
+    def _margin_in_order(self) -> Self:
+        if self.margin[0] > self.margin[1]:
+            raise ValueError(f"margin {list(self.margin)} runs backwards; give the smaller one first")
+        return self
+
     @property
     def prepared(self) -> Path:
         """Folder of the prepared cohort."""
@@ -58,6 +64,13 @@ class Patches(_Section):
 
     pool: Positive
     size: Size
+
+    @field_validator("size")
+    @classmethod
+    def _halves_four_times(cls, size: Size) -> Size:
+        if any(n % 16 for n in size):
+            raise ValueError("expected multiples of 16, since the V-Net halves every axis four times")
+        return size
 
 
 class Train(_Section):
@@ -118,6 +131,12 @@ class Config(_Section):
     evaluate: Evaluate
     compute: Compute
     methods: dict[str, Method]
+
+    @model_validator(mode="after")
+    def _windows_leave_no_gap(self) -> Self:
+        if any(stride > size for stride, size in zip(self.evaluate.stride, self.patches.size, strict=True)):
+            raise ValueError(f"evaluate.stride {self.evaluate.stride} exceeds patches.size {self.patches.size}")
+        return self
 
     def run(self, method: str, draw: int, seed: int) -> "Run":
         """Name one run of this profile. Raises LasslError for a method that params.yaml does not have."""
@@ -188,7 +207,12 @@ def load(path: Path = Path("params.yaml")) -> Config:
     except FileNotFoundError:
         raise LasslError(f"{path}: not found; run from the project's folder") from None
     except ValidationError as error:
-        lines = (
-            f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg'].lower()} (found {e['input']!r})" for e in error.errors()
-        )
-        raise LasslError("\n".join(lines)) from None
+        raise LasslError("\n".join(f"{path}: {_finding(dict(e))}" for e in error.errors())) from None
+
+
+def _finding(error: dict[str, Any]) -> str:
+    """Describe an error of pydantic: the key, what is wrong, and the value if it is short."""
+    value = repr(error["input"])
+    found = f" (found {value})" if len(value) <= 60 else ""
+    where = ".".join(map(str, error["loc"]))
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}{found}".removeprefix(": ")

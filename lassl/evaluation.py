@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 import torch
@@ -14,11 +13,11 @@ from tqdm import tqdm
 from lassl import metrics, model, precision
 from lassl.cohort import open_prepared
 from lassl.config import Config, Run
-from lassl.files import whole, whole_folder
+from lassl.files import whole_folder, write_text
 from lassl.inference import largest_component, sliding_window, upsample
 from lassl.patches import pooled_image
 from lassl.precision import Precision
-from lassl.provenance import machine
+from lassl.provenance import machine, text_hash
 from lassl.volumes import Array, write
 
 
@@ -62,13 +61,8 @@ def predict(networks: Sequence[nn.Module], image: Array, config: Config, where: 
 
 def write_results(run: Run, cases: pd.DataFrame, record: dict[str, object]) -> None:
     """Write the headline figures, the scores of each case and the record, each whole or not at all."""
+    table = cases.to_csv(index=False, float_format="%.6f")
     headline = {k: round(v, 4) if isinstance(v, float) else v for k, v in metrics.summarize(cases).items()}
     write_text(run.metrics, json.dumps(headline, indent=2) + "\n")
-    write_text(run.cases, cases.to_csv(index=False, float_format="%.6f"))
-    write_text(run.record, yaml.safe_dump(record, sort_keys=False))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that is whole or absent."""
-    with whole(path) as temporary:
-        temporary.write_text(text)
+    write_text(run.cases, table)
+    write_text(run.record, yaml.safe_dump(record | {"cases_sha256": text_hash(table)}, sort_keys=False))

@@ -36,3 +36,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file that is whole or absent."""
+    with whole(path) as temporary:
+        temporary.write_text(text)

@@ -36,6 +36,18 @@ class Precision:
         """Bring a network to the device and layout; its weights stay fp32."""
         return module.to(device=self.device, memory_format=self.layout)  # type: ignore[call-overload,no-any-return]
 
+    def check_patch(self, size: tuple[int, int, int]) -> None:
+        """Raise LasslError for training patches (X, Y, Z) that this format gets wrong.
+
+        oneDNN's bf16 gradient of a 3x3x3 kernel is garbage where the input is 2 voxels long along x (seen with torch
+        2.13 on x86), which happens inside the V-Net for patches of 16 and 32.
+        """
+        if self.device.type == "cpu" and self.dtype == torch.bfloat16 and size[0] in (16, 32):
+            raise LasslError(
+                f"params.yaml: patches.size {list(size)}: bf16 gradients are wrong on the CPU for 16 or 32 voxels "
+                "along x; use at least 48 or compute.precision=fp32"
+            )
+
     def autocast(self) -> AbstractContextManager[None]:
         """Run convolutions in `dtype` inside this context."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)

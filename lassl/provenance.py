@@ -53,8 +53,13 @@ def code_hash(path: Path) -> str:
         body = getattr(node, "body", None)
         first = body[0] if isinstance(body, list) and body else None
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-            first.value.value = ""
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16]
+            node.body = body[1:] or [ast.Pass()]  # type: ignore[attr-defined]
+    return text_hash(ast.unparse(tree))[:16]
+
+
+def text_hash(text: str) -> str:
+    """The sha256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def fingerprint(*modules: str, root: Path = Path()) -> str:
@@ -71,7 +76,7 @@ def machine(device: torch.device) -> dict[str, str | int]:
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count() or 1,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "numpy": np.__version__,
     }
 

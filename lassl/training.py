@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import torch
 from dvclive import Live
@@ -31,6 +32,7 @@ def train(config: Config, run: Run) -> None:
     draw = choose(prepared.split.train, prepared.with_label, method.labeled, method.unlabeled, run.draw)
     source = PatchSource(prepared, draw, config.patches, method.batch, run.seed)
     where = precision.choose(config.compute)
+    where.check_patch(config.patches.size)
     started = time.perf_counter()
     with curves(run.curves) as live:
         algorithm = fit(config, method, source, where, run.seed, live)
@@ -52,9 +54,10 @@ def fit(
     """Train an algorithm for config.train.steps on a source of patches and give it back. Raises LasslError."""
     steps = config.train.steps
     torch.manual_seed(stream_seed(seed, "weights"))
-    algorithm = where.module(build(method.algorithm, lambda: VNet(config.network), method.options)).train()
+    module = where.module(build(method.algorithm, lambda: VNet(config.network), method.options)).train()
+    algorithm = cast(Algorithm, module)
     optimizer = torch.optim.SGD(
-        [p for p in algorithm.parameters() if p.requires_grad],  # per weight: one optimizer equals one for each network
+        [p for p in module.parameters() if p.requires_grad],  # per weight: one optimizer equals one for each network
         lr=config.train.lr,
         momentum=config.train.momentum,
         weight_decay=method.weight_decay,
@@ -106,12 +109,12 @@ def as_floats(values: dict[str, Tensor | float]) -> dict[str, float]:
     """Bring scalars to Python, those on a device in one transfer."""
     tensors = {name: v.detach().float() for name, v in values.items() if isinstance(v, Tensor)}
     numbers = torch.stack(list(tensors.values())).tolist()
-    return {**values, **dict(zip(tensors, numbers, strict=True))}  # type: ignore[dict-item]
+    return {**values, **dict(zip(tensors, numbers, strict=True))}
 
 
 @contextmanager
 def curves(folder: Path) -> Iterator[Live]:
-    """A log of every step's values in `folder`, one table for each name, as `dvc plots show` draws them."""
+    """Log every step's values in `folder`, a table for each name, as `dvc plots show` draws them."""
     live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
     yield live
     Path(live.metrics_file).unlink(missing_ok=True)  # the last step's values: the tables have them

@@ -1,11 +1,11 @@
 """The V-Net of Milletari et al. 2016 as the field uses it: added skips, batch norm, an optional residual path."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
 from lassl.config import Network
-
-DOWNSAMPLING = 16  # four halvings: every size of an input must be a multiple of this
 
 
 class Stage(nn.Module):
@@ -17,9 +17,7 @@ class Stage(nn.Module):
     def __init__(self, inputs: int, outputs: int, depth: int, residual: bool):
         super().__init__()
         widths = [inputs] + [outputs] * depth
-        self.convolutions = nn.ModuleList(
-            nn.Conv3d(a, b, kernel_size=3, padding=1) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.convolutions = nn.ModuleList(nn.Conv3d(a, b, kernel_size=3, padding=1) for a, b in pairwise(widths))
         self.norms = nn.ModuleList(nn.BatchNorm3d(outputs) for _ in range(depth))
         self.residual = residual
 

@@ -39,7 +39,7 @@ def read(path: Path) -> Volume:
         raise LasslError(f"{path}: cannot be read ({reason}); expected a whole image file: copy it again") from None
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         found = f"{image.GetDimension()}-D with {image.GetNumberOfComponentsPerPixel()} channel(s)"
-        raise LasslError(f"{path}: found a {found} image; expected 3-D with one channel")
+        raise LasslError(f"{path}: found a {found} image; expected 3-D with one channel: export it as one volume")
     array = sitk.GetArrayFromImage(image).transpose(2, 1, 0)  # SimpleITK gives (z, y, x)
     return Volume(array, Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection()))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -63,9 +63,6 @@ class Algorithm(Protocol):
     @property
     def networks(self) -> dict[str, nn.Module]:
         """The networks that evaluation can use, by name; the first is the default."""
-
-    def __call__(self, *args: Any) -> Any:
-        """Algorithms are modules."""
 
 
 def supervised_terms(logits: Tensor, label: Tensor) -> dict[str, Tensor]:

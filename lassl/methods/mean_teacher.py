@@ -1,4 +1,4 @@
-"""Mean teacher (Tarvainen and Valpola 2017) with an uncertainty mask (Yu et al. 2019), optionally with Lovasz-Softmax."""
+"""Mean teacher (Tarvainen and Valpola 2017) with an uncertainty mask (Yu et al. 2019), and Lovasz-Softmax."""
 
 from typing import Literal
 

@@ -1,0 +1,45 @@
+# One command each; the first one that is run makes .venv and installs everything into it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := source $(VENV)/bin/activate &&
+
+.DEFAULT_GOAL := help
+.PHONY: help install repro test check format readme params la2018
+
+help: ## list the commands
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/installed ## make .venv with the exact versions of constraints.txt
+
+repro: install ## from raw scans to the table, whatever params.yaml says; prints the table
+	$(RUN) dvc repro
+	@$(RUN) python -m pipeline.table
+
+test: install ## the tests, the whole pipeline at a tiny scale among them
+	$(RUN) pytest
+
+check: install ## style and types
+	$(RUN) ruff check . && ruff format --check . && mypy
+
+format: install ## mend the style
+	$(RUN) ruff check --fix . ; ruff format .
+
+params: install ## compose params.yaml anew from the defaults in conf/
+	$(RUN) python -m lassl.compose
+
+readme: install ## put the current tables into README.md
+	$(RUN) python -m lassl.readme
+
+# The 100 scans as the field passes them on, from the repository of UA-MT's authors.
+LA2018_REPOSITORY ?= https://github.com/yulequan/UA-MT
+LA2018_FOLDER ?= data/2018LA_Seg_Training Set
+la2018: install ## bring the real scans to data/raw/la2018
+	@test ! -e data/raw/la2018 || { echo "data/raw/la2018 is there already; remove it to bring it again"; exit 1; }
+	@mkdir -p data/raw
+	$(RUN) dvc get "$(LA2018_REPOSITORY)" "$(LA2018_FOLDER)" --out data/raw/la2018

@@ -1,0 +1,236 @@
+"""A cohort: which cases train and test, which of them are labeled in a draw, and the prepared volumes read back."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lassl.errors import LasslError
+from lassl.streams import stream
+from lassl.volumes import Array, Geometry, Volume
+
+MANIFEST = "manifest.json"
+Triple = tuple[int, int, int]  # voxels along x, y, z
+Part = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The cases to train on and to test on, each in the order of the split file."""
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The training cases whose labels are seen and those whose labels are not; no case is in both."""
+
+    labeled: tuple[str, ...]
+    unlabeled: tuple[str, ...]
+
+
+def read_split(path: Path) -> Split:
+    """Read a CSV with the columns case and split (train or test). Raises LasslError with a line for each problem."""
+    split, problems = check_split(path)
+    if problems:
+        raise LasslError("\n".join(problems))
+    return split
+
+
+def check_split(path: Path) -> tuple[Split, list[str]]:
+    """Read the sound lines of a split file, and describe the problem of each of the others."""
+    if not path.is_file():
+        return Split((), ()), [f"{path}: not found; make a CSV file with the columns case,split (train or test)"]
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.DictReader(file)
+        missing = {"case", "split"} - set(reader.fieldnames or ())
+        if missing:
+            found = ",".join(reader.fieldnames or ()) or "an empty file"
+            return Split((), ()), [
+                f"{path}: found {found}, no column {sorted(missing)}; make its first line case,split"
+            ]
+        rows = [(reader.line_num, (row["case"] or "").strip(), (row["split"] or "").strip()) for row in reader]
+    parts, problems = _parts_of(path, rows)
+    if not rows:
+        problems.append(f"{path}: lists no case; add a line for each, such as CASE01,train")
+    return Split(*(tuple(case for case in parts if parts[case] == part) for part in ("train", "test"))), problems
+
+
+def _parts_of(path: Path, rows: list[tuple[int, str, str]]) -> tuple[dict[str, str], list[str]]:
+    """Each case's first part (train or test), and the problems of the rows (line, case, part)."""
+    parts: dict[str, str] = {}
+    problems = []
+    for line, case, part in rows:
+        if not case:
+            problems.append(f"{path}: line {line} names no case; name one or delete the line")
+        elif part not in ("train", "test"):
+            problems.append(f"{path}: line {line}: case {case} has split '{part}'; write train or test")
+        elif parts.get(case, part) != part:
+            problems.append(f"{path}: line {line}: case {case} is in train and in test; delete one of its lines")
+        elif case in parts:
+            problems.append(f"{path}: line {line}: case {case} is listed twice; delete one of its lines")
+        parts.setdefault(case, part)
+    return parts, problems
+
+
+def choose(train: Sequence[str], with_label: Collection[str], labeled: int, unlabeled: int, draw: int) -> Draw:
+    """Choose which training cases are labeled, and which of the others are unlabeled.
+
+    Draw 0 takes the first ones of the list, as the whole field does. Draw k > 0 is a choice without replacement, seeded
+    by k alone, listed in the order of `train`; a larger `labeled` contains a smaller one. Raises LasslError when cases
+    or labels are too few.
+    """
+    if labeled + unlabeled > len(train):
+        raise LasslError(
+            f"asked for {labeled} labeled + {unlabeled} unlabeled cases, found {len(train)} training cases; "
+            "lower the counts in conf/method/ or add cases to the split file"
+        )
+    order = list(train)
+    candidates = order
+    if draw > 0:
+        order = [train[i] for i in stream(draw, "draw").permutation(len(train))]
+        candidates = [case for case in order if case in with_label]
+    chosen = candidates[:labeled]
+    bare = [case for case in chosen if case not in with_label]
+    if bare or len(chosen) < labeled:
+        raise LasslError(
+            f"draw {draw}: asked for {labeled} labeled cases, found {len(chosen) - len(bare)} with a label"
+            + (f" (none for {', '.join(bare)})" if bare else "")
+            + "; add the labels, lower `labeled` in conf/method/ or reorder the split file"
+        )
+    rest = [case for case in order if case not in chosen][:unlabeled]
+    in_order = [tuple(case for case in train if case in part) for part in (set(chosen), set(rest))]
+    return Draw(*in_order)
+
+
+class Case(BaseModel):
+    """A prepared case: its sizes in voxels, where its crop begins in the raw scan, the raw scan's geometry, hashes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    case: str
+    split: Part
+    shape: Triple
+    full_size: Triple
+    crop_start: Triple
+    spacing_mm: tuple[float, ...]
+    origin_mm: tuple[float, ...]
+    direction: tuple[float, ...]
+    labeled: bool
+    image_sha256: str
+    label_sha256: str | None
+
+
+class Manifest(BaseModel):
+    """What a prepared folder holds: how it was made, its cases in split order, and one hash over all of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    door: Literal["challenge", "h5"]
+    options: dict[str, Any]
+    hash: str
+    cases: tuple[Case, ...]
+
+
+def cohort_hash(cases: Sequence[Case]) -> str:
+    """Hash (sha256) every case's content hashes, split and place; paths and times have no part in it."""
+    return hashlib.sha256(json.dumps([case.model_dump() for case in cases], sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared cohort on disk; volumes are read when they are asked for, and a label only by `read_label`."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def manifest_hash(self) -> str:
+        """The sha256 of the cohort's content."""
+        return self.manifest.hash
+
+    @cached_property
+    def cases(self) -> dict[str, Case]:
+        """Every case's description by its name, in split order: train, then test."""
+        return {case.case: case for case in self.manifest.cases}
+
+    @property
+    def split(self) -> Split:
+        """The cases to train on and to test on."""
+        return Split(*(tuple(c.case for c in self.manifest.cases if c.split == part) for part in ("train", "test")))
+
+    @property
+    def with_label(self) -> frozenset[str]:
+        """The cases that have a label."""
+        return frozenset(name for name, case in self.cases.items() if case.labeled)
+
+    def read_image(self, case: str) -> Array:
+        """Read the normalized image, float32 (X, Y, Z); the label is not touched. Raises LasslError."""
+        return self._read(case, "image")
+
+    def read_label(self, case: str) -> Array:
+        """Read the label, uint8 (X, Y, Z), 1 inside the atrium. Raises LasslError, also for a case without label."""
+        if not self._case(case).labeled:
+            raise LasslError(
+                f"{self.folder / MANIFEST}: case {case} has no label; add it to the raw scans, `dvc repro`"
+            )
+        return self._read(case, "label")
+
+    def geometry(self, case: str) -> Geometry:
+        """Give where the voxels of the raw scan lie in the patient."""
+        entry = self._case(case)
+        return Geometry(entry.spacing_mm, entry.origin_mm, entry.direction)
+
+    def crop_start(self, case: str) -> Triple:
+        """Give the raw scan's voxel that is voxel (0, 0, 0) of the prepared case."""
+        return self._case(case).crop_start
+
+    def full_size(self, case: str) -> Triple:
+        """Give the raw scan's size in voxels."""
+        return self._case(case).full_size
+
+    def paste(self, case: str, mask: Array) -> Volume:
+        """Put a mask (X, Y, Z) of the prepared case back into the raw scan's grid, uint8 and 0 around it."""
+        entry = self._case(case)
+        if mask.shape != entry.shape:
+            raise LasslError(
+                f"case {case}: found a mask of size {mask.shape}, expected {entry.shape}; predict it again"
+            )
+        full = np.zeros(entry.full_size, np.uint8)
+        full[tuple(slice(start, start + n) for start, n in zip(entry.crop_start, entry.shape, strict=True))] = mask
+        return Volume(full, self.geometry(case))
+
+    def _case(self, case: str) -> Case:
+        if case not in self.cases:
+            raise LasslError(f"{self.folder / MANIFEST}: no case {case}; add it to the split file and run `dvc repro`")
+        return self.cases[case]
+
+    def _read(self, case: str, key: str) -> Array:
+        self._case(case)
+        path = self.folder / f"{case}.h5"
+        try:
+            with h5py.File(path) as file:
+                array: Array = file[key][()]
+                return array
+        except (OSError, KeyError, RuntimeError) as error:
+            raise LasslError(f"{path}: cannot read the {key} ({error}); make it again with `dvc repro`") from None
+
+
+def open_prepared(folder: Path) -> Prepared:
+    """Open a prepared cohort by its manifest. Raises LasslError when that is missing or damaged."""
+    path = folder / MANIFEST
+    try:
+        return Prepared(folder, Manifest.model_validate_json(path.read_bytes()))
+    except OSError:
+        raise LasslError(f"{path}: cannot be read; prepare the cohort with `dvc repro`") from None
+    except ValidationError as error:
+        raise LasslError(f"{path}: damaged ({error.error_count()} errors); make it again with `dvc repro`") from None

@@ -1,0 +1,106 @@
+"""Losses and measures of agreement: pure functions on the logits of two classes.
+
+Two classes make softmax a sigmoid of one number, the margin (foreground minus background logit). All is computed from
+it in float32, whatever the precision of the logits. Shapes: logits (N, 2, X, Y, Z); labels (N, X, Y, Z) of integers
+0 and 1. Other shapes raise ValueError, since broadcasting would give a wrong number without a word.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SMOOTH = 1e-5  # of the soft Dice: keeps it defined where label and prediction are empty
+
+
+def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """Mean cross-entropy per voxel, in nats (CPS, Equation 1)."""
+    margin = _margin(logits, label.shape)
+    # equal to F.cross_entropy and, forward and backward, two to four times faster on a CPU
+    return F.binary_cross_entropy_with_logits(margin, label.to(margin.dtype))
+
+
+def dice_loss(logits: Tensor, label: Tensor) -> Tensor:
+    """1 - soft Dice of the foreground over the whole batch, in [0, 1] (Milletari et al. 2016: squared denominator)."""
+    foreground = _margin(logits, label.shape).sigmoid()
+    truth = label.to(foreground.dtype)
+    overlap = (foreground * truth).sum()
+    size = foreground.square().sum() + truth.sum()  # the labels are 0 and 1: their own squares
+    return 1 - (2 * overlap + SMOOTH) / (size + SMOOTH)
+
+
+def lovasz_softmax(logits: Tensor, label: Tensor) -> Tensor:
+    """Lovasz extension of the Jaccard loss, in [0, 1] (Berman et al. 2018, Equations 8, 9 and 11).
+
+    Mean over the classes present in the labels; the voxels of the batch are one set.
+    """
+    margin = _margin(logits, label.shape)
+    # the probability of the wrong class is the error of both classes, so one sort serves both
+    errors = torch.where(label.bool(), -margin, margin).sigmoid().flatten()
+    with torch.no_grad():
+        order = errors.argsort(descending=True)
+        truth = label.flatten()[order].bool()
+        present = [members for members in (truth, ~truth) if members.any()]
+        weight = torch.empty_like(errors)
+        weight[order] = torch.stack([_jaccard_steps(members) for members in present]).mean(0)
+    return (errors * weight).sum()
+
+
+def _jaccard_steps(members: Tensor) -> Tensor:
+    """Growth of a class's Jaccard loss as voxels turn wrong one by one; `members` (n,) in the order of their turning.
+
+    The closed form of each difference: subtracting neighbors near 1 would lose the digits of 1 / n in float32.
+    """
+    lost = members.cumsum(0)
+    left = lost[-1] - lost  # members still right, the intersection
+    union = left + torch.arange(1, len(members) + 1, device=members.device)
+    # a member leaves the intersection: 1 / union; another voxel joins the union: left / (union - 1) - left / union
+    return torch.where(members, 1.0, left / (union - 1)) / union
+
+
+def hard_dice(logits: Tensor, label: Tensor) -> Tensor:
+    """Dice of the arg-max foreground over the batch, in [0, 1], without gradient: 1 if it and the label are empty."""
+    prediction = _margin(logits, label.shape) > 0
+    truth = label.bool()
+    size = prediction.sum() + truth.sum()
+    overlap = (prediction & truth).sum()
+    return torch.where(size > 0, 2 * overlap / size, 1.0)
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """Entropy over the classes in nats, in [0, ln 2]: (N, 2, ...) -> (N, ...)."""
+    terms: Tensor = torch.special.entr(probabilities.float())  # -p ln p, 0 at p = 0
+    return terms.sum(1)
+
+
+def consistency(
+    student_logits: Tensor, teacher_logits: Tensor, mask: Tensor, kind: Literal["mse", "kl"] = "mse"
+) -> Tensor:
+    """Disagreement of student and teacher over the voxels in `mask` (N, X, Y, Z), 0 if there are none.
+
+    Either the squared difference of the softmax or KL(teacher || student), summed over the classes, masked, summed, and
+    divided by twice the size of the mask (UA-MT, Equation 5, as its code normalizes). No gradient reaches the teacher.
+    """
+    student = _margin(student_logits, mask.shape)
+    teacher = _margin(teacher_logits, mask.shape).detach()
+    target = teacher.sigmoid()
+    if kind == "mse":
+        distance = 2 * (student.sigmoid() - target).square()  # both classes differ by the same
+    else:
+        distance = _voxel_entropy(student, target) - _voxel_entropy(teacher, target)
+    return (mask * distance).sum() / (2 * mask.sum() + 1e-16)
+
+
+def _voxel_entropy(margin: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of each voxel against a foreground probability."""
+    return F.binary_cross_entropy_with_logits(margin, target, reduction="none")
+
+
+def _margin(logits: Tensor, volumes: torch.Size) -> Tensor:
+    """Foreground minus background logit in float32: (N, 2, X, Y, Z) -> `volumes`, which is (N, X, Y, Z)."""
+    expected = (volumes[0], 2, *volumes[1:])
+    if logits.shape != expected:
+        raise ValueError(f"logits are {tuple(logits.shape)}; the labels or mask ask for {expected}")
+    background, foreground = logits.unbind(1)  # (N, 2, X, Y, Z) -> 2 x (N, X, Y, Z)
+    return foreground.float() - background.float()

@@ -1,0 +1,258 @@
+"""Raw scans, in the challenge's layout or the field's h5, checked, normalized and cropped into a prepared cohort."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+from scipy import ndimage
+from tqdm import tqdm
+
+from lassl import volumes
+from lassl.cohort import MANIFEST, Case, Manifest, Part, Split, check_split, cohort_hash
+from lassl.config import Data
+from lassl.errors import LasslError
+from lassl.files import whole_folder
+from lassl.streams import stream
+from lassl.volumes import Array, Geometry, Volume
+
+Box = tuple[slice, slice, slice]
+PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # attributes of a case's h5
+
+
+@dataclass(frozen=True)
+class Door:
+    """A form in which raw scans come: a case's file for image and label, and how either is read (None: not there)."""
+
+    name: Literal["challenge", "h5"]
+    files: dict[str, str]
+    read: Callable[[Path, str], Volume | None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker hands back: the problems of a case, or its description; and the raw image's hash."""
+
+    problems: tuple[str, ...]
+    case: Case | None = None
+    scan_sha256: str | None = None
+
+
+def _read_nrrd(path: Path, key: str) -> Volume | None:
+    return volumes.read(path) if path.is_file() else None
+
+
+def _read_h5(path: Path, key: str) -> Volume | None:
+    dtype = {"image": "float32", "label": "uint8"}[key]
+    if not path.is_file():
+        return None
+    try:
+        with h5py.File(path) as file:
+            if key not in file:
+                return None
+            data = file[key]
+            if not isinstance(data, h5py.Dataset) or (data.ndim, data.dtype) != (3, dtype):
+                found = f"{data.ndim}-D {data.dtype}" if isinstance(data, h5py.Dataset) else "a group"
+                raise LasslError(f"{path}: {key} is {found}; make it a 3-D {dtype} dataset")
+            return Volume(data[()], Geometry(spacing_mm=(0.625, 0.625, 0.625)))  # of all challenge scans; h5 has none
+    except (OSError, KeyError, RuntimeError) as error:
+        raise LasslError(f"{path}: cannot be read ({error}); copy it again, whole") from None
+
+
+DOORS = (
+    Door("challenge", {"image": "lgemri.nrrd", "label": "laendo.nrrd"}, _read_nrrd),
+    Door("h5", {"image": "mri_norm2.h5", "label": "mri_norm2.h5"}, _read_h5),
+)
+
+
+def find_door(folder: Path) -> Door:
+    """Recognise the form of a folder of raw scans by the files in it. Raises LasslError."""
+    doors = [door for door in DOORS if any(folder.glob(f"*/{door.files['image']}"))]
+    if len(doors) == 1:
+        return doors[0]
+    finding = "found both forms of scans, expected one of" if doors else "found no scans, expected"
+    raise LasslError(
+        f"{folder}: {finding} <CASE>/lgemri.nrrd with <CASE>/laendo.nrrd, or <CASE>/mri_norm2.h5; run `make la2018` "
+        "for the real scans, put or link your folder there, or set data.folder in params.yaml"
+    )
+
+
+def prepare(data: Data) -> None:
+    """Make `data.prepared` of the scans in `data.folder`: one h5 for each case of the split, and a manifest.
+
+    Runs on all cores; the result does not depend on their number. Raises LasslError with a line for each problem of the
+    whole cohort; then an earlier prepared folder stays as it was.
+    """
+    split, problems = check_split(data.split)
+    door = _attempt(problems, find_door, data.folder)
+    if door is None:
+        raise LasslError("\n".join(problems))
+    with whole_folder(data.prepared) as out:
+        outcomes = _prepare_all(data, door, split, out)
+        problems += [problem for outcome in outcomes.values() for problem in outcome.problems]
+        problems += _twins(data.folder, outcomes)
+        if problems:
+            raise LasslError("\n".join(problems))
+        cases = tuple(outcome.case for outcome in outcomes.values() if outcome.case)
+        manifest = Manifest(door=door.name, options=_options(data, door), hash=cohort_hash(cases), cases=cases)
+        (out / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
+
+
+def _prepare_all(data: Data, door: Door, split: Split, out: Path) -> dict[str, Outcome]:
+    names = split.train + split.test
+    work = partial(_prepare_case, data, door, out)
+    tests = [name in split.test for name in names]
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        outcomes = tqdm(pool.map(work, names, tests), f"prepare {data.cohort}", len(names), unit="case")
+        return dict(zip(names, outcomes, strict=True))
+
+
+def _prepare_case(data: Data, door: Door, out: Path, name: str, test: bool) -> Outcome:
+    """Check one case and, when it is sound, write its h5; only its description comes back from the worker."""
+    folder = data.folder / name
+    if not folder.is_dir():
+        return Outcome((f"{folder}: no such case folder; add it or delete the case from {data.split}",))
+    problems: list[str] = []
+    image: Volume | None = _attempt(problems, _read, door, folder, "image", True)
+    label: Volume | None = _attempt(problems, _read, door, folder, "label", test)
+    if image:
+        problems += _image_problems(folder / door.files["image"], image.array)
+    if label:
+        problems += _label_problems(folder / door.files["label"], label, image)
+    scan_sha256 = _sha256(image.array) if image else None
+    if problems or image is None:
+        return Outcome(tuple(dict.fromkeys(problems)), None, scan_sha256)  # an h5 that both reads fail on: once
+    mask = (label.array > 0).astype(np.uint8) if label else None
+    box = _box(data, door, name, image, mask)
+    prepared = normalize(image.array, box) if door.name == "challenge" else image.array
+    part: Part = "test" if test else "train"
+    return Outcome((), _write_case(out, name, part, image, box, prepared, mask), scan_sha256)
+
+
+def _read(door: Door, folder: Path, key: str, needed: bool) -> Volume | None:
+    path = folder / door.files[key]
+    volume = door.read(path, key)
+    if volume is None and needed:
+        who = "every" if key == "image" else "a test"
+        raise LasslError(f"{path}: no {key}, which {who} case needs; add it or delete the case from the split file")
+    return volume
+
+
+def _attempt(problems: list[str], act: Callable[..., Any], *arguments: Any) -> Any:
+    """Call `act`, or note its LasslError among the problems and give None, so that later problems are found too."""
+    try:
+        return act(*arguments)
+    except LasslError as error:
+        problems.append(str(error))
+        return None
+
+
+def _image_problems(path: Path, image: Array) -> Iterator[str]:
+    if image.size == 0:
+        yield f"{path}: no voxels, size {image.shape}; copy it again"
+    elif bad := np.count_nonzero(~np.isfinite(image)):
+        yield f"{path}: {bad} voxels are NaN or infinite; export the scan again"
+    elif image.min() == image.max():
+        yield f"{path}: constant image, every voxel is {image.min()}; export the scan again"
+
+
+def _label_problems(path: Path, label: Volume, image: Volume | None) -> Iterator[str]:
+    if image and label.array.shape != image.array.shape:
+        yield f"{path}: size {label.array.shape}, but its image has {image.array.shape}; export the two together"
+    elif image and (difference := _difference(label.geometry, image.geometry)):
+        yield f"{path}: {difference}; export the two together"
+    values = np.unique(label.array.ravel("K")).tolist()
+    if not (set(values) <= {0, 1} or set(values) <= {0, 255}):
+        yield f"{path}: label values {values[:5]}, expected 0 and 1 or 0 and 255; keep one structure"
+    elif not any(values):
+        yield f"{path}: empty label, every voxel is 0; draw it, or delete the file to use the case unlabeled"
+
+
+def _difference(label: Geometry, image: Geometry) -> str:
+    """Tell what differs between two geometries beyond the rounding of a text header (mm, cosines), or nothing."""
+    for name, found in vars(label).items():
+        expected = getattr(image, name)
+        if not np.allclose(found, expected, rtol=0, atol=1e-3):
+            return f"{name} {tuple(found)}, but its image has {tuple(expected)}"
+    return ""
+
+
+def _twins(folder: Path, outcomes: dict[str, Outcome]) -> Iterator[str]:
+    """Give a line for each case whose raw image another case has too: they would leak from train to test."""
+    seen: dict[str, str] = {}
+    for name, outcome in outcomes.items():
+        if outcome.scan_sha256 is None:
+            continue
+        first = seen.setdefault(outcome.scan_sha256, name)
+        if first != name:
+            yield f"{folder / name}: the same image as case {first}; delete one of the two from the split file"
+
+
+def _options(data: Data, door: Door) -> dict[str, Any]:
+    used = {"crop", "crop_z", "margin", "min_size", "seed"}
+    return data.model_dump(mode="json", include=used) if door.name == "challenge" else {"crop": "none"}
+
+
+def normalize(image: Array, box: Box) -> Array:
+    """Compute (image - mean) / std in a box, with mean and std of the WHOLE image, in float64; float32 comes back."""
+    mean, std = image.mean(dtype=np.float64), image.std(dtype=np.float64)
+    normalized: Array = ((image[box] - mean) / std).astype(np.float32)
+    return normalized
+
+
+def crop_box(label: Array, data: Data, case: str) -> Box:
+    """Find the label's box with `data.margin` voxels more on each side, drawn per case, and `data.min_size` at least.
+
+    It ends where the volume ends, so it may be narrower; z is whole unless `data.crop_z`. This is the field's
+    preprocessing (Yu et al. 2019, UA-MT), with margins that are seeded.
+    """
+    margins = stream(data.seed, "crop", case).integers(*data.margin, size=(3, 2), endpoint=True)  # (axis, side)
+    sides = zip(ndimage.find_objects(label)[0], margins.tolist(), data.min_size, label.shape, strict=True)
+    x, y, z = (_side(*side) for side in sides)
+    return x, y, z if data.crop_z else slice(0, label.shape[2])
+
+
+def _side(part: slice, margin: tuple[int, int], least: int, size: int) -> slice:
+    start, stop = max(part.start - margin[0], 0), min(part.stop + margin[1], size)
+    width = min(max(stop - start, least), size)
+    start -= (width - (stop - start)) // 2  # widened on both sides alike
+    start = min(max(start, 0), size - width)
+    return slice(start, start + width)
+
+
+def _box(data: Data, door: Door, name: str, image: Volume, mask: Array | None) -> Box:
+    if mask is not None and data.crop == "label" and door.name == "challenge":  # the field's h5 come cropped
+        return crop_box(mask, data, name)
+    x, y, z = (slice(0, n) for n in image.array.shape)
+    return x, y, z
+
+
+def _write_case(out: Path, name: str, part: Part, scan: Volume, box: Box, image: Array, mask: Array | None) -> Case:
+    label = None if mask is None else mask[box]
+    case = Case(
+        case=name,
+        split=part,
+        shape=image.shape,
+        full_size=scan.array.shape,
+        crop_start=(box[0].start, box[1].start, box[2].start),
+        labeled=label is not None,
+        image_sha256=_sha256(image),
+        label_sha256=None if label is None else _sha256(label),
+        **vars(scan.geometry),
+    )
+    with h5py.File(out / f"{name}.h5", "w") as file:
+        for key, array in {"image": image, "label": label}.items():
+            if array is not None:  # lzf: a third of the size for 30 ms a case; gzip-1 is smaller but slower
+                file.create_dataset(key, data=array, compression="lzf", track_times=False)  # a time would change bytes
+        file.attrs.update(case.model_dump(include=PLACE))
+    return case
+
+
+def _sha256(array: Array) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

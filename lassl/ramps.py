@@ -1,0 +1,41 @@
+"""Schedules: plain functions of the step or of the fraction of training that is done."""
+
+import math
+from typing import Literal, assert_never
+
+
+def sigmoid_ramp(t: float) -> float:
+    """exp(-5 (1 - t)^2) for a fraction t of training, clipped to [0, 1]: from 0.0067 up to 1 (Laine and Aila 2017)."""
+    return math.exp(-5 * (1 - min(max(t, 0.0), 1.0)) ** 2)
+
+
+def staircase(step: int, steps: int) -> float:
+    """Fraction of training in 40 equal stairs, as the ramps of UA-MT climb: (step // 150) / 40 of 6000 steps."""
+    return (40 * step // steps) / 40
+
+
+def learning_rate(schedule: Literal["step", "exponential", "constant"], step: int, steps: int) -> float:
+    """Factor on the initial learning rate at a step.
+
+    step: a tenth at 5/12 of training and again at 10/12 (every 2500 of the published 6000 iterations).
+    exponential: down to 1/1000 at the end. constant: 1.
+    """
+    match schedule:
+        case "step":
+            return 0.1 ** (12 * step // (5 * steps))
+        case "exponential":
+            return math.pow(0.001, step / steps)
+        case "constant":
+            return 1.0
+        case _:
+            assert_never(schedule)
+
+
+def ema_decay(step: int, limit: float = 0.99) -> float:
+    """Share that the teacher keeps of itself: a plain mean over the first steps, then `limit` (Tarvainen 2017)."""
+    return min(1 - 1 / (step + 1), limit)
+
+
+def uncertainty_threshold(t: float) -> float:
+    """Entropy in nats below which a voxel is certain at fraction t of training: from 0.75 ln 2 to ln 2 (UA-MT)."""
+    return (0.75 + 0.25 * sigmoid_ramp(t)) * math.log(2)

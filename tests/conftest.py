@@ -1,0 +1,85 @@
+"""What several tests share: a tiny network, tiny batches, a tiny prepared cohort."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lassl.cohort import Prepared, open_prepared
+from lassl.config import Data
+from lassl.methods.base import Batch, Progress
+from lassl.preprocess import prepare
+from lassl.streams import stream
+from lassl.volumes import Geometry, Volume, write
+
+
+class TinyNetwork(nn.Module):
+    """Two convolutions, batch norm and dropout: all that an algorithm can trip over, in 100 weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv3d(1, 3, 3, padding=1), nn.BatchNorm3d(3), nn.ReLU(), nn.Dropout3d(0.5), nn.Conv3d(3, 2, 1)
+        )
+        nn.init.normal_(self.layers[4].weight, std=2)  # some voxels certain, some not
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.layers(image)
+        return result
+
+
+@pytest.fixture
+def make_network() -> Callable[[], nn.Module]:
+    torch.manual_seed(0)
+    return TinyNetwork
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Two labeled and two unlabeled patches of 6 x 5 x 4 voxels."""
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randn(4, 1, 6, 5, 4, generator=generator)
+    return Batch(image, (image[:2, 0] > 0.3).to(torch.uint8))
+
+
+@pytest.fixture
+def progress() -> Callable[..., Progress]:
+    """Progress at a step of 40, epoch 0 unless told."""
+    return lambda step=20, epoch=0: Progress(step, 40, epoch, seed=0)
+
+
+def write_case(folder: Path, case: str, size: tuple[int, int, int] = (20, 18, 17)) -> None:
+    """Write a scan in the challenge's layout: noise, and a bright ball as the atrium."""
+    chance = stream(0, "test case", case)
+    center = [n / 2 + chance.uniform(-1, 1) for n in size]
+    grid = np.stack(np.meshgrid(*map(np.arange, size), indexing="ij"), -1)
+    inside = np.square(grid - center).sum(-1) < chance.uniform(16, 30)
+    image = (40 + 30 * chance.random(size) + 120 * inside).astype(np.uint8)
+    geometry = Geometry(spacing_mm=(0.625, 0.625, 0.625))
+    write(folder / case / "lgemri.nrrd", Volume(image, geometry))
+    write(folder / case / "laendo.nrrd", Volume((255 * inside).astype(np.uint8), geometry))
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """A raw cohort of six training and two test cases, prepared; paths are absolute."""
+    root = tmp_path_factory.mktemp("cohort")
+    cases = [f"C{i}" for i in range(8)]
+    for case in cases:
+        write_case(root / "raw", case)
+    lines = [f"{case},{'train' if i < 6 else 'test'}" for i, case in enumerate(cases)]
+    (root / "split.csv").write_text("\n".join(["case,split", *lines]) + "\n")
+    data = Data(
+        cohort=str(root / "prepared"), folder=root / "raw", split=root / "split.csv",
+        crop="none", crop_z=False, margin=(0, 1), min_size=(16, 16, 16), seed=0,
+    )  # fmt: skip
+    prepare(data)
+    return data
+
+
+@pytest.fixture
+def prepared(tiny_data: Data) -> Prepared:
+    return open_prepared(tiny_data.prepared)

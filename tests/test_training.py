@@ -1,0 +1,203 @@
+"""The loop, the model file and evaluation, on a cohort of eight tiny scans."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from lassl import evaluation, model, training
+from lassl.config import Config, load
+from lassl.errors import LasslError
+from lassl.volumes import read
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """An empty folder to write outputs to."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVCLIVE_LOGLEVEL", "ERROR")
+    return tmp_path
+
+
+ROOT = Path(__file__).parents[1]
+
+
+def settings(tiny_data, **changes) -> Config:
+    """The committed configuration, shrunk to the tiny cohort."""
+    values = load(ROOT / "params.yaml").model_dump()
+    values["data"] = tiny_data.model_dump()
+    values["network"]["width"] = 2
+    values["patches"] = {"pool": 1, "size": (16, 16, 16)}
+    values["evaluate"] |= {"stride": (8, 8, 8)}
+    values["train"] |= {"steps": 3}
+    values["compute"] |= {"device": "cpu", "precision": "fp32"}
+    for method in values["methods"].values():
+        method["labeled"], method["unlabeled"] = 3, min(method["unlabeled"], 3)
+    for section, change in changes.items():
+        values[section] |= change
+    return Config.model_validate(values)
+
+
+def trained(config: Config, method="vnet_16", draw=0, seed=0):
+    run = config.run(method, draw, seed)
+    training.train(config, run)
+    return model.load(run.model)
+
+
+@pytest.mark.parametrize("method", ["vnet_16", "cps_alw", "mt_un_lovasz"])
+def test_the_same_run_twice_gives_the_same_weights_bit_for_bit(tiny_data, workspace, method):
+    config = settings(tiny_data)
+    first = trained(config, method).record["weights_sha256"]
+    assert trained(config, method).record["weights_sha256"] == first
+    assert trained(config, method, seed=1).record["weights_sha256"] != first
+    assert trained(config, method, draw=1).record["weights_sha256"] != first
+
+
+def test_training_learns_what_can_be_learned(tiny_data, workspace):
+    config = settings(tiny_data, train={"steps": 60, "lr": 0.05}, network={"width": 4, "dropout": 0.0})
+    run = config.run("vnet_16", 0, 0)
+    training.train(config, run)
+    evaluation.evaluate(config, run)
+    assert json.loads(run.metrics.read_text())["dice"] > 70
+
+
+def test_every_step_is_logged_under_its_name(tiny_data, workspace):
+    config = settings(tiny_data)
+    trained(config, "cps_alw")
+    folder = config.run("cps_alw", 0, 0).curves / "plots" / "metrics"
+    names = {"supervised_first", "supervised_second", "cross_labeled", "cross_unlabeled", "loss", "dice", "weight"}
+    names |= {"weight_unlabeled", "agreement", "learning_rate"}
+    assert {path.stem for path in folder.glob("*.tsv")} == names
+    frames = {name: pd.read_csv(folder / f"{name}.tsv", sep="\t")[name] for name in names}
+    terms = sum(frames[n] for n in ("supervised_first", "supervised_second", "cross_labeled", "cross_unlabeled"))
+    assert np.allclose(terms, frames["loss"], rtol=1e-5)
+    assert frames["learning_rate"].tolist() == pytest.approx([0.01, 0.001, 0.0001])  # to 1/1000 over three steps
+
+
+def test_a_loss_that_is_not_finite_stops_the_training_and_leaves_no_model(tiny_data, workspace):
+    config = settings(tiny_data, train={"lr": 1e30, "steps": 10})
+    with pytest.raises(LasslError, match=r"step \d+: the loss is not finite .*lower train.lr"):
+        trained(config)
+    assert not list(workspace.glob("models/**/*")) or not any(p.is_file() for p in workspace.glob("models/**/*"))
+
+
+def test_too_few_cases_and_unknown_options_are_named(tiny_data, workspace):
+    config = settings(tiny_data)
+    values = config.model_dump()
+    values["methods"]["vnet_16"]["labeled"] = 7
+    with pytest.raises(LasslError, match="asked for 7 labeled"):
+        trained(Config.model_validate(values))
+    values = config.model_dump()
+    values["methods"]["cps"]["options"]["wieght"] = 1
+    with pytest.raises(LasslError, match="wieght"):
+        trained(Config.model_validate(values), "cps")
+    values["methods"]["cps"]["algorithm"] = "crossed_pseudo"
+    with pytest.raises(LasslError, match=r"crossed_pseudo.*cross_pseudo"):
+        trained(Config.model_validate(values), "cps")
+    with pytest.raises(LasslError, match="no method 'vnet_17'"):
+        trained(config, "vnet_17")
+
+
+def test_evaluation_writes_masks_scores_and_the_record(tiny_data, prepared, workspace):
+    config = settings(tiny_data)
+    run = config.run("mt_un", 0, 0)
+    training.train(config, run)
+    evaluation.evaluate(config, run)
+    assert set(json.loads(run.metrics.read_text())) == {"dice", "jaccard", "asd", "hd95", "failed"}
+    cases = pd.read_csv(run.cases)
+    assert cases["case"].tolist() == ["C6", "C7"]
+    record = yaml.safe_load(run.record.read_text())
+    assert record["cohort"]["hash"] == prepared.manifest_hash
+    assert record["settings"]["method"]["options"]["passes"] == 8
+    for case in prepared.split.test:
+        mask, raw = read(run.predictions / f"{case}.nrrd"), read(tiny_data.folder / case / "laendo.nrrd")
+        assert mask.array.shape == raw.array.shape
+        assert mask.geometry == raw.geometry
+
+
+def test_the_evaluated_network_is_a_switch(tiny_data, workspace):
+    config = settings(tiny_data, train={"steps": 4})
+    run = config.run("cps", 0, 0)
+    training.train(config, run)
+    loaded = model.load(run.model)
+    assert list(loaded.networks) == ["first", "second"]
+    assert loaded.chosen("default") == [loaded.networks["first"]]
+    assert loaded.chosen("second") == [loaded.networks["second"]]
+    assert len(loaded.chosen("ensemble")) == 2
+    with pytest.raises(LasslError, match=r"no 'teacher'.*first, second"):
+        loaded.chosen("teacher")
+    evaluation.evaluate(settings(tiny_data, evaluate={"network": "ensemble"}), run)
+    assert yaml.safe_load(run.record.read_text())["evaluation"]["network"] == "ensemble"
+
+
+def test_prediction_averages_probabilities_and_comes_back_at_native_resolution(tiny_data, prepared):
+    config = settings(tiny_data, patches={"pool": 2})
+    where = training.precision.choose(config.compute)
+
+    class Sure(torch.nn.Module):
+        def __init__(self, margin):
+            super().__init__()
+            self.margin = margin
+
+        def forward(self, x):
+            return torch.cat([torch.zeros_like(x), torch.full_like(x, self.margin)], 1)
+
+    image = np.zeros((21, 18, 17), np.float32)
+    yes = evaluation.predict([Sure(3.0), Sure(-1.0)], image, config, where)
+    no = evaluation.predict([Sure(3.0), Sure(-9.0), Sure(-9.0)], image, config, where)
+    assert yes.shape == no.shape == image.shape
+    assert yes.all() and not no.any()
+
+
+def test_patches_whose_bf16_gradients_are_wrong_on_the_cpu_are_refused(tiny_data, workspace):
+    with pytest.raises(LasslError, match=r"patches.size \[16, 16, 16\].*fp32"):
+        trained(settings(tiny_data, compute={"precision": "bf16"}))
+
+
+def test_bf16_gradients_are_right_at_the_sizes_that_the_profiles_use():
+    for size in ((3, 3, 2), (4, 4, 3), (7, 7, 5)):  # the V-Net's bottom for patches of 48, 64 and 112
+        image = torch.randn(2, 32, *size)
+        kernel = (0.1 * torch.randn(32, 32, 3, 3, 3)).requires_grad_()
+        (exact,) = torch.autograd.grad(torch.nn.functional.conv3d(image, kernel, padding=1).square().sum(), kernel)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output = torch.nn.functional.conv3d(
+                image.contiguous(memory_format=torch.channels_last_3d),
+                kernel.contiguous(memory_format=torch.channels_last_3d),
+                padding=1,
+            )
+        (found,) = torch.autograd.grad(output.float().square().sum(), kernel)
+        assert (found - exact).norm() < 0.02 * exact.norm()
+
+
+def test_a_damaged_model_is_named_with_its_remedy(workspace):
+    path = Path("models/broken.pt")
+    path.parent.mkdir()
+    path.write_bytes(b"nothing")
+    with pytest.raises(LasslError, match=r"broken.pt: is no readable model (?s:.*)delete it"):
+        model.load(path)
+    with pytest.raises(LasslError, match=r"absent.pt: not found"):
+        model.load(Path("models/absent.pt"))
+
+
+def test_fp16_scales_the_loss_and_learns_like_fp32(tiny_data):
+    from dataclasses import replace
+
+    from lassl.cohort import choose, open_prepared
+    from lassl.config import BatchSize, Patches
+    from lassl.patches import PatchSource
+
+    config = settings(tiny_data, train={"steps": 2}, network={"dropout": 0.0})
+    opened = open_prepared(tiny_data.prepared)
+    draw = choose(opened.split.train, opened.with_label, 3, 0, 0)
+    source = PatchSource(opened, draw, Patches(pool=1, size=(16, 16, 16)), BatchSize(labeled=2, unlabeled=0), 0)
+    full = training.precision.choose(config.compute.model_copy(update={"precision": "fp32"}))
+    weights = []
+    for where in (full, replace(full, dtype=torch.float16)):
+        algorithm = training.fit(config, config.methods["vnet_16"], source, where, 0)
+        weights.append(torch.cat([p.detach().flatten() for p in algorithm.network.parameters()]))
+    assert not torch.equal(*weights)
+    torch.testing.assert_close(*weights, atol=2e-2, rtol=0)
