@@ -29,6 +29,15 @@ Box = tuple[slice, slice, slice]
 GEOMETRY = Geometry(spacing_mm=(0.625, 0.625, 0.625))
 HALF_WIDTH = np.array([1.0, 0.9, 0.5])  # of the volume, in anatomical units before the pose
 BEND = 0.07  # standard deviation of the coordinates' random bending
+CHAMBERS = (  # centre, radii
+    ((-0.52, -0.32, -0.05), (0.36, 0.34, 0.4)),  # right atrium
+    ((-0.1, -0.75, -0.2), (0.45, 0.32, 0.34)),  # right ventricle
+)
+ARTERIES = (  # start, end, radius
+    ((-0.05, -0.45, 0), (-0.15, -0.5, 0.8), 0.14),  # ascending aorta
+    ((0.35, -0.6, 0.3), (-0.8, 0, 0.42), 0.13),  # pulmonary artery
+    ((0.2, 0.55, -1), (0.2, 0.55, 1), 0.13),  # descending aorta
+)
 FAR = np.float32(9)  # a distance beyond every structure
 
 
@@ -114,13 +123,13 @@ def _blob(space: Space, into: Field, centre: Point, radii: Point) -> None:
     into[box] = np.minimum(into[box], distance)
 
 
-def _tube(space: Space, into: Field, start: Point, end: Point, sag: Point, radius: float, wider: Field | None) -> None:
-    """Add a tube that leaves the straight line by `sag` at its end; `wider` adds to its radius."""
-    box = space.box(np.stack([start, end, end + sag]), 2 * radius + 0.1)
+def _tube(space: Space, into: Field, start: Point, end: Point, sag: Point, radius: float | Field) -> None:
+    """Add a tube that leaves the straight line by `sag` at its end; its radius may differ from voxel to voxel."""
+    box = space.box(np.stack([start, end, end + sag]), 0.1 + float(np.max(radius)))
     q, axis = space.p[:, *box] - _column(start), end - start
     t = np.clip(np.tensordot((axis / (axis @ axis)).astype(np.float32), q, 1), 0, 1)  # 0 at the start, 1 at the end
     q = q - _column(axis) * t - _column(sag) * t**2
-    distance = np.sqrt(np.einsum("ixyz,ixyz->xyz", q, q)) - radius * (1 if wider is None else wider[box])
+    distance = np.sqrt(np.einsum("ixyz,ixyz->xyz", q, q)) - (radius if isinstance(radius, float) else radius[box])
     into[box] = np.minimum(into[box], distance)
 
 
@@ -151,16 +160,16 @@ def _atrium(space: Space, body: Field, rng: np.random.Generator) -> tuple[Field,
         start = np.array([side * 0.15, 0.05, level * 0.08]) + rng.uniform(-0.05, 0.05, 3)
         end = np.array([side, 0.25 - 0.15 * level, level * 0.22]) + rng.uniform(-0.2, 0.2, 3)
         radius, vein = rng.uniform(0.055, 0.1), space.empty()
-        _tube(space, vein, start, end, rng.uniform(-0.15, 0.15, 3), radius, funnel)
+        _tube(space, vein, start, end, rng.uniform(-0.15, 0.15, 3), radius * funnel)
         if rng.random() < 0.4:  # an early branch
             fork = start + rng.uniform(0.4, 0.6) * (end - start)
-            _tube(space, vein, fork, end + rng.uniform(-0.3, 0.3, 3), np.zeros(3), 0.8 * radius, None)
+            _tube(space, vein, fork, end + rng.uniform(-0.3, 0.3, 3), np.zeros(3), 0.8 * radius)
         np.minimum(pool, vein, out=pool)
         label |= (vein < 0) & (body < 2 * radius)  # the ostium: one diameter beyond the body
     appendage = space.empty()
     start = np.array([0.25, -0.1, 0.1]) + rng.uniform(-0.06, 0.06, 3)
     end = start + np.array([0.28, -0.3, 0.12]) + rng.uniform(-0.12, 0.12, 3)
-    _tube(space, appendage, start, end, rng.uniform((-0.3, -0.1, 0), (0, 0, 0.2)), rng.uniform(0.07, 0.12), None)
+    _tube(space, appendage, start, end, rng.uniform((-0.3, -0.1, 0), (0, 0, 0.2)), rng.uniform(0.07, 0.12))
     appendage += 0.02 * _smooth(body.shape, 16, rng)
     pieces, _ = ndimage.label(label | (appendage < 0))
     return np.minimum(pool, appendage), pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
@@ -173,54 +182,63 @@ def _is_clear(label: Mask) -> bool:
 
 
 def _paint(space: Space, pool: Field, valve: Point, rng: np.random.Generator) -> Field:
-    """The noiseless image: tissues over one another, back to front; blood is about 1."""
-    size = pool.shape
-    around = lambda *point: np.array(point) + rng.uniform(-0.08, 0.08, 3)  # noqa: E731
-    near, thick = lambda *r: np.array(r) * rng.uniform(0.8, 1.2, 3), rng.uniform(0.045, 0.08)
-    muscle = rng.uniform(0.25, 0.5)
-    image = muscle * (0.8 + 0.12 * _smooth(size, 24, rng))
-
-    lungs, spine = space.empty(), space.empty()
-    _blob(space, lungs, around(-1, 0.35, 0.1), near(0.45, 0.6, 1.2))
-    _blob(space, lungs, around(1, 0.3, 0.1), near(0.4, 0.6, 1.2))
-    lung = lungs < 0
-    image[lung] = np.where(_smooth(size, 32, rng)[lung] > 1.7, 0.7, 0.12)
-    _blob(space, spine, around(-0.12, 0.75, 0), near(0.24, 0.22, 2))
-    image[spine < 0.03] = 0.7 * muscle
-    image[spine < 0] = 0.4 * muscle
-
-    left = space.empty()
-    out = valve / np.linalg.norm(valve)
-    _blob(space, left, valve + 0.22 * out + rng.uniform(-0.05, 0.05, 3), near(0.34, 0.36, 0.34))
-    hearts = []
-    for centre, radii in (((-0.52, -0.32, -0.05), (0.36, 0.34, 0.4)), ((-0.1, -0.75, -0.2), (0.45, 0.32, 0.34))):
-        hearts.append(space.empty())
-        _blob(space, hearts[-1], around(*centre), near(*radii))
-    for start, end, radius in (
-        ((-0.05, -0.45, 0), (-0.15, -0.5, 0.8), 0.14),  # ascending aorta
-        ((0.35, -0.6, 0.3), (-0.8, 0, 0.42), 0.13),  # pulmonary artery
-        ((0.2, 0.55, -1), (0.2, 0.55, 1), 0.13),  # descending aorta
-    ):
-        hearts.append(space.empty())
-        _tube(space, hearts[-1], around(*start), around(*end), np.zeros(3), radius * rng.uniform(0.85, 1.15), None)
-    image[np.minimum.reduce([left, *hearts]) < thick] = muscle
-    for blood in hearts:
-        image[blood < 0] = rng.uniform(0.55, 0.9)
-    scar = np.where(
-        _smooth(size, 10, rng) > rng.uniform(0.2, 1.2), rng.uniform(0.95, 1.45), muscle * rng.uniform(0.6, 1)
-    )
-    wall = pool < thick
-    image[wall] = scar[wall]
-    image[left < 0] = rng.uniform(0.55, 0.9)
+    """The noiseless image: tissues over one another, back to front; the atrium's blood is 1."""
+    muscle, wall = rng.uniform(0.2, 0.6), rng.uniform(0.04, 0.08)
+    image = _chest(space, muscle, rng)
+    ventricle, others = _heart(space, valve, rng)
+    image[np.minimum.reduce([ventricle, *others]) < wall] = muscle
+    timing = rng.uniform(0.55, 1.1)  # how bright the contrast agent leaves other blood
+    for blood in others:
+        image[blood < 0] = timing * rng.uniform(0.9, 1.1)
+    enhanced = _smooth(image.shape, 10, rng) > rng.uniform(0.2, 1.2)
+    scar, healthy = rng.uniform(0.95, 1.45), muscle * rng.uniform(0.6, 1)
+    image[pool < wall] = np.where(enhanced, scar, healthy)[pool < wall]
+    image[ventricle < 0] = timing * rng.uniform(0.9, 1.1)  # after the wall: the mitral valve is open
     image[pool < 0] = 1
     return image
 
 
+def _chest(space: Space, muscle: float, rng: np.random.Generator) -> Field:
+    """An image of what lies around the heart: soft tissue, lungs with vessels, spine with its bright rim."""
+    size, lungs, spine = space.p.shape[1:], space.empty(), space.empty()
+    for side in (-1, 1):
+        _blob(space, lungs, _near((side, 0.3, 0.1), rng), _about((0.42, 0.6, 1.2), rng))
+    _blob(space, spine, _near((-0.12, 0.75, 0), rng), _about((0.24, 0.22, 2), rng))
+    image = muscle * (0.8 + 0.12 * _smooth(size, 24, rng))
+    vessels = _smooth(size, 32, rng) > 1.7
+    image[lungs < 0] = np.where(vessels, 0.7, 0.12)[lungs < 0]
+    image[spine < 0.03] = 0.9 * muscle
+    image[spine < 0] = 0.4 * muscle
+    return image
+
+
+def _heart(space: Space, valve: Point, rng: np.random.Generator) -> tuple[Field, list[Field]]:
+    """Distances to the left ventricle, behind the valve, and to each other pool of blood around the atrium."""
+    ventricle = space.empty()
+    outwards = valve / np.linalg.norm(valve)
+    _blob(space, ventricle, _near(valve + 0.22 * outwards, rng), _about((0.34, 0.36, 0.34), rng))
+    others = []
+    for centre, radii in CHAMBERS:
+        others.append(space.empty())
+        _blob(space, others[-1], _near(centre, rng), _about(radii, rng))
+    for start, end, radius in ARTERIES:
+        others.append(space.empty())
+        _tube(space, others[-1], _near(start, rng), _near(end, rng), np.zeros(3), radius * rng.uniform(0.85, 1.15))
+    return ventricle, others
+
+
+def _near(point: Sequence[float] | Point, rng: np.random.Generator) -> Point:
+    return np.array(point) + rng.uniform(-0.08, 0.08, 3)
+
+
+def _about(radii: Sequence[float], rng: np.random.Generator) -> Point:
+    return np.array(radii) * rng.uniform(0.8, 1.2, 3)
+
+
 def _acquire(ideal: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
     """The scan of a noiseless image: partial volume, uneven coil sensitivity, Rician noise, 8 bits."""
-    size = ideal.shape
-    coil = np.exp(rng.uniform(0.05, 0.25) * _smooth(size, 3, rng))
+    coil = np.exp(rng.uniform(0.05, 0.3) * _smooth(ideal.shape, 3, rng))
     signal = ndimage.gaussian_filter(ideal, 0.6) * coil
-    noise = rng.uniform(0.04, 0.12) * rng.standard_normal((2, *size), np.float32)
-    magnitude = ndimage.gaussian_filter(np.hypot(signal + noise[0], noise[1]), 0.4)
+    noise = rng.uniform(0.03, 0.14) * rng.standard_normal((2, *ideal.shape), np.float32)
+    magnitude = ndimage.gaussian_filter(np.hypot(signal + noise[0], noise[1]), 0.4)  # scanners interpolate
     return np.clip(magnitude * rng.uniform(70, 180), 0, 255).astype(np.uint8)
