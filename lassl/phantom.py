@@ -1,7 +1,7 @@
 """The synthetic cohort: phantoms of a left atrium in late-gadolinium MRI, in the challenge's layout.
 
-Anatomy is drawn in coordinates of its own: x to the patient's left, y to the back, z to the head; the atrium's centre is
-the origin and 1 is half the volume's width along x. Each case poses, scales and bends these coordinates at random.
+Anatomy is drawn in coordinates of its own: x to the patient's left, y to the back, z to the head; the origin is the
+atrium's centre and 1 is half the volume's width along x. Each case poses, scales and bends these coordinates at random.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from scipy import fft, ndimage
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
+from lassl.errors import LasslError
 from lassl.files import whole_folder
 from lassl.streams import stream
 from lassl.volumes import Geometry, Volume, write
@@ -38,7 +39,8 @@ ARTERIES = (  # start, end, radius
     ((0.35, -0.6, 0.3), (-0.8, 0, 0.42), 0.13),  # pulmonary artery
     ((0.2, 0.55, -1), (0.2, 0.55, 1), 0.13),  # descending aorta
 )
-FAR = np.float32(9)  # a distance beyond every structure
+CLOSE = 0.2  # distances beyond a structure are known up to here
+FAR = np.float32(9)  # and are this elsewhere
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,10 @@ class Space:
     scale: float
 
     def box(self, points: NDArray[np.float64], reach: float) -> Box:
-        """Voxels that may lie within `reach` of the points (N, 3), so that nobody computes on the whole volume."""
+        """Voxels that may lie within `reach` of the points (N, 3), and those close to them, to compute on no others."""
         size = np.array(self.p.shape[1:])
         placed = self.turn.inv().apply(points) * self.scale + self.shift
-        margin = (reach + 4 * BEND) * self.scale
+        margin = (reach + CLOSE + 4 * BEND) * self.scale
         low = ((placed.min(0) - margin) / HALF_WIDTH + 1) / 2 * size
         high = ((placed.max(0) + margin) / HALF_WIDTH + 1) / 2 * size + 1
         first, last = (np.clip(edge, 0, size).astype(int).tolist() for edge in (low, high))
@@ -69,7 +71,12 @@ def phantom(size: Size, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Ma
     """Draw one case: image (X, Y, Z) in 0..255 and the label of the atrium's blood pool (X, Y, Z).
 
     The label is one connected piece, clear of the volume's sides in x and y; all lengths scale with the size.
+    Raises LasslError if a side is shorter than 16 voxels.
     """
+    if min(size) < 16:
+        raise LasslError(
+            f"params.yaml: phantom.size: found {size}, expected 16 voxels or more along each axis: enlarge it"
+        )
     while True:  # an atrium that leaves the field of view is drawn again
         space = _space(size, rng)
         body, normal = _body(space, rng)
@@ -117,7 +124,7 @@ def _space(size: Size, rng: np.random.Generator) -> Space:
 
 def _blob(space: Space, into: Field, centre: Point, radii: Point) -> None:
     """Add an ellipsoid to a distance field."""
-    box = space.box(centre[None], float(radii.max()) + 0.1)
+    box = space.box(centre[None], float(radii.max()))
     q = (space.p[:, *box] - _column(centre)) / _column(radii)
     distance = (np.sqrt(np.einsum("ixyz,ixyz->xyz", q, q)) - 1) * np.float32(radii.prod() ** (1 / 3))
     into[box] = np.minimum(into[box], distance)
@@ -125,7 +132,7 @@ def _blob(space: Space, into: Field, centre: Point, radii: Point) -> None:
 
 def _tube(space: Space, into: Field, start: Point, end: Point, sag: Point, radius: float | Field) -> None:
     """Add a tube that leaves the straight line by `sag` at its end; its radius may differ from voxel to voxel."""
-    box = space.box(np.stack([start, end, end + sag]), 0.1 + float(np.max(radius)))
+    box = space.box(np.stack([start, end, end + sag]), float(np.max(radius)))
     q, axis = space.p[:, *box] - _column(start), end - start
     t = np.clip(np.tensordot((axis / (axis @ axis)).astype(np.float32), q, 1), 0, 1)  # 0 at the start, 1 at the end
     q = q - _column(axis) * t - _column(sag) * t**2
@@ -183,14 +190,14 @@ def _is_clear(label: Mask) -> bool:
 
 def _paint(space: Space, pool: Field, valve: Point, rng: np.random.Generator) -> Field:
     """The noiseless image: tissues over one another, back to front; the atrium's blood is 1."""
-    muscle, wall = rng.uniform(0.2, 0.6), rng.uniform(0.04, 0.08)
+    muscle, wall = rng.uniform(0.15, 0.7), rng.uniform(0.04, 0.08)
     image = _chest(space, muscle, rng)
     ventricle, others = _heart(space, valve, rng)
     image[np.minimum.reduce([ventricle, *others]) < wall] = muscle
-    timing = rng.uniform(0.55, 1.1)  # how bright the contrast agent leaves other blood
+    timing = rng.uniform(0.5, 1.3)  # how bright the contrast agent leaves other blood
     for blood in others:
         image[blood < 0] = timing * rng.uniform(0.9, 1.1)
-    enhanced = _smooth(image.shape, 10, rng) > rng.uniform(0.2, 1.2)
+    enhanced = _smooth(image.shape, 10, rng) > rng.uniform(0.5, 1.5)
     scar, healthy = rng.uniform(0.95, 1.45), muscle * rng.uniform(0.6, 1)
     image[pool < wall] = np.where(enhanced, scar, healthy)[pool < wall]
     image[ventricle < 0] = timing * rng.uniform(0.9, 1.1)  # after the wall: the mitral valve is open
@@ -237,8 +244,8 @@ def _about(radii: Sequence[float], rng: np.random.Generator) -> Point:
 
 def _acquire(ideal: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
     """The scan of a noiseless image: partial volume, uneven coil sensitivity, Rician noise, 8 bits."""
-    coil = np.exp(rng.uniform(0.05, 0.3) * _smooth(ideal.shape, 3, rng))
-    signal = ndimage.gaussian_filter(ideal, 0.6) * coil
-    noise = rng.uniform(0.03, 0.14) * rng.standard_normal((2, *ideal.shape), np.float32)
+    coil = np.exp(rng.uniform(0.05, 0.4) * _smooth(ideal.shape, 3, rng))
+    signal = ndimage.gaussian_filter(ideal, rng.uniform(0.4, 1)) * coil
+    noise = rng.uniform(0.03, 0.2) * rng.standard_normal((2, *ideal.shape), np.float32)
     magnitude = ndimage.gaussian_filter(np.hypot(signal + noise[0], noise[1]), 0.4)  # scanners interpolate
     return np.clip(magnitude * rng.uniform(70, 180), 0, 255).astype(np.uint8)
