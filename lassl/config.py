@@ -113,7 +113,7 @@ class Method(_Section):
     unlabeled: Count
     batch: BatchSize
     weight_decay: Annotated[float, Field(ge=0)]
-    schedule: Literal["step", "exponential", "constant"]
+    schedule: Literal["step", "poly", "constant"]
     options: dict[str, Any]
 
 

@@ -39,6 +39,7 @@ ARTERIES = (  # start, end, radius
     ((0.35, -0.6, 0.3), (-0.8, 0, 0.42), 0.13),  # pulmonary artery
     ((0.2, 0.55, -1), (0.2, 0.55, 1), 0.13),  # descending aorta
 )
+EARLY_SCANS = 0.2  # share of cases in which other blood is as bright as the atrium's: brightness tells nothing there
 CLOSE = 0.2  # distances beyond a structure are known up to here
 FAR = np.float32(9)  # and are this elsewhere
 
@@ -190,15 +191,16 @@ def _is_clear(label: Mask) -> bool:
 
 def _paint(space: Space, pool: Field, valve: Point, rng: np.random.Generator) -> Field:
     """The noiseless image: tissues over one another, back to front; the atrium's blood is 1."""
-    muscle, wall = rng.uniform(0.15, 0.7), rng.uniform(0.04, 0.08)
+    muscle, wall = rng.uniform(0.15, 0.5), rng.uniform(0.05, 0.09)
     image = _chest(space, muscle, rng)
     ventricle, others = _heart(space, valve, rng)
     image[np.minimum.reduce([ventricle, *others]) < wall] = muscle
-    timing = rng.uniform(0.5, 1.3)  # how bright the contrast agent leaves other blood
+    early = rng.random() < EARLY_SCANS
+    timing = rng.uniform(*((1.0, 1.3) if early else (0.4, 0.75)))  # how bright the contrast agent leaves other blood
     for blood in others:
         image[blood < 0] = timing * rng.uniform(0.9, 1.1)
     enhanced = _smooth(image.shape, 10, rng) > rng.uniform(0.5, 1.5)
-    scar, healthy = rng.uniform(0.95, 1.45), muscle * rng.uniform(0.6, 1)
+    scar, healthy = rng.uniform(1.05, 1.45), muscle * rng.uniform(0.6, 1)
     image[pool < wall] = np.where(enhanced, scar, healthy)[pool < wall]
     image[ventricle < 0] = timing * rng.uniform(0.9, 1.1)  # after the wall: the mitral valve is open
     image[pool < 0] = 1
@@ -246,6 +248,6 @@ def _acquire(ideal: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
     """The scan of a noiseless image: partial volume, uneven coil sensitivity, Rician noise, 8 bits."""
     coil = np.exp(rng.uniform(0.05, 0.4) * _smooth(ideal.shape, 3, rng))
     signal = ndimage.gaussian_filter(ideal, rng.uniform(0.4, 1)) * coil
-    noise = rng.uniform(0.03, 0.2) * rng.standard_normal((2, *ideal.shape), np.float32)
+    noise = rng.uniform(0.03, 0.12) * rng.standard_normal((2, *ideal.shape), np.float32)
     magnitude = ndimage.gaussian_filter(np.hypot(signal + noise[0], noise[1]), 0.4)  # scanners interpolate
     return np.clip(magnitude * rng.uniform(70, 180), 0, 255).astype(np.uint8)
