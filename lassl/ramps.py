@@ -23,8 +23,8 @@ def learning_rate(schedule: Literal["step", "poly", "constant"], step: int, step
     match schedule:
         case "step":
             return 0.1 ** (12 * step // (5 * steps))
-        case "exponential":
-            return math.pow(0.001, step / steps)
+        case "poly":
+            return 0.001 + 0.999 * math.pow(1 - step / steps, 0.9)
         case "constant":
             return 1.0
         case _:

@@ -35,9 +35,10 @@ def test_the_step_schedule_falls_tenfold_at_2500_and_5000_of_6000(steps):
     assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
-def test_the_exponential_schedule_ends_at_a_thousandth_and_falls_by_a_constant_ratio():
-    factors = [learning_rate("exponential", step, 3) for step in range(4)]
-    assert factors == pytest.approx([1, 0.1, 0.01, 0.001])
+def test_the_polynomial_schedule_falls_to_a_thousandth_at_the_end():
+    factors = [learning_rate("poly", step, 4) for step in range(5)]
+    assert factors == pytest.approx([0.001 + 0.999 * t**0.9 for t in (1, 0.75, 0.5, 0.25, 0)])
+    assert factors[0] == 1 and factors[-1] == 0.001
 
 
 def test_the_constant_schedule_stays_at_one():
