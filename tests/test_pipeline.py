@@ -1,0 +1,120 @@
+"""The whole pipeline through DVC, in a clone in an empty folder: raw NRRD files to the table, then experiments."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import SimpleITK as sitk
+import yaml
+
+ROOT = Path(__file__).parents[1]
+ROWS = ["vnet_16", "vnet_80", "cps", "cps_32", "mt_un", "mt_un_lovasz", "cps_alw"]
+
+
+def call(folder: Path, *command: str) -> str:
+    """Run a command in a folder with this Python's tools first in PATH; gives what it printed."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A clone in which the tiny profile's seven rows have run."""
+    folder = tmp_path_factory.mktemp("clone") / "project"
+    call(ROOT, "git", "clone", "--quiet", str(ROOT), str(folder))
+    call(folder, "git", "config", "user.name", "test")
+    call(folder, "git", "config", "user.email", "test@example.org")
+    call(folder, "dvc", "exp", "run", "-S", "profile=tiny")
+    call(folder, "git", "add", "--force", "dvc.lock", "params.yaml", "metrics")
+    call(folder, "git", "commit", "--quiet", "--message", "tiny")
+    return folder
+
+
+def test_raw_nrrd_scans_become_the_seven_row_table(project):
+    raw = sorted((project / "data/raw/synthetic").iterdir())
+    assert len(raw) == 100
+    image = sitk.ReadImage(str(raw[0] / "lgemri.nrrd"))
+    assert image.GetSize() == (40, 36, 24) and image.GetPixelIDTypeAsString() == "8-bit unsigned integer"
+    assert image.GetSpacing() == (0.625, 0.625, 0.625)
+    table = json.loads((project / "metrics/tiny/table.json").read_text())
+    assert list(table["rows"]) == ROWS
+    assert all(row["cases"] == 20 for row in table["rows"].values())
+    for row in ROWS:
+        metrics = json.loads((project / f"metrics/tiny/{row}-d0-s0.json").read_text())
+        assert set(metrics) == {"dice", "jaccard", "asd", "hd95", "failed"}
+        assert len(list((project / f"predictions/tiny/{row}-d0-s0").glob("*.nrrd"))) == 20
+    assert (project / "metrics/tiny/table.md").read_text().count("| published") == 7
+
+
+def test_a_second_repro_has_nothing_to_do(project):
+    assert "Running stage" not in call(project, "dvc", "repro")
+    assert call(project, "git", "status", "--porcelain") == ""
+
+
+def test_metrics_and_curves_can_be_shown(project):
+    shown = call(project, "dvc", "metrics", "show")
+    assert all(f"metrics/tiny/{row}-d0-s0.json" in shown for row in ROWS)
+    call(project, "dvc", "plots", "show", "--out", "plots")
+    page = (project / "plots/index.html").read_text()
+    assert all(name in page for name in ("cross_unlabeled", "mask_share", "weight_unlabeled", "learning_rate"))
+    subprocess.run(["rm", "-r", project / "plots"], check=True)
+
+
+def test_an_edit_makes_again_only_what_it_can_change(project):
+    def stale(module: str) -> set[str]:
+        path = project / module
+        before = path.read_text()
+        path.write_text(before + "\nADDED = 1\n")
+        call(project, "dvc", "repro", "code")
+        status = json.loads(call(project, "dvc", "status", "--json"))
+        path.write_text(before)
+        call(project, "dvc", "repro", "code")
+        return {name for name in status if name != "code"}
+
+    trained = stale("lassl/methods/mean_teacher.py")
+    assert {name for name in trained if name.startswith("train")} == {
+        "train@tiny-mt_un-0-0",
+        "train@tiny-mt_un_lovasz-0-0",
+    }
+    assert stale("lassl/table.py") == {"table@tiny"}
+    assert stale("lassl/readme.py") == set()
+    assert json.loads(call(project, "dvc", "status", "--json")) == {}
+
+
+def test_a_run_of_one_method_touches_its_row_alone_and_is_diffed_against_the_commit(project):
+    before = files(project / "metrics")
+    call(project, "dvc", "exp", "run", "-S", "profile=tiny", "-S", "method=cps_alw", "-S", "train.lr=0.02")
+    after = files(project / "metrics")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if before[name] != after[name]}
+    own = {f"tiny/cps_alw-d0-s0.{end}" for end in ("json", "csv")}
+    assert changed <= own | {"tiny/records/cps_alw-d0-s0.yaml", "tiny/table.json", "tiny/table.md"}
+    record = yaml.safe_load((project / "metrics/tiny/records/cps_alw-d0-s0.yaml").read_text())
+    assert record["settings"]["train"]["lr"] == 0.02
+    assert "cannot be compared" in (project / "metrics/tiny/table.md").read_text()
+    difference = json.loads(call(project, "dvc", "metrics", "diff", "--json"))
+    assert set(difference) <= {"metrics/tiny/cps_alw-d0-s0.json"}
+    call(project, "git", "checkout", "--quiet", ".")
+
+
+def test_another_draw_and_seed_become_runs_of_their_own(project):
+    before = files(project / "metrics")
+    call(
+        project, "dvc", "exp", "run", "-S", "profile=tiny", "-S", "method=vnet_16", "-S", "seeds=[0,1]", "-S", "draws=[1]"
+    )  # fmt: skip
+    after = files(project / "metrics")
+    assert {name for name in after if name not in before and name.endswith("json")} == {
+        "tiny/vnet_16-d1-s0.json",
+        "tiny/vnet_16-d1-s1.json",
+    }
+    assert all(after[name] == before[name] for name in before if "table" not in name)
+    assert json.loads(after["tiny/table.json"])["rows"]["vnet_16"]["runs"] == 3
