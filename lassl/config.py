@@ -206,6 +206,8 @@ def load(path: Path = Path("params.yaml")) -> Config:
         return Config.model_validate(yaml.safe_load(path.read_text()))
     except FileNotFoundError:
         raise LasslError(f"{path}: not found; run from the project's folder") from None
+    except yaml.YAMLError as error:
+        raise LasslError(f"{path}: no YAML ({error}); compose it anew with `make params`") from None
     except ValidationError as error:
         raise LasslError("\n".join(f"{path}: {_finding(dict(e))}" for e in error.errors())) from None
 

@@ -13,11 +13,11 @@ from tqdm import tqdm
 from lassl import metrics, model, precision
 from lassl.cohort import open_prepared
 from lassl.config import Config, Run
-from lassl.files import whole_folder, write_text
+from lassl.files import text_hash, whole_folder, write_text
 from lassl.inference import largest_component, sliding_window, upsample
-from lassl.patches import pooled_image
+from lassl.machine import machine
+from lassl.pooling import pooled_image
 from lassl.precision import Precision
-from lassl.provenance import machine, text_hash
 from lassl.volumes import Array, write
 
 

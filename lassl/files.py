@@ -1,5 +1,6 @@
 """Files that are either whole or absent."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -42,3 +43,8 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file that is whole or absent."""
     with whole(path) as temporary:
         temporary.write_text(text)
+
+
+def text_hash(text: str) -> str:
+    """The sha256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -65,15 +65,6 @@ def _coverage(starts: list[list[int]], window: Size, like: Tensor) -> Tensor:
     return x[:, None, None] * y[:, None] * z
 
 
-def pool_image(image: Tensor, pool: int) -> Tensor:
-    """Mean of pool x pool x pool voxels: (X, Y, Z) -> sizes divided by `pool`, rounded up.
-
-    The last voxel along an axis averages what is left there.
-    """
-    pooled = F.avg_pool3d(image[None, None], pool, ceil_mode=True, count_include_pad=False)
-    return pooled[0, 0]
-
-
 def upsample(probability: Tensor, pool: int, size: Size) -> Tensor:
     """Trilinear interpolation of a map of pooled voxels at the `size` voxels of the native volume."""
     expected = tuple(math.ceil(n / pool) for n in size)

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lassl.cohort import Draw, Prepared
 from lassl.config import BatchSize, Patches
-from lassl.inference import pool_image
 from lassl.methods.base import Batch
+from lassl.pooling import pooled_image, pooled_label
 from lassl.streams import stream
 from lassl.volumes import Array
 
@@ -79,14 +78,3 @@ def pad(volume: Array, size: Sequence[int]) -> Array:
     if not any(missing):
         return volume
     return np.pad(volume, [(m // 2, m - m // 2) for m in missing])
-
-
-def pooled_image(image: Array, pool: int) -> Array:
-    """Mean of pool x pool x pool voxels, float32."""
-    return image if pool == 1 else pool_image(torch.from_numpy(image), pool).numpy()
-
-
-def pooled_label(label: Array, pool: int) -> Array:
-    """1 where at least half of the pooled voxels are foreground, uint8."""
-    share: Tensor = torch.from_numpy(label)
-    return label if pool == 1 else (pool_image(share.float(), pool) >= 0.5).to(torch.uint8).numpy()

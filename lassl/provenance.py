@@ -1,13 +1,9 @@
-"""Where a result comes from: the code behind a stage, the machine, the versions."""
+"""The code behind a stage: which modules it loads, and a hash of what they do."""
 
 import ast
-import hashlib
-import os
-import platform
 from pathlib import Path
 
-import numpy as np
-import torch
+from lassl.files import text_hash
 
 PACKAGES = ("lassl", "pipeline")
 
@@ -56,33 +52,7 @@ def code_hash(path: Path) -> str:
     return text_hash(ast.unparse(tree))[:16]
 
 
-def text_hash(text: str) -> str:
-    """The sha256 of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def fingerprint(*modules: str, root: Path = Path()) -> str:
     """A line for each file behind the modules: hash and path."""
     files = {path for module in modules for path in closure(module, root).values()}
     return "".join(f"{code_hash(path)}  {path.relative_to(root).as_posix()}\n" for path in sorted(files))
-
-
-def machine(device: torch.device) -> dict[str, str | int]:
-    """What computed: device, threads, versions."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-    return {
-        "device": f"{device.type}: {name}",
-        "threads": torch.get_num_threads(),
-        "cores": os.cpu_count() or 1,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-    }
-
-
-def processor() -> str:
-    """Name of the processor, as far as the system tells."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

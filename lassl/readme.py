@@ -6,7 +6,7 @@ from pathlib import Path
 from lassl.config import metrics_folder
 from lassl.errors import LasslError, command
 
-BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
 def with_tables(text: str) -> str:

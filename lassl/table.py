@@ -11,10 +11,10 @@ import yaml
 
 from lassl.config import Run, metrics_folder
 from lassl.errors import LasslError
-from lassl.files import write_text
-from lassl.provenance import text_hash
+from lassl.files import text_hash, write_text
 
 SCORES = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
+SHARED = ("network", "patches", "train", "compute")  # settings that every row should have in common
 HEADS = {"dice": "Dice [%]", "jaccard": "Jaccard [%]", "asd": "ASD [voxel]", "hd95": "95HD [voxel]"}
 
 
@@ -72,8 +72,10 @@ def row(group: Sequence[Result], published: Mapping[str, Any]) -> dict[str, Any]
         "training_minutes": round(sum(r.record["training"]["seconds"] for r in group) / len(group) / 60, 1),
         "failed": int(cases["failed"].sum()),
         "scores": {name: spread(cases[column]) for name, column in SCORES.items()},
-        "evaluation": sorted({evaluated(r.record["evaluation"]) for r in group}),
-        "settings": differences(settings),
+        "evaluation": distinct(evaluated(r.record["evaluation"]) for r in group),
+        "stride": distinct(r.record["evaluation"]["stride"] for r in group),
+        "shared": distinct({key: s[key] for key in SHARED} for s in settings),
+        "method": distinct(s["method"] for s in settings),
         "published": {k: v for k, v in published.items() if k != "title"},
     }
 
@@ -91,10 +93,12 @@ def evaluated(evaluation: Mapping[str, Any]) -> str:
     return ", ".join(parts + ["largest component only"] * evaluation["largest_component"])
 
 
-def differences(settings: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The distinct settings that every row should share: the network, the patches, the training."""
-    shared = [{key: s[key] for key in ("network", "patches", "train", "compute")} for s in settings]
-    return [s for i, s in enumerate(shared) if s not in shared[:i]]
+def distinct(values: Iterable[Any]) -> list[Any]:
+    """The different values in the order of their first appearance."""
+    found: list[Any] = []
+    for value in values:
+        found += [] if value in found else [value]
+    return found
 
 
 def write_table(profile: str, published: Path = Path("metrics/published.yaml")) -> str:
@@ -155,8 +159,12 @@ def remarks(table: Mapping[str, Any]) -> list[str]:
     ]
     if table["missing"]:
         lines.append(f"Not run in this profile: {', '.join(table['missing'])}.")
-    if len({json.dumps(s) for r in rows for s in r["settings"]}) > 1:
-        lines.append("**The rows were trained with different settings (see table.json) and cannot be compared.**")
+    for what, key in (("settings", "shared"), ("window strides", "stride")):
+        if len(distinct(value for r in rows for value in r[key])) > 1:
+            lines.append(f"**The rows have different {what} (see table.json) and cannot be compared.**")
+    for r in rows:
+        if len(r["method"]) > 1 or len(r["evaluation"]) > 1:
+            lines.append(f"**{r['title']}: its runs differ in their options (see table.json): not one method.**")
     if len(table["cohort_hash"]) > 1:
         lines.append("**The rows were trained on different data and cannot be compared.**")
     lines += [f"[1] {note}" for note in table["notes"]]

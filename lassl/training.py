@@ -15,12 +15,12 @@ from lassl import precision, ramps
 from lassl.cohort import choose, open_prepared
 from lassl.config import Config, Method, Run
 from lassl.errors import LasslError
+from lassl.machine import machine
 from lassl.methods import build
 from lassl.methods.base import Algorithm, Batch, Progress
 from lassl.model import Model, save
 from lassl.patches import PatchSource
 from lassl.precision import Precision
-from lassl.provenance import machine
 from lassl.streams import stream_seed
 from lassl.vnet import VNet
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lassl.errors import LasslError
-from lassl.inference import largest_component, pool_image, sliding_window, upsample, window_starts
+from lassl.inference import largest_component, sliding_window, upsample, window_starts
+from lassl.pooling import pool_image
 
 
 def random_image(*size):

@@ -9,7 +9,8 @@ import torch
 
 from lassl.cohort import choose, open_prepared
 from lassl.config import BatchSize, Patches
-from lassl.patches import PatchSource, pick, pooled_image, pooled_label, random_patch
+from lassl.patches import PatchSource, pick, random_patch
+from lassl.pooling import pooled_image, pooled_label
 from lassl.streams import stream
 
 NUMBERED = np.arange(7 * 6 * 5, dtype=np.float32).reshape(7, 6, 5)

@@ -49,7 +49,7 @@ def test_the_atrium_is_bright_and_no_threshold_finds_it():
         image, label = draw(f"P{case:03d}", (64, 56, 40))
         assert image[label].mean() > 1.3 * image[~label].mean()
         dice.append(max(best_piece_dice(image > level, label) for level in range(20, 240, 20)))
-    assert np.mean(dice) < 0.8
+    assert np.mean(dice) < 0.9  # the best level is chosen for each case, by the label
 
 
 def best_piece_dice(bright, label):

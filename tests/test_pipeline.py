@@ -108,9 +108,8 @@ def test_a_run_of_one_method_touches_its_row_alone_and_is_diffed_against_the_com
 
 def test_another_draw_and_seed_become_runs_of_their_own(project):
     before = files(project / "metrics")
-    call(
-        project, "dvc", "exp", "run", "-S", "profile=tiny", "-S", "method=vnet_16", "-S", "seeds=[0,1]", "-S", "draws=[1]"
-    )  # fmt: skip
+    changes = ("profile=tiny", "method=vnet_16", "seeds=[0,1]", "draws=[1]")
+    call(project, "dvc", "exp", "run", *(word for change in changes for word in ("-S", change)))
     after = files(project / "metrics")
     assert {name for name in after if name not in before and name.endswith("json")} == {
         "tiny/vnet_16-d1-s0.json",

@@ -75,7 +75,7 @@ def test_every_step_is_logged_under_its_name(tiny_data, workspace):
     frames = {name: pd.read_csv(folder / f"{name}.tsv", sep="\t")[name] for name in names}
     terms = sum(frames[n] for n in ("supervised_first", "supervised_second", "cross_labeled", "cross_unlabeled"))
     assert np.allclose(terms, frames["loss"], rtol=1e-5)
-    assert frames["learning_rate"].tolist() == pytest.approx([0.01, 0.0069454, 0.0037270], rel=1e-3)
+    assert frames["learning_rate"].tolist() == pytest.approx([0.1, 0.069454, 0.037270], rel=1e-3)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training_and_leaves_no_model(tiny_data, workspace):

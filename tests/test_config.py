@@ -1,0 +1,222 @@
+"""params.yaml: its composition from conf/, its checks, and what the rows of the table share."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lassl.compose import compose
+from lassl.config import Config, load, metrics_folder
+from lassl.errors import LasslError
+from lassl.methods import build
+
+ROOT = Path(__file__).parents[1]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
+PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))
+METHODS = sorted(path.stem for path in (ROOT / "conf/method").glob("*.yaml"))
+ROWS = [name for name in METHODS if name != "table"]
+
+
+@pytest.fixture
+def composed(tmp_path, monkeypatch):
+    """Compose conf/ with overrides into a file, as from the project's folder."""
+    monkeypatch.chdir(ROOT)
+
+    def composed(*overrides: str) -> Path:
+        compose(tmp_path / "params.yaml", *overrides)
+        return tmp_path / "params.yaml"
+
+    return composed
+
+
+@pytest.fixture
+def refusal(tmp_path):
+    """Change copies of the committed values and give the lines of the error that reading them raises."""
+
+    def refusal(change) -> list[str]:
+        values = copy.deepcopy(PARAMS)
+        change(values)
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(values))
+        with pytest.raises(LasslError) as error:
+            load(path)
+        lines = str(error.value).splitlines()
+        assert all(line.startswith(f"{path}: ") for line in lines)
+        return [line.removeprefix(f"{path}: ") for line in lines]
+
+    return refusal
+
+
+def table() -> Config:
+    return load(ROOT / "params.yaml")
+
+
+def test_the_committed_params_are_the_composition_of_the_defaults(composed):
+    assert composed().read_text() == (ROOT / "params.yaml").read_text()
+
+
+def test_the_four_profiles_are_there():
+    assert {"quick", "compact", "paper", "tiny"} <= set(PROFILES)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_composes_under_its_own_name_with_all_rows(composed, profile):
+    config = load(composed(f"profile={profile}"))
+    assert config.profile == profile
+    assert list(config.methods) == list(PUBLISHED["rows"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_file_composes_into_rows_of_its_own(composed, method):
+    config = load(composed(f"method={method}"))
+    assert list(config.methods) == (list(PUBLISHED["rows"]) if method == "table" else [method])
+
+
+def test_an_override_reaches_the_composed_params(composed):
+    config = load(composed("profile=compact", "train.lr=0.003", "seeds=[0,1,2]"))
+    assert (config.train.lr, config.seeds) == (0.003, (0, 1, 2))
+
+
+def test_the_paper_profile_has_the_published_settings(composed):
+    config = load(composed("profile=paper"))
+    assert config.data.cohort == "la2018"
+    assert (config.patches.pool, config.patches.size) == (1, (112, 112, 80))
+    assert (config.train.steps, config.train.lr, config.train.momentum) == (6000, 0.01, 0.9)
+    assert (config.network.width, config.evaluate.stride) == (16, (18, 18, 4))
+
+
+def test_a_known_file_is_read_into_a_frozen_configuration():
+    config = table()
+    with pytest.raises(ValueError, match="frozen"):
+        config.train.steps = 1
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(LasslError, match=r"no\.yaml: not found; run from the project's folder"):
+        load(tmp_path / "no.yaml")
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    (tmp_path / "params.yaml").write_text("")
+    with pytest.raises(LasslError, match=r"params\.yaml: .*found None"):
+        load(tmp_path / "params.yaml")
+
+
+def test_an_unknown_key_is_named(refusal):
+    (line,) = refusal(lambda p: p["train"].update(stepz=5))
+    assert line.startswith("train.stepz: Extra") and "found 5" in line
+
+
+def test_a_missing_key_is_named(refusal):
+    (line,) = refusal(lambda p: p["methods"]["cps"]["batch"].pop("unlabeled"))
+    assert line == "methods.cps.batch.unlabeled: Field required (found {'labeled': 2})"
+
+
+def test_a_wrong_type_is_named_with_the_value(refusal):
+    (line,) = refusal(lambda p: p["train"].update(steps="many"))
+    assert line.startswith("train.steps: ") and "integer" in line and "found 'many'" in line
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("train", "steps", 0), ("train", "lr", 0), ("network", "dropout", 1), ("patches", "pool", 0),
+     ("evaluate", "network", "first"), ("compute", "precision", "fp8"), ("data", "crop", "box")],
+)  # fmt: skip
+def test_a_value_out_of_range_is_named(refusal, section, key, value):
+    (line,) = refusal(lambda p: p[section].update({key: value}))
+    assert line.startswith(f"{section}.{key}: ") and f"found {value!r}" in line
+
+
+def test_a_patch_that_cannot_be_halved_four_times_is_refused(refusal):
+    (line,) = refusal(lambda p: p["patches"].update(size=[32, 40, 16]))
+    assert line.startswith("patches.size: expected multiples of 16") and "[32, 40, 16]" in line
+
+
+def test_a_stride_that_leaves_gaps_between_windows_is_refused(refusal):
+    (line,) = refusal(lambda p: p["evaluate"].update(stride=[16, 16, 17]))
+    assert line.startswith("evaluate.stride (16, 16, 17) exceeds patches.size (32, 32, 16)")
+
+
+def test_a_stride_as_long_as_the_patch_is_allowed():
+    values = copy.deepcopy(PARAMS)
+    values["evaluate"]["stride"] = values["patches"]["size"]
+    assert Config.model_validate(values).evaluate.stride == (32, 32, 16)
+
+
+def test_a_margin_that_runs_backwards_is_refused(refusal):
+    (line,) = refusal(lambda p: p["data"].update(margin=[8, 4]))
+    assert line.startswith("data: margin [8, 4] runs backwards")
+
+
+def test_all_problems_of_a_file_are_told_at_once_a_line_each(refusal):
+    def spoil(p):
+        p["train"]["steps"] = "many"
+        p["speed"] = "high"
+        p["patches"]["size"] = [32, 40, 16]
+        p["data"]["margin"] = [8, 4]
+        del p["network"]["width"]
+
+    keys = sorted(line.split(":")[0] for line in refusal(spoil))
+    assert keys == ["data", "network.width", "patches.size", "speed", "train.steps"]
+
+
+def test_a_run_is_named_after_method_draw_and_seed_and_kept_under_its_profile():
+    run = table().run("cps_alw", 2, 13)
+    assert run.name == "cps_alw-d2-s13"
+    assert run.model == Path("models/quick/cps_alw-d2-s13.pt")
+    assert run.curves == Path("curves/quick/cps_alw-d2-s13")
+    assert run.predictions == Path("predictions/quick/cps_alw-d2-s13")
+    assert run.metrics == Path("metrics/quick/cps_alw-d2-s13.json")
+    assert run.cases == Path("metrics/quick/cps_alw-d2-s13.csv")
+    assert run.record == Path("metrics/quick/records/cps_alw-d2-s13.yaml")
+    assert metrics_folder("paper") == Path("metrics/paper")
+
+
+def test_the_prepared_cohort_has_the_cohorts_name():
+    assert table().data.prepared == Path("data/prepared/synthetic")
+
+
+def test_a_run_of_a_method_that_is_not_composed_is_refused(composed):
+    with pytest.raises(LasslError, match=r"no method 'mt_un' under methods \(found: cps\)"):
+        load(composed("method=cps")).run("mt_un", 0, 0)
+
+
+def test_the_settings_of_a_method_are_plain_values_without_the_other_methods():
+    settings = table().settings("cps")
+    assert set(settings) == {"network", "patches", "train", "compute", "method"}
+    assert settings["method"] == PARAMS["methods"]["cps"]
+    assert yaml.safe_load(yaml.safe_dump(settings)) == settings
+
+
+def test_the_table_has_exactly_the_published_rows_in_their_order():
+    listed = yaml.safe_load((ROOT / "conf/method/table.yaml").read_text())["defaults"]
+    assert listed == list(PUBLISHED["rows"]) == list(PARAMS["methods"])
+
+
+def test_dvc_shows_the_metrics_of_the_same_rows():
+    dvc = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    assert dvc["metrics"] == [f"metrics/${{profile}}/{row}-d0-s0.json" for row in PUBLISHED["rows"]]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_takes_four_patches_a_step_and_its_cases_are_those_of_its_title(composed, row):
+    method = load(composed(f"method={row}")).methods[row]
+    assert method.batch.labeled + method.batch.unlabeled == 4
+    assert (method.batch.unlabeled > 0) == (method.unlabeled > 0)
+    counts = f"{method.labeled}L" + (f"+{method.unlabeled}UL" if method.unlabeled else "")
+    assert PUBLISHED["rows"][row]["title"].endswith(f"& {counts}")
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_semi_supervised_rows_use_all_eighty_training_cases(row):
+    method = table().methods[row]
+    assert method.labeled + method.unlabeled == 80 or method.algorithm == "supervised"
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_options_of_a_row_are_those_of_its_algorithm(composed, make_network, row):
+    method = load(composed(f"method={row}")).methods[row]
+    algorithm = build(method.algorithm, make_network, method.options)
+    assert {name: getattr(algorithm, name) for name in method.options} == method.options
