@@ -7,32 +7,23 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
 from scipy import ndimage
 from tqdm import tqdm
 
-from lassl import volumes
 from lassl.cohort import MANIFEST, Case, Manifest, Part, Split, check_split, cohort_hash
 from lassl.config import Data
 from lassl.errors import LasslError
 from lassl.files import whole_folder
+from lassl.scans import Door, find_door, image_problems, label_problems, read_scan
 from lassl.streams import stream
-from lassl.volumes import Array, Geometry, Volume
+from lassl.volumes import Array, Volume
 
 Box = tuple[slice, slice, slice]
 PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # attributes of a case's h5
-
-
-@dataclass(frozen=True)
-class Door:
-    """A form in which raw scans come: a case's file for image and label, and how either is read (None: not there)."""
-
-    name: Literal["challenge", "h5"]
-    files: dict[str, str]
-    read: Callable[[Path, str], Volume | None]
 
 
 @dataclass(frozen=True)
@@ -42,45 +33,6 @@ class Outcome:
     problems: tuple[str, ...]
     case: Case | None = None
     scan_sha256: str | None = None
-
-
-def _read_nrrd(path: Path, key: str) -> Volume | None:
-    return volumes.read(path) if path.is_file() else None
-
-
-def _read_h5(path: Path, key: str) -> Volume | None:
-    dtype = {"image": "float32", "label": "uint8"}[key]
-    if not path.is_file():
-        return None
-    try:
-        with h5py.File(path) as file:
-            if key not in file:
-                return None
-            data = file[key]
-            if not isinstance(data, h5py.Dataset) or (data.ndim, data.dtype) != (3, dtype):
-                found = f"{data.ndim}-D {data.dtype}" if isinstance(data, h5py.Dataset) else "a group"
-                raise LasslError(f"{path}: {key} is {found}; make it a 3-D {dtype} dataset")
-            return Volume(data[()], Geometry(spacing_mm=(0.625, 0.625, 0.625)))  # of all challenge scans; h5 has none
-    except (OSError, KeyError, RuntimeError) as error:
-        raise LasslError(f"{path}: cannot be read ({error}); copy it again, whole") from None
-
-
-DOORS = (
-    Door("challenge", {"image": "lgemri.nrrd", "label": "laendo.nrrd"}, _read_nrrd),
-    Door("h5", {"image": "mri_norm2.h5", "label": "mri_norm2.h5"}, _read_h5),
-)
-
-
-def find_door(folder: Path) -> Door:
-    """Recognise the form of a folder of raw scans by the files in it. Raises LasslError."""
-    doors = [door for door in DOORS if any(folder.glob(f"*/{door.files['image']}"))]
-    if len(doors) == 1:
-        return doors[0]
-    finding = "found both forms of scans, expected one of" if doors else "found no scans, expected"
-    raise LasslError(
-        f"{folder}: {finding} <CASE>/lgemri.nrrd with <CASE>/laendo.nrrd, or <CASE>/mri_norm2.h5; run `make la2018` "
-        "for the real scans, put or link your folder there, or set data.folder in params.yaml"
-    )
 
 
 def prepare(data: Data) -> None:
@@ -119,12 +71,12 @@ def _prepare_case(data: Data, door: Door, out: Path, name: str, test: bool) -> O
     if not folder.is_dir():
         return Outcome((f"{folder}: no such case folder; add it or delete the case from {data.split}",))
     problems: list[str] = []
-    image: Volume | None = _attempt(problems, _read, door, folder, "image", True)
-    label: Volume | None = _attempt(problems, _read, door, folder, "label", test)
+    image: Volume | None = _attempt(problems, read_scan, door, folder, "image", True)
+    label: Volume | None = _attempt(problems, read_scan, door, folder, "label", test)
     if image:
-        problems += _image_problems(folder / door.files["image"], image.array)
+        problems += image_problems(folder / door.files["image"], image.array)
     if label:
-        problems += _label_problems(folder / door.files["label"], label, image)
+        problems += label_problems(folder / door.files["label"], label, image)
     scan_sha256 = _sha256(image.array) if image else None
     if problems or image is None:
         return Outcome(tuple(dict.fromkeys(problems)), None, scan_sha256)  # an h5 that both reads fail on: once
@@ -135,15 +87,6 @@ def _prepare_case(data: Data, door: Door, out: Path, name: str, test: bool) -> O
     return Outcome((), _write_case(out, name, part, image, box, prepared, mask), scan_sha256)
 
 
-def _read(door: Door, folder: Path, key: str, needed: bool) -> Volume | None:
-    path = folder / door.files[key]
-    volume = door.read(path, key)
-    if volume is None and needed:
-        who = "every" if key == "image" else "a test"
-        raise LasslError(f"{path}: no {key}, which {who} case needs; add it or delete the case from the split file")
-    return volume
-
-
 def _attempt(problems: list[str], act: Callable[..., Any], *arguments: Any) -> Any:
     """Call `act`, or note its LasslError among the problems and give None, so that later problems are found too."""
     try:
@@ -151,36 +94,6 @@ def _attempt(problems: list[str], act: Callable[..., Any], *arguments: Any) -> A
     except LasslError as error:
         problems.append(str(error))
         return None
-
-
-def _image_problems(path: Path, image: Array) -> Iterator[str]:
-    if image.size == 0:
-        yield f"{path}: no voxels, size {image.shape}; copy it again"
-    elif bad := np.count_nonzero(~np.isfinite(image)):
-        yield f"{path}: {bad} voxels are NaN or infinite; export the scan again"
-    elif image.min() == image.max():
-        yield f"{path}: constant image, every voxel is {image.min()}; export the scan again"
-
-
-def _label_problems(path: Path, label: Volume, image: Volume | None) -> Iterator[str]:
-    if image and label.array.shape != image.array.shape:
-        yield f"{path}: size {label.array.shape}, but its image has {image.array.shape}; export the two together"
-    elif image and (difference := _difference(label.geometry, image.geometry)):
-        yield f"{path}: {difference}; export the two together"
-    values = np.unique(label.array.ravel("K")).tolist()
-    if not (set(values) <= {0, 1} or set(values) <= {0, 255}):
-        yield f"{path}: label values {values[:5]}, expected 0 and 1 or 0 and 255; keep one structure"
-    elif not any(values):
-        yield f"{path}: empty label, every voxel is 0; draw it, or delete the file to use the case unlabeled"
-
-
-def _difference(label: Geometry, image: Geometry) -> str:
-    """Tell what differs between two geometries beyond the rounding of a text header (mm, cosines), or nothing."""
-    for name, found in vars(label).items():
-        expected = getattr(image, name)
-        if not np.allclose(found, expected, rtol=0, atol=1e-3):
-            return f"{name} {tuple(found)}, but its image has {tuple(expected)}"
-    return ""
 
 
 def _twins(folder: Path, outcomes: dict[str, Outcome]) -> Iterator[str]:
