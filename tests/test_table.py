@@ -69,7 +69,7 @@ def test_a_row_has_mean_and_sample_standard_deviation_over_cases():
 
 
 def test_a_row_is_rendered_above_the_published_one():
-    write_run(cases=scores((80, 90, 85), (1, 4, 1)))
+    write_run(cases=scores((80, 90, 85), (1, 4, 1)), steps=300)
     assert line("CPS & 16L+64UL") == (
         "| **CPS & 16L+64UL** | 85.00 ± 5.00 | 85.00 ± 5.00 | 2.00 ± 1.73 | 4.00 ± 3.46 | 0 | 3 | 16 + 64 | 300 | 1 |"
     )
