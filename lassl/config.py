@@ -96,6 +96,14 @@ class Compute(_Section):
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["bf16", "fp16", "fp32"]
     channels_last: bool
+    deterministic: bool
+
+
+class Running(_Section):
+    """How a training goes about it, without influence on its result: loading processes, minutes between checkpoints."""
+
+    workers: Count
+    checkpoint_minutes: Annotated[float, Field(ge=0)]
 
 
 class BatchSize(_Section):
@@ -130,6 +138,7 @@ class Config(_Section):
     train: Train
     evaluate: Evaluate
     compute: Compute
+    running: Running
     methods: dict[str, Method]
 
     @model_validator(mode="after")
@@ -168,6 +177,11 @@ class Run(_Section):
     def model(self) -> Path:
         """The trained networks and the record of their training."""
         return Path("models") / self.profile / f"{self.name}.pt"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the states from which an interrupted training goes on."""
+        return Path("checkpoints") / self.profile / self.name
 
     @property
     def curves(self) -> Path:

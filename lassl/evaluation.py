@@ -8,16 +8,16 @@ import pandas as pd
 import torch
 import yaml
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from lassl import metrics, model, precision
 from lassl.cohort import open_prepared
 from lassl.config import Config, Run
 from lassl.files import text_hash, whole_folder, write_text
 from lassl.inference import largest_component, sliding_window, upsample
-from lassl.machine import machine
+from lassl.machine import keep_memory, machine, peak_memory_mib
 from lassl.pooling import pooled_image
 from lassl.precision import Precision
+from lassl.progress import bar
 from lassl.volumes import Array, write
 
 
@@ -27,17 +27,20 @@ def evaluate(config: Config, run: Run) -> None:
     trained = model.load(run.model)
     where = precision.choose(config.compute)
     networks = [where.module(n).eval() for n in trained.chosen(config.evaluate.network)]
+    keep_memory()
     started = time.perf_counter()
     rows = []
     with whole_folder(run.predictions) as folder:
-        for case in tqdm(prepared.split.test, desc="evaluate", unit="case"):
+        for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
             mask = predict(networks, prepared.read_image(case), config, where)
             rows.append({"case": case, **vars(metrics.score(mask, prepared.read_label(case) > 0))})
             write(folder / f"{case}.nrrd", prepared.paste(case, mask))
-    seconds = round(time.perf_counter() - started, 1)
-    record = trained.record | {
-        "evaluation": {**config.evaluate.model_dump(mode="json"), "seconds": seconds, **machine(where.device)}
+    measured = {
+        "seconds": round(time.perf_counter() - started, 1),
+        "peak_memory_mib": peak_memory_mib(where.device),
+        **machine(where.device),
     }
+    record = trained.record | {"evaluation": {**config.evaluate.model_dump(mode="json"), **measured}}
     write_results(run, pd.DataFrame(rows), record)
 
 

@@ -1,5 +1,6 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, even after a power cut."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -7,20 +8,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lassl.errors import LasslError
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path` to write a file under; it takes its real name when the block ends well.
 
-    The temporary name keeps the suffix, since libraries choose the format by it.
+    The content is on the disk before the name changes. The temporary name keeps the suffix, since libraries choose the
+    format by it. Raises LasslError when the disk is full; the file that was there before stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        _flush(temporary)
         os.replace(temporary, path)
+        _flush(path.parent)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise LasslError(
+            f"{path}: no space left to write it; free some on that disk and run the same command again "
+            "(what was saved before is whole)"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -39,10 +61,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that is whole or absent."""
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file that is whole or absent. Raises LasslError when the disk is full."""
     with whole(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file that is whole or absent. Raises LasslError when the disk is full."""
+    write_bytes(path, text.encode())
 
 
 def text_hash(text: str) -> str:

@@ -1,6 +1,7 @@
 """A trained model on disk: networks, their shape, and the record of how they came to be."""
 
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch import nn
 
 from lassl.config import Network
 from lassl.errors import LasslError
-from lassl.files import whole
+from lassl.files import write_bytes
 from lassl.vnet import VNet
 
 
@@ -47,8 +48,9 @@ def save(path: Path, model: Model) -> None:
         "weights": {n: {k: v.contiguous() for k, v in w.items()} for n, w in weights.items()},
         "record": model.record | {"weights_sha256": digest.hexdigest()},
     }
-    with whole(path) as temporary:
-        torch.save(content, temporary)
+    buffer = io.BytesIO()  # torch tells a full disk from a path no better than "failed writing"
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def load(path: Path) -> Model:

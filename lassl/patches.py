@@ -1,19 +1,21 @@
 """Cases in memory -> random patches; each batch is a pure function of (seed, step)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from lassl.cohort import Draw, Prepared
 from lassl.config import BatchSize, Patches
 from lassl.methods.base import Batch
 from lassl.pooling import pooled_image, pooled_label
+from lassl.precision import Precision
 from lassl.streams import stream
 from lassl.volumes import Array
 
 
-class PatchSource:
+class PatchSource(Dataset[Batch]):
     """The cases of a draw, pooled, in memory; labels are read for the labeled ones only.
 
     The n-th labeled patch of a seed depends on n alone, so methods with different batches see the same sequence.
@@ -33,7 +35,7 @@ class PatchSource:
         """Passes over the labeled cases completed before a step."""
         return step * self.batch_size.labeled // len(self.labeled)
 
-    def batch(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Batch:
         """Make the batch of a step: labeled patches first."""
         images: list[Array] = []
         labels: list[Array] = []
@@ -49,6 +51,18 @@ class PatchSource:
             images += random_patch([self.unlabeled[case]], self.size, stream(self.seed, "unlabeled patch", n))
         stacked = torch.from_numpy(np.stack(images)).unsqueeze(1)  # (N, 1, X, Y, Z)
         return Batch(stacked, torch.from_numpy(np.stack(labels)))
+
+
+def loader(source: PatchSource, steps: range, workers: int, where: Precision) -> Iterable[Batch]:
+    """Give the batches of the steps, made ahead by `workers` processes, or in this one; pinned for a GPU."""
+    return DataLoader(
+        source,
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        pin_memory=where.device.type == "cuda",
+        generator=torch.Generator(),  # it draws from one, although nothing here uses what it draws
+    )
 
 
 def pick(n: int, cases: int, seed: int, purpose: str) -> int:

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 from scipy.spatial.transform import Rotation
-from tqdm import tqdm
 
 from lassl.errors import LasslError
 from lassl.files import whole_folder
+from lassl.progress import bar
 from lassl.streams import stream
 from lassl.volumes import Geometry, Volume, write
 
@@ -95,7 +95,7 @@ def write_cohort(cases: Sequence[str], folder: Path, size: Size, seed: int) -> N
     """
     with whole_folder(folder) as temporary, ProcessPoolExecutor() as pool:
         work = pool.map(partial(_write_case, folder=temporary, size=size, seed=seed), cases)
-        for _ in tqdm(work, total=len(cases), desc="phantoms", unit="case"):
+        for _ in bar(work, "phantoms", "case", len(cases)):
             pass
 
 

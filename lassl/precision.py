@@ -1,5 +1,6 @@
 """Where networks run, in which number format and memory layout."""
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -61,4 +62,14 @@ def choose(compute: Compute) -> Precision:
         raise LasslError("params.yaml: compute.device: found no CUDA device, asked for cuda; use auto or cpu")
     if name == "cpu" and compute.precision == "fp16":
         raise LasslError("params.yaml: compute.precision: fp16 is for CUDA; use bf16 or fp32 on the CPU")
+    if name == "cuda":
+        make_deterministic(compute.deterministic)
     return Precision(torch.device(name), DTYPES[compute.precision], compute.channels_last)
+
+
+def make_deterministic(on: bool) -> None:
+    """Let CUDA use only algorithms that give the same bits each time, or try out which are the fastest."""
+    if on:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it; read when CUDA starts
+    torch.use_deterministic_algorithms(on)
+    torch.backends.cudnn.benchmark = not on

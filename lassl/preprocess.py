@@ -12,12 +12,12 @@ from typing import Any
 import h5py
 import numpy as np
 from scipy import ndimage
-from tqdm import tqdm
 
 from lassl.cohort import MANIFEST, Case, Manifest, Part, Split, check_split, cohort_hash
 from lassl.config import Data
 from lassl.errors import LasslError
 from lassl.files import whole_folder
+from lassl.progress import bar
 from lassl.scans import Door, find_door, image_problems, label_problems, read_scan
 from lassl.streams import stream
 from lassl.volumes import Array, Volume
@@ -61,7 +61,7 @@ def _prepare_all(data: Data, door: Door, split: Split, out: Path) -> dict[str, O
     work = partial(_prepare_case, data, door, out)
     tests = [name in split.test for name in names]
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
-        outcomes = tqdm(pool.map(work, names, tests), f"prepare {data.cohort}", len(names), unit="case")
+        outcomes = bar(pool.map(work, names, tests), f"prepare {data.cohort}", "case", len(names))
         return dict(zip(names, outcomes, strict=True))
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from lassl.files import text_hash
 
 PACKAGES = ("lassl", "pipeline")
+# Modules that compute no number of a result: they read settings (whose values count), write files, report.
+PLUMBING = ("lassl.config", "lassl.errors", "lassl.files", "lassl.machine", "lassl.progress", "lassl.provenance")
 
 
 def closure(module: str, root: Path = Path()) -> dict[str, Path]:
@@ -53,6 +55,7 @@ def code_hash(path: Path) -> str:
 
 
 def fingerprint(*modules: str, root: Path = Path()) -> str:
-    """A line for each file behind the modules: hash and path."""
-    files = {path for module in modules for path in closure(module, root).values()}
+    """A line for each file behind the modules, PLUMBING left out: hash and path."""
+    loaded = {name: path for module in modules for name, path in closure(module, root).items()}
+    files = {path for name, path in loaded.items() if name not in PLUMBING}
     return "".join(f"{code_hash(path)}  {path.relative_to(root).as_posix()}\n" for path in sorted(files))

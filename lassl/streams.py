@@ -6,7 +6,9 @@ import numpy as np
 
 
 def stream_seed(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed derived from a run's seed and a purpose such as ("patch", 17)."""
+    """A 63-bit seed derived from a run's seed and a purpose such as ("patch", 17); its words have no slash."""
+    if any("/" in str(word) for word in purpose):
+        raise ValueError(f"the purpose {purpose} has a slash, by which words are told apart")
     text = "/".join(map(str, (seed, *purpose)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 

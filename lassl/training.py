@@ -1,120 +1,172 @@
-"""The training loop: the only one, for every algorithm."""
+"""The training loop: the only one, for every algorithm. It can stop at any instant and go on as if it had not."""
 
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from types import FrameType
 
+import pandas as pd
 import torch
-from dvclive import Live
-from torch import Tensor
-from tqdm import tqdm
 
 from lassl import precision, ramps
+from lassl.checkpoint import Checkpoints
 from lassl.cohort import choose, open_prepared
 from lassl.config import Config, Method, Run
-from lassl.errors import LasslError
-from lassl.machine import machine
-from lassl.methods import build
-from lassl.methods.base import Algorithm, Batch, Progress
+from lassl.errors import LasslError, Stopped, note
+from lassl.files import text_hash, whole_folder
+from lassl.machine import keep_memory, machine, peak_memory_mib
+from lassl.methods import build, module_of
+from lassl.methods.base import Batch, Progress
 from lassl.model import Model, save
-from lassl.patches import PatchSource
+from lassl.patches import PatchSource, loader
 from lassl.precision import Precision
+from lassl.progress import bar
+from lassl.provenance import fingerprint
+from lassl.state import NotFinite, State, sgd
 from lassl.streams import stream_seed
 from lassl.vnet import VNet
 
+ROOT = Path(__file__).parents[1]
+
 
 def train(config: Config, run: Run) -> None:
-    """Train one run on the prepared cohort; writes its model and its curves. Raises LasslError."""
+    """Train one run on the prepared cohort, from its last checkpoint if there is one; writes its model and its curves.
+
+    Raises LasslError; whatever happens, the checkpoints written so far stay good.
+    """
     method = config.methods[run.method]
     prepared = open_prepared(config.data.prepared)
-    draw = choose(prepared.split.train, prepared.with_label, method.labeled, method.unlabeled, run.draw)
-    source = PatchSource(prepared, draw, config.patches, method.batch, run.seed)
     where = precision.choose(config.compute)
     where.check_patch(config.patches.size)
-    started = time.perf_counter()
-    with curves(run.curves) as live:
-        algorithm = fit(config, method, source, where, run.seed, live)
-    record = {
-        "profile": run.profile,
-        "method": run.method,
-        "draw": run.draw,
-        "seed": run.seed,
-        "settings": config.settings(run.method),
-        "cohort": {"name": config.data.cohort, "hash": prepared.manifest_hash},
-        "training": {"seconds": round(time.perf_counter() - started, 1), **machine(where.device)},
+    code = fingerprint("lassl.training", module_of(method.algorithm), root=ROOT)
+    checkpoints = Checkpoints(run.checkpoints, shaped_by(config, run, prepared.manifest_hash, code, where))
+    keep_memory()
+    with checkpoints.held():
+        draw = choose(prepared.split.train, prepared.with_label, method.labeled, method.unlabeled, run.draw)
+        source = PatchSource(prepared, draw, config.patches, method.batch, run.seed)
+        state = fit(config, method, source, where, run.seed, checkpoints, run.curves)
+        record = {
+            "profile": run.profile,
+            "method": run.method,
+            "draw": run.draw,
+            "seed": run.seed,
+            "settings": config.settings(run.method),
+            "cohort": {"name": config.data.cohort, "hash": prepared.manifest_hash},
+            "training": {
+                "seconds": round(state.seconds, 1),
+                "resumed": state.resumed,
+                "peak_memory_mib": peak_memory_mib(where.device),
+                **machine(where.device),
+            },
+        }
+        write_curves(run.curves, state.curves)
+        save(run.model, Model(config.network, state.algorithm.networks, record))
+        checkpoints.remove()
+
+
+def shaped_by(config: Config, run: Run, cohort: str, code: str, where: Precision) -> dict[str, str]:
+    """All that decides the bits of a run's weights, in words: a checkpoint serves only where they are all the same."""
+    computer = machine(where.device)
+    return {
+        "run": f"{run.profile}/{run.name}",
+        "settings": repr(config.settings(run.method)),
+        "cohort": cohort,
+        "code": text_hash(code),
+        **{part: str(computer[part]) for part in ("device", "threads", "torch", "numpy")},
     }
-    save(run.model, Model(config.network, algorithm.networks, record))
 
 
 def fit(
-    config: Config, method: Method, source: PatchSource, where: Precision, seed: int, live: Live | None = None
-) -> Algorithm:
-    """Train an algorithm for config.train.steps on a source of patches and give it back. Raises LasslError."""
+    config: Config,
+    method: Method,
+    source: PatchSource,
+    where: Precision,
+    seed: int,
+    checkpoints: Checkpoints | None = None,
+    curves: Path | None = None,
+) -> State:
+    """Train an algorithm for config.train.steps on a source of patches and give its last state. Raises LasslError.
+
+    With `checkpoints` it goes on from the last one and writes one every few minutes, and the curves so far with it.
+    SIGTERM and Ctrl-C write one, too, after the step that is being made.
+    """
     steps = config.train.steps
+    state = first_state(config, method, where, seed)
+    if checkpoints and (content := checkpoints.load()):
+        state.restore(content)
+        state.resumed += 1
+        note(f"going on from step {state.step} of {steps}")
+    batches = loader(source, range(state.step, steps), config.running.workers, where)
+    began, saved = time.monotonic() - state.seconds, time.monotonic()
+    with stop_request() as asked:
+        for batch in bar(batches, "train", "step", steps, state.step):
+            rate = config.train.lr * ramps.learning_rate(method.schedule, state.step, steps)
+            try:
+                state.advance(batch, Progress(state.step, steps, source.epoch(state.step), seed), rate, where)
+            except NotFinite as error:
+                raise explained(error, state, batch, checkpoints) from None
+            state.seconds = time.monotonic() - began
+            if state.step == steps:
+                break
+            stop = asked()
+            if checkpoints and (stop or time.monotonic() - saved >= 60 * config.running.checkpoint_minutes):
+                checkpoints.save(state.step, state.content())
+                if curves:
+                    write_curves(curves, state.curves)
+                saved = time.monotonic()
+            if stop:
+                kept = "it is saved, and the same command goes on from there" if checkpoints else "nothing is saved"
+                name = signal.Signals(stop).name
+                raise Stopped(f"stopped by {name} after step {state.step} of {steps}; {kept}", stop)
+    return state
+
+
+def first_state(config: Config, method: Method, where: Precision, seed: int) -> State:
+    """Make the algorithm with its initial weights, and its optimizer."""
     torch.manual_seed(stream_seed(seed, "weights"))
     module = where.module(build(method.algorithm, lambda: VNet(config.network), method.options)).train()
-    algorithm = cast(Algorithm, module)
-    optimizer = torch.optim.SGD(
-        [p for p in module.parameters() if p.requires_grad],  # per weight: one optimizer equals one for each network
-        lr=config.train.lr,
-        momentum=config.train.momentum,
-        weight_decay=method.weight_decay,
-        fused=True,
-    )
+    optimizer = sgd(module, config.train.lr, config.train.momentum, method.weight_decay)
     scaler = torch.amp.GradScaler(where.device.type, enabled=where.dtype == torch.float16)
-    for step in tqdm(range(steps), desc="train", unit="step", mininterval=1.0):
-        progress = Progress(step, steps, source.epoch(step), seed)
-        rate = config.train.lr * ramps.learning_rate(method.schedule, step, steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        logs = one_step(algorithm, source.batch(step), progress, where, optimizer, scaler)
-        if live:
-            for name, value in (logs | {"learning_rate": rate}).items():
-                live.log_metric(name, value)
-            live.next_step()
-    return algorithm
+    return State(module, optimizer, scaler)
 
 
-def one_step(
-    algorithm: Algorithm,
-    batch: Batch,
-    progress: Progress,
-    where: Precision,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-) -> dict[str, float]:
-    """Forward, backward, update; gives the terms, their sum and the logged values. Raises LasslError if not finite."""
-    torch.manual_seed(stream_seed(progress.seed, "dropout", progress.step))
-    with where.autocast():
-        step = algorithm.losses(Batch(where.tensor(batch.image), where.tensor(batch.label)), progress)
-    loss = torch.stack(list(step.terms.values())).sum()
-    values = as_floats({**step.terms, "loss": loss, **step.logs})
-    if not torch.isfinite(loss):
-        terms = ", ".join(f"{name} {values[name]:g}" for name in step.terms)
-        raise LasslError(
-            f"step {progress.step}: the loss is not finite ({terms}); "
-            "try a lower train.lr or compute.precision=fp32, and look at the curves before this step"
-        )
-    optimizer.zero_grad()
-    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-    scaler.step(optimizer)
-    scaler.update()
-    algorithm.after_step(progress)
-    return values
+def explained(error: NotFinite, state: State, batch: Batch, checkpoints: Checkpoints | None) -> LasslError:
+    """Keep the state and the batch that gave a loss which is not finite, and say where they are and what to do."""
+    advice = "try a lower train.lr or compute.precision=fp32, and look at the curves before this step"
+    if not checkpoints:
+        return LasslError(f"{error}; {advice}")
+    seen = {"image": batch.image, "label": batch.label}
+    path = checkpoints.keep(f"not-finite-{state.step:08d}", {**state.content(), "batch": seen})
+    return LasslError(f"{error}; the state and the batch that gave it are in {path}; {advice}")
 
 
-def as_floats(values: dict[str, Tensor | float]) -> dict[str, float]:
-    """Bring scalars to Python, those on a device in one transfer."""
-    tensors = {name: v.detach().float() for name, v in values.items() if isinstance(v, Tensor)}
-    numbers = torch.stack(list(tensors.values())).tolist()
-    return {**values, **dict(zip(tensors, numbers, strict=True))}
+def write_curves(folder: Path, curves: list[dict[str, float]]) -> None:
+    """Write a table of step and value for each name in `folder`, as `dvc plots show` draws them."""
+    frame = pd.DataFrame(curves).rename_axis("step")
+    with whole_folder(folder) as temporary:
+        for name, values in frame.items():
+            values.dropna().to_csv(temporary / f"{name}.tsv", sep="\t", float_format="%.7g")
 
 
 @contextmanager
-def curves(folder: Path) -> Iterator[Live]:
-    """Log every step's values in `folder`, a table for each name, as `dvc plots show` draws them."""
-    live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
-    yield live
-    Path(live.metrics_file).unlink(missing_ok=True)  # the last step's values: the tables have them
+def stop_request() -> Iterator[Callable[[], int]]:
+    """Give a function that tells whether SIGTERM or Ctrl-C came (its number, else 0); a second one acts at once."""
+    came = 0
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = number
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        note("stopping after this step, to save it; once more to stop at once")
+
+    try:
+        for number in before:
+            signal.signal(number, remember)
+        yield lambda: came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

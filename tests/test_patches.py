@@ -61,22 +61,22 @@ def test_each_pass_over_the_cases_sees_every_case_once_in_a_new_order():
 
 def test_a_batch_depends_on_seed_and_step_alone(prepared):
     first, again = source(prepared), source(prepared)
-    again.batch(0)
-    assert torch.equal(first.batch(5).image, again.batch(5).image)
-    assert not torch.equal(first.batch(5).image, first.batch(6).image)
-    assert not torch.equal(first.batch(5).image, source(prepared, seed=1).batch(5).image)
-    assert not torch.equal(first.batch(5).image, source(prepared, draw=1).batch(5).image)
+    again[0]
+    assert torch.equal(first[5].image, again[5].image)
+    assert not torch.equal(first[5].image, first[6].image)
+    assert not torch.equal(first[5].image, source(prepared, seed=1)[5].image)
+    assert not torch.equal(first[5].image, source(prepared, draw=1)[5].image)
 
 
 def test_methods_with_one_seed_see_the_same_labeled_patches(prepared):
     pairs, fours = source(prepared), source(prepared, labeled=4, unlabeled=0)
-    in_pairs = torch.cat([pairs.batch(step).image[:2] for step in range(4)])
-    in_fours = torch.cat([fours.batch(step).image for step in range(2)])
+    in_pairs = torch.cat([pairs[step].image[:2] for step in range(4)])
+    in_fours = torch.cat([fours[step].image for step in range(2)])
     assert torch.equal(in_pairs, in_fours)
 
 
 def test_a_batch_has_labels_for_the_labeled_patches_alone(prepared):
-    batch = source(prepared, labeled=2, unlabeled=1).batch(0)
+    batch = source(prepared, labeled=2, unlabeled=1)[0]
     assert batch.image.shape == (3, 1, 16, 16, 16)
     assert batch.label.shape == (2, 16, 16, 16)
 
@@ -90,12 +90,12 @@ def test_the_label_of_an_unlabeled_case_is_never_read(tiny_data, tmp_path):
 
     copy = tmp_path / "copy"
     shutil.copytree(tiny_data.prepared, copy)
-    expected = source(open_prepared(copy)).batch(3)
+    expected = source(open_prepared(copy))[3]
     chosen = choose(open_prepared(copy).split.train, open_prepared(copy).with_label, 3, 3, 0)
     for case in chosen.unlabeled:
         with h5py.File(copy / f"{case}.h5", "r+") as file:
             del file["label"]
-    found = source(open_prepared(copy)).batch(3)
+    found = source(open_prepared(copy))[3]
     assert torch.equal(found.image, expected.image)
 
 

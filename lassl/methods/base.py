@@ -20,6 +20,10 @@ class Batch:
     image: Tensor  # (N, 1, X, Y, Z)
     label: Tensor  # (L, X, Y, Z) uint8 {0, 1}, L <= N
 
+    def pin_memory(self) -> "Batch":
+        """Give the same in memory that a GPU can copy from while it computes; called by torch's loader."""
+        return Batch(self.image.pin_memory(), self.label.pin_memory())
+
 
 @dataclass(frozen=True)
 class Progress:
