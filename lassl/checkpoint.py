@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import io
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,13 +33,17 @@ class Checkpoints:
     def held(self) -> Iterator[None]:
         """Keep every other process from training the same run meanwhile. Raises LasslError if one does already."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
+        with (self.folder / "lock").open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                lock.seek(0)
                 raise LasslError(
-                    f"{self.folder}: another process is training this run; wait for it or stop it, and try again"
+                    f"{self.folder}: process {lock.read()} is training this run; wait for it, or stop it with "
+                    "`kill` and that number, and try again"
                 ) from None
+            lock.truncate(0)
+            print(os.getpid(), end="", file=lock, flush=True)
             for half_written in self.folder.glob(".*"):
                 half_written.unlink()
             yield

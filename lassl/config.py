@@ -10,6 +10,7 @@ from lassl.errors import LasslError
 
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
+Schedule = Literal["step", "poly", "constant"]
 Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
 
 
@@ -74,11 +75,12 @@ class Patches(_Section):
 
 
 class Train(_Section):
-    """What every row shares: the number of steps and the optimiser's rate and momentum."""
+    """What every row shares: the number of steps, the optimizer's rate and momentum, a schedule for all rows."""
 
     steps: Positive
     lr: Annotated[float, Field(gt=0)]
     momentum: Annotated[float, Field(ge=0, lt=1)]
+    schedule: Schedule | None
 
 
 class Evaluate(_Section):
@@ -121,7 +123,7 @@ class Method(_Section):
     unlabeled: Count
     batch: BatchSize
     weight_decay: Annotated[float, Field(ge=0)]
-    schedule: Literal["step", "poly", "constant"]
+    schedule: Schedule
     options: dict[str, Any]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # names and numbers of glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # names and numbers of glibc's malloc.h
 
 
 def machine(device: torch.device) -> dict[str, str | int]:
@@ -37,12 +37,13 @@ def processor() -> str:
 def keep_memory(on: bool = True) -> None:
     """Let the allocator keep what is freed for the next step, instead of giving it back and faulting it in again.
 
-    Every step frees and asks for the same gigabytes, so this costs no memory at the peak. Linux with glibc only; does
-    nothing elsewhere. `on=False` restores what glibc's own adaptive limits arrive at.
+    Every step frees and asks for the same gigabytes, so this costs little memory at the peak. Linux with glibc only;
+    does nothing elsewhere. `on=False` sets the limits at which glibc arrives by itself when left alone.
     """
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt
+    mallopt(M_MMAP_THRESHOLD, 32 * 2**20)
     mallopt(M_MMAP_MAX, 0 if on else 65536)  # big blocks come from the heap, not from fresh pages
     mallopt(M_TRIM_THRESHOLD, -1 if on else 64 * 2**20)
 
@@ -51,5 +52,9 @@ def peak_memory_mib(device: torch.device) -> int:
     """Most memory that this process has used so far: on the GPU, or resident on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) // 2**20
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux; there getrusage also counts what the parent process had
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) // 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts in bytes, Linux in KiB
+    return peak // (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts in bytes

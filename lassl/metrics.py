@@ -6,9 +6,13 @@ import numpy as np
 import pandas as pd
 import scipy.ndimage
 from medpy.metric import binary
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from lassl.errors import LasslError
 from lassl.volumes import Array
+
+Distances = NDArray[np.float64]  # one for each voxel of a surface
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,25 @@ def score(prediction: Array, reference: Array) -> Scores:
         return Scores(0.0, 0.0, np.nan, np.nan, failed=True)
     box = _joint_box(prediction, reference)
     prediction, reference = prediction[box], reference[box]
+    there, back = surface_distances(prediction, reference)
     return Scores(
         dice_percent=100 * float(binary.dc(prediction, reference)),
         jaccard_percent=100 * float(binary.jc(prediction, reference)),
-        asd_voxel=float(binary.asd(prediction, reference)),
-        hd95_voxel=float(binary.hd95(prediction, reference)),
+        asd_voxel=float(there.mean()),
+        hd95_voxel=float(np.percentile(np.concatenate([there, back]), 95)),
         failed=False,
     )
+
+
+def surface_distances(prediction: Array, reference: Array) -> tuple[Distances, Distances]:
+    """Distance in voxels of each surface voxel to the other mask's nearest one: prediction to reference, and back.
+
+    Equal to medpy's, which measures whole distance maps to look them up on a surface, a far smaller set of points.
+    """
+    surfaces = [np.argwhere(mask & ~scipy.ndimage.binary_erosion(mask)) for mask in (prediction, reference)]
+    # unbalanced trees are built and searched faster when the points are regular and the masks far apart
+    trees = [KDTree(points, balanced_tree=False, compact_nodes=False) for points in surfaces]
+    return np.asarray(trees[1].query(surfaces[0])[0]), np.asarray(trees[0].query(surfaces[1])[0])
 
 
 def _joint_box(prediction: Array, reference: Array) -> tuple[slice, ...]:

@@ -1,7 +1,9 @@
 """Schedules: plain functions of the step or of the fraction of training that is done."""
 
 import math
-from typing import Literal, assert_never
+from typing import assert_never
+
+from lassl.config import Schedule
 
 
 def sigmoid_ramp(t: float) -> float:
@@ -14,7 +16,7 @@ def staircase(step: int, steps: int) -> float:
     return (40 * step // steps) / 40
 
 
-def learning_rate(schedule: Literal["step", "poly", "constant"], step: int, steps: int) -> float:
+def learning_rate(schedule: Schedule, step: int, steps: int) -> float:
     """Factor on the initial learning rate at a step.
 
     step: a tenth at 5/12 of training and again at 10/12 (every 2500 of the published 6000 iterations).

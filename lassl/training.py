@@ -92,7 +92,7 @@ def fit(
     With `checkpoints` it goes on from the last one and writes one every few minutes, and the curves so far with it.
     SIGTERM and Ctrl-C write one, too, after the step that is being made.
     """
-    steps = config.train.steps
+    steps, schedule = config.train.steps, config.train.schedule or method.schedule
     state = first_state(config, method, where, seed)
     if checkpoints and (content := checkpoints.load()):
         state.restore(content)
@@ -102,7 +102,7 @@ def fit(
     began, saved = time.monotonic() - state.seconds, time.monotonic()
     with stop_request() as asked:
         for batch in bar(batches, "train", "step", steps, state.step):
-            rate = config.train.lr * ramps.learning_rate(method.schedule, state.step, steps)
+            rate = config.train.lr * ramps.learning_rate(schedule, state.step, steps)
             try:
                 state.advance(batch, Progress(state.step, steps, source.epoch(state.step), seed), rate, where)
             except NotFinite as error:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lassl.config import Network
+from lassl.norm import BatchNorm3d
 
 
 class Stage(nn.Module):
@@ -18,7 +19,7 @@ class Stage(nn.Module):
         super().__init__()
         widths = [inputs] + [outputs] * depth
         self.convolutions = nn.ModuleList(nn.Conv3d(a, b, kernel_size=3, padding=1) for a, b in pairwise(widths))
-        self.norms = nn.ModuleList(nn.BatchNorm3d(outputs) for _ in range(depth))
+        self.norms = nn.ModuleList(BatchNorm3d(outputs) for _ in range(depth))
         self.residual = residual
 
     def forward(self, x: Tensor) -> Tensor:
@@ -36,7 +37,7 @@ class Stage(nn.Module):
 def down(inputs: int) -> nn.Sequential:
     """Halve every axis and double the channels."""
     return nn.Sequential(
-        nn.Conv3d(inputs, 2 * inputs, kernel_size=2, stride=2), nn.BatchNorm3d(2 * inputs), nn.ReLU(inplace=True)
+        nn.Conv3d(inputs, 2 * inputs, kernel_size=2, stride=2), BatchNorm3d(2 * inputs), nn.ReLU(inplace=True)
     )
 
 
@@ -44,7 +45,7 @@ def up(inputs: int) -> nn.Sequential:
     """Double every axis and halve the channels."""
     return nn.Sequential(
         nn.ConvTranspose3d(inputs, inputs // 2, kernel_size=2, stride=2),
-        nn.BatchNorm3d(inputs // 2),
+        BatchNorm3d(inputs // 2),
         nn.ReLU(inplace=True),
     )
 

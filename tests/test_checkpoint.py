@@ -1,6 +1,7 @@
 """Checkpoints: whole, verified, bound to their training."""
 
 import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,7 @@ def test_half_written_files_of_a_killed_process_are_cleared_away(checkpoints):
 
 def test_two_processes_cannot_train_the_same_run(checkpoints):
     with checkpoints.held():
-        with pytest.raises(LasslError, match="another process is training this run"):
+        with pytest.raises(LasslError, match=rf"process {os.getpid()} is training this run"):
             with Checkpoints(checkpoints.folder, TRAINING).held():
                 pass
     with checkpoints.held():

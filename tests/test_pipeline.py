@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,33 @@ def test_a_run_of_one_method_touches_its_row_alone_and_is_diffed_against_the_com
     difference = json.loads(call(project, "dvc", "metrics", "diff", "--json"))
     assert set(difference) <= {"metrics/tiny/cps_alw-d0-s0.json"}
     call(project, "git", "checkout", "--quiet", ".")
+
+
+def test_a_killed_training_goes_on_by_the_same_command_to_the_same_weights(project):
+    changes = ("profile=tiny", "method=cps", "train.steps=60", "running.checkpoint_minutes=0")
+    words = [word for change in changes for word in ("-S", change)]
+    call(project, "dvc", "exp", "run", *words)
+    expected, curves = weights(project), files(project / "curves/tiny/cps-d0-s0")
+    command = [Path(sys.executable).parent / "dvc", "repro", "--force", "train@tiny-cps-0-0"]
+    running = subprocess.Popen(command, cwd=project, start_new_session=True, stdout=subprocess.DEVNULL)
+    while not (project / "checkpoints/tiny/cps-d0-s0/step-00000010.pt").exists():
+        assert running.poll() is None
+        time.sleep(0.001)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    (project / "models/tiny/cps-d0-s0.pt").unlink()
+    call(project, "dvc", "repro")
+    assert (weights(project), files(project / "curves/tiny/cps-d0-s0")) == (expected, curves)
+    assert record(project)["training"]["resumed"] == 1
+    call(project, "git", "checkout", "--quiet", ".")
+
+
+def record(project: Path) -> dict:
+    return yaml.safe_load((project / "metrics/tiny/records/cps-d0-s0.yaml").read_text())
+
+
+def weights(project: Path) -> str:
+    return record(project)["weights_sha256"]
 
 
 def test_another_draw_and_seed_become_runs_of_their_own(project):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lassl.methods import algorithms, module_of
-from lassl.provenance import closure, code_hash, fingerprint, imports
+from lassl.provenance import PLUMBING, closure, code_hash, fingerprint, imports
 from pipeline import code
 
 ROOT = Path(__file__).parents[1]
@@ -117,6 +117,18 @@ def test_a_fingerprint_is_a_sorted_line_of_hash_and_path_for_each_file(tmp_path,
     path.write_text("x = 2\n")
     changed = fingerprint("pipeline.go", root=tmp_path).splitlines()
     assert [a == b for a, b in zip(lines, changed, strict=True)] == [True, False, True]
+
+
+def test_modules_that_compute_no_number_do_not_count(tmp_path, module):
+    module("lassl/__init__.py")
+    module("lassl/go.py", "from lassl import config, errors, files, machine, progress, provenance, deep\n")
+    for name in PLUMBING:
+        module(name.replace(".", "/") + ".py", "from lassl import beneath\n")
+    module("lassl/deep.py")
+    module("lassl/beneath.py")
+    paths = [line.split("  ")[1] for line in fingerprint("lassl.go", root=tmp_path).splitlines()]
+    assert paths == ["lassl/__init__.py", "lassl/beneath.py", "lassl/deep.py", "lassl/go.py"]
+    assert all((ROOT / (name.replace(".", "/") + ".py")).is_file() for name in PLUMBING)
 
 
 @pytest.fixture(scope="module")

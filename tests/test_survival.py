@@ -163,7 +163,7 @@ def test_a_second_process_is_refused_while_one_trains_a_run(trainer):
     second = first.start()
     second.join()
     assert second.exitcode == 1
-    assert "another process is training this run" in first.told()
+    assert f"process {process.pid} is training this run" in first.told()
     process.kill()
     process.join()
 

@@ -1,6 +1,7 @@
 """The loop, the model file and evaluation, on a cohort of eight tiny scans."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,14 @@ def test_every_step_is_logged_under_its_name(tiny_data, workspace):
     terms = sum(frames[n] for n in ("supervised_first", "supervised_second", "cross_labeled", "cross_unlabeled"))
     assert np.allclose(terms, frames["loss"], rtol=1e-5)
     assert frames["learning_rate"].tolist() == pytest.approx([0.1, 0.069454, 0.037270], rel=1e-3)
+
+
+def test_a_profile_can_give_all_rows_one_schedule(tiny_data, workspace):
+    config = settings(tiny_data, train={"steps": 4, "schedule": "constant"})
+    for method in ("vnet_16", "cps"):
+        trained(config, method)
+        rates = pd.read_csv(config.run(method, 0, 0).curves / "learning_rate.tsv", sep="\t")["learning_rate"]
+        assert rates.tolist() == 4 * [config.train.lr]
 
 
 def test_a_loss_that_is_not_finite_stops_the_training_and_leaves_no_model(tiny_data, workspace):
@@ -180,6 +189,24 @@ def test_a_damaged_model_is_named_with_its_remedy(workspace):
         model.load(path)
     with pytest.raises(LasslError, match=r"absent.pt: not found"):
         model.load(Path("models/absent.pt"))
+
+
+def test_the_deterministic_switch_is_for_cuda_and_sets_what_torch_asks_for(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    try:
+        training.precision.make_deterministic(True)
+        assert torch.are_deterministic_algorithms_enabled() and not torch.backends.cudnn.benchmark
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        training.precision.make_deterministic(False)
+    assert not torch.are_deterministic_algorithms_enabled() and torch.backends.cudnn.benchmark
+
+
+def test_the_record_tells_time_memory_and_machine(tiny_data, workspace):
+    told = trained(settings(tiny_data)).record["training"]
+    assert told["seconds"] > 0 and told["resumed"] == 0
+    assert 50 < told["peak_memory_mib"] < 20_000
+    assert told["device"].startswith("cpu: ") and told["torch"] == torch.__version__
 
 
 def test_fp16_scales_the_loss_and_learns_like_fp32(tiny_data):

@@ -4,6 +4,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lassl import losses, ramps
 from lassl.methods.base import Batch, MakeNetwork, Progress, Step, supervised_terms
@@ -81,13 +82,10 @@ class MeanTeacher(nn.Module):
     @torch.no_grad()
     def after_step(self, progress: Progress) -> None:
         """Move the teacher, batch-norm statistics included, towards the student."""
-        share = 1 - ramps.ema_decay(progress.step)
-        student, teacher = self.student.state_dict(), self.teacher.state_dict()
-        for name, value in teacher.items():
-            if value.is_floating_point():
-                value.lerp_(student[name], share)
-            else:
-                value.copy_(student[name])
+        pairs = zip(self.teacher.state_dict().values(), self.student.state_dict().values(), strict=True)
+        teacher, student = zip(*((t, s) for t, s in pairs if t.is_floating_point()), strict=True)
+        move = get_ema_multi_avg_fn(ramps.ema_decay(progress.step))  # type: ignore[no-untyped-call]
+        move(teacher, student, None)
 
 
 def layout(x: Tensor) -> torch.memory_format:

@@ -1,0 +1,190 @@
+"""What is compared: for each row of the table the plain way and ours, ready to be called on the same input."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from benchmarks import plain
+from lassl import evaluation, metrics, precision, ramps
+from lassl.cohort import MANIFEST, Draw, Prepared, open_prepared
+from lassl.compose import compose
+from lassl.config import BatchSize, Config, Data, load
+from lassl.methods.base import Batch, Progress
+from lassl.patches import PatchSource, loader
+from lassl.phantom import write_cohort
+from lassl.pooling import pooled_image, pooled_label
+from lassl.preprocess import prepare
+from lassl.training import first_state
+from lassl.vnet import VNet
+
+Act = Callable[[], object]
+REAL = Path("data/prepared/la2018")
+SIZE = (160, 144, 88)  # of a synthetic case: about the mean of the real ones
+STEPS = {"supervised": "vnet_16", "cps": "cps", "mean_teacher": "mt_un"}  # row -> method
+TITLES = {"supervised": "supervised step", "cps": "CPS step", "mean_teacher": "MT+UN step"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The configuration of a scale, scans to measure on, and a folder for the plain side's files."""
+
+    config: Config
+    prepared: Prepared
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two ways to do one thing, and the number format of ours where it is a network's work."""
+
+    what: str
+    plain: Act
+    ours: Act
+    dtype: torch.dtype | None = None
+
+
+def composed(profile: str) -> Config:
+    """Compose a profile on the CPU with the network behind the published figures. Raises LasslError."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "params.yaml"
+        network = ("network.residual=false", "network.dropout=0.5")
+        compose(path, f"profile={profile}", *network, "compute.device=cpu")
+        return load(path)
+
+
+def scans(folder: Path, tiny: bool) -> Prepared:
+    """Open the real scans where they are prepared, else make phantoms in `folder`. Raises LasslError."""
+    if not tiny and (REAL / MANIFEST).is_file():
+        return open_prepared(REAL)
+    size = (40, 36, 24) if tiny else SIZE
+    cases = [f"P{i}" for i in range(5)]
+    write_cohort(cases, folder / "raw", size, seed=0)
+    split = folder / "split.csv"
+    split.write_text("case,split\n" + "".join(f"{case},train\n" for case in cases[1:]) + f"{cases[0]},test\n")
+    data = Data(
+        cohort=str(folder / "prepared"), folder=folder / "raw", split=split,
+        crop="none", crop_z=False, margin=(0, 0), min_size=size, seed=0,
+    )  # fmt: skip
+    prepare(data)
+    return open_prepared(data.prepared)
+
+
+def step(row: str, setting: Setting) -> Pair:
+    """Compare one training step of a method."""
+    where = precision.choose(setting.config.compute)
+    return Pair(TITLES[row], plain_step(row, setting.config), our_step(row, setting.config), where.dtype)
+
+
+def our_step(row: str, config: Config) -> Act:
+    """Make a training step as lassl.training does it."""
+    method = config.methods[STEPS[row]]
+    where = precision.choose(config.compute)
+    state = first_state(config, method, where, seed=0)
+    batch, progress = random_batch(config.patches.size, method.batch), halfway(config)
+    return lambda: state.advance(batch, progress, config.train.lr, where)
+
+
+def plain_step(row: str, config: Config) -> Act:
+    """Make a plain training step with the same settings."""
+    method, progress = config.methods[STEPS[row]], halfway(config)
+    batch = random_batch(config.patches.size, method.batch)
+    image, label = batch.image, batch.label.long()
+    torch.manual_seed(0)
+    a, b = VNet(config.network).train(), VNet(config.network).train()
+    first, second = (
+        torch.optim.SGD(n.parameters(), config.train.lr, config.train.momentum, weight_decay=method.weight_decay)
+        for n in (a, b)
+    )
+    weight = method.options.get("weight", 0) * ramps.sigmoid_ramp(ramps.staircase(progress.step, progress.steps))
+    if row == "supervised":
+        return lambda: plain.supervised_step(a, first, image, label)
+    if row == "cps":
+        return lambda: plain.cps_step(a, b, (first, second), image, label, weight)
+    b.load_state_dict(a.state_dict())
+    threshold, passes = ramps.uncertainty_threshold(progress.fraction), method.options["passes"]
+    return lambda: plain.mean_teacher_step(a, b, first, image, label, weight, threshold, progress.step, passes)
+
+
+def halfway(config: Config) -> Progress:
+    """The middle of the training, where every term has weight."""
+    return Progress(config.train.steps // 2, config.train.steps, epoch=0, seed=0)
+
+
+def random_batch(size: tuple[int, int, int], count: BatchSize) -> Batch:
+    """Noise for images, ellipsoids for labels; the same whenever it is asked for."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(count.labeled + count.unlabeled, 1, *size, generator=generator)
+    centers = 0.4 * torch.rand(count.labeled, 3, 1, 1, 1, generator=generator) - 0.2  # the patch is -1..1
+    grid = torch.stack(torch.meshgrid(*(torch.linspace(-1, 1, n) for n in size), indexing="ij"))  # (3, X, Y, Z)
+    return Batch(image, ((grid - centers).square().sum(1) < 0.25).to(torch.uint8))
+
+
+def inference(setting: Setting) -> Pair:
+    """Compare the segmentation of the first test case."""
+    config, image = setting.config, setting.prepared.read_image(setting.prepared.split.test[0])
+    where = precision.choose(config.compute)
+    torch.manual_seed(0)
+    network = VNet(config.network).eval()
+    ours = where.module(copy.deepcopy(network))
+    return Pair(
+        "inference of a case",
+        lambda: plain.sliding_window(network, image, config.patches.size, config.evaluate.stride),
+        lambda: evaluation.predict([ours], image, config, where),
+        where.dtype,
+    )
+
+
+def scoring(setting: Setting) -> Pair:
+    """Compare the scoring of the first test case's label, distorted, against itself."""
+    reference = setting.prepared.read_label(setting.prepared.split.test[0]) > 0
+    prediction = distorted(reference)
+    return Pair(
+        "scoring of a case",
+        lambda: plain.score(prediction, reference),
+        lambda: metrics.score(prediction, reference),
+    )
+
+
+def distorted(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Shift a mask (X, Y, Z) by some voxels and thicken it, as a fair prediction differs."""
+    shifted = ndimage.shift(mask.astype(np.uint8), (3, -2, 1), order=0)
+    thick: NDArray[np.bool_] = ndimage.binary_dilation(shifted, iterations=2)
+    return thick
+
+
+def loading(setting: Setting) -> Pair:
+    """Compare how a supervised batch comes to be: read from disk for every patch, or cut from what is in memory."""
+    config, prepared = setting.config, setting.prepared
+    method = config.methods[STEPS["supervised"]]
+    labeled = prepared.split.train[: method.labeled]
+    source = PatchSource(prepared, Draw(labeled, ()), config.patches, method.batch, 0)
+    batches = iter(loader(source, range(10**9), config.running.workers, precision.choose(config.compute)))
+    files = pooled_files(prepared, labeled, config.patches.pool, setting.folder)
+    rng = np.random.default_rng(0)
+
+    def read() -> Batch:
+        chosen = (files[rng.integers(len(files))] for _ in range(method.batch.labeled))
+        images, labels = zip(*(plain.load_patch(path, config.patches.size, rng) for path in chosen), strict=True)
+        return Batch(torch.stack(images), torch.stack(labels))
+
+    return Pair("loading of a batch", read, lambda: next(batches))
+
+
+def pooled_files(prepared: Prepared, cases: tuple[str, ...], pool: int, folder: Path) -> list[Path]:
+    """The cases' prepared files, or pooled copies of them: what somebody would prepare to train at that scale."""
+    if pool == 1:
+        return [prepared.folder / f"{case}.h5" for case in cases]
+    paths = [folder / f"{case}-{pool}.h5" for case in cases]
+    for path, case in zip(paths, cases, strict=True):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("image", data=pooled_image(prepared.read_image(case), pool), compression="lzf")
+            file.create_dataset("label", data=pooled_label(prepared.read_label(case), pool), compression="lzf")
+    return paths
