@@ -83,6 +83,13 @@ class Train(_Section):
     schedule: Schedule | None
 
 
+class Weights(_Section):
+    """Final weights of the terms without labels. What counts is the copy of one among each method's options."""
+
+    cross: Annotated[float, Field(ge=0)]
+    consistency: Annotated[float, Field(ge=0)]
+
+
 class Evaluate(_Section):
     """The sliding window's stride in pooled voxels, windows per pass, the network used and post-processing."""
 
@@ -138,6 +145,7 @@ class Config(_Section):
     network: Network
     patches: Patches
     train: Train
+    weights: Weights
     evaluate: Evaluate
     compute: Compute
     running: Running
