@@ -5,7 +5,7 @@ VENV := .venv
 RUN := source $(VENV)/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test check format readme params la2018
+.PHONY: help install repro test check format readme flaws params la2018
 
 help: ## list the commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -32,6 +32,9 @@ format: install ## mend the style
 
 params: install ## compose params.yaml anew from the defaults in conf/
 	$(RUN) python -m lassl.compose
+
+flaws: install ## write docs/flaws.md from the runs in metrics/
+	$(RUN) python -m lassl.flaws.page
 
 readme: install ## put the current tables into README.md
 	$(RUN) python -m lassl.readme

@@ -71,7 +71,7 @@ def scans(folder: Path, tiny: bool) -> Prepared:
     split.write_text("case,split\n" + "".join(f"{case},train\n" for case in cases[1:]) + f"{cases[0]},test\n")
     data = Data(
         cohort=str(folder / "prepared"), folder=folder / "raw", split=split,
-        crop="none", crop_z=False, margin=(0, 0), min_size=size, seed=0,
+        crop="none", crop_z=False, margin=(0, 0), margins="seeded", min_size=size, seed=0,
     )  # fmt: skip
     prepare(data)
     return open_prepared(data.prepared)
@@ -89,7 +89,8 @@ def our_step(row: str, config: Config) -> Act:
     where = precision.choose(config.compute)
     state = first_state(config, method, where, seed=0)
     batch, progress = random_batch(config.patches.size, method.batch), halfway(config)
-    return lambda: state.advance(batch, progress, config.train.lr, where)
+    rates = [config.train.lr] * len(state.optimizer.param_groups)
+    return lambda: state.advance(batch, progress, rates, where)
 
 
 def plain_step(row: str, config: Config) -> Act:
@@ -137,19 +138,20 @@ def inference(setting: Setting) -> Pair:
     return Pair(
         "inference of a case",
         lambda: plain.sliding_window(network, image, config.patches.size, config.evaluate.stride),
-        lambda: evaluation.predict([ours], image, config, where),
+        lambda: evaluation.predict(ours, image, config, where),
         where.dtype,
     )
 
 
 def scoring(setting: Setting) -> Pair:
     """Compare the scoring of the first test case's label, distorted, against itself."""
-    reference = setting.prepared.read_label(setting.prepared.split.test[0]) > 0
+    case = setting.prepared.split.test[0]
+    reference = setting.prepared.read_label(case) > 0
     prediction = distorted(reference)
     return Pair(
         "scoring of a case",
         lambda: plain.score(prediction, reference),
-        lambda: metrics.score(prediction, reference),
+        lambda: metrics.score(prediction, reference, setting.prepared.geometry(case).spacing_mm),
     )
 
 

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,8 @@ from lassl.volumes import Array, Geometry, Volume
 MANIFEST = "manifest.json"
 Triple = tuple[int, int, int]  # voxels along x, y, z
 Part = Literal["train", "test"]
+# (cases in the draw's order, the labeled ones, count) -> unlabeled cases
+Unlabeled = Callable[[Sequence[str], Collection[str], int], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,11 @@ class Split:
 
 @dataclass(frozen=True)
 class Draw:
-    """The training cases whose labels are seen and those whose labels are not; no case is in both."""
+    """The training cases whose labels are seen, those whose labels are not, and those kept out of training."""
 
     labeled: tuple[str, ...]
     unlabeled: tuple[str, ...]
+    held_out: tuple[str, ...] = ()
 
 
 def read_split(path: Path) -> Split:
@@ -82,17 +85,38 @@ def _parts_of(path: Path, rows: list[tuple[int, str, str]]) -> tuple[dict[str, s
     return parts, problems
 
 
-def choose(train: Sequence[str], with_label: Collection[str], labeled: int, unlabeled: int, draw: int) -> Draw:
-    """Choose which training cases are labeled, and which of the others are unlabeled.
+def rest(order: Sequence[str], labeled: Collection[str], count: int) -> Sequence[str]:
+    """The unlabeled cases: the first ones of the draw's order that are not labeled."""
+    return [case for case in order if case not in labeled][:count]
+
+
+UNLABELED: dict[str, Unlabeled] = {"rest": rest}
+
+
+def choose(
+    train: Sequence[str],
+    with_label: Collection[str],
+    labeled: int,
+    unlabeled: int,
+    draw: int,
+    held_out: int = 0,
+    others: Unlabeled = rest,
+) -> Draw:
+    """Choose which training cases are labeled, and which `others` are unlabeled.
 
     Draw 0 takes the first ones of the list, as the whole field does. Draw k > 0 is a choice without replacement, seeded
-    by k alone, listed in the order of `train`; a larger `labeled` contains a smaller one. Raises LasslError when cases
-    or labels are too few.
+    by k alone, listed in the order of `train`; a larger `labeled` contains a smaller one. The last `held_out` of the
+    labeled cases are not trained on. Raises LasslError when cases or labels are too few.
     """
     if labeled + unlabeled > len(train):
         raise LasslError(
             f"asked for {labeled} labeled + {unlabeled} unlabeled cases, found {len(train)} training cases; "
             "lower the counts in conf/method/ or add cases to the split file"
+        )
+    if held_out >= labeled:
+        raise LasslError(
+            f"params.yaml: cases.held_out: found {held_out}, but only {labeled} cases are labeled; "
+            "leave some to train on"
         )
     order = list(train)
     candidates = order
@@ -107,9 +131,9 @@ def choose(train: Sequence[str], with_label: Collection[str], labeled: int, unla
             + (f" (none for {', '.join(bare)})" if bare else "")
             + "; add the labels, lower `labeled` in conf/method/ or reorder the split file"
         )
-    rest = [case for case in order if case not in chosen][:unlabeled]
-    in_order = [tuple(case for case in train if case in part) for part in (set(chosen), set(rest))]
-    return Draw(*in_order)
+    kept = labeled - held_out
+    parts = (chosen[:kept], others(order, chosen, unlabeled), chosen[kept:])
+    return Draw(*(tuple(case for case in train if case in part) for part in parts))
 
 
 class Case(BaseModel):

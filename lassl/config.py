@@ -1,17 +1,34 @@
 """The configuration: read once from params.yaml, checked, frozen. Every path of the project is made here."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from lassl.errors import LasslError
 
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
-Schedule = Literal["step", "poly", "constant"]
+Positive = Annotated[int, pydantic.Field(ge=1)]
+Count = Annotated[int, pydantic.Field(ge=0)]
+Field = Literal["whole", "center", "padded"]
+NAMED = re.compile(r"(\w+\.)*\w+:\w+")  # module:function
 Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
+
+
+def _part(*words: str) -> AfterValidator:
+    """Accept one of our words, or the name of a function that does the same job: see lassl/parts.py."""
+
+    def known(name: str) -> str:
+        if name not in words and not NAMED.fullmatch(name):
+            raise ValueError(f"expected {', '.join(words)}, or a function's name as in package.module:function")
+        return name
+
+    return AfterValidator(known)
+
+
+Schedule = Annotated[str, _part("step", "poly", "constant")]
 
 
 class _Section(BaseModel):
@@ -37,6 +54,7 @@ class Data(_Section):
     crop: Literal["label", "none"]
     crop_z: bool
     margin: tuple[Count, Count]
+    margins: Annotated[str, _part("seeded")]
     min_size: Size
     seed: int
 
@@ -57,7 +75,7 @@ class Network(_Section):
 
     width: Positive
     residual: bool
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Annotated[float, pydantic.Field(ge=0, lt=1)]
 
 
 class Patches(_Section):
@@ -78,25 +96,48 @@ class Train(_Section):
     """What every row shares: the number of steps, the optimizer's rate and momentum, a schedule for all rows."""
 
     steps: Positive
-    lr: Annotated[float, Field(gt=0)]
-    momentum: Annotated[float, Field(ge=0, lt=1)]
+    lr: Annotated[float, pydantic.Field(gt=0)]
+    momentum: Annotated[float, pydantic.Field(ge=0, lt=1)]
     schedule: Schedule | None
+
+
+class Cases(_Section):
+    """Which training cases serve as what: the unlabeled ones, and how many labeled ones choose a snapshot only."""
+
+    unlabeled: Annotated[str, _part("rest")]
+    held_out: Count
+
+
+class Snapshots(_Section):
+    """How many states of the second half of training are kept beside the last, and which of them all is scored."""
+
+    count: Count
+    use: Annotated[str, _part("last", "validated")]
 
 
 class Weights(_Section):
     """Final weights of the terms without labels. What counts is the copy of one among each method's options."""
 
-    cross: Annotated[float, Field(ge=0)]
-    consistency: Annotated[float, Field(ge=0)]
+    cross: Annotated[float, pydantic.Field(ge=0)]
+    consistency: Annotated[float, pydantic.Field(ge=0)]
 
 
 class Evaluate(_Section):
-    """The sliding window's stride in pooled voxels, windows per pass, the network used and post-processing."""
+    """The sliding window's stride in pooled voxels, windows per pass, and what the headline figures are of."""
 
     stride: Size
     batch: Positive
     network: Literal["default", "teacher", "second", "ensemble"]
     largest_component: bool
+    failures: Annotated[str, _part("excluded", "diagonal")]
+
+
+class Statistics(_Section):
+    """The row that others are compared with, and the number and seed of bootstrap replicates."""
+
+    baseline: str
+    resamples: Positive
+    seed: Count
 
 
 class Compute(_Section):
@@ -112,7 +153,7 @@ class Running(_Section):
     """How a training goes about it, without influence on its result: loading processes, minutes between checkpoints."""
 
     workers: Count
-    checkpoint_minutes: Annotated[float, Field(ge=0)]
+    checkpoint_minutes: Annotated[float, pydantic.Field(ge=0)]
 
 
 class BatchSize(_Section):
@@ -129,15 +170,16 @@ class Method(_Section):
     labeled: Positive
     unlabeled: Count
     batch: BatchSize
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[float, pydantic.Field(ge=0)]
     schedule: Schedule
     options: dict[str, Any]
 
 
 class Config(_Section):
-    """All of params.yaml."""
+    """All of params.yaml; `variant` is added to the profile's name where runs depart from it on purpose."""
 
     profile: str
+    variant: Annotated[str, pydantic.Field(pattern=r"^(-[\w-]+)?$")]
     draws: tuple[Count, ...]
     seeds: tuple[Count, ...]
     phantom: Phantom
@@ -145,8 +187,12 @@ class Config(_Section):
     network: Network
     patches: Patches
     train: Train
+    cases: Cases
+    snapshots: Snapshots
     weights: Weights
     evaluate: Evaluate
+    fields: tuple[Field, ...]
+    statistics: Statistics
     compute: Compute
     running: Running
     methods: dict[str, Method]
@@ -157,17 +203,36 @@ class Config(_Section):
             raise ValueError(f"evaluate.stride {self.evaluate.stride} exceeds patches.size {self.patches.size}")
         return self
 
+    @property
+    def name(self) -> str:
+        """The profile with its variant: the folder of the runs and the table."""
+        return f"{self.profile}{self.variant}"
+
+    @model_validator(mode="after")
+    def _snapshots_have_what_chooses_them(self) -> Self:
+        if self.snapshots.use == "validated" and not (self.snapshots.count and self.cases.held_out):
+            raise ValueError("snapshots.use is validated, which needs snapshots.count and cases.held_out above 0")
+        if self.snapshots.use != "last" and not self.snapshots.count:
+            raise ValueError(f"snapshots.use is {self.snapshots.use}, but snapshots.count is 0; keep some")
+        if self.snapshots.use != "last" and self.evaluate.network != "default":
+            raise ValueError(
+                f"snapshots.use is {self.snapshots.use} and evaluate.network {self.evaluate.network}, "
+                "but snapshots are of the default network; use that"
+            )
+        return self
+
     def run(self, method: str, draw: int, seed: int) -> "Run":
         """Name one run of this profile. Raises LasslError for a method that params.yaml does not have."""
         if method not in self.methods:
             known = ", ".join(self.methods) or "none"
             raise LasslError(f"params.yaml: no method '{method}' under methods (found: {known}); see conf/method/")
-        return Run(profile=self.profile, method=method, draw=draw, seed=seed)
+        return Run(profile=self.name, method=method, draw=draw, seed=seed)
 
     def settings(self, method: str) -> dict[str, Any]:
         """Everything that shapes the training of a method, as plain values."""
-        shared = {"network", "patches", "train", "compute"}
-        return {**self.model_dump(mode="json", include=shared), "method": self.methods[method].model_dump(mode="json")}
+        shared = self.model_dump(mode="json", include={"network", "patches", "train", "compute", "cases"})
+        snapshots = {"count": self.snapshots.count}
+        return {**shared, "snapshots": snapshots, "method": self.methods[method].model_dump(mode="json")}
 
 
 class Run(_Section):
@@ -212,6 +277,15 @@ class Run(_Section):
     def cases(self) -> Path:
         """The scores of each test case."""
         return metrics_folder(self.profile) / f"{self.name}.csv"
+
+    @property
+    def snapshots(self) -> Path:
+        """The Dice of the snapshots of the training."""
+        return metrics_folder(self.profile) / "snapshots" / f"{self.name}.csv"
+
+    def field(self, field: Field) -> Path:
+        """The scores of each test case in another field of view."""
+        return metrics_folder(self.profile) / "fields" / f"{self.name}-{field}.csv"
 
     @property
     def record(self) -> Path:

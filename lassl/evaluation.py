@@ -2,70 +2,136 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 import torch
 import yaml
+from medpy.metric import binary
 from torch import Tensor, nn
 
 from lassl import metrics, model, precision
-from lassl.cohort import open_prepared
+from lassl.cohort import Prepared, open_prepared
 from lassl.config import Config, Run
+from lassl.errors import LasslError
 from lassl.files import text_hash, whole_folder, write_text
+from lassl.headline import headline
 from lassl.inference import largest_component, sliding_window, upsample
 from lassl.machine import keep_memory, machine, peak_memory_mib
+from lassl.model import Model
+from lassl.parts import part
 from lassl.pooling import pooled_image
 from lassl.precision import Precision
 from lassl.progress import bar
+from lassl.snapshots import CHOICES, COLUMNS
 from lassl.volumes import Array, write
+
+ENSEMBLE = "ensemble"
 
 
 def evaluate(config: Config, run: Run) -> None:
-    """Score a run's model on the test cases; writes masks, metrics, case scores and record. Raises LasslError."""
+    """Score a run's model on the test cases, in all variants: each network and their ensemble, parts all or largest.
+
+    Writes the masks and headline figures of the variant that params.yaml asks for, the scores of all, those of the
+    snapshots, and the record. Raises LasslError.
+    """
     prepared = open_prepared(config.data.prepared)
     trained = model.load(run.model)
+    scored = trained.named(config.evaluate.network)
     where = precision.choose(config.compute)
-    networks = [where.module(n).eval() for n in trained.chosen(config.evaluate.network)]
     keep_memory()
     started = time.perf_counter()
+    trajectory = follow(trained, prepared, config, where)
+    step = choose(trajectory, config.snapshots.use) if len(trajectory) else None
+    networks = {name: where.module(network).eval() for name, network in trained.after(step).items()}
     rows = []
     with whole_folder(run.predictions) as folder:
         for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
-            mask = predict(networks, prepared.read_image(case), config, where)
-            rows.append({"case": case, **vars(metrics.score(mask, prepared.read_label(case) > 0))})
-            write(folder / f"{case}.nrrd", prepared.paste(case, mask))
-    measured = {
+            probabilities = foregrounds(networks, prepared.read_image(case), config, where)
+            reference = prepared.read_label(case) > 0
+            for name, parts, mask in variants(probabilities):
+                scores = metrics.score(mask, reference, prepared.geometry(case).spacing_mm)
+                rows.append({"case": case, "network": name, "parts": parts, **vars(scores)})
+                if (name, parts) == (scored, "largest" if config.evaluate.largest_component else "all"):
+                    write(folder / f"{case}.nrrd", prepared.paste(case, mask))
+    told = {
+        **config.evaluate.model_dump(mode="json"),
+        "network": scored,
+        "snapshot": {"use": config.snapshots.use, "step": step},
         "seconds": round(time.perf_counter() - started, 1),
         "peak_memory_mib": peak_memory_mib(where.device),
         **machine(where.device),
     }
-    record = trained.record | {"evaluation": {**config.evaluate.model_dump(mode="json"), **measured}}
-    write_results(run, pd.DataFrame(rows), record)
+    write_results(run, pd.DataFrame(rows), trajectory, trained.record | {"evaluation": told})
 
 
-def predict(networks: Sequence[nn.Module], image: Array, config: Config, where: Precision) -> Array:
-    """Segment an image (X, Y, Z): the networks' mean probability at native resolution above one half."""
+def choose(trajectory: pd.DataFrame, use: str) -> int:
+    """Choose the weights to score from the Dice of all snapshots. Raises LasslError for steps that are not there."""
+    step, known = part("snapshots.use", use, CHOICES)(trajectory), sorted(set(trajectory["step"]))
+    if step not in known:
+        raise LasslError(f"params.yaml: snapshots.use: '{use}' chose step {step}; expected one of {known}: mend it")
+    return int(step)
+
+
+def variants(probabilities: Mapping[str, Array]) -> Iterator[tuple[str, str, Array]]:
+    """Give the masks of each network with all of their parts, and with the largest alone: (network, parts, mask)."""
+    for name, probability in probabilities.items():
+        mask: Array = probability > 0.5
+        yield name, "all", mask
+        yield name, "largest", largest_component(mask)
+
+
+def foregrounds(networks: Mapping[str, nn.Module], image: Array, config: Config, where: Precision) -> dict[str, Array]:
+    """Foreground probability (X, Y, Z) of each network at native resolution; of several, also of their mean."""
     pooled = torch.from_numpy(pooled_image(image, config.patches.pool)).to(where.device)
-
-    def foreground(network: nn.Module) -> Tensor:
-        def logits(windows: Tensor) -> Tensor:
-            with where.autocast():
-                result: Tensor = network(where.tensor(windows))
-            return result
-
-        evaluate = config.evaluate
-        return sliding_window(logits, pooled, config.patches.size, evaluate.stride, evaluate.batch)
-
-    probability = torch.stack([foreground(n) for n in networks]).mean(0)
-    mask = upsample(probability, config.patches.pool, image.shape).cpu().numpy() > 0.5
-    return largest_component(mask) if config.evaluate.largest_component else mask
+    found = {name: foreground(network, pooled, config, where) for name, network in networks.items()}
+    if len(found) > 1:
+        found[ENSEMBLE] = torch.stack(list(found.values())).mean(0)
+    return {name: upsample(p, config.patches.pool, image.shape).cpu().numpy() for name, p in found.items()}
 
 
-def write_results(run: Run, cases: pd.DataFrame, record: dict[str, object]) -> None:
-    """Write the headline figures, the scores of each case and the record, each whole or not at all."""
-    table = cases.to_csv(index=False, float_format="%.6f")
-    headline = {k: round(v, 4) if isinstance(v, float) else v for k, v in metrics.summarize(cases).items()}
-    write_text(run.metrics, json.dumps(headline, indent=2) + "\n")
+def foreground(network: nn.Module, image: Tensor, config: Config, where: Precision) -> Tensor:
+    """Foreground probability of an image (X, Y, Z) of pooled voxels."""
+
+    def logits(windows: Tensor) -> Tensor:
+        with where.autocast():
+            result: Tensor = network(where.tensor(windows))
+        return result
+
+    return sliding_window(logits, image, config.patches.size, config.evaluate.stride, config.evaluate.batch)
+
+
+def predict(network: nn.Module, image: Array, config: Config, where: Precision) -> Array:
+    """Segment an image (X, Y, Z): the voxels whose probability at native resolution is above one half."""
+    (probability,) = foregrounds({"network": network}, image, config, where).values()
+    mask: Array = probability > 0.5
+    return mask
+
+
+def follow(trained: Model, prepared: Prepared, config: Config, where: Precision) -> pd.DataFrame:
+    """Dice in percent of each snapshot, and of the last weights, on each held-out and each test case.
+
+    Columns: step, part (held_out or test), case, dice_percent. Empty if no snapshot was kept.
+    """
+    parts = {"held_out": trained.record["held_out"], "test": prepared.split.test}
+    steps = [*sorted(trained.snapshots), trained.steps] if trained.snapshots else []
+    rows = []
+    for step in bar(steps, "snapshots", "snapshot", len(steps)):
+        network = where.module(next(iter(trained.after(step).values()))).eval()
+        for name, cases in parts.items():
+            for case in cases:
+                mask = predict(network, prepared.read_image(case), config, where)
+                dice = 100 * binary.dc(mask, prepared.read_label(case))
+                rows.append((step, name, case, dice))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def write_results(run: Run, cases: pd.DataFrame, trajectory: pd.DataFrame, record: dict[str, Any]) -> None:
+    """Write the headline figures, the scores of each case and snapshot, and the record, each whole or not at all."""
+    table, followed = (frame.to_csv(index=False, float_format="%.6f") for frame in (cases, trajectory))
+    hashes = {"cases_sha256": text_hash(table), "snapshots_sha256": text_hash(followed)}
+    write_text(run.metrics, json.dumps(headline(cases, record["evaluation"]), indent=2) + "\n")
     write_text(run.cases, table)
-    write_text(run.record, yaml.safe_dump(record | {"cases_sha256": text_hash(table)}, sort_keys=False))
+    write_text(run.snapshots, followed)
+    write_text(run.record, yaml.safe_dump(record | hashes, sort_keys=False))

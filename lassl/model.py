@@ -3,12 +3,12 @@
 import hashlib
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lassl.config import Network
 from lassl.errors import LasslError
@@ -18,22 +18,39 @@ from lassl.vnet import VNet
 
 @dataclass(frozen=True)
 class Model:
-    """Networks by name, the default first; the configuration that builds them; a record of plain values."""
+    """Networks by name, the default first; the configuration that builds them; a record of plain values.
+
+    `snapshots` are earlier weights of the default network, by the number of steps after which they were taken.
+    """
 
     config: Network
     networks: Mapping[str, nn.Module]
     record: dict[str, Any]
+    snapshots: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict)
 
-    def chosen(self, which: str) -> list[nn.Module]:
-        """Pick the networks for `evaluate.network`: the default, one by name, or all. Raises LasslError."""
-        if which == "ensemble":
-            return list(self.networks.values())
+    @property
+    def steps(self) -> int:
+        """How many steps the training had."""
+        steps: int = self.record["settings"]["train"]["steps"]
+        return steps
+
+    def after(self, step: int | None) -> dict[str, nn.Module]:
+        """Give the networks at the end (None), or the default one alone as it was after a number of steps."""
+        if step is None or step == self.steps:
+            return dict(self.networks)
+        network = VNet(self.config)
+        network.load_state_dict(self.snapshots[step])
+        return {next(iter(self.networks)): network}
+
+    def named(self, which: str) -> str:
+        """Name the network that `evaluate.network` asks for. Raises LasslError if the model has none such."""
+        names = list(self.networks)
         if which == "default":
-            return [next(iter(self.networks.values()))]
-        if which not in self.networks:
-            known = ", ".join(self.networks)
+            return names[0]
+        if which not in names and (which != "ensemble" or len(names) == 1):
+            known = ", ".join(names)
             raise LasslError(f"params.yaml: evaluate.network: the model has no '{which}' (found: {known}); use default")
-        return [self.networks[which]]
+        return which
 
 
 def save(path: Path, model: Model) -> None:
@@ -46,6 +63,7 @@ def save(path: Path, model: Model) -> None:
     content = {
         "network": model.config.model_dump(),
         "weights": {n: {k: v.contiguous() for k, v in w.items()} for n, w in weights.items()},
+        "snapshots": {step: dict(weights) for step, weights in model.snapshots.items()},
         "record": model.record | {"weights_sha256": digest.hexdigest()},
     }
     buffer = io.BytesIO()  # torch tells a full disk from a path no better than "failed writing"
@@ -66,4 +84,4 @@ def load(path: Path) -> Model:
     for name, weights in content["weights"].items():
         networks[name] = VNet(config)
         networks[name].load_state_dict(weights)
-    return Model(config, networks, content["record"])
+    return Model(config, networks, content["record"], content["snapshots"])

@@ -17,6 +17,7 @@ from lassl.cohort import MANIFEST, Case, Manifest, Part, Split, check_split, coh
 from lassl.config import Data
 from lassl.errors import LasslError
 from lassl.files import whole_folder
+from lassl.parts import part
 from lassl.progress import bar
 from lassl.scans import Door, find_door, image_problems, label_problems, read_scan
 from lassl.streams import stream
@@ -108,7 +109,7 @@ def _twins(folder: Path, outcomes: dict[str, Outcome]) -> Iterator[str]:
 
 
 def _options(data: Data, door: Door) -> dict[str, Any]:
-    used = {"crop", "crop_z", "margin", "min_size", "seed"}
+    used = {"crop", "crop_z", "margin", "margins", "min_size", "seed"}
     return data.model_dump(mode="json", include=used) if door.name == "challenge" else {"crop": "none"}
 
 
@@ -119,13 +120,22 @@ def normalize(image: Array, box: Box) -> Array:
     return normalized
 
 
+def seeded(seed: int, case: str) -> np.random.Generator:
+    """Chance that gives a case the same margins each time, whatever the other cases are."""
+    return stream(seed, "crop", case)
+
+
+MARGINS: dict[str, Callable[[int, str], np.random.Generator]] = {"seeded": seeded}
+
+
 def crop_box(label: Array, data: Data, case: str) -> Box:
     """Find the label's box with `data.margin` voxels more on each side, drawn per case, and `data.min_size` at least.
 
     It ends where the volume ends, so it may be narrower; z is whole unless `data.crop_z`. This is the field's
     preprocessing (Yu et al. 2019, UA-MT), with margins that are seeded.
     """
-    margins = stream(data.seed, "crop", case).integers(*data.margin, size=(3, 2), endpoint=True)  # (axis, side)
+    chance = part("data.margins", data.margins, MARGINS)(data.seed, case)
+    margins = chance.integers(*data.margin, size=(3, 2), endpoint=True)  # (axis, side)
     sides = zip(ndimage.find_objects(label)[0], margins.tolist(), data.min_size, label.shape, strict=True)
     x, y, z = (_side(*side) for side in sides)
     return x, y, z if data.crop_z else slice(0, label.shape[2])

@@ -1,8 +1,10 @@
 """The code behind a stage: which modules it loads, and a hash of what they do."""
 
 import ast
+from collections.abc import Mapping
 from pathlib import Path
 
+from lassl.config import NAMED
 from lassl.files import text_hash
 
 PACKAGES = ("lassl", "pipeline")
@@ -52,6 +54,16 @@ def code_hash(path: Path) -> str:
             if ast.get_docstring(node) is not None:
                 node.body = node.body[1:] or [ast.Pass()]
     return text_hash(ast.unparse(tree))[:16]
+
+
+def named_modules(settings: object) -> list[str]:
+    """Modules of ours that hold the functions which settings name, as in lassl.flaws.overlap:overlap."""
+    if isinstance(settings, Mapping):
+        return sorted({module for value in settings.values() for module in named_modules(value)})
+    if not isinstance(settings, str) or not NAMED.fullmatch(settings):
+        return []
+    module = settings.split(":")[0]
+    return [module] if module.split(".")[0] in PACKAGES else []
 
 
 def fingerprint(*modules: str, root: Path = Path()) -> str:

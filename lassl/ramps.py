@@ -1,9 +1,7 @@
 """Schedules: plain functions of the step or of the fraction of training that is done."""
 
 import math
-from typing import assert_never
-
-from lassl.config import Schedule
+from collections.abc import Callable
 
 
 def sigmoid_ramp(t: float) -> float:
@@ -16,21 +14,24 @@ def staircase(step: int, steps: int) -> float:
     return (40 * step // steps) / 40
 
 
-def learning_rate(schedule: Schedule, step: int, steps: int) -> float:
-    """Factor on the initial learning rate at a step.
+def step(done: int, steps: int, network: int = 0) -> float:
+    """Factor on the learning rate: a tenth at 5/12 of training and again at 10/12 (every 2500 of 6000)."""
+    return 0.1 ** (12 * done // (5 * steps))
 
-    step: a tenth at 5/12 of training and again at 10/12 (every 2500 of the published 6000 iterations).
-    poly: from 1 down to 1/1000 at the end, along (1 - t)^0.9 (Chen et al. 2021). constant: 1.
-    """
-    match schedule:
-        case "step":
-            return 0.1 ** (12 * step // (5 * steps))
-        case "poly":
-            return 0.001 + 0.999 * math.pow(1 - step / steps, 0.9)
-        case "constant":
-            return 1.0
-        case _:
-            assert_never(schedule)
+
+def poly(done: int, steps: int, network: int = 0) -> float:
+    """Factor on the learning rate: from 1 down to 1/1000 at the end, along (1 - t)^0.9 (Chen et al. 2021)."""
+    return 0.001 + 0.999 * math.pow(1 - done / steps, 0.9)
+
+
+def constant(done: int, steps: int, network: int = 0) -> float:
+    """Factor 1 on the learning rate."""
+    return 1.0
+
+
+# (steps done, of how many, of which of the algorithm's networks) -> factor
+Schedule = Callable[[int, int, int], float]
+SCHEDULES: dict[str, Schedule] = {"step": step, "poly": poly, "constant": constant}
 
 
 def ema_decay(step: int, limit: float = 0.99) -> float:

@@ -1,5 +1,6 @@
 """All that changes while a run trains, and the step that changes it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -10,8 +11,11 @@ from lassl.methods.base import Algorithm, Batch, Progress
 from lassl.precision import Precision
 from lassl.streams import stream_seed
 
-PLAIN = ("step", "seconds", "resumed", "curves")
+PLAIN = ("step", "seconds", "resumed", "curves", "snapshots")
 PARTS = ("module", "optimizer", "scaler")
+
+
+Weights = dict[str, Tensor]
 
 
 class NotFinite(Exception):
@@ -29,19 +33,25 @@ class State:
     seconds: float = 0.0  # spent on them
     resumed: int = 0  # times that the training went on from a checkpoint
     curves: list[dict[str, float]] = field(default_factory=list)  # every step's values
+    snapshots: dict[int, Weights] = field(default_factory=dict)  # of the default network, by steps done
 
     @property
     def algorithm(self) -> Algorithm:
         """The module by its contract."""
         return cast(Algorithm, self.module)
 
-    def advance(self, batch: Batch, progress: Progress, rate: float, where: Precision) -> None:
-        """Make one step at a learning rate. Raises NotFinite."""
-        for group in self.optimizer.param_groups:
+    def advance(self, batch: Batch, progress: Progress, rates: Sequence[float], where: Precision) -> None:
+        """Make one step at a learning rate for each group of weights. Raises NotFinite."""
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         values = one_step(self.algorithm, batch, progress, where, self.optimizer, self.scaler)
-        self.curves.append(values | {"learning_rate": rate})
+        self.curves.append(values | {"learning_rate": rates[0]})
         self.step += 1
+
+    def take_snapshot(self) -> None:
+        """Keep a copy of the default network's weights as they are now."""
+        network = next(iter(self.algorithm.networks.values()))
+        self.snapshots[self.step] = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
 
     def content(self) -> dict[str, Any]:
         """Give tensors and plain values, as a checkpoint stores them."""
@@ -57,9 +67,17 @@ class State:
 
 
 def sgd(module: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
-    """Make the one optimizer of all trainable weights: working weight by weight, it equals one for each network."""
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    return torch.optim.SGD(trainable, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
+    """Make the one optimizer of all trainable weights: working weight by weight, it equals one for each network.
+
+    Every trainable network but the first has a group of its own; what else there is goes with the first.
+    """
+    algorithm = cast(Algorithm, module)
+    groups = [[p for p in network.parameters() if p.requires_grad] for network in algorithm.networks.values()]
+    later = [group for group in groups[1:] if group]
+    apart = {id(p) for group in later for p in group}
+    first = [p for p in module.parameters() if p.requires_grad and id(p) not in apart]
+    named = [{"params": group} for group in (first, *later)]
+    return torch.optim.SGD(named, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
 
 
 def one_step(

@@ -1,96 +1,197 @@
-"""All runs of a profile -> the results table, as JSON and as Markdown."""
+"""All runs of a profile -> the results table: what the rows score, how sure that is, what can be told apart."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import networkx
+import numpy as np
 import pandas as pd
 import yaml
 
-from lassl.config import Run, metrics_folder
-from lassl.errors import LasslError
-from lassl.files import text_hash, write_text
+from lassl import headline, markdown, statistics
+from lassl.config import Statistics, metrics_folder
+from lassl.files import write_text
+from lassl.flaws.empty_zero import zero
+from lassl.metrics import Scores
+from lassl.results import Result, by_method, read_results, score_table
 
 SCORES = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
-SHARED = ("network", "patches", "train", "compute")  # settings that every row should have in common
-HEADS = {"dice": "Dice [%]", "jaccard": "Jaccard [%]", "asd": "ASD [voxel]", "hd95": "95HD [voxel]"}
+HIGHER = {"dice", "jaccard"}  # is better
+MORE = [f.name for f in fields(Scores) if f.name not in (*SCORES.values(), "diagonal_voxel", "diagonal_mm", "failed")]
+SHARED = ("network", "patches", "train", "compute", "cases")  # settings that every row should have in common
+ALIKE = 0.05  # two rows whose adjusted p is not below it cannot be told apart
+POLICIES = {"excluded": "excluded", "diagonal": "diagonal", "zero": f"{zero.__module__}:{zero.__name__}"}
+Tables = Mapping[str, Mapping[str, pd.DataFrame]]  # method -> score -> (draw, seed) x cases
 
 
-@dataclass(frozen=True)
-class Result:
-    """A run that was evaluated: its record and the scores of its test cases."""
+def write_table(profile: str, settings: Statistics, published: Path = Path("metrics/published.yaml")) -> str:
+    """Write a profile's table.json, table.md and details.md, and give the text of table.md. Raises LasslError."""
+    table = build(profile, settings, yaml.safe_load(published.read_text()))
+    folder = metrics_folder(profile)
+    text = markdown.table(table)
+    write_text(folder / "table.json", json.dumps(table, indent=1) + "\n")
+    write_text(folder / "details.md", markdown.details(table))
+    write_text(folder / "table.md", text)
+    return text
 
-    record: dict[str, Any]
-    cases: pd.DataFrame
 
-
-def build(profile: str, published: Mapping[str, Any]) -> dict[str, Any]:
+def build(profile: str, settings: Statistics, published: Mapping[str, Any]) -> dict[str, Any]:
     """Gather a profile's runs into rows, the published ones first and in their order. Raises LasslError."""
-    results = [read_result(path) for path in sorted((metrics_folder(profile) / "records").glob("*.yaml"))]
-    if not results:
-        raise LasslError(f"metrics/{profile}/records: found no run; make some with `dvc exp run -S profile={profile}`")
-    methods = dict.fromkeys([*published["rows"], *(r.record["method"] for r in results)])
-    groups = {m: [r for r in results if r.record["method"] == m] for m in methods}
-    reference = results[0].record
-    rows = {m: row(group, published["rows"].get(m, {"title": m})) for m, group in groups.items() if group}
+    known = {**published["rows"], **{m: {"title": title} for m, title in published["titles"].items()}}
+    groups = by_method(read_results(profile), list(known))
+    tables = {m: {s: scores(group, c) for s, c in SCORES.items()} for m, group in groups.items()}
+    reference = next(iter(groups.values()))[0].record
+    rows = {m: row(group, tables[m], known.get(m, {"title": m}), settings) for m, group in groups.items()}
+    for method, found in against(tables, settings).items():
+        rows[method]["against_baseline"] = found
+    for method, chances in best(tables, settings).items():
+        rows[method]["probability_of_best"] = chances
+    for method, letters in alike(tables, settings).items():
+        rows[method]["alike"] = letters
+    results = [r for group in groups.values() for r in group]
     return {
         "profile": profile,
         "cohort": reference["cohort"]["name"],
         "cohort_hash": sorted({r.record["cohort"]["hash"] for r in results}),
         "pool": reference["settings"]["patches"]["pool"],
         "devices": sorted({r.record["training"]["device"] for r in results}),
+        "statistics": settings.model_dump(mode="json"),
         "rows": rows,
         "missing": [m for m in published["rows"] if m not in rows],
         "notes": [published["notes"][n] for n in (r["published"].get("note") for r in rows.values()) if n],
     }
 
 
-def read_result(path: Path) -> Result:
-    """Read a run's record and the case scores that belong to it. Raises LasslError."""
-    record = yaml.safe_load(path.read_text())
-    run = Run(**{key: record[key] for key in ("profile", "method", "draw", "seed")})
-    if not run.cases.is_file():
-        raise LasslError(f"{run.cases}: not found, though {path} exists; run `dvc repro` or delete the record")
-    if text_hash(run.cases.read_text()) != record["cases_sha256"]:
-        raise LasslError(f"{run.cases}: not the scores that {path} was written with; restore both from git")
-    return Result(record, pd.read_csv(run.cases))
+def scores(group: Sequence[Result], column: str, policy: str | None = None) -> pd.DataFrame:
+    """A score behind the headline figures: (draw, seed) x cases."""
+    return score_table({r.run: r.headline(policy) for r in group}, column)
 
 
-def row(group: Sequence[Result], published: Mapping[str, Any]) -> dict[str, Any]:
-    """One row: mean and standard deviation of each score over the cases of all runs, and what was trained."""
-    cases = pd.concat([r.cases for r in group])
-    settings = [r.record["settings"] for r in group]
+def row(
+    group: Sequence[Result], tables: Mapping[str, pd.DataFrame], published: Mapping[str, Any], settings: Statistics
+) -> dict[str, Any]:
+    """One row by itself: its scores and their spread, and what was trained."""
+    kept = [r.record["settings"] for r in group]
+    first = next(iter(tables.values()))
     return {
         "title": published["title"],
-        "runs": len(group),
-        "cases": cases["case"].nunique(),
-        "labeled": sorted({s["method"]["labeled"] for s in settings}),
-        "unlabeled": sorted({s["method"]["unlabeled"] for s in settings}),
-        "steps": sorted({s["train"]["steps"] for s in settings}),
+        "runs": [list(r.run) for r in group],
+        "cases": first.shape[1],
+        "labeled": sorted({s["method"]["labeled"] for s in kept}),
+        "unlabeled": sorted({s["method"]["unlabeled"] for s in kept}),
+        "steps": sorted({s["train"]["steps"] for s in kept}),
         "training_minutes": round(sum(r.record["training"]["seconds"] for r in group) / len(group) / 60, 1),
-        "failed": int(cases["failed"].sum()),
-        "scores": {name: spread(cases[column]) for name, column in SCORES.items()},
+        "failed": int(sum(r.headline()["failed"].sum() for r in group)),
+        "scores": {name: spread(t, settings) for name, t in tables.items()},
+        "variance": {name: rounded(vars(statistics.variance_split(t))) for name, t in tables.items()},
+        "more": {name: mean_and_std(scores(group, name)) for name in MORE},
+        "failures": failures(group),
+        "variants": variants(group),
         "evaluation": distinct(evaluated(r.record["evaluation"]) for r in group),
         "stride": distinct(r.record["evaluation"]["stride"] for r in group),
-        "shared": distinct({key: s[key] for key in SHARED} for s in settings),
-        "method": distinct(s["method"] for s in settings),
+        "shared": distinct({key: s[key] for key in SHARED} for s in kept),
+        "method": distinct(s["method"] for s in kept),
         "published": {k: v for k, v in published.items() if k != "title"},
     }
 
 
-def spread(column: "pd.Series[float]") -> dict[str, float | None]:
-    """Mean and sample standard deviation of the defined values, None where there are too few."""
-    mean, deviation = column.mean(), column.std()
-    return {k: None if pd.isna(v) else round(float(v), 4) for k, v in (("mean", mean), ("std", deviation))}
+def mean_and_std(table: pd.DataFrame) -> dict[str, float | None]:
+    """Mean of the defined values of all runs and cases, and standard deviation over the cases' means over the runs."""
+    return rounded({"mean": mean(table), "std": table.mean().std()})
+
+
+def mean(table: pd.DataFrame) -> float:
+    """Mean of the defined values of all runs and cases, NaN if there are none."""
+    values = table.to_numpy(dtype=np.float64)
+    return float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
+
+
+def spread(table: pd.DataFrame, settings: Statistics) -> dict[str, float | None]:
+    """Mean, its interval, and the standard deviations over cases and over the runs' means; None where undefined."""
+    low, high = statistics.interval(table, count=settings.resamples, seed=settings.seed)
+    return mean_and_std(table) | rounded({"low": low, "high": high, "std_runs": table.mean(axis=1).std()})
+
+
+def failures(group: Sequence[Result]) -> dict[str, dict[str, float | None]]:
+    """Mean distances under each policy for empty predictions."""
+    distances = [name for name in SCORES if name not in HIGHER]
+    means = {p: {d: mean(scores(group, SCORES[d], name)) for d in distances} for p, name in POLICIES.items()}
+    return {policy: rounded(found) for policy, found in means.items()}
+
+
+def variants(group: Sequence[Result]) -> dict[str, dict[str, float | None]]:
+    """Mean scores of every network that all runs have, and the ensemble, with all parts and with the largest alone."""
+    found = {}
+    kinds = [list(r.cases[["network", "parts"]].drop_duplicates().itertuples(index=False, name=None)) for r in group]
+    for name, parts in (kind for kind in kinds[0] if all(kind in others for others in kinds)):
+        frames = [r.counted(headline.variant(r.cases, name, parts)) for r in group]
+        found[f"{name}, {parts}"] = rounded({s: pd.concat(frames)[c].mean() for s, c in SCORES.items()})
+    return found
+
+
+def against(tables: Tables, settings: Statistics) -> dict[str, dict[str, Any]]:
+    """Compare every other row with the baseline by each score; Holm's correction is over all of these tests."""
+    if settings.baseline not in tables:
+        return {}
+    base = tables[settings.baseline]
+    options = {"count": settings.resamples, "seed": settings.seed}
+    found = {
+        (m, s): statistics.compare(t, base[s], **options)
+        for m, own in tables.items()
+        if m != settings.baseline
+        for s, t in own.items()
+    }
+    adjusted = statistics.holm([c.p_value for c in found.values()])
+    result: dict[str, dict[str, Any]] = {}
+    for ((method, score), comparison), p in zip(found.items(), adjusted, strict=True):
+        result.setdefault(method, {})[score] = rounded(vars(comparison) | {"p_holm": p})
+    return result
+
+
+def best(tables: Tables, settings: Statistics) -> dict[str, dict[str, float | None]]:
+    """Probability of each row to be the best by each score, over the runs that all rows have; nothing if none."""
+    shared = set.intersection(*(set(own["dice"].index) for own in tables.values()))
+    if not shared:
+        return {}
+    chances = {
+        s: statistics.probability_of_best(
+            {m: own[s] for m, own in tables.items()}, s in HIGHER, settings.resamples, settings.seed
+        )
+        for s in SCORES
+    }
+    return {m: rounded({s: chances[s][m] for s in SCORES}) for m in tables}
+
+
+def alike(tables: Tables, settings: Statistics) -> dict[str, str]:
+    """Letters: rows that share one cannot be told apart by Dice (Wilcoxon, Holm over all pairs of rows)."""
+    pairs = list(combinations(tables, 2))
+    tests = [
+        statistics.compare(tables[a]["dice"], tables[b]["dice"], count=1, seed=settings.seed).p_value for a, b in pairs
+    ]
+    graph = networkx.Graph()
+    graph.add_nodes_from(tables)
+    graph.add_edges_from(pair for pair, p in zip(pairs, statistics.holm(tests), strict=True) if p >= ALIKE)
+    order = list(tables)
+    groups = sorted(sorted(map(order.index, group)) for group in networkx.find_cliques(graph))
+    return {m: "".join(chr(97 + n) for n, group in enumerate(groups) if order.index(m) in group) for m in tables}
+
+
+def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Four decimals, and None for what is undefined."""
+    return {k: v if isinstance(v, int) else None if pd.isna(v) else round(float(v), 4) for k, v in values.items()}
 
 
 def evaluated(evaluation: Mapping[str, Any]) -> str:
     """Name what departs from the default evaluation; empty where nothing does."""
-    network = evaluation["network"]
-    parts = [f"{network} network"] if network != "default" else []
-    return ", ".join(parts + ["largest component only"] * evaluation["largest_component"])
+    parts = [f"{evaluation['network']} network"] if evaluation["network"] in ("teacher", "second", "ensemble") else []
+    parts += ["largest component only"] * evaluation["largest_component"]
+    parts += [f"failures: {evaluation['failures']}"] * (evaluation["failures"] != "excluded")
+    use = evaluation["snapshot"]["use"]
+    return ", ".join(parts + [f"snapshot: {use}"] * (use != "last"))
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:
@@ -99,73 +200,3 @@ def distinct(values: Iterable[Any]) -> list[Any]:
     for value in values:
         found += [] if value in found else [value]
     return found
-
-
-def write_table(profile: str, published: Path = Path("metrics/published.yaml")) -> str:
-    """Write table.json and table.md of a profile and give the latter's text. Raises LasslError."""
-    table = build(profile, yaml.safe_load(published.read_text()))
-    text = markdown(table)
-    write_text(metrics_folder(profile) / "table.json", json.dumps(table, indent=2) + "\n")
-    write_text(metrics_folder(profile) / "table.md", text)
-    return text
-
-
-def markdown(table: Mapping[str, Any]) -> str:
-    """Render a table: ours and the published row beside each other, then what a reader has to know about them."""
-    rows = table["rows"].values()
-    heads = ["Method", *HEADS.values(), "failed", "cases", "labeled + unlabeled", "steps", "min"]
-    lines = [heads, ["---"] * len(heads)]
-    for r in rows:
-        lines += [ours(r), theirs(r)] if len(r["published"]) else [ours(r)]
-    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{body}\n\n{chr(10).join(remarks(table))}\n"
-
-
-def ours(r: Mapping[str, Any]) -> list[str]:
-    """Cells of a row of ours: mean, and standard deviation over cases."""
-    scores = [f"{number(v['mean'])} ± {number(v['std'])}" for v in r["scores"].values()]
-    counts = " + ".join(listed(r[k]) for k in ("labeled", "unlabeled"))
-    title = f"**{r['title']}**" + (f" ({r['runs']} runs)" if r["runs"] > 1 else "")
-    title += "".join(f", {e}" for e in r["evaluation"] if e)
-    return [title, *scores, str(r["failed"]), str(r["cases"]), counts, listed(r["steps"]), f"{r['training_minutes']:g}"]
-
-
-def theirs(r: Mapping[str, Any]) -> list[str]:
-    """Cells of the published figures under a row of ours."""
-    mark = " [1]" if "note" in r["published"] else ""
-    return [f"published{mark}", *(f"{r['published'][k]:g}" for k in SCORES), *[""] * 5]
-
-
-def number(value: float | None) -> str:
-    """Two decimals, or a dash for an undefined score."""
-    return "-" if value is None else f"{value:.2f}"
-
-
-def listed(values: Sequence[int]) -> str:
-    """The distinct values, joined."""
-    return ", ".join(map(str, values))
-
-
-def remarks(table: Mapping[str, Any]) -> list[str]:
-    """What the figures are, and every way in which rows cannot be compared."""
-    rows = list(table["rows"].values())
-    scale = f"volumes pooled by {table['pool']}" if table["pool"] > 1 else "full resolution"
-    data = "synthetic phantoms, not patients" if table["cohort"] == "synthetic" else "real scans"
-    lines = [
-        f"Profile `{table['profile']}`: cohort `{table['cohort']}` ({data}), {scale}, trained on "
-        f"{' and '.join(table['devices'])}. Mean ± standard deviation over test cases, scored at native resolution; "
-        "min: minutes of training. Distances leave out failed cases (empty predictions), which are counted. "
-        "The published rows are Gupta and Guo's, on the real scans at full resolution."
-    ]
-    if table["missing"]:
-        lines.append(f"Not run in this profile: {', '.join(table['missing'])}.")
-    for what, key in (("settings", "shared"), ("window strides", "stride")):
-        if len(distinct(value for r in rows for value in r[key])) > 1:
-            lines.append(f"**The rows have different {what} (see table.json) and cannot be compared.**")
-    for r in rows:
-        if len(r["method"]) > 1 or len(r["evaluation"]) > 1:
-            lines.append(f"**{r['title']}: its runs differ in their options (see table.json): not one method.**")
-    if len(table["cohort_hash"]) > 1:
-        lines.append("**The rows were trained on different data and cannot be compared.**")
-    lines += [f"[1] {note}" for note in table["notes"]]
-    return [line + "\n" for line in lines]

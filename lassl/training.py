@@ -12,7 +12,7 @@ import torch
 
 from lassl import precision, ramps
 from lassl.checkpoint import Checkpoints
-from lassl.cohort import choose, open_prepared
+from lassl.cohort import UNLABELED, Draw, Prepared, choose, open_prepared
 from lassl.config import Config, Method, Run
 from lassl.errors import LasslError, Stopped, note
 from lassl.files import text_hash, whole_folder
@@ -20,10 +20,11 @@ from lassl.machine import keep_memory, machine, peak_memory_mib
 from lassl.methods import build, module_of
 from lassl.methods.base import Batch, Progress
 from lassl.model import Model, save
+from lassl.parts import part
 from lassl.patches import PatchSource, loader
 from lassl.precision import Precision
 from lassl.progress import bar
-from lassl.provenance import fingerprint
+from lassl.provenance import fingerprint, named_modules
 from lassl.state import NotFinite, State, sgd
 from lassl.streams import stream_seed
 from lassl.vnet import VNet
@@ -40,11 +41,12 @@ def train(config: Config, run: Run) -> None:
     prepared = open_prepared(config.data.prepared)
     where = precision.choose(config.compute)
     where.check_patch(config.patches.size)
-    code = fingerprint("lassl.training", module_of(method.algorithm), root=ROOT)
+    settings = config.settings(run.method)
+    code = fingerprint("lassl.training", module_of(method.algorithm), *named_modules(settings), root=ROOT)
     checkpoints = Checkpoints(run.checkpoints, shaped_by(config, run, prepared.manifest_hash, code, where))
     keep_memory()
     with checkpoints.held():
-        draw = choose(prepared.split.train, prepared.with_label, method.labeled, method.unlabeled, run.draw)
+        draw = drawn(config, method, prepared, run.draw)
         source = PatchSource(prepared, draw, config.patches, method.batch, run.seed)
         state = fit(config, method, source, where, run.seed, checkpoints, run.curves)
         record = {
@@ -52,8 +54,10 @@ def train(config: Config, run: Run) -> None:
             "method": run.method,
             "draw": run.draw,
             "seed": run.seed,
-            "settings": config.settings(run.method),
+            "settings": settings,
             "cohort": {"name": config.data.cohort, "hash": prepared.manifest_hash},
+            "labeled": list(draw.labeled),
+            "held_out": list(draw.held_out),
             "training": {
                 "seconds": round(state.seconds, 1),
                 "resumed": state.resumed,
@@ -62,7 +66,7 @@ def train(config: Config, run: Run) -> None:
             },
         }
         write_curves(run.curves, state.curves)
-        save(run.model, Model(config.network, state.algorithm.networks, record))
+        save(run.model, Model(config.network, state.algorithm.networks, record, state.snapshots))
         checkpoints.remove()
 
 
@@ -92,7 +96,9 @@ def fit(
     With `checkpoints` it goes on from the last one and writes one every few minutes, and the curves so far with it.
     SIGTERM and Ctrl-C write one, too, after the step that is being made.
     """
-    steps, schedule = config.train.steps, config.train.schedule or method.schedule
+    steps = config.train.steps
+    schedule = part("schedule", config.train.schedule or method.schedule, ramps.SCHEDULES)
+    keep = snapshot_steps(steps, config.snapshots.count)
     state = first_state(config, method, where, seed)
     if checkpoints and (content := checkpoints.load()):
         state.restore(content)
@@ -102,11 +108,14 @@ def fit(
     began, saved = time.monotonic() - state.seconds, time.monotonic()
     with stop_request() as asked:
         for batch in bar(batches, "train", "step", steps, state.step):
-            rate = config.train.lr * ramps.learning_rate(schedule, state.step, steps)
+            groups = range(len(state.optimizer.param_groups))
+            rates = [config.train.lr * schedule(state.step, steps, network) for network in groups]
             try:
-                state.advance(batch, Progress(state.step, steps, source.epoch(state.step), seed), rate, where)
+                state.advance(batch, Progress(state.step, steps, source.epoch(state.step), seed), rates, where)
             except NotFinite as error:
                 raise explained(error, state, batch, checkpoints) from None
+            if state.step in keep:
+                state.take_snapshot()
             state.seconds = time.monotonic() - began
             if state.step == steps:
                 break
@@ -121,6 +130,18 @@ def fit(
                 name = signal.Signals(stop).name
                 raise Stopped(f"stopped by {name} after step {state.step} of {steps}; {kept}", stop)
     return state
+
+
+def drawn(config: Config, method: Method, prepared: Prepared, draw: int) -> Draw:
+    """Choose the cases that a draw of a method trains on. Raises LasslError."""
+    others = part("cases.unlabeled", config.cases.unlabeled, UNLABELED)
+    counts = (method.labeled, method.unlabeled, draw, config.cases.held_out)
+    return choose(prepared.split.train, prepared.with_label, *counts, others)
+
+
+def snapshot_steps(steps: int, count: int) -> set[int]:
+    """Steps after which a snapshot is kept: evenly spaced from the middle of training, the last step left out."""
+    return {(steps * (count + i)) // (2 * count) for i in range(count)}
 
 
 def first_state(config: Config, method: Method, where: Precision, seed: int) -> State:

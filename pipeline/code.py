@@ -10,18 +10,26 @@ from lassl import config
 from lassl.errors import command
 from lassl.files import whole_folder
 from lassl.methods import module_of
-from lassl.provenance import fingerprint
+from lassl.provenance import fingerprint, named_modules
 
 
 def main() -> None:
     """Write build/code/<stage>, and build/code/train/<method> for each method."""
-    methods = config.load().methods
+    settings = config.load()
+    named = {
+        "phantom": [],
+        "prepare": named_modules(settings.data.model_dump()),
+        "evaluate": named_modules(settings.model_dump(include={"evaluate", "snapshots"})),
+        "fields": [],
+        "table": [],
+    }
     with whole_folder(Path("build/code")) as folder:
-        for stage in ("phantom", "prepare", "evaluate", "table"):
-            (folder / stage).write_text(fingerprint(f"pipeline.{stage}"))
+        for stage, modules in named.items():
+            (folder / stage).write_text(fingerprint(f"pipeline.{stage}", *modules))
         (folder / "train").mkdir()
-        for name, method in methods.items():
-            (folder / "train" / name).write_text(fingerprint("pipeline.train", module_of(method.algorithm)))
+        for name, method in settings.methods.items():
+            modules = [module_of(method.algorithm), *named_modules(settings.settings(name))]
+            (folder / "train" / name).write_text(fingerprint("pipeline.train", *modules))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from lassl.table import write_table
 
 def main() -> None:
     """Write metrics/<profile>/table.json and table.md, and print the latter."""
-    print(write_table(config.load().profile))
+    settings = config.load()
+    print(write_table(settings.name, settings.statistics))
 
 
 if __name__ == "__main__":

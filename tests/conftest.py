@@ -74,7 +74,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     (root / "split.csv").write_text("\n".join(["case,split", *lines]) + "\n")
     data = Data(
         cohort=str(root / "prepared"), folder=root / "raw", split=root / "split.csv",
-        crop="none", crop_z=False, margin=(0, 1), min_size=(16, 16, 16), seed=0,
+        crop="none", crop_z=False, margin=(0, 1), margins="seeded", min_size=(16, 16, 16), seed=0,
     )  # fmt: skip
     prepare(data)
     return data

@@ -146,7 +146,7 @@ def test_plain_scores_equal_ours():
     reference = np.zeros((24, 19, 15), bool)
     reference[6:15, 5:12, 3:11] = True
     prediction = rows.distorted(reference)
-    ours = metrics.score(prediction, reference)
+    ours = metrics.score(prediction, reference, (1.0, 1.0, 1.0))
     found = (ours.dice_percent, ours.jaccard_percent, ours.asd_voxel, ours.hd95_voxel)
     assert plain.score(prediction, reference) == pytest.approx(found, rel=1e-6)
     assert 30 < ours.dice_percent < 90

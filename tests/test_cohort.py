@@ -1,12 +1,25 @@
 """Tests of splits, draws and reading a prepared cohort back."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from lassl.cohort import Case, Draw, Manifest, Prepared, Split, choose, cohort_hash, open_prepared, read_split
+from lassl.cohort import (
+    UNLABELED,
+    Case,
+    Draw,
+    Manifest,
+    Prepared,
+    Split,
+    choose,
+    cohort_hash,
+    open_prepared,
+    read_split,
+    rest,
+)
 from lassl.errors import LasslError
 from lassl.volumes import Geometry
 
@@ -100,6 +113,47 @@ def test_a_case_that_must_be_labeled_and_is_not_is_named() -> None:
         choose(TRAIN, {"H", "F", "B"}, 3, 1, draw=0)
     with pytest.raises(LasslError, match="draw 2: asked for 3 labeled cases, found 2 with a label; add the labels"):
         choose(TRAIN, {"H", "F"}, 3, 1, draw=2)
+
+
+@pytest.mark.parametrize("draw", range(12))
+def test_the_held_out_cases_are_labeled_ones_that_are_neither_trained_on_nor_unlabeled(draw: int) -> None:
+    whole = choose(TRAIN, set(TRAIN), 5, 3, draw)
+    found = choose(TRAIN, set(TRAIN), 5, 3, draw, held_out=2)
+    assert (len(found.labeled), len(found.held_out), whole.held_out) == (3, 2, ())
+    assert set(found.labeled) | set(found.held_out) == set(whole.labeled)
+    assert found.unlabeled == whole.unlabeled
+
+
+def test_the_last_of_the_labeled_cases_are_held_out() -> None:
+    found = choose(TRAIN, set(TRAIN), 4, 3, draw=0, held_out=1)
+    assert found == Draw(labeled=("H", "C", "A"), unlabeled=("B", "G", "D"), held_out=("F",))
+
+
+@pytest.mark.parametrize("held_out", [2, 3])
+def test_holding_out_every_labeled_case_is_an_error_that_counts_both(held_out: int) -> None:
+    with pytest.raises(LasslError, match=rf"held_out: found {held_out}, but only 2 cases are labeled; leave some"):
+        choose(TRAIN, set(TRAIN), 2, 3, draw=0, held_out=held_out)
+
+
+def test_rest_gives_the_first_cases_of_the_order_that_are_not_labeled() -> None:
+    assert list(rest("DBCAE", {"B", "A"}, 2)) == ["D", "C"]
+    assert UNLABELED == {"rest": rest}
+
+
+@pytest.mark.parametrize("draw", [0, 3])
+def test_another_choice_of_unlabeled_cases_knows_the_order_the_labeled_ones_and_their_number(draw: int) -> None:
+    seen = []
+
+    def last(order: Sequence[str], labeled: Collection[str], count: int) -> Sequence[str]:
+        seen.append((sorted(order), set(labeled), count))
+        return order[-count:][::-1]
+
+    honest = choose(TRAIN, set(TRAIN), 3, 2, draw, held_out=1)
+    found = choose(TRAIN, set(TRAIN), 3, 2, draw, 1, last)
+    assert seen == [(sorted(TRAIN), {*honest.labeled, *honest.held_out}, 2)]
+    assert (found.labeled, found.held_out) == (honest.labeled, honest.held_out)
+    assert found.unlabeled != honest.unlabeled and len(found.unlabeled) == 2
+    assert list(found.unlabeled) == sorted(found.unlabeled, key=TRAIN.index)
 
 
 IMAGE = np.random.default_rng(0).normal(size=(3, 2, 4)).astype(np.float32)

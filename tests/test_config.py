@@ -15,8 +15,10 @@ ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
 PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))
-METHODS = sorted(path.stem for path in (ROOT / "conf/method").glob("*.yaml"))
-ROWS = [name for name in METHODS if name != "table"]
+METHODS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "conf/method").glob("*.yaml"))}
+ROWS = [name for name in METHODS if "defaults" not in METHODS[name]]
+FLAWS = sorted(path.stem for path in (ROOT / "conf/flaw").glob("*.yaml"))
+TITLES = {row: figures["title"] for row, figures in PUBLISHED["rows"].items()} | PUBLISHED["titles"]
 
 
 @pytest.fixture
@@ -71,7 +73,14 @@ def test_every_profile_composes_under_its_own_name_with_all_rows(composed, profi
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_file_composes_into_rows_of_its_own(composed, method):
     config = load(composed(f"method={method}"))
-    assert list(config.methods) == (list(PUBLISHED["rows"]) if method == "table" else [method])
+    assert list(config.methods) == METHODS[method].get("defaults", [method])
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_every_flaw_composes_under_a_name_of_its_own_with_all_rows(composed, flaw):
+    config = load(composed(f"flaw={flaw}", "profile=compact"))
+    assert (config.profile, config.name) == ("compact", f"compact-{flaw}")
+    assert list(config.methods) == list(PUBLISHED["rows"])
 
 
 def test_an_override_reaches_the_composed_params(composed):
@@ -122,7 +131,8 @@ def test_a_wrong_type_is_named_with_the_value(refusal):
 @pytest.mark.parametrize(
     ("section", "key", "value"),
     [("train", "steps", 0), ("train", "lr", 0), ("network", "dropout", 1), ("patches", "pool", 0),
-     ("evaluate", "network", "first"), ("compute", "precision", "fp8"), ("data", "crop", "box")],
+     ("evaluate", "network", "first"), ("compute", "precision", "fp8"), ("data", "crop", "box"),
+     ("cases", "held_out", -1), ("snapshots", "count", -1), ("statistics", "resamples", 0)],
 )  # fmt: skip
 def test_a_value_out_of_range_is_named(refusal, section, key, value):
     (line,) = refusal(lambda p: p[section].update({key: value}))
@@ -150,6 +160,28 @@ def test_a_margin_that_runs_backwards_is_refused(refusal):
     assert line.startswith("data: margin [8, 4] runs backwards")
 
 
+@pytest.mark.parametrize(("count", "held_out"), [(0, 0), (3, 0), (0, 2)])
+def test_validated_needs_snapshots_and_cases_that_were_held_out(refusal, count, held_out):
+    def change(p):
+        p["snapshots"].update(count=count, use="validated")
+        p["cases"].update(held_out=held_out)
+
+    (line,) = refusal(change)
+    assert line.startswith("snapshots.use is validated, which needs snapshots.count and cases.held_out above 0")
+
+
+def test_validated_is_accepted_where_it_has_both_and_last_without_either():
+    values = copy.deepcopy(PARAMS)
+    assert Config.model_validate(values).snapshots.use == "last"
+    values["snapshots"], values["cases"]["held_out"] = {"count": 3, "use": "validated"}, 2
+    assert Config.model_validate(values).snapshots.use == "validated"
+
+
+def test_a_choice_by_a_function_needs_snapshots_to_choose_from(refusal):
+    (line,) = refusal(lambda p: p["snapshots"].update(use="some.module:function"))
+    assert line.startswith("snapshots.use is some.module:function, but snapshots.count is 0; keep some")
+
+
 def test_all_problems_of_a_file_are_told_at_once_a_line_each(refusal):
     def spoil(p):
         p["train"]["steps"] = "many"
@@ -171,7 +203,20 @@ def test_a_run_is_named_after_method_draw_and_seed_and_kept_under_its_profile():
     assert run.metrics == Path("metrics/quick/cps_alw-d2-s13.json")
     assert run.cases == Path("metrics/quick/cps_alw-d2-s13.csv")
     assert run.record == Path("metrics/quick/records/cps_alw-d2-s13.yaml")
+    assert run.snapshots == Path("metrics/quick/snapshots/cps_alw-d2-s13.csv")
     assert metrics_folder("paper") == Path("metrics/paper")
+
+
+def test_a_variant_names_the_folder_of_its_runs():
+    run = Config.model_validate({**PARAMS, "variant": "-no_ramp"}).run("cps", 0, 1)
+    assert (run.profile, run.model) == ("quick-no_ramp", Path("models/quick-no_ramp/cps-d0-s1.pt"))
+    assert run.snapshots == Path("metrics/quick-no_ramp/snapshots/cps-d0-s1.csv")
+
+
+@pytest.mark.parametrize("variant", ["no_ramp", "-", "-no/ramp", "-no ramp", "-.."])
+def test_a_variant_that_is_no_end_of_a_folders_name_is_refused(refusal, variant):
+    (line,) = refusal(lambda p: p.update(variant=variant))
+    assert line.startswith("variant: ") and f"found {variant!r}" in line
 
 
 def test_the_prepared_cohort_has_the_cohorts_name():
@@ -185,8 +230,10 @@ def test_a_run_of_a_method_that_is_not_composed_is_refused(composed):
 
 def test_the_settings_of_a_method_are_plain_values_without_the_other_methods():
     settings = table().settings("cps")
-    assert set(settings) == {"network", "patches", "train", "compute", "method"}
+    assert set(settings) == {"network", "patches", "train", "compute", "cases", "snapshots", "method"}
     assert settings["method"] == PARAMS["methods"]["cps"]
+    assert settings["cases"] == {"unlabeled": "rest", "held_out": 0}
+    assert settings["snapshots"] == {"count": 0}  # which of them is scored does not shape the training
     assert yaml.safe_load(yaml.safe_dump(settings)) == settings
 
 
@@ -197,7 +244,7 @@ def test_the_table_has_exactly_the_published_rows_in_their_order():
 
 def test_dvc_shows_the_metrics_of_the_same_rows():
     dvc = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-    assert dvc["metrics"] == [f"metrics/${{profile}}/{row}-d0-s0.json" for row in PUBLISHED["rows"]]
+    assert dvc["metrics"] == [f"metrics/${{profile}}${{variant}}/{row}-d0-s0.json" for row in PUBLISHED["rows"]]
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -206,12 +253,12 @@ def test_every_row_takes_four_patches_a_step_and_its_cases_are_those_of_its_titl
     assert method.batch.labeled + method.batch.unlabeled == 4
     assert (method.batch.unlabeled > 0) == (method.unlabeled > 0)
     counts = f"{method.labeled}L" + (f"+{method.unlabeled}UL" if method.unlabeled else "")
-    assert PUBLISHED["rows"][row]["title"].endswith(f"& {counts}")
+    assert TITLES[row].endswith(f"& {counts}")
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_semi_supervised_rows_use_all_eighty_training_cases(row):
-    method = table().methods[row]
+def test_semi_supervised_rows_use_all_eighty_training_cases(composed, row):
+    method = load(composed(f"method={row}")).methods[row]
     assert method.labeled + method.unlabeled == 80 or method.algorithm == "supervised"
 
 

@@ -24,6 +24,11 @@ def call(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+def words_of(*changes: str) -> list[str]:
+    """Options of `dvc exp run` that make these changes."""
+    return [word for change in changes for word in ("-S", change)]
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
@@ -99,7 +104,8 @@ def test_a_run_of_one_method_touches_its_row_alone_and_is_diffed_against_the_com
     assert before.keys() == after.keys()
     changed = {name for name in before if before[name] != after[name]}
     own = {f"tiny/cps_alw-d0-s0.{end}" for end in ("json", "csv")}
-    assert changed <= own | {"tiny/records/cps_alw-d0-s0.yaml", "tiny/table.json", "tiny/table.md"}
+    others = {"tiny/records/cps_alw-d0-s0.yaml", "tiny/table.json", "tiny/table.md", "tiny/details.md"}
+    assert changed <= own | others
     record = yaml.safe_load((project / "metrics/tiny/records/cps_alw-d0-s0.yaml").read_text())
     assert record["settings"]["train"]["lr"] == 0.02
     assert "cannot be compared" in (project / "metrics/tiny/table.md").read_text()
@@ -110,8 +116,7 @@ def test_a_run_of_one_method_touches_its_row_alone_and_is_diffed_against_the_com
 
 def test_a_killed_training_goes_on_by_the_same_command_to_the_same_weights(project):
     changes = ("profile=tiny", "method=cps", "train.steps=60", "running.checkpoint_minutes=0")
-    words = [word for change in changes for word in ("-S", change)]
-    call(project, "dvc", "exp", "run", *words)
+    call(project, "dvc", "exp", "run", *words_of(*changes))
     expected, curves = weights(project), files(project / "curves/tiny/cps-d0-s0")
     command = [Path(sys.executable).parent / "dvc", "repro", "--force", "train@tiny-cps-0-0"]
     running = subprocess.Popen(command, cwd=project, start_new_session=True, stdout=subprocess.DEVNULL)
@@ -138,11 +143,32 @@ def weights(project: Path) -> str:
 def test_another_draw_and_seed_become_runs_of_their_own(project):
     before = files(project / "metrics")
     changes = ("profile=tiny", "method=vnet_16", "seeds=[0,1]", "draws=[1]")
-    call(project, "dvc", "exp", "run", *(word for change in changes for word in ("-S", change)))
+    call(project, "dvc", "exp", "run", *words_of(*changes))
     after = files(project / "metrics")
     assert {name for name in after if name not in before and name.endswith("json")} == {
         "tiny/vnet_16-d1-s0.json",
         "tiny/vnet_16-d1-s1.json",
     }
-    assert all(after[name] == before[name] for name in before if "table" not in name)
-    assert json.loads(after["tiny/table.json"])["rows"]["vnet_16"]["runs"] == 3
+    assert all(after[name] == before[name] for name in before if "table" not in name and "details" not in name)
+    assert json.loads(after["tiny/table.json"])["rows"]["vnet_16"]["runs"] == [[0, 0], [1, 0], [1, 1]]
+    assert "Running stage 'train" not in call(project, "dvc", "exp", "run", *words_of("profile=tiny", "method=vnet_16"))
+
+
+def test_a_flaw_goes_to_a_folder_of_its_own_and_other_fields_and_snapshots_are_scored_where_asked(project):
+    before = files(project / "metrics")
+    changes = ("profile=tiny", "method=cps", "flaw=overlap", "fields=[whole,center]", "snapshots.count=1")
+    call(project, "dvc", "exp", "run", *words_of(*changes))
+    after = files(project / "metrics")
+    assert all(after[name] == before[name] for name in before)
+    new = {name for name in after if name not in before}
+    assert {name for name in new if "/fields/" in name} == {
+        "tiny-overlap/fields/cps-d0-s0-center.csv",
+        "tiny-overlap/fields/cps-d0-s0-whole.csv",
+    }
+    assert {"tiny-overlap/cps-d0-s0.json", "tiny-overlap/table.md"} <= new
+    steps = {line.split(b",")[0] for line in after["tiny-overlap/snapshots/cps-d0-s0.csv"].splitlines()[1:]}
+    assert steps == {b"1", b"3"}
+    call(project, sys.executable, "-m", "lassl.flaws.page")
+    page = (project / "docs/flaws.md").read_text()
+    assert "| tiny | cps | 1 |" in page
+    call(project, "git", "checkout", "--quiet", ".")

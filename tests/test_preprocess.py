@@ -58,8 +58,9 @@ def write_h5(case: str, **changes: Any) -> None:
 
 
 def data(**changes: Any) -> Data:
-    options = {"crop": "label", "crop_z": False, "margin": (1, 2), "min_size": (2, 3, 4), "seed": 0}
-    return Data.model_validate({"cohort": "trial", "folder": RAW, "split": Path("split.csv"), **options, **changes})
+    options = {"crop": "label", "crop_z": False, "margin": (1, 2), "margins": "seeded", "min_size": (2, 3, 4)}
+    place = {"cohort": "trial", "folder": RAW, "split": Path("split.csv"), "seed": 0}
+    return Data.model_validate({**place, **options, **changes})
 
 
 def write_split(cases: dict[str, str]) -> None:

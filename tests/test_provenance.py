@@ -1,5 +1,6 @@
 """What code counts for a stage, and that dvc.yaml asks for it."""
 
+import copy
 import json
 import os
 import re
@@ -11,15 +12,16 @@ import pytest
 import yaml
 
 from lassl.methods import algorithms, module_of
-from lassl.provenance import PLUMBING, closure, code_hash, fingerprint, imports
+from lassl.provenance import PLUMBING, closure, code_hash, fingerprint, imports, named_modules
 from pipeline import code
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-METHODS = yaml.safe_load((ROOT / "params.yaml").read_text())["methods"]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+METHODS = PARAMS["methods"]
 ENTRIES = {
     **{f"pipeline.train {name}": ("pipeline.train", module_of(name)) for name in algorithms()},
-    **{stage: (stage,) for stage in ("pipeline.evaluate", "pipeline.prepare", "pipeline.phantom", "pipeline.table")},
+    **{f"pipeline.{stage}": (f"pipeline.{stage}",) for stage in STAGES if stage not in ("code", "train")},
 }
 LOAD = """
 import importlib, json, sys
@@ -131,11 +133,18 @@ def test_modules_that_compute_no_number_do_not_count(tmp_path, module):
     assert all((ROOT / (name.replace(".", "/") + ".py")).is_file() for name in PLUMBING)
 
 
-@pytest.fixture(scope="module")
-def fingerprints(tmp_path_factory) -> dict[str, str]:
-    """What the stage `code` writes, by path."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("lassl", "pipeline", "params.yaml"):
+def test_the_modules_of_ours_that_settings_name_are_found_at_any_depth():
+    method = {"schedule": "lassl.b:f", "options": {"measure": "lassl.sub.a:g", "kind": "mse", "passes": 8}}
+    settings = {"method": method, "cases": {"unlabeled": "lassl.b:h"}, "size": [16, 16], "none": None}
+    assert named_modules(settings) == ["lassl.b", "lassl.sub.a"]
+    assert named_modules({"failures": "math:hypot", "use": "last", "text": "in lassl.b:f", "folder": "lassl.b"}) == []
+    assert named_modules(PARAMS) == []
+
+
+def written(folder: Path, params: dict) -> dict[str, str]:
+    """What the stage `code` writes for params.yaml in a folder, by path."""
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    for name in ("lassl", "pipeline"):
         (folder / name).symlink_to(ROOT / name)
     before = os.getcwd()
     try:
@@ -145,6 +154,39 @@ def fingerprints(tmp_path_factory) -> dict[str, str]:
         os.chdir(before)
     files = [path for path in (folder / "build/code").rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+
+
+@pytest.fixture(scope="module")
+def fingerprints(tmp_path_factory) -> dict[str, str]:
+    return written(tmp_path_factory.mktemp("project"), PARAMS)
+
+
+def flaws_in(fingerprint: str) -> set[str]:
+    return set(re.findall(r"lassl/flaws/(\w+)\.py", fingerprint)) - {"__init__"}
+
+
+def test_no_flaw_counts_where_none_is_named_but_for_the_table_that_shows_a_policy(fingerprints):
+    found = {path: flaws_in(text) for path, text in fingerprints.items() if flaws_in(text)}
+    assert found == {"build/code/table": {"empty_zero"}}
+    for starts in ENTRIES.values():
+        loaded = {name for start in starts for name in closure(start, ROOT)}
+        assert ("lassl.flaws" in loaded) == (starts == ("pipeline.table",))
+
+
+def test_a_named_flaw_counts_for_the_stage_that_uses_it_and_for_no_other(tmp_path):
+    params = copy.deepcopy(PARAMS)
+    params["data"]["margins"] = "lassl.flaws.unseeded_margins:unseeded"
+    params["train"]["schedule"] = "lassl.flaws.crossed_schedulers:crossed"
+    params["cases"]["unlabeled"] = "lassl.flaws.overlap:overlap"
+    params["snapshots"] = {"count": 2, "use": "lassl.flaws.test_selection:oracle"}
+    params["evaluate"]["failures"] = "lassl.flaws.empty_zero:zero"
+    params["methods"]["cps_alw"]["options"]["measure"] = "lassl.flaws.broken_dice:broken_dice"
+    expected = {f"train/{name}": {"crossed_schedulers", "overlap"} for name in METHODS}
+    expected["train/cps_alw"] |= {"broken_dice"}
+    expected |= {"prepare": {"unseeded_margins"}, "evaluate": {"test_selection", "empty_zero"}}
+    expected |= {"table": {"empty_zero"}}
+    found = {path.removeprefix("build/code/"): flaws_in(text) for path, text in written(tmp_path, params).items()}
+    assert {stage: flaws for stage, flaws in found.items() if flaws} == expected
 
 
 def test_an_algorithm_counts_for_its_own_rows_alone(fingerprints):

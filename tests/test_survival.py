@@ -125,10 +125,10 @@ def test_asked_to_stop_a_training_saves_first_and_goes_on_later(trainer, number)
     assert (found.weights, found.curves, found.resumed) == (expected.weights, expected.curves, 1)
 
 
-def killed_late(trainer: Trainer) -> None:
-    """Train and kill once two checkpoints are there."""
+def killed_late(trainer: Trainer, after: int = 2) -> None:
+    """Train and kill once there is a checkpoint of that step or a later one, and the one before it."""
     process = trainer.start()
-    while len(trainer.checkpoints()) < 2:
+    while len(found := trainer.checkpoints()) < 2 or int(found[-1].stem.removeprefix("step-")) < after:
         assert process.exitcode is None, trainer.told()
         time.sleep(0.001)
     process.kill()
@@ -145,6 +145,20 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_leads_to_the_sam
     assert f"{newest.name} is damaged" in again.told()
     assert f"going on from step {int(before.stem.removeprefix('step-'))} of" in again.told()
     assert (found.weights, found.curves) == (expected.weights, expected.curves)
+
+
+def test_a_killed_training_ends_with_the_same_snapshots_those_from_before_included(trainer):
+    keep = {"snapshots": {"count": 5}}  # after 10, 12, 14, 16 and 18 of 20 steps
+    whole, again = trainer("cps", "whole", **keep), trainer("cps", "killed", **keep)
+    expected = whole.finish()
+    killed_late(again, after=13)
+    found = again.finish()
+    assert (found.weights, found.resumed) == (expected.weights, 1)
+    first, second = (model.load(each.folder / each.run.model).snapshots for each in (whole, again))
+    assert list(first) == list(second) == [10, 12, 14, 16, 18]
+    for step, weights in first.items():
+        assert weights.keys() == second[step].keys()
+        assert all(torch.equal(value, second[step][name]) for name, value in weights.items())
 
 
 def test_a_changed_setting_never_resumes_from_the_old_training(trainer):
@@ -185,7 +199,7 @@ def test_a_loss_that_is_not_finite_leaves_the_batch_and_the_state_that_gave_it(t
     assert len(state.curves) == state.step > 0
     batch = training.Batch(**content["batch"])
     with pytest.raises(training.NotFinite):
-        state.advance(batch, Progress(state.step, 10, 0, run.seed), 1.0, where)
+        state.advance(batch, Progress(state.step, 10, 0, run.seed), [1.0], where)
 
 
 def test_an_unreadable_case_is_named_and_what_was_saved_stays_good(trainer, tiny_data, tmp_path):

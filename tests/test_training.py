@@ -1,4 +1,4 @@
-"""The loop, the model file and evaluation, on a cohort of eight tiny scans."""
+"""The loop and the model file, on a cohort of eight tiny scans."""
 
 import json
 import os
@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 
 from lassl import evaluation, model, training
 from lassl.config import Config, load
 from lassl.errors import LasslError
-from lassl.volumes import read
+from lassl.state import sgd
 
 
 @pytest.fixture
@@ -26,9 +25,9 @@ def workspace(tmp_path, monkeypatch):
 ROOT = Path(__file__).parents[1]
 
 
-def settings(tiny_data, **changes) -> Config:
-    """The committed configuration, shrunk to the tiny cohort."""
-    values = load(ROOT / "params.yaml").model_dump()
+def settings(tiny_data, params=ROOT / "params.yaml", **changes) -> Config:
+    """The committed configuration, or another one, shrunk to the tiny cohort."""
+    values = load(params).model_dump()
     values["data"] = tiny_data.model_dump()
     values["network"]["width"] = 2
     values["patches"] = {"pool": 1, "size": (16, 16, 16)}
@@ -110,55 +109,32 @@ def test_too_few_cases_and_unknown_options_are_named(tiny_data, workspace):
         trained(config, "vnet_17")
 
 
-def test_evaluation_writes_masks_scores_and_the_record(tiny_data, prepared, workspace):
-    config = settings(tiny_data)
-    run = config.run("mt_un", 0, 0)
-    training.train(config, run)
-    evaluation.evaluate(config, run)
-    assert set(json.loads(run.metrics.read_text())) == {"dice", "jaccard", "asd", "hd95", "failed"}
-    cases = pd.read_csv(run.cases)
-    assert cases["case"].tolist() == ["C6", "C7"]
-    record = yaml.safe_load(run.record.read_text())
-    assert record["cohort"]["hash"] == prepared.manifest_hash
-    assert record["settings"]["method"]["options"]["passes"] == 8
-    for case in prepared.split.test:
-        mask, raw = read(run.predictions / f"{case}.nrrd"), read(tiny_data.folder / case / "laendo.nrrd")
-        assert mask.array.shape == raw.array.shape
-        assert mask.geometry == raw.geometry
-
-
-def test_the_evaluated_network_is_a_switch(tiny_data, workspace):
-    config = settings(tiny_data, train={"steps": 4})
-    run = config.run("cps", 0, 0)
-    training.train(config, run)
-    loaded = model.load(run.model)
-    assert list(loaded.networks) == ["first", "second"]
-    assert loaded.chosen("default") == [loaded.networks["first"]]
-    assert loaded.chosen("second") == [loaded.networks["second"]]
-    assert len(loaded.chosen("ensemble")) == 2
-    with pytest.raises(LasslError, match=r"no 'teacher'.*first, second"):
-        loaded.chosen("teacher")
-    evaluation.evaluate(settings(tiny_data, evaluate={"network": "ensemble"}), run)
-    assert yaml.safe_load(run.record.read_text())["evaluation"]["network"] == "ensemble"
-
-
-def test_prediction_averages_probabilities_and_comes_back_at_native_resolution(tiny_data, prepared):
-    config = settings(tiny_data, patches={"pool": 2})
+@pytest.mark.parametrize(("method", "rates"), [("vnet_16", [0.1]), ("mt_un", [0.1]), ("cps", [0.1, 0.01])])
+def test_every_trained_network_but_the_first_has_a_learning_rate_of_its_own(tiny_data, prepared, method, rates):
+    config = settings(tiny_data, train={"lr": 0.1, "schedule": f"{__name__}:a_tenth_for_the_second"})
     where = training.precision.choose(config.compute)
+    draw = training.drawn(config, config.methods[method], prepared, 0)
+    source = training.PatchSource(prepared, draw, config.patches, config.methods[method].batch, 0)
+    groups = training.fit(config, config.methods[method], source, where, 0).optimizer.param_groups
+    assert [group["lr"] for group in groups] == pytest.approx(rates)
 
-    class Sure(torch.nn.Module):
-        def __init__(self, margin):
+
+def a_tenth_for_the_second(done: int, steps: int, network: int) -> float:
+    return 0.1**network
+
+
+def test_the_groups_of_the_optimizer_hold_every_trainable_weight_once(make_network):
+    class Pair(torch.nn.Module):
+        def __init__(self):
             super().__init__()
-            self.margin = margin
+            self.a, self.b, self.frozen = make_network(), make_network(), make_network().requires_grad_(False)
+            self.scale = torch.nn.Parameter(torch.ones(3))
+            self.networks = {"a": self.a, "frozen": self.frozen, "b": self.b}
 
-        def forward(self, x):
-            return torch.cat([torch.zeros_like(x), torch.full_like(x, self.margin)], 1)
-
-    image = np.zeros((21, 18, 17), np.float32)
-    yes = evaluation.predict([Sure(3.0), Sure(-1.0)], image, config, where)
-    no = evaluation.predict([Sure(3.0), Sure(-9.0), Sure(-9.0)], image, config, where)
-    assert yes.shape == no.shape == image.shape
-    assert yes.all() and not no.any()
+    pair = Pair()
+    first, second = (group["params"] for group in sgd(pair, 0.1, 0.9, 0.0).param_groups)
+    assert {id(p) for p in first} == {id(p) for p in (pair.scale, *pair.a.parameters())}
+    assert [id(p) for p in second] == [id(p) for p in pair.b.parameters()]
 
 
 def test_patches_whose_bf16_gradients_are_wrong_on_the_cpu_are_refused(tiny_data, workspace):

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from lassl import losses, ramps
 from lassl.methods.base import Batch, MakeNetwork, Progress, Step
+from lassl.parts import part
 
 
 class CrossPseudo(nn.Module):
@@ -12,7 +13,7 @@ class CrossPseudo(nn.Module):
 
     The cross terms are weighted by `weight` times the sigmoid ramp. With `adaptive` (Equation 4) the unlabeled one
     is also multiplied by the mean foreground Dice of both networks on the labeled batches of the epoch before,
-    0 in the first epoch.
+    0 in the first epoch; `measure` names another function of logits and labels to take instead of the Dice.
     """
 
     epoch: Tensor  # the epoch that is being summed up
@@ -20,8 +21,9 @@ class CrossPseudo(nn.Module):
     dice_count: Tensor
     dice_before: Tensor  # mean Dice of the epoch before
 
-    def __init__(self, make_network: MakeNetwork, *, weight: float, adaptive: bool):
+    def __init__(self, make_network: MakeNetwork, *, weight: float, adaptive: bool, measure: str = "dice"):
         super().__init__()
+        self.measure = part("options.measure", measure, {"dice": losses.hard_dice})
         self.first = make_network()
         self.second = make_network()
         self.weight = weight
@@ -38,7 +40,7 @@ class CrossPseudo(nn.Module):
         """Compute the supervised terms of both networks and the cross terms of labeled and unlabeled cases."""
         labeled = len(batch.label)
         a, b = self.first(batch.image), self.second(batch.image)  # (N, 2, X, Y, Z) each
-        dice = (losses.hard_dice(a[:labeled], batch.label) + losses.hard_dice(b[:labeled], batch.label)) / 2
+        dice = (self.measure(a[:labeled], batch.label) + self.measure(b[:labeled], batch.label)) / 2
         self._follow_dice(dice, progress.epoch)
         weight = self.weight * ramps.sigmoid_ramp(ramps.staircase(progress.step, progress.steps))
         adaptive = float(self.dice_before) if self.adaptive else 1.0

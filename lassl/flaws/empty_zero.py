@@ -1,0 +1,11 @@
+"""Flaw: an empty prediction counts with a distance of 0, the best there is."""
+
+import pandas as pd
+
+from lassl.metrics import DISTANCES
+
+
+def zero(cases: pd.DataFrame) -> pd.DataFrame:
+    """Copy the cases with every distance of the failed ones set to 0."""
+    columns = list(DISTANCES)
+    return cases.assign(**cases[columns].mask(cases["failed"], 0.0))

@@ -1,0 +1,8 @@
+"""Flaw: the unlabeled list begins with the labeled cases."""
+
+from collections.abc import Collection, Sequence
+
+
+def overlap(order: Sequence[str], labeled: Collection[str], count: int) -> Sequence[str]:
+    """The first cases of the draw's order, labeled or not: fewer new images are seen than `count` says."""
+    return order[:count]

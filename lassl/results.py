@@ -1,0 +1,81 @@
+"""The evaluated runs of a profile, read back from metrics/, and their scores as tables of runs and cases."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from lassl import headline
+from lassl.config import Run, metrics_folder
+from lassl.errors import LasslError
+from lassl.files import text_hash
+from lassl.statistics import INDEX
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run that was evaluated: its record, the scores of its test cases in all variants, those of its snapshots."""
+
+    record: dict[str, Any]
+    cases: pd.DataFrame
+    snapshots: pd.DataFrame
+
+    @property
+    def run(self) -> tuple[int, int]:
+        """Draw and seed."""
+        return self.record["draw"], self.record["seed"]
+
+    @property
+    def names(self) -> Run:
+        """The run by its full name, which knows its files."""
+        return Run(**{key: self.record[key] for key in ("profile", "method", "draw", "seed")})
+
+    def headline(self, policy: str | None = None) -> pd.DataFrame:
+        """The scores behind the headline figures, failures counted as they are there or by another policy."""
+        return self.counted(headline.chosen(self.cases, self.record["evaluation"]), policy)
+
+    def counted(self, cases: pd.DataFrame, policy: str | None = None) -> pd.DataFrame:
+        """Let failures among some of its scores count as in its headline figures, or by another policy."""
+        return headline.counted(cases, policy or self.record["evaluation"]["failures"])
+
+
+def read_results(profile: str) -> list[Result]:
+    """Read all runs of a profile, draws and seeds in order. Raises LasslError."""
+    records = [yaml.safe_load(path.read_text()) for path in (metrics_folder(profile) / "records").glob("[!.]*.yaml")]
+    if not records:
+        raise LasslError(f"metrics/{profile}/records: found no run; make some with `dvc exp run -S profile={profile}`")
+    results = [_read(r) for r in sorted(records, key=lambda r: (r["method"], r["draw"], r["seed"]))]
+    first = results[0]
+    for other in results:
+        if set(other.cases["case"]) != set(first.cases["case"]):
+            raise LasslError(
+                f"{other.names.cases}: not the test cases of {first.names.cases}; they cannot stand in one table: "
+                "run both again with `dvc repro`, or delete the files of the old one"
+            )
+    return results
+
+
+def _read(record: dict[str, Any]) -> Result:
+    run = Result(record, pd.DataFrame(), pd.DataFrame()).names
+    for path, key in ((run.cases, "cases_sha256"), (run.snapshots, "snapshots_sha256")):
+        if not path.is_file():
+            raise LasslError(f"{path}: not found, though {run.record} exists; run `dvc repro` or delete the record")
+        if text_hash(path.read_text()) != record[key]:
+            raise LasslError(f"{path}: not what {run.record} was written with; restore both from git")
+    return Result(record, *(pd.read_csv(path, dtype={"case": str}) for path in (run.cases, run.snapshots)))
+
+
+def by_method(results: Sequence[Result], order: Sequence[str]) -> dict[str, list[Result]]:
+    """Group the runs by method: those of `order` first, then the others."""
+    names = dict.fromkeys([*order, *(r.record["method"] for r in results)])
+    groups = {name: [r for r in results if r.record["method"] == name] for name in names}
+    return {name: group for name, group in groups.items() if group}
+
+
+def score_table(frames: Mapping[tuple[int, int], pd.DataFrame], column: str) -> pd.DataFrame:
+    """One score of all cases: a row for each (draw, seed), a column for each case."""
+    rows = [frame.set_index("case")[column] for frame in frames.values()]
+    index = pd.MultiIndex.from_tuples(list(frames), names=INDEX)
+    return pd.DataFrame([row.to_numpy() for row in (r.reindex(rows[0].index) for r in rows)], index, rows[0].index)
