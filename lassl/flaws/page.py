@@ -41,18 +41,23 @@ test over the cases (not corrected: each flaw is a question of its own).
 
 def main() -> None:
     """Write docs/flaws.md."""
-    settings = config.load().statistics
-    honest = {p: read_results(p) for p in profiles() if not any(p.endswith(f"-{flaw}") for flaw in TRAINED)}
+    write_text(Path("docs/flaws.md"), page(config.load().statistics))
+
+
+def page(settings: config.Statistics) -> str:
+    """Render the page from what is in metrics/."""
+    found = {p: read_results(p) for p in profiles() if not any(p.endswith(f"-{flaw}") for flaw in TRAINED)}
+    real_first = sorted(found, key=lambda p: (found[p][0].record["cohort"]["name"] == "synthetic", p))
+    honest = {p: found[p] for p in real_first}
     sections = [selection(honest), empties(honest)]
     sections += [trained(flaw, honest, settings) for flaw in TRAINED]
     sections += [fields(honest)]
-    write_text(Path("docs/flaws.md"), "\n".join([INTRODUCTION, *sections]))
+    return "\n".join([INTRODUCTION, *sections])
 
 
 def profiles() -> list[str]:
-    """The folders of metrics/ that have runs, those on real scans first."""
-    found = [path.parent.name for path in Path("metrics").glob("*/records") if any(path.glob("*.yaml"))]
-    return sorted(found, key=lambda p: (p.startswith("quick"), p))
+    """The folders of metrics/ that have runs of ours."""
+    return sorted({path.parts[1] for path in Path("metrics").glob("*/records/[!.]*-d*-s*.yaml")})
 
 
 def section(title: str, text: str, heads: Sequence[str], lines: list[list[str]]) -> str:
