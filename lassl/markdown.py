@@ -36,7 +36,6 @@ def ours(r: Row, base: Row | None) -> list[str]:
     title = f"**{r['title']}**" + "".join(f", {e}" for e in r["evaluation"] if e)
     against = [] if base is None else ["baseline" if r is base else difference(r["against_baseline"]["dice"])]
     chance = r.get("probability_of_best", {}).get("dice")
-    counts = " + ".join(listed(r[k]) for k in ("labeled", "unlabeled"))
     return [
         title,
         *map(score, r["scores"].values()),
@@ -45,11 +44,21 @@ def ours(r: Row, base: Row | None) -> list[str]:
         number(chance),
         str(r["failed"]),
         str(r["cases"]),
-        counts,
-        str(len(r["runs"])),
-        listed(r["steps"]),
-        f"{r['training_minutes']:g}",
+        *trained(r),
     ]
+
+
+def trained(r: Row) -> list[str]:
+    """Cells that tell of a row's trainings, of which nothing is known where its masks were made elsewhere."""
+    if not r["runs"]:
+        return ["-", runs(r), "-", "-"]
+    counts = " + ".join(listed(r[k]) for k in ("labeled", "unlabeled"))
+    return [counts, runs(r), listed(r["steps"]), f"{r['training_minutes']:g}"]
+
+
+def runs(r: Row) -> str:
+    """The number of a row's runs, or that they were not ours."""
+    return str(len(r["runs"])) if r["runs"] else "external"
 
 
 def theirs(r: Row, cells: int) -> list[str]:
@@ -113,8 +122,13 @@ def remarks(found: Mapping[str, Any]) -> list[str]:
             f" Differences to {baseline['title']}: paired, p by the same test, Holm over the table." if baseline else ""
         ),
     ]
-    if all(len(r["runs"]) == 1 for r in rows):
+    if all(len(r["runs"]) <= 1 for r in rows):
         lines.append("One run of each row: intervals and tests speak of other patients, not of other trainings.")
+    if not all(r["runs"] for r in rows):
+        lines.append(
+            "*external*: masks that were made elsewhere, scored here as one run on the same cases; how they were "
+            "trained is not known here. Differences to them are between means over runs, and they have no P(best)."
+        )
     if found["missing"]:
         lines.append(f"Not run in this profile: {', '.join(found['missing'])}.")
     return lines + warnings(rows) + [f"[1] {note}" for note in found["notes"]] + different_data(found)
@@ -201,5 +215,5 @@ def variance(rows: Sequence[Row]) -> str:
         "runs' means.\n\n"
     ) + grid(
         ["Method", "runs", "draw", "seed", "case", "rest", "runs' means"],
-        [[r["title"], str(len(r["runs"])), *map(number, p)] for r, p in zip(rows, parts, strict=True)],
+        [[r["title"], runs(r), *map(number, p)] for r, p in zip(rows, parts, strict=True)],
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -59,12 +60,36 @@ def read_results(profile: str) -> list[Result]:
 
 def _read(record: dict[str, Any]) -> Result:
     run = Result(record, pd.DataFrame(), pd.DataFrame()).names
-    for path, key in ((run.cases, "cases_sha256"), (run.snapshots, "snapshots_sha256")):
-        if not path.is_file():
-            raise LasslError(f"{path}: not found, though {run.record} exists; run `dvc repro` or delete the record")
-        if text_hash(path.read_text()) != record[key]:
-            raise LasslError(f"{path}: not what {run.record} was written with; restore both from git")
-    return Result(record, *(pd.read_csv(path, dtype={"case": str}) for path in (run.cases, run.snapshots)))
+    kept = ((run.cases, "cases_sha256"), (run.snapshots, "snapshots_sha256"))
+    return Result(record, *(_scores(path, run.record, record[key], "dvc repro") for path, key in kept))
+
+
+def _scores(path: Path, record: Path, sha256: str, command: str) -> pd.DataFrame:
+    """Read scores that a record vouches for; `command` would make them again. Raises LasslError."""
+    if not path.is_file():
+        raise LasslError(f"{path}: not found, though {record} exists; run `{command}` or delete the record")
+    if text_hash(path.read_text()) != sha256:
+        raise LasslError(f"{path}: not what {record} was written with; restore both from git")
+    return pd.read_csv(path, dtype={"case": str})
+
+
+def read_external(like: Result) -> dict[str, Result]:
+    """Read by name what `lassl evaluate` scored on the test cases of a run of ours, as one run (-1, -1) each.
+
+    Failures count as in that run. Raises LasslError.
+    """
+    folder = metrics_folder("external")
+    found = {}
+    for path in sorted((folder / "records").glob("[!.]*.yaml")):
+        told = yaml.safe_load(path.read_text())
+        if not isinstance(told, dict) or not {"title", "evaluation", "cases_sha256"} <= set(told):
+            raise LasslError(f"{path}: no record of `lassl evaluate`; run it again or delete the file")
+        cases = _scores(folder / f"{path.stem}.csv", path, told["cases_sha256"], "lassl evaluate")
+        if set(cases["case"]) == set(like.cases["case"]):
+            evaluation = told["evaluation"] | {"failures": like.record["evaluation"]["failures"]}
+            record = told | {"draw": -1, "seed": -1, "evaluation": evaluation}
+            found[path.stem] = Result(record, cases, pd.DataFrame())
+    return found
 
 
 def by_method(results: Sequence[Result], order: Sequence[str]) -> dict[str, list[Result]]:

@@ -17,7 +17,7 @@ from lassl.config import Statistics, metrics_folder
 from lassl.files import write_text
 from lassl.flaws.empty_zero import zero
 from lassl.metrics import Scores
-from lassl.results import Result, by_method, read_results, score_table
+from lassl.results import Result, by_method, read_external, read_results, score_table
 
 SCORES = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
 HIGHER = {"dice", "jaccard"}  # is better
@@ -40,19 +40,27 @@ def write_table(profile: str, settings: Statistics, published: Path = Path("metr
 
 
 def build(profile: str, settings: Statistics, published: Mapping[str, Any]) -> dict[str, Any]:
-    """Gather a profile's runs into rows, the published ones first and in their order. Raises LasslError."""
+    """Gather a profile's runs into rows, the published ones first and in their order, external ones last.
+
+    Raises LasslError.
+    """
     known = {**published["rows"], **{m: {"title": title} for m, title in published["titles"].items()}}
-    groups = by_method(read_results(profile), list(known))
-    tables = {m: {s: scores(group, c) for s, c in SCORES.items()} for m, group in groups.items()}
-    reference = next(iter(groups.values()))[0].record
+    results = read_results(profile)
+    groups = by_method(results, list(known))
+    first = next(iter(groups.values()))[0]
+    outside = {f"external/{name}": [r] for name, r in read_external(first).items()}
+    tables = {m: {s: scores(group, c) for s, c in SCORES.items()} for m, group in {**groups, **outside}.items()}
     rows = {m: row(group, tables[m], known.get(m, {"title": m}), settings) for m, group in groups.items()}
-    for method, found in against(tables, settings).items():
-        rows[method]["against_baseline"] = found
-    for method, chances in best(tables, settings).items():
-        rows[method]["probability_of_best"] = chances
-    for method, letters in alike(tables, settings).items():
-        rows[method]["alike"] = letters
-    results = [r for group in groups.values() for r in group]
+    rows |= {m: external_row(r, tables[m], settings) for m, (r,) in outside.items()}
+    beside: dict[str, Mapping[str, Any]] = {
+        "against_baseline": against(tables, settings),
+        "probability_of_best": best({m: tables[m] for m in groups}, settings),
+        "alike": alike(tables, settings),
+    }
+    for key, found in beside.items():
+        for method, value in found.items():
+            rows[method][key] = value
+    reference = first.record
     return {
         "profile": profile,
         "cohort": reference["cohort"]["name"],
@@ -76,26 +84,46 @@ def row(
 ) -> dict[str, Any]:
     """One row by itself: its scores and their spread, and what was trained."""
     kept = [r.record["settings"] for r in group]
-    first = next(iter(tables.values()))
     return {
         "title": published["title"],
         "runs": [list(r.run) for r in group],
-        "cases": first.shape[1],
         "labeled": sorted({s["method"]["labeled"] for s in kept}),
         "unlabeled": sorted({s["method"]["unlabeled"] for s in kept}),
         "steps": sorted({s["train"]["steps"] for s in kept}),
         "training_minutes": round(sum(r.record["training"]["seconds"] for r in group) / len(group) / 60, 1),
+        **scored(group, tables, settings),
+        "evaluation": distinct(evaluated(r.record["evaluation"]) for r in group),
+        "stride": distinct(r.record["evaluation"]["stride"] for r in group),
+        "shared": distinct({key: s[key] for key in SHARED} for s in kept),
+        "method": distinct(s["method"] for s in kept),
+        "published": {k: v for k, v in published.items() if k != "title"},
+    }
+
+
+def external_row(result: Result, tables: Mapping[str, pd.DataFrame], settings: Statistics) -> dict[str, Any]:
+    """The row of masks that were made elsewhere: it has no runs of ours, and how it was trained is not known."""
+    policy = result.record["evaluation"]["failures"]
+    unknown = ("runs", "labeled", "unlabeled", "steps", "stride", "shared", "method")
+    return {
+        "title": result.record["title"],
+        **{key: [] for key in unknown},
+        "training_minutes": None,
+        **scored([result], tables, settings),
+        "evaluation": ["" if policy == "excluded" else f"failures: {policy}"],
+        "published": {},
+    }
+
+
+def scored(group: Sequence[Result], tables: Mapping[str, pd.DataFrame], settings: Statistics) -> dict[str, Any]:
+    """What a row scores, and where its variance comes from."""
+    return {
+        "cases": next(iter(tables.values())).shape[1],
         "failed": int(sum(r.headline()["failed"].sum() for r in group)),
         "scores": {name: spread(t, settings) for name, t in tables.items()},
         "variance": {name: rounded(vars(statistics.variance_split(t))) for name, t in tables.items()},
         "more": {name: mean_and_std(scores(group, name)) for name in MORE},
         "failures": failures(group),
         "variants": variants(group),
-        "evaluation": distinct(evaluated(r.record["evaluation"]) for r in group),
-        "stride": distinct(r.record["evaluation"]["stride"] for r in group),
-        "shared": distinct({key: s[key] for key in SHARED} for s in kept),
-        "method": distinct(s["method"] for s in kept),
-        "published": {k: v for k, v in published.items() if k != "title"},
     }
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 CONFIG = load(ROOT / "params.yaml")
 PROFILE = CONFIG.name
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
-RECORDS = sorted((ROOT / "metrics").glob("*/records/*.yaml"))  # of the committed runs
+RECORDS = sorted((ROOT / "metrics").glob("*/records/*-d*-s*.yaml"))  # of the committed runs
 STATISTICS = Statistics(baseline="vnet_16", resamples=2000, seed=0)
 NAN = float("nan")
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from runs import CONFIG, NAN, PROFILE, PUBLISHED, RECORDS, ROOT, STATISTICS, built, cases, write_run
 
-from lassl import markdown, table
+from lassl import external, markdown, table
 from lassl.config import Statistics
 
 PROFILES = sorted({path.parts[-3] for path in RECORDS})
@@ -196,3 +196,69 @@ def test_a_committed_table_is_what_its_committed_runs_give(profile, monkeypatch)
     assert kept == found
     assert (folder / "table.md").read_text() == markdown.table(found)
     assert (folder / "details.md").read_text() == markdown.details(found)
+
+
+# masks that were made elsewhere
+
+
+def write_external(name: str, scores: pd.DataFrame) -> None:
+    """Write an external result whose title is its name in capitals."""
+    scored = external.Scored(scores.assign(network="external"), {}, ())
+    external.write(Path("metrics/external"), name, name.upper(), scored)
+
+
+def test_external_results_of_the_same_cases_are_the_last_rows():
+    write_run("vnet_16")
+    write_run("cps")
+    write_external("zeta", cases((60, 80), (NAN, 4)))
+    write_external("alpha", cases((50, 60)))
+    write_external("other", cases((50, 60, 70)))
+    rows = built()["rows"]
+    assert list(rows) == ["vnet_16", "cps", "external/alpha", "external/zeta"]
+    row = rows["external/zeta"]
+    assert (row["title"], row["runs"], row["cases"], row["failed"]) == ("ZETA", [], 2, 1)
+    dice, asd = row["scores"]["dice"], row["scores"]["asd"]
+    assert (dice["mean"], dice["low"], dice["high"], asd["mean"]) == (70, 60, 80, 4)
+    assert set(row) >= set(rows["cps"]) - {"probability_of_best"}
+
+
+def test_an_external_row_is_compared_with_the_mean_over_the_runs_of_another():
+    low = range(60, 70)
+    write_run("vnet_16", seed=0, scores=cases([value - 5 for value in low]))
+    write_run("vnet_16", seed=1, scores=cases([value + 5 for value in low]))
+    write_external("net", cases([value + 1 + value / 100 for value in low]))
+    rows = built()["rows"]
+    found = rows["external/net"]["against_baseline"]["dice"]
+    assert (found["difference"], found["cases"]) == (1.645, 10)
+    assert found["p_value"] == 0.002  # 2 / 2^10
+    assert {name: row["alike"] for name, row in rows.items()} == {"vnet_16": "a", "external/net": "b"}
+
+
+def test_external_rows_have_no_part_in_the_chance_to_be_the_best():
+    write_run("vnet_16", scores=cases((80, 90)))
+    write_run("cps", scores=cases((70, 60)))
+    write_external("net", cases((99, 99)))
+    rows = built()["rows"]
+    assert [rows[m]["probability_of_best"]["dice"] for m in ("vnet_16", "cps")] == [1, 0]
+    assert "probability_of_best" not in rows["external/net"]
+
+
+def test_the_failures_of_an_external_row_count_as_those_of_our_runs():
+    write_run("cps", scores=cases((80, 0), (1, NAN)), evaluation={"failures": "diagonal"})
+    write_external("net", cases((0, 90), (NAN, 4)))
+    row = built()["rows"]["external/net"]
+    assert (row["scores"]["asd"]["mean"], row["evaluation"]) == (52, ["failures: diagonal"])
+
+
+def test_an_external_row_is_told_from_ours_in_the_table_and_its_details():
+    write_run("vnet_16", scores=cases((70, 80)))
+    assert "external" not in markdown.table(built())
+    write_external("net", cases((75, 85)))
+    text, details = markdown.table(built()), markdown.details(built())
+    line, ours = (next(row for row in text.splitlines() if title in row) for title in ("**NET**", "**V-Net & 16L**"))
+    assert line.startswith("| **NET** | 80.00 ± 7.07 [75.00, 85.00] | ")
+    assert line.endswith(" | a | +5.00 [+5.00, +5.00], p = 1.000 | - | 0 | 2 | - | external | - | - |")
+    assert line.count("|") == ours.count("|")
+    assert "\n*external*: masks that were made elsewhere" in text and "One run of each row" in text
+    assert "| NET | external, all | 80.00 | 40.00 | 1.00 | 2.00 |" in details
+    assert "| NET | external | - | - | 7.07 | - | - |" in details

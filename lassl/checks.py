@@ -1,0 +1,171 @@
+"""What `dvc repro` needs, and whether it is there: on this machine and in the project's folder.
+
+Only the standard library is imported at the top, so that the checks can also say that a package is missing.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lassl.errors import LasslError
+from lassl.machine_checks import Finding, Mark, cpu, device, disk, memory, packages, python
+
+if TYPE_CHECKING:
+    from lassl.config import Config
+
+REAL = ("data/raw/la2018", "splits/la2018.csv")
+Check = Callable[[], Iterable[Finding]]
+
+
+def examine(root: Path) -> list[Finding]:
+    """Make all checks in a project's folder; what cannot be checked is a finding, never an error."""
+    config: list[Config] = []
+    checks: dict[str, Check] = {
+        "Python": python,
+        "packages": partial(packages, root / "constraints.txt"),
+        "params.yaml": partial(settings, root, config),
+        "git": partial(git, root),
+        "DVC": partial(dvc, root),
+        "disk": partial(disk, root),
+        "CPU": cpu,
+    }
+    findings = [f for name, check in checks.items() for f in attempt(name, check)]
+    if not config:
+        findings.append(Finding("warning", "device, memory, data: cannot be checked without a valid params.yaml"))
+        return findings + attempt("real scans", partial(scans, root / REAL[0], root / REAL[1], False))
+    checks = {
+        "device": partial(device, config[0]),
+        "memory": partial(memory, config[0].profile),
+        "data": partial(data, config[0], root),
+        "prepared": partial(prepared, root / config[0].data.prepared),
+    }
+    return findings + [f for name, check in checks.items() for f in attempt(name, check)]
+
+
+def attempt(name: str, check: Check) -> list[Finding]:
+    """The findings of a check, as far as it can be made."""
+    found = []
+    try:
+        for finding in check():
+            found.append(finding)
+    except Exception as error:  # whatever is broken on this machine must not hide the other findings
+        reason = " ".join(str(error).split())[:200]
+        found.append(Finding("warning", f"{name}: cannot be checked ({type(error).__name__}: {reason})"))
+    return found
+
+
+def settings(root: Path, kept: "list[Config]") -> Iterator[Finding]:
+    """params.yaml; what it says is added to `kept`."""
+    from lassl.config import load
+
+    try:
+        config = load(root / "params.yaml")
+    except LasslError as error:
+        yield from (Finding("missing", line) for line in str(error).splitlines())
+        return
+    kept.append(config)
+    yield Finding("ok", f"params.yaml: profile {config.name}, {', '.join(config.methods) or 'no method'}")
+
+
+def git(root: Path) -> Iterator[Finding]:
+    """The git repository and its commit."""
+    if shutil.which("git") is None:
+        yield Finding("missing", "git: not installed", "install it")
+    elif not _git(root, "rev-parse", "--git-dir"):
+        yield Finding("missing", f"{root.resolve()}: no git repository", "run in a clone of the project")
+    elif not (commit := _git(root, "rev-parse", "--verify", "--short", "HEAD")):
+        yield Finding("warning", "git: no commit, which `dvc exp run` needs", "commit the project")
+    else:
+        yield Finding("ok", f"git: at commit {commit}")
+
+
+def _git(root: Path, *words: str) -> str:
+    """What git prints, nothing if it fails."""
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def dvc(root: Path) -> Iterator[Finding]:
+    """The DVC repository, its cache and whether results can be shared."""
+    from dvc.config import Config
+
+    if not (root / ".dvc").is_dir() or not (root / "dvc.yaml").is_file():
+        yield Finding("missing", f"{root.resolve()}: no .dvc with dvc.yaml", "run in a clone of the project")
+        return
+    yield Finding("ok", "DVC: repository")
+    found = Config(str(root / ".dvc"))
+    cache = Path(found["cache"].get("dir") or root / ".dvc/cache")
+    if cache.is_dir():
+        yield Finding("ok", f"DVC: cache {cache}")
+    else:
+        yield Finding("warning", f"DVC: no cache {cache} yet", "`dvc repro` makes it")
+    if found["remote"]:
+        yield Finding("ok", f"DVC: remote {', '.join(found['remote'])}")
+    else:
+        yield Finding("warning", "DVC: no remote: results cannot be shared", "`dvc remote add --default NAME URL`")
+
+
+def data(config: "Config", root: Path) -> Iterator[Finding]:
+    """The raw scans that params.yaml asks for, and the real ones."""
+    drawn = [Path("data/raw") / cohort for cohort in config.phantom.cohorts]
+    folder, split = config.data.folder, config.data.split
+    if folder in drawn:
+        yield from split_problems(root / split)
+        yield Finding("ok", f"{folder}: phantoms, which `dvc repro` draws")
+    else:
+        yield from scans(root / folder, root / split, True)
+    if (root / folder).resolve() != (root / REAL[0]).resolve():
+        yield from scans(root / REAL[0], root / REAL[1], False)
+
+
+def split_problems(split: Path) -> Iterator[Finding]:
+    """What is wrong with a split file."""
+    from lassl.cohort import check_split
+
+    yield from (Finding("missing", problem) for problem in check_split(split)[1])
+
+
+def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
+    """Raw scans against the cases of a split; what is missing is so only if it is needed."""
+    from lassl.cohort import check_split
+    from lassl.scans import find_door
+
+    lacking: Mark = "missing" if needed else "warning"
+    parts, problems = check_split(split)
+    try:
+        door = find_door(folder)
+    except LasslError as error:
+        problems.append(str(error))
+    yield from (Finding(lacking, problem) for problem in problems)
+    if problems:
+        return
+    cases = parts.train + parts.test
+    files = [folder / case / door.files["image"] for case in cases]
+    files += [folder / case / door.files["label"] for case in parts.test]
+    absent = [str(path) for path in dict.fromkeys(files) if not path.is_file()]
+    there = sum((folder / case / door.files["image"]).is_file() for case in cases)
+    told = f"{folder}: {there} of {len(cases)} cases of {split} ({door.name})"
+    if absent:
+        yield Finding(lacking, f"{told}, {len(absent)} files are not there, as {absent[0]}", "bring them")
+    else:
+        yield Finding("ok", told)
+
+
+def prepared(folder: Path) -> Iterator[Finding]:
+    """The prepared cohort, which the pipeline makes when it is not there."""
+    from lassl.cohort import open_prepared
+
+    if not folder.is_dir():
+        yield Finding("warning", f"{folder}: not there yet", "`dvc repro` makes it")
+        return
+    try:
+        cases = list(open_prepared(folder).cases)
+    except LasslError as error:
+        yield Finding("warning", str(error))
+        return
+    there = sum((folder / f"{case}.h5").is_file() for case in cases)
+    told = f"{folder}: {there} of {len(cases)} prepared cases"
+    yield Finding("ok", told) if there == len(cases) else Finding("warning", told, "`dvc repro` makes them again")

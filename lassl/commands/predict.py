@@ -1,0 +1,158 @@
+"""`lassl predict`: masks of anybody's scans by a trained model."""
+
+import argparse
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from lassl import exported, scanfiles
+from lassl.application import PROBABILITY, UNCERTAINTY, Task, segment
+from lassl.config import Compute
+from lassl.errors import LasslError, note
+from lassl.inference import Size, largest_component
+from lassl.needs import Needs
+from lassl.precision import Precision, choose
+from lassl.progress import bar
+from lassl.volumes import Volume
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its arguments."""
+    parser = subparsers.add_parser(
+        "predict",
+        help="segment scans with a trained model",
+        description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1 on the scan's own grid, in its "
+        "format (.nrrd for DICOM). Any spacing and orientation will do. A scan that fails is reported, and the others "
+        "are done.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a run as profile/method-d0-s0, a model file, an exported file")
+    parser.add_argument(
+        "scans", metavar="SCAN", nargs="+", type=Path, help=f"{', '.join(scanfiles.SUFFIXES)}, or a DICOM folder"
+    )
+    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True, help="where masks are written")
+    parser.add_argument(
+        "--network", choices=("default", "teacher", "second", "ensemble"), default="default", help="of the model"
+    )
+    parser.add_argument("--largest-component", action="store_true", help="keep the largest part of a mask alone")
+    parser.add_argument("--probability", action="store_true", help="also write <name>-probability")
+    parser.add_argument("--uncertainty", action="store_true", help="also write <name>-uncertainty: entropy in nats")
+    parser.add_argument("--passes", type=count, default=8, help="with dropout, for the uncertainty (default: 8)")
+    parser.add_argument("--normalized", action="store_true", help="the scans are normalized already, as the field's h5")
+    parser.add_argument("--memory", metavar="GIB", type=gibibytes, default=4.0, help="for a scan's arrays (default: 4)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--precision", choices=("bf16", "fp32"), help="default: that of the training")
+    parser.add_argument("--stride", metavar="X,Y,Z", type=stride, help="of the window, in pooled voxels")
+    parser.set_defaults(run=run)
+
+
+def count(text: str) -> int:
+    """Read a whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number from 1")
+    return int(text)
+
+
+def gibibytes(text: str) -> float:
+    """Read a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"found '{text}', expected a number above 0")
+    return value
+
+
+def stride(text: str) -> Size:
+    """Read three whole numbers from 1, as in 32,32,24."""
+    try:
+        x, y, z = map(count, text.split(","))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"found '{text}', expected x,y,z as in 32,32,24") from None
+    return x, y, z
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Segment the scans one after the other; 1 if any failed. Raises LasslError where none can be done."""
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters of it is checked and told in one line
+    scans = list(dict.fromkeys(arguments.scans))
+    planned = outputs(scans, arguments)
+    failed = len(scans) - len(planned)
+    task = task_of(arguments)
+    scanfiles.make_folder(arguments.output)
+    progress = bar(planned, "predict", "scan", len(planned))
+    for scan in progress:
+        try:
+            for path in predict(scan, planned[scan], task, arguments.largest_component):
+                progress.write(str(path))
+        except LasslError as error:
+            progress.write(told(error, scan), file=sys.stderr)  # on a line of its own, above the bar
+            failed += 1
+    return int(failed > 0)
+
+
+def outputs(scans: Iterable[Path], arguments: argparse.Namespace) -> dict[Path, dict[str, Path]]:
+    """Name the files of each scan; tells of scans that cannot have any, which are left out. Raises LasslError."""
+    maps = [name for name in (PROBABILITY, UNCERTAINTY) if getattr(arguments, name)]
+    planned: dict[Path, dict[str, Path]] = {}
+    for scan in scans:
+        try:
+            files = scanfiles.outputs(scan, arguments.output, maps)
+            scanfiles.check_inputs_stay(files, scans)
+            planned[scan] = files
+        except LasslError as error:
+            note(told(error, scan))
+    scanfiles.check_outputs(planned)
+    return planned
+
+
+def told(error: LasslError, scan: Path) -> str:
+    """Which scan failed and why, in words."""
+    text = str(error)
+    return f"error: {text}" if str(scan) in text else f"error: {scan}: {text}"
+
+
+def task_of(arguments: argparse.Namespace) -> Task:
+    """Read the model and bring the networks that were asked for to their device. Raises LasslError."""
+    model = exported.read(exported.find(arguments.model))
+    needs = model.needs
+    if arguments.stride:
+        if any(s > w for s, w in zip(arguments.stride, needs.window, strict=True)):
+            raise LasslError(
+                f"--stride: found {arguments.stride}, the window is {needs.window}; give no more than that"
+            )
+        needs = needs.model_copy(update={"stride": arguments.stride})
+    networks, where = model.networks(arguments.network), precision_of(arguments, needs)
+    networks = {name: where.module(network).eval() for name, network in networks.items()}
+    passes = arguments.passes if arguments.uncertainty else 0
+    return Task(networks, needs, where, arguments.normalized, passes, arguments.memory)
+
+
+def precision_of(arguments: argparse.Namespace, needs: Needs) -> Precision:
+    """Choose device and number format: those asked for, else those of the training. Raises LasslError."""
+    cuda = torch.cuda.is_available()
+    if arguments.device == "cuda" and not cuda:
+        raise LasslError("--device: found no CUDA device, asked for cuda; use auto or cpu")
+    on_cpu = arguments.device == "cpu" or not cuda
+    own = "fp32" if on_cpu and needs.precision == "fp16" else needs.precision  # fp16 is for CUDA alone
+    how = {"device": arguments.device, "precision": arguments.precision or own, "channels_last": needs.channels_last}
+    return choose(Compute.model_validate({**how, "deterministic": False}))
+
+
+def predict(scan: Path, files: dict[str, Path], task: Task, largest: bool) -> Iterator[Path]:
+    """Segment a scan and write its files, giving the path of each once it is there. Raises LasslError."""
+    volume = scanfiles.read(scan)
+    try:
+        found = segment(volume, task)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise LasslError(f"{scan}: the memory does not suffice; lower --memory, or use --device cpu") from None
+    mask = found[PROBABILITY] > 0.5
+    found[scanfiles.MASK] = (largest_component(mask) if largest else mask).astype(np.uint8)
+    for kind, path in files.items():
+        scanfiles.write(path, Volume(found[kind], volume.geometry))
+        yield path

@@ -1,0 +1,160 @@
+"""Whether this machine has what a run takes: Python, packages, disk, processor, GPU, memory.
+
+As in lassl/checks.py, only the standard library is imported at the top.
+"""
+
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lassl.errors import LasslError
+
+if TYPE_CHECKING:
+    from lassl.config import Config
+
+TESTED, OLDEST = (3, 11), (3, 11)  # Python
+GPU_BYTES = 11e9  # what the paper profile is meant for
+MEMORY_GIB = {"paper": 8}  # of a training on the CPU; other profiles take OTHER_GIB
+OTHER_GIB = 2
+DISK_GIB = (1, 5)  # less than the first: too little for any profile; than the second: little
+Mark = Literal["ok", "warning", "missing"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found; missing: `dvc repro` cannot do without; and what to do about it."""
+
+    mark: Mark
+    found: str
+    todo: str = ""
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.mark:9}" + "; ".join(filter(None, (self.found, self.todo)))
+
+
+def python(found: tuple[int, int] = sys.version_info[:2]) -> Iterator[Finding]:
+    """The version of Python."""
+    told, tested = (".".join(map(str, version)) for version in (found, TESTED))
+    if found < OLDEST:
+        yield Finding("missing", f"Python {told}", f"install Python {tested}")
+    elif found != TESTED:
+        yield Finding("warning", f"Python {told}; tested with {tested}")
+    else:
+        yield Finding("ok", f"Python {told}")
+
+
+def packages(constraints: Path, needed: Iterable[str] | None = None) -> Iterator[Finding]:
+    """The installed packages against the exact versions behind the committed results."""
+    required = requirements() if needed is None else needed
+    direct = [re.split(r"[^\w.-]", text)[0] for text in required if "extra ==" not in text]
+    absent = [name for name in direct if installed(name) is None]
+    yield from (Finding("missing", f"{name}: not installed", "`make install`") for name in absent)
+    if not constraints.is_file():
+        yield Finding("warning", f"{constraints}: not found, so versions are not compared")
+        return
+    pins = [line.split("==") for line in constraints.read_text().splitlines() if re.match(r"[^#\s]+==", line)]
+    versions = {name: (pin.strip(), installed(name)) for name, pin in pins}
+    for name, (pin, version) in versions.items():
+        if version and version.split("+")[0] != pin:
+            yield Finding("warning", f"{name} {version}, not {pin}: figures may differ", "`make install`")
+    others = [name for name, (_, version) in versions.items() if version is None and name not in absent]
+    if others:
+        some = ", ".join(others[:5]) + ", ..." * (len(others) > 5)
+        yield Finding("warning", f"{len(others)} of {constraints.name} not installed: {some}", "`make install`")
+    same = sum(version is not None and version.split("+")[0] == pin for pin, version in versions.values())
+    yield Finding("ok" if same else "warning", f"{same} of {len(versions)} packages are as in {constraints.name}")
+
+
+def requirements() -> list[str]:
+    """What the project requires, as it was installed; itself if it was not."""
+    try:
+        return metadata.requires("lassl") or []
+    except metadata.PackageNotFoundError:
+        return ["lassl"]
+
+
+def installed(name: str) -> str | None:
+    """Version of an installed package."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def disk(root: Path, free: float | None = None) -> Iterator[Finding]:
+    """Free bytes on the disk of a folder."""
+    gib = (shutil.disk_usage(root).free if free is None else free) / 2**30
+    mark: Mark = "missing" if gib < DISK_GIB[0] else "warning"
+    if gib >= DISK_GIB[1]:
+        yield Finding("ok", f"disk: {gib:.1f} GiB free")
+    else:
+        yield Finding(mark, f"disk: {gib:.1f} GiB free", f"make room: {DISK_GIB[1]} GiB are on the safe side")
+
+
+def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Iterator[Finding]:
+    """The processor: name, cores, and what it computes in bf16."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Finding("ok", f"CPU: {platform.machine()}, {cores} of {os.cpu_count()} cores for this process")
+    if not cpuinfo.is_file():
+        yield Finding("warning", f"CPU: no {cpuinfo}, so whether it has bf16 is not known")
+        return
+    flags = bf16_flags(cpuinfo.read_text())
+    if flags:
+        yield Finding("ok", f"CPU: bf16 ({', '.join(flags)})")
+    else:
+        yield Finding("warning", "CPU: no bf16 of its own", "on it, `-S compute.precision=fp32` may well be faster")
+
+
+def bf16_flags(cpuinfo: str) -> list[str]:
+    """Abilities in bf16 that /proc/cpuinfo lists, of x86 (flags) and Arm (Features)."""
+    lines = [line for line in cpuinfo.splitlines() if re.match(r"flags\s*:|Features\s*:", line)]
+    return sorted({word for line in lines for word in line.split() if word.endswith("bf16")})
+
+
+def device(config: "Config") -> Iterator[Finding]:
+    """What torch would compute on, and in which format."""
+    import torch
+
+    from lassl import precision
+
+    for i in range(torch.cuda.device_count()):
+        yield gpu(torch.cuda.get_device_name(i), torch.cuda.get_device_properties(i).total_memory)
+    if not torch.cuda.device_count():
+        mark: Mark = "warning" if config.profile == "paper" else "ok"
+        yield Finding(mark, "GPU: none that torch can use; the paper profile is meant for one of 11 GB")
+    try:
+        where = precision.choose(config.compute)
+        where.check_patch(config.patches.size)
+    except LasslError as error:
+        yield Finding("missing", str(error))
+        return
+    capability = torch.backends.cpu.get_cpu_capability()
+    yield Finding(
+        "ok", f"torch {torch.__version__}: {where.device.type} in {config.compute.precision}; CPU {capability}"
+    )
+
+
+def gpu(name: str, memory: float) -> Finding:
+    """A GPU and its bytes, against what the paper profile is meant for."""
+    told = f"GPU: {name}, {memory / 2**30:.1f} GiB"
+    if memory >= GPU_BYTES:
+        return Finding("ok", f"{told}, enough for the paper profile")
+    return Finding("warning", f"{told}; the paper profile is meant for 11 GB", "`-S profile=compact` takes less")
+
+
+def memory(profile: str, total: float | None = None) -> Iterator[Finding]:
+    """Bytes of memory, against what the profile takes on a CPU."""
+    gib = (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if total is None else total) / 2**30
+    least = MEMORY_GIB.get(profile, OTHER_GIB)
+    if gib < least:
+        yield Finding("warning", f"memory: {gib:.1f} GiB; {profile} may take {least} on a CPU", "use a GPU or `quick`")
+    else:
+        yield Finding("ok", f"memory: {gib:.1f} GiB")

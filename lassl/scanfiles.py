@@ -1,0 +1,166 @@
+"""Anybody's scans on disk: any format, DICOM series too; and the files that are written for them."""
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from lassl import volumes
+from lassl.errors import LasslError
+from lassl.files import whole
+from lassl.grids import from_image
+from lassl.scans import image_problems
+from lassl.volumes import Volume
+
+SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")
+MASK = "mask"
+POSITION, DESCRIPTION = "0020|0032", "0008|103e"  # DICOM's names of a slice's place and a series' description
+
+
+def split_name(scan: Path) -> tuple[str, str]:
+    """Split a scan's name into what files made from it are called and their suffix. Raises LasslError."""
+    if scan.is_dir():
+        return scan.resolve().name, ".nrrd"
+    for suffix in SUFFIXES:
+        if scan.name.lower().endswith(suffix) and len(scan.name) > len(suffix):
+            return scan.name[: -len(suffix)], suffix
+    if not scan.exists():
+        raise _missing(scan)
+    raise LasslError(
+        f"{scan}: found a file named '{scan.name}', expected a name that ends in {', '.join(SUFFIXES)}, or a folder "
+        "with a DICOM series: export it as one of these"
+    )
+
+
+def outputs(scan: Path, folder: Path, maps: Iterable[str] = ()) -> dict[str, Path]:
+    """Name the files of a scan in `folder`: the mask's, and one for each map. Raises LasslError."""
+    name, suffix = split_name(scan)
+    return {MASK: folder / f"{name}{suffix}", **{kind: folder / f"{name}-{kind}{suffix}" for kind in maps}}
+
+
+def check_outputs(planned: Mapping[Path, Mapping[str, Path]]) -> None:
+    """Raise LasslError, with a line for each, where files of two scans would have one name."""
+    owner: dict[Path, Path] = {}
+    problems = []
+    for scan, files in planned.items():
+        for path in files.values():
+            other = owner.setdefault(path, scan)
+            if other != scan:
+                problems.append(f"{path}: would be written for {other} and for {scan}; rename one, or split the call")
+    if problems:
+        raise LasslError("\n".join(problems))
+
+
+def check_inputs_stay(files: Mapping[str, Path], scans: Iterable[Path]) -> None:
+    """Raise LasslError where a file that is to be written is one of the scans that are read."""
+    inputs = {scan.resolve() for scan in scans}
+    for path in files.values():
+        if path.resolve() in inputs:
+            raise LasslError(f"{path}: is one of the scans and would be overwritten; give another folder with -o")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for files, if it is not there. Raises LasslError where it cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise LasslError(f"{folder}: cannot be written to ({error.strerror}); give another folder with -o") from None
+
+
+def read(scan: Path) -> Volume:
+    """Read a scan: an image file, or a folder with one DICOM series. Raises LasslError, also for an image of no use."""
+    split_name(scan)  # refuses other formats
+    if not scan.exists():
+        raise _missing(scan)
+    volume = read_series(scan) if scan.is_dir() else volumes.read(scan)
+    if volume.array.dtype.kind not in "iuf":
+        raise LasslError(f"{scan}: voxels are {volume.array.dtype}, expected real numbers; export its magnitude")
+    if problems := list(image_problems(scan, volume.array)):
+        raise LasslError("\n".join(problems))
+    return volume
+
+
+def _missing(scan: Path) -> LasslError:
+    return LasslError(f"{scan}: not found; expected a scan's file, or a folder with a DICOM series: check the path")
+
+
+def read_series(folder: Path) -> Volume:
+    """Read the one DICOM series of a folder, rescaled as its slices say. Raises LasslError."""
+    reader = sitk.ImageSeriesReader()
+    series = reader.GetGDCMSeriesIDs(str(folder))
+    if not series:
+        raise LasslError(f"{folder}: found no DICOM series in the folder, expected one: give the folder of its slices")
+    files = {name: reader.GetGDCMSeriesFileNames(str(folder), name) for name in series}
+    if len(series) > 1:
+        known = ", ".join(f"{_description(paths[0])} ({len(paths)} files)" for paths in files.values())
+        raise LasslError(f"{folder}: found {len(series)} DICOM series, expected one: {known}; put each into a folder")
+    if strays := _unread(folder, files[series[0]]):
+        raise LasslError(f"{folder}: {', '.join(strays)} cannot be read; expected whole DICOM slices: copy them again")
+    reader.SetFileNames(files[series[0]])
+    reader.MetaDataDictionaryArrayUpdateOn()
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise LasslError(f"{folder}: cannot be read ({reason}); expected whole DICOM slices: copy them again") from None
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        found = f"{image.GetDimension()}-D with {image.GetNumberOfComponentsPerPixel()} channel(s)"
+        raise LasslError(f"{folder}: found a {found} series; expected 3-D with one channel: export the images alone")
+    _check_slices(folder, reader, len(files[series[0]]))
+    return from_image(image)
+
+
+def _unread(folder: Path, read: Iterable[str]) -> list[str]:
+    """Names of DICOM files that the reader passes over, as it does with damaged ones."""
+    known = {"DICOMDIR", *(Path(path).name for path in read)}
+    return sorted(path.name for path in folder.iterdir() if path.name not in known and _is_dicom(path))
+
+
+def _is_dicom(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _description(path: str) -> str:
+    """What a slice's series is called."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(path)
+    reader.ReadImageInformation()
+    name: str = reader.GetMetaData(DESCRIPTION).strip() if reader.HasMetaDataKey(DESCRIPTION) else ""
+    return f"'{name}'" if name else f"that of {Path(path).name}"
+
+
+def _check_slices(folder: Path, reader: sitk.ImageSeriesReader, count: int) -> None:
+    """Raise LasslError unless slices follow each other at even distances: a missing one would shift all the others."""
+    if count == 1:
+        return  # all slices in one file, which tells their distance itself
+    if not all(reader.HasMetaDataKey(i, POSITION) for i in range(count)):
+        raise LasslError(f"{folder}: slices without a position ({POSITION}); export the series with its geometry")
+    places = [[float(v) for v in reader.GetMetaData(i, POSITION).split("\\")] for i in range(count)]
+    steps = np.diff(np.array(places), axis=0)  # (count - 1, 3), mm
+    gaps = np.linalg.norm(steps, axis=1)
+    if gaps.min() == 0 or np.ptp(steps, axis=0).max() > max(0.01, 0.01 * gaps.min()):
+        raise LasslError(
+            f"{folder}: distances between its {count} slices go from {gaps.min():.3g} to {gaps.max():.3g} mm, expected "
+            "equal ones; a slice is missing or there are several images: export the series again"
+        )
+
+
+def write(path: Path, volume: Volume) -> None:
+    """Write a volume in the format of the path's suffix, all in one file that is whole or absent. Raises LasslError."""
+    try:
+        if path.suffix == ".mhd":  # as .mha, the header and the voxels are one file, which every reader of .mhd takes
+            with whole(path) as temporary:
+                volumes.write(temporary.with_suffix(".mha"), volume)
+                temporary.with_suffix(".mha").rename(temporary)
+        else:
+            volumes.write(path, volume)
+    except (RuntimeError, OSError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise LasslError(f"{path}: cannot be written ({reason}); see to its folder and run the same again") from None

@@ -1,0 +1,182 @@
+"""Anybody's scans on disk: what is read from them, where it lies, and what is refused."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from lassl.errors import LasslError
+from lassl.grids import to_image
+from lassl.scanfiles import check_inputs_stay, check_outputs, make_folder, outputs, read, split_name, write
+from lassl.volumes import Geometry, Volume
+
+SIZE = (7, 6, 5)
+TURN = (0.0, 0.0, -1.0, 0.6, -0.8, 0.0, -0.8, -0.6, 0.0)  # oblique, axes swapped and flipped, right-handed
+PLACE = Geometry((0.625, 0.7, 2.5), (-10.5, 20.25, 3.0), TURN)
+IMAGES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")
+
+
+def numbered(dtype: str = "int16") -> Volume:
+    """Every voxel has its own value."""
+    return Volume(np.arange(210).reshape(SIZE).astype(dtype), PLACE)
+
+
+def write_series(folder, volume, series="1.2.3.4", name="LGE", slope=1, intercept=0, skip=()):
+    """Write a volume slice by slice as DICOM, under names that do not tell the slices' order."""
+    image = to_image(Volume(volume.array.astype(np.float32), volume.geometry))
+    d = volume.geometry.direction
+    folder.mkdir(exist_ok=True)
+    for i in set(range(image.GetSize()[2])) - set(skip):
+        tags = {
+            "0008|0016": "1.2.840.10008.5.1.4.1.1.2",  # CT: GDCM writes no rescaled MR with its place
+            "0008|0018": f"{series}.{i + 1}",
+            "0008|0060": "CT",
+            "0008|103e": name,
+            "0020|000d": "1.2.3",
+            "0020|000e": series,
+            "0020|0013": str(i + 1),
+            "0020|0032": "\\".join(map(str, image.TransformIndexToPhysicalPoint((0, 0, i)))),
+            "0020|0037": "\\".join(map(str, (d[0], d[3], d[6], d[1], d[4], d[7]))),
+            "0028|1052": str(intercept),
+            "0028|1053": str(slope),
+            "0028|0100": "16",
+            "0028|0101": "16",
+            "0028|0102": "15",
+            "0028|0103": "1",
+        }
+        writer = sitk.ImageFileWriter()
+        writer.KeepOriginalImageUIDOn()
+        writer.SetFileName(str(folder / f"{series}-{(37 * i) % 97:02d}.dcm"))
+        slice_ = image[:, :, i]
+        for key, value in tags.items():
+            slice_.SetMetaData(key, value)
+        writer.Execute(slice_)
+    return folder
+
+
+def same_place(found: Geometry, expected: Geometry) -> None:
+    for name, value in vars(expected).items():
+        np.testing.assert_allclose(getattr(found, name), value, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", IMAGES)
+def test_an_image_file_of_any_format_is_read_with_its_place(tmp_path, suffix):
+    sitk.WriteImage(to_image(numbered()), str(tmp_path / f"scan{suffix}"))
+    found = read(tmp_path / f"scan{suffix}")
+    np.testing.assert_array_equal(found.array, numbered().array)
+    same_place(found.geometry, PLACE)
+
+
+def test_a_dicom_series_is_read_in_the_order_of_its_places_and_rescaled(tmp_path):
+    volume = Volume(2.0 * numbered("float32").array - 50, PLACE)
+    found = read(write_series(tmp_path / "series", volume, slope=2, intercept=-50))
+    np.testing.assert_array_equal(found.array, volume.array)
+    same_place(found.geometry, PLACE)
+
+
+@pytest.mark.parametrize("suffix", IMAGES)
+def test_a_written_mask_is_one_file_in_the_same_place(tmp_path, suffix):
+    write(tmp_path / f"mask{suffix}", numbered("uint8"))
+    assert [path.name for path in tmp_path.iterdir()] == [f"mask{suffix}"]
+    found = sitk.ReadImage(str(tmp_path / f"mask{suffix}"))
+    assert found.GetPixelID() == sitk.sitkUInt8
+    again = read(tmp_path / f"mask{suffix}")
+    np.testing.assert_array_equal(again.array, numbered("uint8").array)
+    same_place(again.geometry, PLACE)
+
+
+def test_files_are_named_after_the_scan(tmp_path):
+    (tmp_path / "series.01").mkdir()
+    assert split_name(tmp_path / "series.01") == ("series.01", ".nrrd")
+    assert split_name(tmp_path / "a.b.NII.GZ") == ("a.b", ".nii.gz")
+    assert outputs(tmp_path / "a.nii.gz", tmp_path / "out", ["probability"]) == {
+        "mask": tmp_path / "out/a.nii.gz",
+        "probability": tmp_path / "out/a-probability.nii.gz",
+    }
+
+
+def test_outputs_of_one_name_are_told_together_before_any_work(tmp_path):
+    scans = [tmp_path / name for name in ("one/a.nrrd", "two/a.nrrd", "a-probability.nrrd", "b.nrrd", "a.mha")]
+    planned = {scan: outputs(scan, tmp_path / "out", ["probability"]) for scan in scans}
+    with pytest.raises(LasslError) as error:
+        check_outputs(planned)
+    assert len(str(error.value).splitlines()) == 3  # a and a-probability for the second, a-probability for the third
+    assert str(scans[0]) in str(error.value) and str(scans[1]) in str(error.value)
+    check_outputs({scan: planned[scan] for scan in scans[3:]})
+
+
+def test_a_scan_is_never_overwritten(tmp_path):
+    scan = tmp_path / "a.nrrd"
+    with pytest.raises(LasslError, match=r"a\.nrrd: is one of the scans and would be overwritten; give another folder"):
+        check_inputs_stay(outputs(scan, tmp_path / "below" / ".."), [tmp_path / "b.nrrd", scan])
+    check_inputs_stay(outputs(scan, tmp_path / "below"), [scan])
+
+
+def write_color(path):
+    sitk.WriteImage(sitk.Image(SIZE, sitk.sitkVectorUInt8, 3), str(path))
+
+
+def write_flat(path):
+    sitk.WriteImage(sitk.Image([5, 4], sitk.sitkUInt8), str(path))
+
+
+def write_values(*values):
+    return lambda path: write(path, Volume(np.resize(np.array(values, np.float32), SIZE)))
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "told"),
+    [
+        ("absent.nrrd", None, r"absent\.nrrd: not found; expected a scan's file, or a folder with a DICOM series"),
+        ("absent", None, r"absent: not found; expected a scan's file"),
+        ("empty.nrrd", lambda path: path.touch(), r"empty\.nrrd: cannot be read .*copy it again"),
+        ("empty.nii.gz", lambda path: path.touch(), r"empty\.nii\.gz: cannot be read .*copy it again"),
+        ("text.mha", lambda path: path.write_text("scan"), r"text\.mha: cannot be read .*copy it again"),
+        ("slice.png", write_flat, r"found a file named 'slice\.png', expected a name that ends in \.nrrd, .*DICOM"),
+        ("flat.nrrd", write_flat, r"flat\.nrrd: found a 2-D with 1 channel\(s\) image; expected 3-D with one channel"),
+        ("color.nrrd", write_color, r"color\.nrrd: found a 3-D with 3 channel\(s\) image; expected"),
+        ("plain.nrrd", write_values(3), r"plain\.nrrd: constant image, every voxel is 3\.0; export the scan again"),
+        ("nan.nrrd", write_values(1, np.nan), r"nan\.nrrd: 105 voxels are NaN or infinite; export the scan again"),
+        ("folder", lambda path: path.mkdir(), r"folder: found no DICOM series in the folder, expected one"),
+    ],
+)
+def test_what_is_no_scan_is_named_in_one_line_with_what_to_do(tmp_path, name, make, told):
+    if make:
+        make(tmp_path / name)
+    with pytest.raises(LasslError, match=told) as error:
+        read(tmp_path / name)
+    assert str(error.value).startswith(str(tmp_path / name)) and "\n" not in str(error.value)
+
+
+def test_several_series_in_a_folder_are_named(tmp_path):
+    write_series(tmp_path / "both", numbered(), "1.2.3.4", "LGE")
+    write_series(tmp_path / "both", numbered(), "1.2.3.5", "CINE", skip=[4])
+    with pytest.raises(LasslError, match=r"both: found 2 DICOM series, expected one: .*; put each into a folder") as e:
+        read(tmp_path / "both")
+    assert "'LGE' (5 files)" in str(e.value) and "'CINE' (4 files)" in str(e.value)
+
+
+def test_a_series_without_one_of_its_slices_is_refused(tmp_path):
+    told = r"series: distances between its 4 slices go from 2\.5 to 5 mm, expected equal ones; a slice is missing"
+    with pytest.raises(LasslError, match=told):
+        read(write_series(tmp_path / "series", numbered(), skip=[2]))
+
+
+def test_a_damaged_slice_is_named(tmp_path):
+    folder = write_series(tmp_path / "series", numbered())
+    path = min(folder.iterdir())
+    (folder / "notes.txt").write_text("what is no DICOM file counts for nothing")
+    read(folder)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(LasslError, match=r"series: 1\.2\.3\.4-00\.dcm cannot be read; .*copy them again"):
+        read(folder)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(LasslError, match=r"cannot be written to \(.*\); give another folder with -o"):
+            make_folder(folder)
+    with pytest.raises(LasslError, match=r"mask\.nrrd: cannot be written \("):
+        write(tmp_path / "file" / "mask.nrrd", numbered("uint8"))
+    make_folder(tmp_path / "new" / "folder")
+    assert not list((tmp_path / "new" / "folder").iterdir())
