@@ -22,6 +22,7 @@ def main() -> None:
         "evaluate": named_modules(settings.model_dump(include={"evaluate", "snapshots"})),
         "fields": [],
         "table": [],
+        "report": [],
     }
     with whole_folder(Path("build/code")) as folder:
         for stage, modules in named.items():

@@ -1,0 +1,143 @@
+"""Gathers what is known of a profile's runs and writes it as one page, which loads nothing from elsewhere."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup, escape
+from plotly.offline import get_plotlyjs
+
+from lassl.cohort import MANIFEST, Prepared, open_prepared
+from lassl.config import metrics_folder
+from lassl.files import whole_folder
+from lassl.markdown import HEADS
+from lassl.report import figures, origin
+from lassl.report.cases import extremes, fits, means_of_cases, showable, views
+from lassl.results import Result, by_method, read_results
+
+HERE = Path(__file__).parent
+COLUMNS = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
+MARKS = {r"\*\*(.+?)\*\*": "strong", r"\*(.+?)\*": "em", r"`(.+?)`": "code"}  # what our Markdown has
+Groups = Mapping[str, Sequence[Result]]  # by method
+
+
+@dataclass(frozen=True)
+class Table:
+    """table.md taken apart: heads, rows of cells, each with the published figure under it, and the remarks."""
+
+    heads: list[str]
+    rows: list[list[tuple[Markup, Markup]]]
+    remarks: list[Markup]
+
+
+def write_report(profile: str, prepared: Path) -> Path:
+    """Write report/<profile>/index.html from the profile's runs and the prepared folder. Raises LasslError."""
+    text = render(gather(profile, prepared))
+    folder = Path("report") / profile
+    with whole_folder(folder) as temporary:
+        (temporary / "index.html").write_text(text, encoding="utf-8")
+    return folder / "index.html"
+
+
+def gather(profile: str, folder: Path) -> dict[str, Any]:
+    """All that the template shows; `data` is what the page's script needs. Raises LasslError."""
+    results = read_results(profile)
+    table = json.loads((metrics_folder(profile) / "table.json").read_text())
+    titles = {method: row["title"] for method, row in table["rows"].items()}
+    groups = by_method(results, list(titles))
+    prepared = open_prepared(folder) if (folder / MANIFEST).is_file() else None
+    shown = [] if prepared is None else showable(titles, groups, prepared)
+    trained = [r for group in groups.values() for r in group if r.names.curves.is_dir()]
+    names, methods = [r.names.name for r in trained], [r.record["method"] for r in trained]
+    data = {
+        "strips": strips(titles, groups),
+        "curves": figures.curves({r.names.name: read_curves(r.names.curves) for r in trained}, methods),
+        "cases": [] if prepared is None or not shown else views(shown, extremes(groups), prepared),
+        "scene": figures.surface_layout(),
+    }
+    return {
+        "profile": profile,
+        "synthetic": table["cohort"] == "synthetic",
+        "cohort": table["cohort"],
+        "table": read_table((metrics_folder(profile) / "table.md").read_text()),
+        "cases": sorted(set(results[0].cases["case"])),
+        "legend": list(zip(names, figures.styles(methods), strict=True)),
+        "shown": shown,
+        "without_curves": [r.names.name for r in results if not r.names.curves.is_dir()],
+        "without_masks": without_masks(results, prepared),
+        "commit": origin.commit(),
+        "prepared": prepared,
+        "runs": origin.run_lines(results),
+        "records": {r.names.name: origin.as_yaml(r) for r in results},
+        "data": data,
+    }
+
+
+def strips(titles: Mapping[str, str], groups: Groups) -> list[figures.Figure]:
+    """The figures of the headline scores by case."""
+    found = []
+    for score, label in HEADS.items():
+        means = {titles.get(m, m): means_of_cases(group, COLUMNS[score]) for m, group in groups.items()}
+        found.append(figures.strips(means, label))
+    return found
+
+
+def read_curves(folder: Path) -> dict[str, "pd.Series[float]"]:
+    """What a training logged: quantity -> values by step."""
+    tables = {path.stem: pd.read_csv(path, sep="\t", index_col="step") for path in sorted(folder.glob("[!.]*.tsv"))}
+    return {name: table[name] for name, table in tables.items()}
+
+
+def without_masks(results: Sequence[Result], prepared: Prepared | None) -> list[str]:
+    """Runs whose masks cannot be shown, each with the reason."""
+    reasons = {}
+    for r in results:
+        if prepared is None:
+            reasons[r.names.name] = "the prepared scans are not here"
+        elif not fits(r, prepared):
+            reasons[r.names.name] = "run on other data than the prepared scans"
+        elif not r.names.predictions.is_dir():
+            reasons[r.names.name] = "its masks are not here"
+    return [f"{name} ({reason})" for name, reason in reasons.items()]
+
+
+def read_table(text: str) -> Table:
+    """Take the text of table.md apart."""
+    lines = text.splitlines()
+    grid = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines if line.startswith("|")]
+    heads, body = grid[0], grid[2:]
+    rows: list[list[tuple[Markup, Markup]]] = []
+    for cells in body:
+        if cells[0].startswith("published"):
+            rows[-1] = [(ours, formatted(theirs)) for (ours, _), theirs in zip(rows[-1], cells, strict=True)]
+        else:
+            rows.append([(formatted(cell), Markup()) for cell in cells])
+    remarks = [formatted(line) for line in lines if line and not line.startswith("|")]
+    return Table(heads, rows, remarks)
+
+
+def formatted(text: str) -> Markup:
+    """Our Markdown, within a line, as HTML."""
+    found = str(escape(text))
+    for pattern, tag in MARKS.items():
+        found = re.sub(pattern, rf"<{tag}>\1</{tag}>", found)
+    return Markup(found)
+
+
+def render(content: Mapping[str, Any]) -> str:
+    """Fill the template; style, script and plotly are written into the page."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    inlined = {name: Markup((HERE / f"page.{name}").read_text(encoding="utf-8")) for name in ("css", "js")}
+    return environment.get_template("page.html.j2").render(**content, **inlined, plotly=Markup(get_plotlyjs()))

@@ -1,0 +1,15 @@
+"""Stage `report`: the profile's table, cases, curves and masks as one page."""
+
+from lassl import config
+from lassl.errors import command
+from lassl.report.page import write_report
+
+
+def main() -> None:
+    """Write report/<profile>/index.html, and print where it is."""
+    settings = config.load()
+    print(write_report(settings.name, settings.data.prepared))
+
+
+if __name__ == "__main__":
+    command(main)
