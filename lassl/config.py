@@ -301,7 +301,7 @@ def metrics_folder(profile: str) -> Path:
 def load(path: Path = Path("params.yaml")) -> Config:
     """Read and check params.yaml. Raises LasslError with a line for each wrong, missing or unknown key."""
     try:
-        return Config.model_validate(yaml.safe_load(path.read_text()))
+        return Config.model_validate(yaml.safe_load(path.read_text("utf-8")))
     except FileNotFoundError:
         raise LasslError(f"{path}: not found; run from the project's folder") from None
     except yaml.YAMLError as error:

@@ -60,7 +60,7 @@ def packages(constraints: Path, needed: Iterable[str] | None = None) -> Iterator
     if not constraints.is_file():
         yield Finding("warning", f"{constraints}: not found, so versions are not compared")
         return
-    pins = [line.split("==") for line in constraints.read_text().splitlines() if re.match(r"[^#\s]+==", line)]
+    pins = [line.split("==") for line in constraints.read_text("utf-8").splitlines() if re.match(r"[^#\s]+==", line)]
     versions = {name: (pin.strip(), installed(name)) for name, pin in pins}
     for name, (pin, version) in versions.items():
         if version and version.split("+")[0] != pin:
@@ -106,7 +106,7 @@ def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Iterator[Finding]:
     if not cpuinfo.is_file():
         yield Finding("warning", f"CPU: no {cpuinfo}, so whether it has bf16 is not known")
         return
-    flags = bf16_flags(cpuinfo.read_text())
+    flags = bf16_flags(cpuinfo.read_text("utf-8"))
     if flags:
         yield Finding("ok", f"CPU: bf16 ({', '.join(flags)})")
     else:

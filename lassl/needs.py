@@ -102,7 +102,7 @@ def run_of(record: Mapping[str, Any]) -> Run:
 def evaluation_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """How the weights of a record were evaluated; empty if metrics/ has no record of that, or of other weights."""
     try:
-        told = yaml.safe_load(run_of(record).record.read_text())
+        told = yaml.safe_load(run_of(record).record.read_text("utf-8"))
     except (OSError, yaml.YAMLError):
         return {}
     same = isinstance(told, dict) and told.get("weights_sha256") == record["weights_sha256"]
@@ -112,4 +112,4 @@ def evaluation_of(record: Mapping[str, Any]) -> dict[str, Any]:
 def metrics_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """Headline figures of the weights of a record, None if metrics/ has none of them."""
     path = run_of(record).metrics
-    return dict(json.loads(path.read_text())) if path.is_file() and evaluation_of(record) else None
+    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() and evaluation_of(record) else None

@@ -38,7 +38,7 @@ def source(module: str, root: Path) -> Path | None:
 def imports(path: Path) -> list[str]:
     """Names that a file imports, absolute; `from a import b` gives a and a.b, since b may be a module."""
     names = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -48,7 +48,7 @@ def imports(path: Path) -> list[str]:
 
 def code_hash(path: Path) -> str:
     """Hash of what a file does: comments, docstrings and layout do not count."""
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text("utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             if ast.get_docstring(node) is not None:

@@ -16,14 +16,14 @@ def with_tables(text: str) -> str:
         path = metrics_folder(match[2]) / "table.md"
         if not path.is_file():
             raise LasslError(f"README.md: names the table of profile {match[2]}, but {path} is not there; run it first")
-        return f"{match[1]}{path.read_text()}{match[3]}"
+        return f"{match[1]}{path.read_text('utf-8')}{match[3]}"
 
     return BLOCK.sub(block, text)
 
 
 def update(path: Path = Path("README.md")) -> None:
     """Write the current tables into the README."""
-    path.write_text(with_tables(path.read_text()))
+    path.write_text(with_tables(path.read_text("utf-8")), "utf-8")
 
 
 if __name__ == "__main__":

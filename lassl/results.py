@@ -44,7 +44,9 @@ class Result:
 
 def read_results(profile: str) -> list[Result]:
     """Read all runs of a profile, draws and seeds in order. Raises LasslError."""
-    records = [yaml.safe_load(path.read_text()) for path in (metrics_folder(profile) / "records").glob("[!.]*.yaml")]
+    records = [
+        yaml.safe_load(path.read_text("utf-8")) for path in (metrics_folder(profile) / "records").glob("[!.]*.yaml")
+    ]
     if not records:
         raise LasslError(f"metrics/{profile}/records: found no run; make some with `dvc exp run -S profile={profile}`")
     results = [_read(r) for r in sorted(records, key=lambda r: (r["method"], r["draw"], r["seed"]))]
@@ -68,7 +70,7 @@ def _scores(path: Path, record: Path, sha256: str, command: str) -> pd.DataFrame
     """Read scores that a record vouches for; `command` would make them again. Raises LasslError."""
     if not path.is_file():
         raise LasslError(f"{path}: not found, though {record} exists; run `{command}` or delete the record")
-    if text_hash(path.read_text()) != sha256:
+    if text_hash(path.read_text("utf-8")) != sha256:
         raise LasslError(f"{path}: not what {record} was written with; restore both from git")
     return pd.read_csv(path, dtype={"case": str})
 
@@ -81,7 +83,7 @@ def read_external(like: Result) -> dict[str, Result]:
     folder = metrics_folder("external")
     found = {}
     for path in sorted((folder / "records").glob("[!.]*.yaml")):
-        told = yaml.safe_load(path.read_text())
+        told = yaml.safe_load(path.read_text("utf-8"))
         if not isinstance(told, dict) or not {"title", "evaluation", "cases_sha256"} <= set(told):
             raise LasslError(f"{path}: no record of `lassl evaluate`; run it again or delete the file")
         cases = _scores(folder / f"{path.stem}.csv", path, told["cases_sha256"], "lassl evaluate")

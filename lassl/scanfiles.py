@@ -1,7 +1,9 @@
 """Anybody's scans on disk: any format, DICOM series too; and the files that are written for them."""
 
+import locale
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +78,8 @@ def read(scan: Path) -> Volume:
     split_name(scan)  # refuses other formats
     if not scan.exists():
         raise _missing(scan)
-    volume = read_series(scan) if scan.is_dir() else volumes.read(scan)
+    with same_locale():
+        volume = read_series(scan) if scan.is_dir() else volumes.read(scan)
     if volume.array.dtype.kind not in "iuf":
         raise LasslError(f"{scan}: voxels are {volume.array.dtype}, expected real numbers; export its magnitude")
     if problems := list(image_problems(scan, volume.array)):
@@ -86,6 +89,16 @@ def read(scan: Path) -> Volume:
 
 def _missing(scan: Path) -> LasslError:
     return LasslError(f"{scan}: not found; expected a scan's file, or a folder with a DICOM series: check the path")
+
+
+@contextmanager
+def same_locale() -> Iterator[None]:
+    """Keep the process's locale: the DICOM library leaves it at C, and text would be read and written as ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 def read_series(folder: Path) -> Volume:

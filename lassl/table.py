@@ -30,7 +30,7 @@ Tables = Mapping[str, Mapping[str, pd.DataFrame]]  # method -> score -> (draw, s
 
 def write_table(profile: str, settings: Statistics, published: Path = Path("metrics/published.yaml")) -> str:
     """Write a profile's table.json, table.md and details.md, and give the text of table.md. Raises LasslError."""
-    table = build(profile, settings, yaml.safe_load(published.read_text()))
+    table = build(profile, settings, yaml.safe_load(published.read_text("utf-8")))
     folder = metrics_folder(profile)
     text = markdown.table(table)
     write_text(folder / "table.json", json.dumps(table, indent=1) + "\n")

@@ -1,6 +1,7 @@
 """What several tests share: a tiny network, tiny batches, a tiny prepared cohort."""
 
-from collections.abc import Callable
+import locale
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,14 @@ from lassl.methods.base import Batch, Progress
 from lassl.preprocess import prepare
 from lassl.streams import stream
 from lassl.volumes import Geometry, Volume, write
+
+
+@pytest.fixture(autouse=True)
+def same_locale() -> Iterator[None]:
+    """The locale is as before after a test that writes DICOM, which leaves it at C."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
 
 
 class TinyNetwork(nn.Module):

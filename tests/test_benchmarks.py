@@ -60,7 +60,8 @@ class Ours:
         return twins, [torch.optim.SGD(twin.parameters(), **settings) for twin in twins]
 
     def step(self):
-        self.state.advance(self.batch, self.progress, self.config.train.lr, self.where)
+        rates = [self.config.train.lr] * len(self.state.optimizer.param_groups)
+        self.state.advance(self.batch, self.progress, rates, self.where)
         return self.state.curves[-1]
 
 

@@ -1,5 +1,7 @@
 """Anybody's scans on disk: what is read from them, where it lies, and what is refused."""
 
+import locale
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -145,6 +147,13 @@ def test_what_is_no_scan_is_named_in_one_line_with_what_to_do(tmp_path, name, ma
     with pytest.raises(LasslError, match=told) as error:
         read(tmp_path / name)
     assert str(error.value).startswith(str(tmp_path / name)) and "\n" not in str(error.value)
+
+
+def test_reading_a_series_leaves_the_locale_as_it_was(tmp_path):
+    folder = write_series(tmp_path / "series", numbered())  # writing it changes the locale already
+    locale.setlocale(locale.LC_ALL, "C.UTF-8")
+    read(folder)
+    assert locale.setlocale(locale.LC_CTYPE) == "C.UTF-8"
 
 
 def test_several_series_in_a_folder_are_named(tmp_path):

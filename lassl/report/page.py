@@ -47,7 +47,7 @@ def write_report(profile: str, prepared: Path) -> Path:
 def gather(profile: str, folder: Path) -> dict[str, Any]:
     """All that the template shows; `data` is what the page's script needs. Raises LasslError."""
     results = read_results(profile)
-    table = json.loads((metrics_folder(profile) / "table.json").read_text())
+    table = json.loads((metrics_folder(profile) / "table.json").read_text("utf-8"))
     titles = {method: row["title"] for method, row in table["rows"].items()}
     groups = by_method(results, list(titles))
     prepared = open_prepared(folder) if (folder / MANIFEST).is_file() else None
@@ -64,7 +64,7 @@ def gather(profile: str, folder: Path) -> dict[str, Any]:
         "profile": profile,
         "synthetic": table["cohort"] == "synthetic",
         "cohort": table["cohort"],
-        "table": read_table((metrics_folder(profile) / "table.md").read_text()),
+        "table": read_table((metrics_folder(profile) / "table.md").read_text("utf-8")),
         "cases": sorted(set(results[0].cases["case"])),
         "legend": list(zip(names, figures.styles(methods), strict=True)),
         "shown": shown,
