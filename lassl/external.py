@@ -17,10 +17,10 @@ from lassl.errors import LasslError
 from lassl.files import text_hash, write_text
 from lassl.headline import headline
 from lassl.progress import bar
+from lassl.scanfiles import SUFFIXES
 from lassl.scans import DOORS, Door, read_scan
 from lassl.volumes import Volume
 
-SUFFIXES = (".nrrd", ".nii", ".nii.gz", ".mha", ".mhd")
 EVALUATION: dict[str, Any] = {"network": "external", "largest_component": False, "failures": "excluded"}
 TOLERANCE = 1e-3  # mm or cosines, the rounding of a text header
 

@@ -27,7 +27,7 @@ TRAINED = {  # flaws that take a training of their own, in the order of the page
     "unseeded_margins": "The margins of the crop around the label are drawn without a seed: two preparations of the "
     "same scans differ. One preparation is compared with the seeded one: an example of the difference, no estimate.",
 }
-INTRODUCTION = """# Known flaws, measured
+INTRODUCTION = """# Known flaws and what they do
 
 Code of the field has had each of these. Here every one is a small part in `lassl/flaws/` that a configuration puts
 in (`dvc exp run -S profile=repeats -S method=cps -S flaw=overlap`), through the same seams as honest variants; none is
