@@ -10,20 +10,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+import torch
 import yaml
 from runs import NAN, PROFILE, ROOT, STATISTICS, cases, write_run
 
 from lassl.cohort import Prepared, open_prepared
-from lassl.config import Run
+from lassl.config import Network, Run
 from lassl.errors import LasslError
+from lassl.model import Model, load, save
 from lassl.report import figures, origin
-from lassl.report.cases import Shown, cropped, extremes, means_of_cases, views
+from lassl.report.cases import Shown, cropped, extremes, means_of_cases, showable, task_of, views
 from lassl.report.page import formatted, gather, read_table, write_report
 from lassl.report.slices import box_around, chosen_slices, outline, picture
 from lassl.report.surface import Mesh, block_means, distances_mm, small, surface
 from lassl.results import by_method, read_results
 from lassl.table import write_table
 from lassl.training import write_curves
+from lassl.vnet import VNet
 from lassl.volumes import Volume, write
 
 
@@ -346,16 +349,37 @@ def test_outlines_surfaces_and_dice_of_a_case_are_those_of_its_masks(page, prepa
     assert first["limit"] == 2
 
 
-def test_an_uncertainty_map_beside_the_masks_is_shown(workspace, prepared):
+def write_weights(run: Run) -> None:
+    """A network with weights of chance, and its hash in the run's record, as if the masks were made with it."""
+    told = yaml.safe_load(run.record.read_text())
+    torch.manual_seed(0)
+    network = Network.model_validate(told["settings"]["network"])
+    save(run.model, Model(network, {"network": VNet(network)}, told))
+    told["weights_sha256"] = load(run.model).record["weights_sha256"]
+    run.record.write_text(yaml.safe_dump(told))
+
+
+def test_the_uncertainty_of_the_weights_behind_a_mask_is_shown_beside_it(workspace, prepared):
     run = write_run(scores=scored(prepared, 80, 90), cohort=("synthetic", prepared.manifest_hash))
     write_masks(run, prepared, 1)
-    case = prepared.split.test[1]
-    entropy = prepared.paste(case, np.ones(prepared.cases[case].shape)).array.astype(np.float32) * np.log(2)
-    write(run.predictions / f"{case}-uncertainty.nrrd", Volume(entropy, prepared.geometry(case)))
+    write_weights(run)
+    (row,) = showable({}, {"cps": read_results(PROFILE)}, prepared)
+    (found,) = views([row], {"best": prepared.split.test[1]}, prepared)
+    maps = found["rows"][0]["uncertainty"]
+    assert len(maps) == len(found["numbers"]) and maps[0].startswith("data:image/jpeg")
+    assert maps == views([row], {"best": prepared.split.test[1]}, prepared)[0]["rows"][0]["uncertainty"]
+
+
+def test_weights_other_than_those_behind_the_masks_are_not_asked(workspace, prepared):
+    run = write_run(scores=scored(prepared, 80, 90), cohort=("synthetic", prepared.manifest_hash))
+    write_weights(run)
+    told = yaml.safe_load(run.record.read_text())
+    run.record.write_text(yaml.safe_dump(told | {"weights_sha256": "other"}))
     (result,) = read_results(PROFILE)
-    best, worst = views([Shown("CPS", result)], {"best": case, "worst": prepared.split.test[0]}, prepared)
-    assert len(best["rows"][0]["uncertainty"]) == len(best["numbers"])
-    assert worst["rows"][0]["uncertainty"] is None
+    assert task_of(result) is None
+    run.record.write_text(yaml.safe_dump(told))
+    (result,) = read_results(PROFILE)
+    assert list(task_of(result).networks) == ["network"]
 
 
 def test_an_empty_prediction_has_no_surface(workspace, prepared):
@@ -373,7 +397,7 @@ def test_masks_of_another_size_are_refused(workspace, prepared):
     write(run.predictions / f"{case}.nrrd", Volume(np.zeros((3, 4, 5), np.uint8)))
     (result,) = read_results(PROFILE)
     with pytest.raises(LasslError, match=rf"{case}.nrrd: found \(3, 4, 5\) voxels, expected .*: run `dvc repro`"):
-        cropped(result, case, "", prepared)
+        cropped(result, case, prepared)
 
 
 def test_metrics_alone_give_a_page_that_says_what_is_missing(workspace, prepared):

@@ -1,10 +1,8 @@
 """The report in a browser without network: no error, and everything on it that moves. Needs chromium."""
 
-import shutil
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -13,17 +11,10 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from test_report import written_page
 
 from lassl.cohort import open_prepared
+from lassl.report.browser import PATIENCE, chromium, missing, show
+from lassl.report.pictures import save_pictures
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
-    reason="no chromium with its driver here; apt-get install chromium chromium-driver",
-)
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu-sandbox", "--disable-dev-shm-usage", "--use-gl=angle",
-    "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1280,900",
-)  # fmt: skip
-PATIENCE = 120  # seconds; software WebGL on a busy machine is slow
+pytestmark = pytest.mark.skipif(bool(missing()), reason="no chromium; apt-get install chromium chromium-driver")
 
 
 @pytest.fixture(scope="module")
@@ -36,26 +27,11 @@ def page(tmp_path_factory, tiny_data) -> Path:
 
 
 @pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.set_page_load_timeout(PATIENCE)
-    driver.set_script_timeout(PATIENCE)
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium, page):
+def browser(page):
     """The page, opened and drawn."""
-    chromium.get(page.as_uri())
-    until(chromium, lambda: len(chromium.find_elements(By.CSS_SELECTOR, ".plot .main-svg, #surface canvas")) > 4)
-    until(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "#surface canvas"))
-    return chromium
+    with chromium(1280, 900) as driver:
+        show(driver, page)
+        yield driver
 
 
 def until(browser, what) -> None:
@@ -193,3 +169,9 @@ def test_a_phone_needs_no_sideways_scrolling(browser):
     until(browser, lambda: browser.execute_script(wide) <= 360)
     assert one(browser, "#slice").size["width"] > 250
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_main_figures_are_saved_as_pictures(page, tmp_path):
+    found = save_pictures(page, tmp_path / "figures", "quick")
+    assert [path.name for path in found] == [f"quick-{name}.png" for name in ("cases", "curves", "slices", "surface")]
+    assert all(path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 5000 for path in found)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from benchmarks.series import write_series
 from lassl.errors import LasslError
 from lassl.grids import to_image
 from lassl.scanfiles import check_inputs_stay, check_outputs, make_folder, outputs, read, split_name, write
@@ -20,39 +21,6 @@ IMAGES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")
 def numbered(dtype: str = "int16") -> Volume:
     """Every voxel has its own value."""
     return Volume(np.arange(210).reshape(SIZE).astype(dtype), PLACE)
-
-
-def write_series(folder, volume, series="1.2.3.4", name="LGE", slope=1, intercept=0, skip=()):
-    """Write a volume slice by slice as DICOM, under names that do not tell the slices' order."""
-    image = to_image(Volume(volume.array.astype(np.float32), volume.geometry))
-    d = volume.geometry.direction
-    folder.mkdir(exist_ok=True)
-    for i in set(range(image.GetSize()[2])) - set(skip):
-        tags = {
-            "0008|0016": "1.2.840.10008.5.1.4.1.1.2",  # CT: GDCM writes no rescaled MR with its place
-            "0008|0018": f"{series}.{i + 1}",
-            "0008|0060": "CT",
-            "0008|103e": name,
-            "0020|000d": "1.2.3",
-            "0020|000e": series,
-            "0020|0013": str(i + 1),
-            "0020|0032": "\\".join(map(str, image.TransformIndexToPhysicalPoint((0, 0, i)))),
-            "0020|0037": "\\".join(map(str, (d[0], d[3], d[6], d[1], d[4], d[7]))),
-            "0028|1052": str(intercept),
-            "0028|1053": str(slope),
-            "0028|0100": "16",
-            "0028|0101": "16",
-            "0028|0102": "15",
-            "0028|0103": "1",
-        }
-        writer = sitk.ImageFileWriter()
-        writer.KeepOriginalImageUIDOn()
-        writer.SetFileName(str(folder / f"{series}-{(37 * i) % 97:02d}.dcm"))
-        slice_ = image[:, :, i]
-        for key, value in tags.items():
-            slice_.SetMetaData(key, value)
-        writer.Execute(slice_)
-    return folder
 
 
 def same_place(found: Geometry, expected: Geometry) -> None:

@@ -11,12 +11,9 @@ import SimpleITK as sitk
 import torch
 
 from lassl import exported, scanfiles
-from lassl.application import PROBABILITY, UNCERTAINTY, Task, segment
-from lassl.config import Compute
+from lassl.application import PROBABILITY, UNCERTAINTY, Task, precision_for, segment
 from lassl.errors import LasslError, note
 from lassl.inference import Size, largest_component
-from lassl.needs import Needs
-from lassl.precision import Precision, choose
 from lassl.progress import bar
 from lassl.volumes import Volume
 
@@ -127,21 +124,10 @@ def task_of(arguments: argparse.Namespace) -> Task:
                 f"--stride: found {arguments.stride}, the window is {needs.window}; give no more than that"
             )
         needs = needs.model_copy(update={"stride": arguments.stride})
-    networks, where = model.networks(arguments.network), precision_of(arguments, needs)
+    networks, where = model.networks(arguments.network), precision_for(needs, arguments.device, arguments.precision)
     networks = {name: where.module(network).eval() for name, network in networks.items()}
     passes = arguments.passes if arguments.uncertainty else 0
     return Task(networks, needs, where, arguments.normalized, passes, arguments.memory)
-
-
-def precision_of(arguments: argparse.Namespace, needs: Needs) -> Precision:
-    """Choose device and number format: those asked for, else those of the training. Raises LasslError."""
-    cuda = torch.cuda.is_available()
-    if arguments.device == "cuda" and not cuda:
-        raise LasslError("--device: found no CUDA device, asked for cuda; use auto or cpu")
-    on_cpu = arguments.device == "cpu" or not cuda
-    own = "fp32" if on_cpu and needs.precision == "fp16" else needs.precision  # fp16 is for CUDA alone
-    how = {"device": arguments.device, "precision": arguments.precision or own, "channels_last": needs.channels_last}
-    return choose(Compute.model_validate({**how, "deterministic": False}))
 
 
 def predict(scan: Path, files: dict[str, Path], task: Task, largest: bool) -> Iterator[Path]:

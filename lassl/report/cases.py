@@ -8,25 +8,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lassl import volumes
+from lassl import exported, volumes
+from lassl.application import UNCERTAINTY, Task, precision_for, segment
 from lassl.cohort import Prepared
 from lassl.errors import LasslError
+from lassl.evaluation import ENSEMBLE
+from lassl.progress import bar
 from lassl.report import figures
 from lassl.report.slices import Box, box_around, chosen_slices, gray_range, outline, picture
 from lassl.report.surface import distances_mm, small
 from lassl.results import Result, score_table
-from lassl.volumes import Array
+from lassl.volumes import Array, Volume
 
 CERTAIN = log(2)  # nats: no entropy of two classes is larger
+PASSES = 8  # with dropout, for the uncertainty
 LEAST_MM = 2  # the colors of distances reach at least so far
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A row of the table and the one of its runs whose masks are shown."""
+    """A row of the table, the one of its runs whose masks are shown, and its weights if they are on this machine."""
 
     title: str
     result: Result
+    task: Task | None = None
 
     def dice(self, case: str) -> float:
         """Dice of a case in percent."""
@@ -55,8 +60,20 @@ def showable(titles: Mapping[str, str], groups: Mapping[str, Sequence[Result]], 
     rows = []
     for method, group in groups.items():
         here = [r for r in group if fits(r, prepared) and r.names.predictions.is_dir()]
-        rows += [Shown(titles.get(method, method), here[0])] if here else []
+        rows += [Shown(titles.get(method, method), here[0], task_of(here[0]))] if here else []
     return rows
+
+
+def task_of(result: Result) -> Task | None:
+    """The networks behind a run's masks, to be asked how sure they are; None if they are not on this machine."""
+    if not result.names.model.is_file():
+        return None
+    found, evaluation = exported.read(result.names.model), result.record["evaluation"]
+    if found.model.record["weights_sha256"] != result.record.get("weights_sha256"):
+        return None
+    networks, where = found.model.after(evaluation["snapshot"]["step"]), precision_for(found.needs)
+    scored = networks if evaluation["network"] == ENSEMBLE else {evaluation["network"]: networks[evaluation["network"]]}
+    return Task({k: where.module(n).eval() for k, n in scored.items()}, found.needs, where, True, PASSES)
 
 
 def fits(result: Result, prepared: Prepared) -> bool:
@@ -78,7 +95,7 @@ def views(rows: Sequence[Shown], ranks: Mapping[str, str], prepared: Prepared) -
 def view(rank: str, case: str, rows: Sequence[Shown], prepared: Prepared) -> dict[str, Any]:
     """One case: pictures and outlines of its slices, and its surfaces."""
     image, reference = prepared.read_image(case), prepared.read_label(case) > 0
-    masks = [cropped(row.result, case, "", prepared) > 0 for row in rows]
+    masks = [cropped(row.result, case, prepared) > 0 for row in rows]
     box = box_around([reference, *masks])
     spacing = prepared.geometry(case).spacing_mm
     numbers = chosen_slices(box[2])
@@ -93,7 +110,8 @@ def view(rank: str, case: str, rows: Sequence[Shown], prepared: Prepared) -> dic
         "reference": outlines(reference, box, numbers),
         "surface": figures.ghost(small(reference), spacing),
         "rows": [
-            row_view(row, case, mask, reference, box, numbers, prepared) for row, mask in zip(rows, masks, strict=True)
+            row_view(row, case, mask, reference, box, numbers, prepared)
+            for row, mask in bar(zip(rows, masks, strict=True), f"report, case {case}", "row", len(rows))
         ],
     }
 
@@ -101,7 +119,7 @@ def view(rank: str, case: str, rows: Sequence[Shown], prepared: Prepared) -> dic
 def row_view(
     row: Shown, case: str, mask: Array, reference: Array, box: Box, numbers: Sequence[int], prepared: Prepared
 ) -> dict[str, Any]:
-    """One row's outlines, surface (None for an empty mask) and uncertainty (None if there is no map) of a case.
+    """One row's outlines, surface (None for an empty mask) and uncertainty (None without weights) of a case.
 
     `reach` is the 95th percentile of the surface's distances in mm, whatever their sign.
     """
@@ -112,8 +130,9 @@ def row_view(
         distances = distances_mm(mesh, reference, spacing)
         surface, reach = figures.colored_surface(mesh, spacing, distances), float(np.percentile(abs(distances), 95))
     uncertainty = None
-    if (row.result.names.predictions / f"{case}-uncertainty.nrrd").is_file():
-        entropy = cropped(row.result, case, "-uncertainty", prepared)
+    if row.task:
+        image = Volume(prepared.read_image(case), prepared.geometry(case))
+        entropy = segment(image, row.task)[UNCERTAINTY]
         uncertainty = [picture(entropy[(*box[:2], z)], 0, CERTAIN) for z in numbers]
     return {
         "title": row.title,
@@ -130,9 +149,9 @@ def outlines(mask: Array, box: Box, numbers: Sequence[int]) -> list[str]:
     return [outline(mask[(*box[:2], z)]) for z in numbers]
 
 
-def cropped(result: Result, case: str, what: str, prepared: Prepared) -> Array:
-    """A predicted volume in the prepared case's grid (X, Y, Z). Raises LasslError."""
-    path = result.names.predictions / f"{case}{what}.nrrd"
+def cropped(result: Result, case: str, prepared: Prepared) -> Array:
+    """A predicted mask in the prepared case's grid (X, Y, Z). Raises LasslError."""
+    path = result.names.predictions / f"{case}.nrrd"
     full = volumes.read(path).array
     if full.shape != prepared.full_size(case):
         expected = prepared.full_size(case)

@@ -1,0 +1,38 @@
+"""`python -m lassl.report.pictures PROFILE`: the main figures of a report as PNG files in docs/figures/."""
+
+import sys
+from pathlib import Path
+
+from selenium.webdriver.common.by import By
+
+from lassl.errors import LasslError, command
+from lassl.report.browser import chromium, show
+
+FIGURES = {"cases": ".plots.pairs", "curves": "#training .plots", "slices": ".pictures", "surface": "#surface"}
+WIDTH, HEIGHT = 1280, 4000  # pixels; all of a figure has to be in the window
+
+
+def save_pictures(page: Path, folder: Path, profile: str) -> list[Path]:
+    """Write a picture of each figure that the page has; gives their paths. Raises LasslError."""
+    if not page.is_file():
+        raise LasslError(f"{page}: not found; `dvc repro report` makes it")
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    with chromium(WIDTH, HEIGHT) as driver:
+        show(driver, page)
+        for name, selector in FIGURES.items():
+            for found in driver.find_elements(By.CSS_SELECTOR, selector)[:1]:
+                paths.append(folder / f"{profile}-{name}.png")
+                found.screenshot(str(paths[-1]))
+    return paths
+
+
+def main() -> None:
+    """Usage: python -m lassl.report.pictures PROFILE."""
+    (profile,) = sys.argv[1:]
+    for path in save_pictures(Path("report") / profile / "index.html", Path("docs/figures"), profile):
+        print(path)
+
+
+if __name__ == "__main__":
+    command(main)
