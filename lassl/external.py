@@ -17,8 +17,7 @@ from lassl.errors import LasslError
 from lassl.files import text_hash, write_text
 from lassl.headline import headline
 from lassl.progress import bar
-from lassl.scanfiles import SUFFIXES
-from lassl.scans import DOORS, Door, read_scan
+from lassl.scans import DOORS, SUFFIXES, Door, read_scan
 from lassl.volumes import Volume
 
 EVALUATION: dict[str, Any] = {"network": "external", "largest_component": False, "failures": "excluded"}
@@ -35,7 +34,7 @@ class Masks:
     @property
     def placed(self) -> bool:
         """Whether the files say where their voxels lie; the field's h5 do not."""
-        return self.door is None or self.door.name != "h5"
+        return self.door is None or self.door.raw
 
     def read(self, case: str) -> Volume:
         """Read a case's mask, boolean (X, Y, Z). Raises LasslError, also for other values than those of a mask."""
@@ -97,14 +96,13 @@ def find_references(folder: Path) -> tuple[Masks, list[str]]:
     files, problems = _files(folder)
     forms = [Masks(files)]
     for door in DOORS:
-        found = sorted(folder.glob(f"*/{door.files['label']}"))
-        forms.append(Masks({path.parent.name: path for path in found}, door))
+        forms.append(Masks({path.parent.name: path for path in door.all(folder, "label")}, door))
     forms = [masks for masks in forms if masks.files]
     if len(forms) != 1:
         finding = "found several forms of masks, expected one of" if forms else "found no mask, expected"
         raise LasslError(
-            f"{folder}: {finding} <CASE>.nrrd (or {', '.join(SUFFIXES[1:])}), <CASE>/laendo.nrrd, <CASE>/mri_norm2.h5; "
-            "name a folder of references"
+            f"{folder}: {finding} <CASE>.nrrd or <CASE>/label.nrrd (or {', '.join(SUFFIXES[1:])}), <CASE>/laendo.nrrd, "
+            "<CASE>/mri_norm2.h5; name a folder of references"
         )
     return forms[0], problems
 

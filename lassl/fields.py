@@ -79,7 +79,7 @@ def whole_case(data: Data, door: Door, case: str) -> tuple[Array, Array]:
     assert image is not None and label is not None  # both were needed
     x, y, z = image.array.shape
     everything = slice(0, x), slice(0, y), slice(0, z)
-    return normalize(image.array, everything) if door.name == "challenge" else image.array, label.array > 0
+    return normalize(image.array, everything) if door.raw else image.array, label.array > 0
 
 
 def view(volume: Array, place: Place) -> Array:

@@ -1,6 +1,7 @@
 """Grids of voxels: another orientation or spacing for a volume, and the way back onto the scan's own grid."""
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -11,6 +12,7 @@ from lassl.cohort import Triple
 from lassl.volumes import Array, Geometry, Volume
 
 TOLERANCE = 1e-3  # mm and cosines: what the rounding of a file's header may be
+ALIKE = 0.1  # spacings closer than this share of themselves are one to a network: patients differ by more
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,27 @@ def fits(geometry: Geometry, code: str, spacing_mm: tuple[float, ...]) -> bool:
     """Tell whether a geometry has the axes and the spacing that are wanted, so that nothing is to be resampled."""
     found, expected = [*geometry.direction, *geometry.spacing_mm], [*directions(code), *spacing_mm]
     return np.allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
+def unlike(places: Mapping[str, Geometry]) -> Iterator[str]:
+    """Give a line for spacing (beyond ALIKE) and one for orientation, where cases differ from the first one in it."""
+    first, *others = places
+    expected = places[first]
+    odd = {
+        "spacing": [c for c in others if not np.allclose(places[c].spacing_mm, expected.spacing_mm, ALIKE, 0)],
+        "orientation": [c for c in others if orientation(places[c]) != orientation(expected)],
+    }
+    for what, cases in odd.items():
+        if cases:
+            yield (
+                f"{len(cases)} of {len(places)} cases have another {what} than the first: case {cases[0]} has "
+                f"{described(places[cases[0]])}, case {first} {described(expected)}"
+            )
+
+
+def described(geometry: Geometry) -> str:
+    """Tell spacing and orientation, such as 1 x 1.2 x 3 mm (LPS)."""
+    return f"{' x '.join(f'{side:.4g}' for side in geometry.spacing_mm)} mm ({orientation(geometry)})"
 
 
 def covering(size: Triple, geometry: Geometry, code: str, spacing_mm: tuple[float, ...]) -> Grid:

@@ -1,8 +1,8 @@
-"""Raw scans, in the challenge's layout or the field's h5, checked, normalized and cropped into a prepared cohort."""
+"""Raw scans, in whichever form they come, checked, normalized and cropped into a prepared cohort."""
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +15,14 @@ from scipy import ndimage
 
 from lassl.cohort import MANIFEST, Case, Manifest, Part, Split, check_split, cohort_hash
 from lassl.config import Data
-from lassl.errors import LasslError
+from lassl.errors import LasslError, note
 from lassl.files import whole_folder
+from lassl.grids import unlike
 from lassl.parts import part
 from lassl.progress import bar
-from lassl.scans import Door, find_door, image_problems, label_problems, read_scan
+from lassl.scans import Door, check_labels, find_door, image_problems, label_problems, read_scan
 from lassl.streams import stream
-from lassl.volumes import Array, Volume
+from lassl.volumes import Array, Geometry, Volume
 
 Box = tuple[slice, slice, slice]
 PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # attributes of a case's h5
@@ -40,50 +41,63 @@ def prepare(data: Data) -> None:
     """Make `data.prepared` of the scans in `data.folder`: one h5 for each case of the split, and a manifest.
 
     Runs on all cores; the result does not depend on their number. Raises LasslError with a line for each problem of the
-    whole cohort; then an earlier prepared folder stays as it was.
+    whole cohort; then an earlier prepared folder stays as it was. Notes where scans are of several grids.
     """
     split, problems = check_split(data.split)
+    unused, more = check_labels(data.split)
+    problems += more
     door = _attempt(problems, find_door, data.folder)
     if door is None:
         raise LasslError("\n".join(problems))
     with whole_folder(data.prepared) as out:
-        outcomes = _prepare_all(data, door, split, out)
+        outcomes = _prepare_all(data, door, split, unused, out)
         problems += [problem for outcome in outcomes.values() for problem in outcome.problems]
         problems += _twins(data.folder, outcomes)
         if problems:
             raise LasslError("\n".join(problems))
         cases = tuple(outcome.case for outcome in outcomes.values() if outcome.case)
-        manifest = Manifest(door=door.name, options=_options(data, door), hash=cohort_hash(cases), cases=cases)
+        manifest = Manifest(
+            door="challenge" if door.raw else "h5",  # how scans were treated; the options of somebody's own say "form"
+            options=_options(data, door),
+            hash=cohort_hash(cases),
+            cases=cases,
+        )
         (out / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
+    for line in unlike({c.case: Geometry(c.spacing_mm, c.origin_mm, c.direction) for c in cases}):
+        todo = f"networks learn in voxels: resample the scans to one grid, or leave these cases out of {data.split}"
+        note(f"note: {data.folder}: {line}; {todo}")
 
 
-def _prepare_all(data: Data, door: Door, split: Split, out: Path) -> dict[str, Outcome]:
+def _prepare_all(data: Data, door: Door, split: Split, unused: Collection[str], out: Path) -> dict[str, Outcome]:
     names = split.train + split.test
     work = partial(_prepare_case, data, door, out)
-    tests = [name in split.test for name in names]
+    tests, used = [name in split.test for name in names], [name not in unused for name in names]
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
-        outcomes = bar(pool.map(work, names, tests), f"prepare {data.cohort}", "case", len(names))
+        outcomes = bar(pool.map(work, names, tests, used), f"prepare {data.cohort}", "case", len(names))
         return dict(zip(names, outcomes, strict=True))
 
 
-def _prepare_case(data: Data, door: Door, out: Path, name: str, test: bool) -> Outcome:
-    """Check one case and, when it is sound, write its h5; only its description comes back from the worker."""
+def _prepare_case(data: Data, door: Door, out: Path, name: str, test: bool, used: bool) -> Outcome:
+    """Check one case and, when it is sound, write its h5; only its description comes back from the worker.
+
+    A label that is not `used` is not looked at.
+    """
     folder = data.folder / name
     if not folder.is_dir():
         return Outcome((f"{folder}: no such case folder; add it or delete the case from {data.split}",))
     problems: list[str] = []
     image: Volume | None = _attempt(problems, read_scan, door, folder, "image", True)
-    label: Volume | None = _attempt(problems, read_scan, door, folder, "label", test)
+    label: Volume | None = _attempt(problems, read_scan, door, folder, "label", test) if used else None
     if image:
-        problems += image_problems(folder / door.files["image"], image.array)
+        problems += image_problems(door.file(folder, "image"), image.array)
     if label:
-        problems += label_problems(folder / door.files["label"], label, image)
+        problems += label_problems(door.file(folder, "label"), label, image)
     scan_sha256 = _sha256(image.array) if image else None
     if problems or image is None:
         return Outcome(tuple(dict.fromkeys(problems)), None, scan_sha256)  # an h5 that both reads fail on: once
     mask = (label.array > 0).astype(np.uint8) if label else None
     box = _box(data, door, name, image, mask)
-    prepared = normalize(image.array, box) if door.name == "challenge" else image.array
+    prepared = normalize(image.array, box) if door.raw else image.array
     part: Part = "test" if test else "train"
     return Outcome((), _write_case(out, name, part, image, box, prepared, mask), scan_sha256)
 
@@ -109,8 +123,11 @@ def _twins(folder: Path, outcomes: dict[str, Outcome]) -> Iterator[str]:
 
 
 def _options(data: Data, door: Door) -> dict[str, Any]:
-    used = {"crop", "crop_z", "margin", "margins", "min_size", "seed"}
-    return data.model_dump(mode="json", include=used) if door.name == "challenge" else {"crop": "none"}
+    """What the prepared folder depends on beside its scans."""
+    if not door.raw:
+        return {"crop": "none"}
+    form = {"form": door.name} if door.name == "own" else {}
+    return form | data.model_dump(mode="json", include={"crop", "crop_z", "margin", "margins", "min_size", "seed"})
 
 
 def normalize(image: Array, box: Box) -> Array:
@@ -150,7 +167,7 @@ def _side(part: slice, margin: tuple[int, int], least: int, size: int) -> slice:
 
 
 def _box(data: Data, door: Door, name: str, image: Volume, mask: Array | None) -> Box:
-    if mask is not None and data.crop == "label" and door.name == "challenge":  # the field's h5 come cropped
+    if mask is not None and data.crop == "label" and door.raw:  # the field's h5 come cropped
         return crop_box(mask, data, name)
     x, y, z = (slice(0, n) for n in image.array.shape)
     return x, y, z

@@ -13,10 +13,9 @@ from lassl import volumes
 from lassl.errors import LasslError
 from lassl.files import whole
 from lassl.grids import from_image
-from lassl.scans import image_problems
+from lassl.scans import SUFFIXES, image_problems
 from lassl.volumes import Volume
 
-SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")
 MASK = "mask"
 POSITION, DESCRIPTION = "0020|0032", "0008|103e"  # DICOM's names of a slice's place and a series' description
 
@@ -80,8 +79,6 @@ def read(scan: Path) -> Volume:
         raise _missing(scan)
     with same_locale():
         volume = read_series(scan) if scan.is_dir() else volumes.read(scan)
-    if volume.array.dtype.kind not in "iuf":
-        raise LasslError(f"{scan}: voxels are {volume.array.dtype}, expected real numbers; export its magnitude")
     if problems := list(image_problems(scan, volume.array)):
         raise LasslError("\n".join(problems))
     return volume

@@ -1,6 +1,7 @@
-"""Raw scans as they come, in the challenge's layout or as the field's h5, and what can be wrong with one."""
+"""Raw scans as they come, in the challenge's layout, as the field's h5 or as somebody's own, and what can be wrong."""
 
-from collections.abc import Callable, Iterator
+import csv
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,17 +13,35 @@ from lassl import volumes
 from lassl.errors import LasslError
 from lassl.volumes import Array, Geometry, Volume
 
+SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")  # of image files
+
 
 @dataclass(frozen=True)
 class Door:
-    """A form in which raw scans come: a case's file for image and label, and how either is read (None: not there)."""
+    """A form in which raw scans come: the names that a case's image and label may have, and how either is read.
 
-    name: Literal["challenge", "h5"]
-    files: dict[str, str]
+    `read` gives None for what is not there. `raw` scans come as from a scanner: they have their place in the patient,
+    and are to be normalized and cropped.
+    """
+
+    name: Literal["challenge", "h5", "own"]
+    files: Mapping[str, tuple[str, ...]]
     read: Callable[[Path, str], Volume | None]
+    raw: bool
+
+    def all(self, folder: Path, key: str) -> list[Path]:
+        """Find the images or labels (`key`) of all cases in a folder of raw scans."""
+        return sorted(path for name in self.files[key] for path in folder.glob(f"*/{name}"))
+
+    def file(self, folder: Path, key: str) -> Path:
+        """Find a case's image or label, or where it would be. Raises LasslError where there are several."""
+        found = [folder / name for name in self.files[key] if (folder / name).is_file()]
+        if len(found) > 1:
+            raise LasslError(f"{found[1]}: {found[0].name} is the {key} of the same case; keep one of the two")
+        return found[0] if found else folder / self.files[key][0]
 
 
-def _read_nrrd(path: Path, key: str) -> Volume | None:
+def _read_image(path: Path, key: str) -> Volume | None:
     return volumes.read(path) if path.is_file() else None
 
 
@@ -44,36 +63,66 @@ def _read_h5(path: Path, key: str) -> Volume | None:
 
 
 DOORS = (
-    Door("challenge", {"image": "lgemri.nrrd", "label": "laendo.nrrd"}, _read_nrrd),
-    Door("h5", {"image": "mri_norm2.h5", "label": "mri_norm2.h5"}, _read_h5),
+    Door("challenge", {"image": ("lgemri.nrrd",), "label": ("laendo.nrrd",)}, _read_image, raw=True),
+    Door("h5", {"image": ("mri_norm2.h5",), "label": ("mri_norm2.h5",)}, _read_h5, raw=False),
+    Door("own", {key: tuple(f"{key}{s}" for s in SUFFIXES) for key in ("image", "label")}, _read_image, raw=True),
 )
 
 
 def find_door(folder: Path) -> Door:
     """Recognise the form of a folder of raw scans by the files in it. Raises LasslError."""
-    doors = [door for door in DOORS if any(folder.glob(f"*/{door.files['image']}"))]
+    doors = [door for door in DOORS if door.all(folder, "image")]
     if len(doors) == 1:
         return doors[0]
-    finding = "found both forms of scans, expected one of" if doors else "found no scans, expected"
+    finding = "found several forms of scans, expected one of" if doors else "found no scans, expected"
     raise LasslError(
-        f"{folder}: {finding} <CASE>/lgemri.nrrd with <CASE>/laendo.nrrd, or <CASE>/mri_norm2.h5; run `make la2018` "
-        "for the real scans, put or link your folder there, or set data.folder in params.yaml"
+        f"{folder}: {finding} <CASE>/lgemri.nrrd with <CASE>/laendo.nrrd, <CASE>/mri_norm2.h5, or <CASE>/image.nrrd "
+        f"with <CASE>/label.nrrd (or {', '.join(SUFFIXES[1:])}); run `make la2018` for the real scans, put or link "
+        "your folder there, or set data.folder in params.yaml"
     )
 
 
 def read_scan(door: Door, folder: Path, key: str, needed: bool) -> Volume | None:
     """Read a case's image or label (`key`); None if it is not there and not needed. Raises LasslError."""
-    path = folder / door.files[key]
+    path = door.file(folder, key)
     volume = door.read(path, key)
     if volume is None and needed:
-        who = "every" if key == "image" else "a test"
-        raise LasslError(f"{path}: no {key}, which {who} case needs; add it or delete the case from the split file")
+        who, others = "every" if key == "image" else "a test", door.files[key][1:]
+        also = f" (nor {', '.join(others)})" if others else ""
+        raise LasslError(
+            f"{path}: no {key}{also}, which {who} case needs; add it or delete the case from the split file"
+        )
     return volume
+
+
+def check_labels(path: Path) -> tuple[frozenset[str], list[str]]:
+    """Find the training cases whose label a split file keeps from use, and describe the problem of each other line.
+
+    Its column `label` may be missing. Without an entry, or with yes, a label is used where there is one; with none it
+    is not, and the case is unlabeled.
+    """
+    unused, problems = set(), []
+    if not path.is_file():
+        return frozenset(), []  # check_split tells
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.DictReader(file)
+        for row in reader:
+            case, part, label = ((row.get(key) or "").strip() for key in ("case", "split", "label"))
+            where = f"{path}: line {reader.line_num}: case {case} has label '{label}'"
+            if label not in ("", "yes", "none"):
+                problems.append(f"{where}; write yes, none, or nothing")
+            elif label == "none" and part == "test":
+                problems.append(f"{where}, but a test case is scored by its label; write yes or nothing")
+            elif label == "none":
+                unused.add(case)
+    return frozenset(unused), problems
 
 
 def image_problems(path: Path, image: Array) -> Iterator[str]:
     """Give a line for each problem of an image."""
-    if image.size == 0:
+    if image.dtype.kind not in "iuf":
+        yield f"{path}: voxels are {image.dtype}, expected real numbers; export its magnitude"
+    elif image.size == 0:
         yield f"{path}: no voxels, size {image.shape}; copy it again"
     elif bad := np.count_nonzero(~np.isfinite(image)):
         yield f"{path}: {bad} voxels are NaN or infinite; export the scan again"

@@ -380,4 +380,4 @@ def test_a_folder_with_both_forms_of_scans_is_not_guessed_at() -> None:
     write_nrrd("A")
     write_h5("B")
     (line,) = problems()
-    assert line.startswith("raw: found both forms")
+    assert line.startswith("raw: found several forms of scans, expected one of")

@@ -15,6 +15,7 @@ from lassl.application import PROBABILITY, UNCERTAINTY, Task, precision_for, seg
 from lassl.errors import LasslError, note
 from lassl.inference import Size, largest_component
 from lassl.progress import bar
+from lassl.scans import SUFFIXES
 from lassl.volumes import Volume
 
 
@@ -28,9 +29,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         "are done.",
     )
     parser.add_argument("model", metavar="MODEL", help="a run as profile/method-d0-s0, a model file, an exported file")
-    parser.add_argument(
-        "scans", metavar="SCAN", nargs="+", type=Path, help=f"{', '.join(scanfiles.SUFFIXES)}, or a DICOM folder"
-    )
+    parser.add_argument("scans", metavar="SCAN", nargs="+", type=Path, help=f"{', '.join(SUFFIXES)}, or a DICOM folder")
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True, help="where masks are written")
     parser.add_argument(
         "--network", choices=("default", "teacher", "second", "ensemble"), default="default", help="of the model"
