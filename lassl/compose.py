@@ -1,5 +1,6 @@
 """Composes params.yaml from the defaults in conf/, as `dvc exp run` does before an experiment."""
 
+import sys
 from pathlib import Path
 
 from dvc.utils.hydra import compose_and_dump
@@ -11,4 +12,4 @@ def compose(output: Path, *overrides: str) -> None:
 
 
 if __name__ == "__main__":
-    compose(Path("params.yaml"))
+    compose(Path("params.yaml"), *sys.argv[1:])

@@ -122,6 +122,21 @@ class Weights(_Section):
     consistency: Annotated[float, pydantic.Field(ge=0)]
 
 
+class Learned(_Section):
+    """Training cases that are labeled and unlabeled."""
+
+    labeled: Positive
+    unlabeled: Count
+
+
+class Counts(_Section):
+    """Training cases that the seven rows learn from; `all`: labeled ones. What counts is each method's copy of them."""
+
+    few: Learned
+    more: Learned
+    all: Positive
+
+
 class Evaluate(_Section):
     """The sliding window's stride in pooled voxels, windows per pass, and what the headline figures are of."""
 
@@ -190,6 +205,7 @@ class Config(_Section):
     cases: Cases
     snapshots: Snapshots
     weights: Weights
+    counts: Counts
     evaluate: Evaluate
     fields: tuple[Field, ...]
     statistics: Statistics

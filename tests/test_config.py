@@ -256,6 +256,15 @@ def test_every_row_takes_four_patches_a_step_and_its_cases_are_those_of_its_titl
     assert TITLES[row].endswith(f"& {counts}")
 
 
+def test_label_counts_of_the_seven_rows_are_set_in_one_place_that_fills_no_row_that_is_not_asked_for(composed):
+    few, more = "counts.few={labeled: 3, unlabeled: 9}", "counts.more={labeled: 5, unlabeled: 7}"
+    counts = (few, more, "counts.all=11")
+    found = {m: (v.labeled, v.unlabeled) for m, v in load(composed(*counts)).methods.items()}
+    assert (found.pop("vnet_16"), found.pop("vnet_80"), found.pop("cps_32")) == ((3, 0), (11, 0), (5, 7))
+    assert set(found.values()) == {(3, 9)} and len(found) == 4
+    assert list(load(composed("method=mt_un", *counts)).methods) == ["mt_un"]
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_semi_supervised_rows_use_all_eighty_training_cases(composed, row):
     method = load(composed(f"method={row}")).methods[row]
