@@ -13,6 +13,7 @@ from lassl.errors import LasslError
 Positive = Annotated[int, pydantic.Field(ge=1)]
 Count = Annotated[int, pydantic.Field(ge=0)]
 Field = Literal["whole", "center", "padded"]
+ATRIA = ("la2018", "synthetic")  # cohorts of the challenge's scans and of phantoms like them; all others are somebody's
 NAMED = re.compile(r"(\w+\.)*\w+:\w+")  # module:function
 Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
 

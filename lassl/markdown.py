@@ -108,13 +108,14 @@ def remarks(found: Mapping[str, Any]) -> list[str]:
     """What the figures are, and every way in which rows cannot be compared."""
     rows = list(found["rows"].values())
     scale = f"volumes pooled by {found['pool']}" if found["pool"] > 1 else "full resolution"
-    data = "synthetic phantoms, not patients" if found["cohort"] == "synthetic" else "real scans"
+    data = {"synthetic": " (synthetic phantoms, not patients)", "la2018": " (real scans)"}.get(found["cohort"], "")
+    published = "The published rows are Gupta and Guo's, on the real scans at full resolution."
+    source = f" {published}" if any(r["published"] for r in rows) else ""
     baseline = found["rows"].get(found["statistics"]["baseline"])
     lines = [
-        f"Profile `{found['profile']}`: cohort `{found['cohort']}` ({data}), {scale}, trained on "
+        f"Profile `{found['profile']}`: cohort `{found['cohort']}`{data}, {scale}, trained on "
         f"{' and '.join(found['devices'])}. Mean ± standard deviation over test cases [95 % bootstrap interval of "
-        f"the mean], scored at native resolution; min: minutes of training. {counted(rows)} "
-        "The published rows are Gupta and Guo's, on the real scans at full resolution.",
+        f"the mean], scored at native resolution; min: minutes of training. {counted(rows)}{source}",
         "Rows that share a letter under *alike* cannot be told apart by Dice (Wilcoxon signed-rank test over the "
         "cases, Holm's correction over all pairs, p ≥ 0.05). P(best): share of bootstrap replicates in which the row "
         "has the highest mean Dice."

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from lassl.cohort import open_prepared
-from lassl.config import Config, Evaluate, Patches, Positive, Run, Size
+from lassl.config import ATRIA, Config, Evaluate, Patches, Positive, Run, Size
 from lassl.errors import LasslError, note
 from lassl.grids import orientation
 from lassl.volumes import Geometry
@@ -81,10 +81,15 @@ def needs_of(record: Mapping[str, Any]) -> Needs:
 
 
 def grid_of(cohort: Mapping[str, str]) -> tuple[tuple[float, float, float], str]:
-    """Spacing in mm and orientation of a cohort's first case; the challenge's where the cohort is not there."""
+    """Spacing in mm and orientation of a cohort's first case; the challenge's where its cohort is not there.
+
+    Raises LasslError where another cohort is not there.
+    """
     try:
         manifest = open_prepared(Path("data/prepared") / cohort["name"]).manifest
     except LasslError:
+        if cohort["name"] not in ATRIA:
+            raise
         note(f"note: no prepared cohort {cohort['name']}; taking the model to be trained on {SPACING_MM} mm, LPS")
         return SPACING_MM, "LPS"
     if manifest.hash != cohort["hash"]:

@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from lassl import headline, markdown, statistics
-from lassl.config import Statistics, metrics_folder
+from lassl.config import ATRIA, Statistics, metrics_folder
 from lassl.files import write_text
 from lassl.flaws.empty_zero import zero
 from lassl.metrics import Scores
@@ -42,11 +42,14 @@ def write_table(profile: str, settings: Statistics, published: Path = Path("metr
 def build(profile: str, settings: Statistics, published: Mapping[str, Any]) -> dict[str, Any]:
     """Gather a profile's runs into rows, the published ones first and in their order, external ones last.
 
-    Raises LasslError.
+    On a cohort that no paper knows, nothing published stands beside them. Raises LasslError.
     """
     known = {**published["rows"], **{m: {"title": title} for m, title in published["titles"].items()}}
     results = read_results(profile)
     groups = by_method(results, list(known))
+    atria = results[0].record["cohort"]["name"] in ATRIA
+    if not atria:
+        known = {m: {"title": own_title(known.get(m, {"title": m})["title"], group)} for m, group in groups.items()}
     first = next(iter(groups.values()))[0]
     outside = {f"external/{name}": [r] for name, r in read_external(first).items()}
     tables = {m: {s: scores(group, c) for s, c in SCORES.items()} for m, group in {**groups, **outside}.items()}
@@ -69,9 +72,16 @@ def build(profile: str, settings: Statistics, published: Mapping[str, Any]) -> d
         "devices": sorted({r.record["training"]["device"] for r in results}),
         "statistics": settings.model_dump(mode="json"),
         "rows": rows,
-        "missing": [m for m in published["rows"] if m not in rows],
+        "missing": [m for m in published["rows"] if m not in rows] if atria else [],
         "notes": [published["notes"][n] for n in (r["published"].get("note") for r in rows.values()) if n],
     }
+
+
+def own_title(title: str, group: Sequence[Result]) -> str:
+    """A published title, such as V-Net & 16L, with the label counts of these runs."""
+    learned = [r.record["settings"]["method"] for r in group]
+    labeled, unlabeled = ("/".join(map(str, sorted({m[k] for m in learned}))) for k in ("labeled", "unlabeled"))
+    return f"{title.split(' & ')[0]} & {labeled}L" + f"+{unlabeled}UL" * (unlabeled != "0")
 
 
 def scores(group: Sequence[Result], column: str, policy: str | None = None) -> pd.DataFrame:

@@ -295,14 +295,20 @@ def test_export_refuses_other_suffixes_and_the_model_itself(tmp_path):
 def test_without_record_and_cohort_the_usual_is_taken_and_noted(project, raw, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     content = torch.load(project / "models/quick/cps-d0-s0.pt", weights_only=True)
-    content["record"]["cohort"] = {"name": "elsewhere", "hash": "00"}
+    content["record"]["cohort"] = {"name": "la2018", "hash": "00"}
     torch.save(content, "model.pt")
     found = exported.read(Path("model.pt"))
     assert found.needs.stride == (8, 8, 8) and found.needs.spacing_mm == (0.625, 0.625, 0.625)
     assert found.metrics is None
     notes = capsys.readouterr().err.splitlines()
     assert len(notes) == 2 and "no record of an evaluation of cps-d0-s0" in notes[0]
-    assert "no prepared cohort elsewhere; taking the model to be trained on (0.625, 0.625, 0.625) mm, LPS" in notes[1]
+    assert "no prepared cohort la2018; taking the model to be trained on (0.625, 0.625, 0.625) mm, LPS" in notes[1]
+
+
+def test_the_spacing_of_a_cohort_that_is_not_the_challenges_is_not_guessed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LasslError, match=r"data/prepared/kidney/manifest\.json: cannot be read; prepare the cohort"):
+        grid_of({"name": "kidney", "hash": "00"})
 
 
 def test_spacing_and_orientation_come_from_the_cohort_of_the_training(tiny_data, tmp_path, monkeypatch, capsys):

@@ -302,6 +302,8 @@ def test_the_page_has_all_parts_and_holds_plotly_once(page):
         assert f'<section id="{part}">' in page
     assert page.count("plotly.js v") == 1
     assert "Synthetic phantoms, not patients" in page
+    assert "the patient's left is on the right and the back at the bottom" in page
+    assert "Published figures stand under ours." in page
     assert len(page) < 6e6
 
 

@@ -159,6 +159,21 @@ def test_a_row_that_has_only_a_title_follows_the_published_ones_and_is_not_misse
     assert (found["rows"]["mt_un"]["published"], found["missing"]) == ({}, [])
 
 
+def test_on_a_cohort_that_no_paper_knows_nothing_is_published_or_missing_and_titles_tell_the_runs_own_counts():
+    kidney = ("kidney", "aa")
+    write_run("vnet_16", cohort=kidney, options={"labeled": 2})
+    write_run("cps", cohort=kidney, options={"labeled": 2, "unlabeled": 10})
+    write_run("cps_32", cohort=kidney, options={"labeled": 4, "unlabeled": 8})
+    write_run("cps_32", seed=1, cohort=kidney, options={"labeled": 6, "unlabeled": 8})
+    found = built(published={**PUBLISHED, "rows": {k: v for k, v in PUBLISHED["rows"].items() if k != "cps"}})
+    assert [r["title"] for r in found["rows"].values()] == ["V-Net & 2L", "CPS & 4/6L+8UL", "cps & 2L+10UL"]
+    assert all(r["published"] == {} for r in found["rows"].values())
+    assert (found["missing"], found["notes"]) == ([], [])
+    text = markdown.table(found)
+    assert "Dice against V-Net & 2L" in text and "cohort `kidney`, volumes pooled" in text
+    assert not any(word in text for word in ("published", "Not run", "[1]", "real scans", "phantoms"))
+
+
 def test_the_table_says_what_it_was_made_from():
     write_run("cps", cohort=("synthetic", "bb"))
     write_run("mt_un", cohort=("synthetic", "aa"))

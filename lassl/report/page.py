@@ -15,6 +15,7 @@ from plotly.offline import get_plotlyjs
 from lassl.cohort import MANIFEST, Prepared, open_prepared
 from lassl.config import metrics_folder
 from lassl.files import whole_folder
+from lassl.grids import orientation
 from lassl.markdown import HEADS
 from lassl.report import figures, origin
 from lassl.report.cases import extremes, fits, means_of_cases, showable, views
@@ -23,6 +24,7 @@ from lassl.results import Result, by_method, read_results
 HERE = Path(__file__).parent
 COLUMNS = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
 MARKS = {r"\*\*(.+?)\*\*": "strong", r"\*(.+?)\*": "em", r"`(.+?)`": "code"}  # what our Markdown has
+SIDES = {"L": "left", "R": "right", "P": "back", "A": "front", "S": "head", "I": "feet"}
 Groups = Mapping[str, Sequence[Result]]  # by method
 
 
@@ -64,6 +66,8 @@ def gather(profile: str, folder: Path) -> dict[str, Any]:
         "profile": profile,
         "synthetic": table["cohort"] == "synthetic",
         "cohort": table["cohort"],
+        "published": any(row["published"] for row in table["rows"].values()),
+        "sides": [] if prepared is None else sides(prepared),
         "table": read_table((metrics_folder(profile) / "table.md").read_text("utf-8")),
         "cases": sorted(set(results[0].cases["case"])),
         "legend": list(zip(names, figures.styles(methods), strict=True)),
@@ -76,6 +80,11 @@ def gather(profile: str, folder: Path) -> dict[str, Any]:
         "records": {r.names.name: origin.as_yaml(r) for r in results},
         "data": data,
     }
+
+
+def sides(prepared: Prepared) -> list[str]:
+    """The patient's sides that the axes of the first case run towards."""
+    return [SIDES[letter] for letter in orientation(prepared.geometry(next(iter(prepared.cases))))]
 
 
 def strips(titles: Mapping[str, str], groups: Groups) -> list[figures.Figure]:
