@@ -38,8 +38,9 @@ def examine(root: Path) -> list[Finding]:
         return findings + attempt("real scans", partial(scans, root / REAL[0], root / REAL[1], False))
     checks = {
         "device": partial(device, config[0]),
-        "memory": partial(memory, config[0].profile),
+        "memory": partial(memory, config[0]),
         "data": partial(data, config[0], root),
+        "label counts": partial(label_counts, config[0], root),
         "prepared": partial(prepared, root / config[0].data.prepared),
     }
     return findings + [f for name, check in checks.items() for f in attempt(name, check)]
@@ -109,49 +110,73 @@ def dvc(root: Path) -> Iterator[Finding]:
 
 
 def data(config: "Config", root: Path) -> Iterator[Finding]:
-    """The raw scans that params.yaml asks for, and the real ones."""
+    """The raw scans that params.yaml asks for; where those are phantoms, the real ones too."""
     drawn = [Path("data/raw") / cohort for cohort in config.phantom.cohorts]
     folder, split = config.data.folder, config.data.split
     if folder in drawn:
         yield from split_problems(root / split)
         yield Finding("ok", f"{folder}: phantoms, which `dvc repro` draws")
+        yield from scans(root / REAL[0], root / REAL[1], False)
     else:
         yield from scans(root / folder, root / split, True)
-    if (root / folder).resolve() != (root / REAL[0]).resolve():
-        yield from scans(root / REAL[0], root / REAL[1], False)
 
 
 def split_problems(split: Path) -> Iterator[Finding]:
     """What is wrong with a split file."""
     from lassl.cohort import check_split
+    from lassl.scans import check_labels
 
-    yield from (Finding("missing", problem) for problem in check_split(split)[1])
+    yield from (Finding("missing", problem) for problem in check_split(split)[1] + check_labels(split)[1])
 
 
 def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
     """Raw scans against the cases of a split; what is missing is so only if it is needed."""
     from lassl.cohort import check_split
-    from lassl.scans import find_door
+    from lassl.scans import check_labels, find_door
 
     lacking: Mark = "missing" if needed else "warning"
     parts, problems = check_split(split)
+    problems += check_labels(split)[1]
+    cases = parts.train + parts.test
     try:
         door = find_door(folder)
+        images = [door.file(folder / case, "image") for case in cases]
+        labels = [door.file(folder / case, "label") for case in parts.test]
     except LasslError as error:
         problems.append(str(error))
     yield from (Finding(lacking, problem) for problem in problems)
     if problems:
         return
-    cases = parts.train + parts.test
-    files = [folder / case / door.files["image"] for case in cases]
-    files += [folder / case / door.files["label"] for case in parts.test]
-    absent = [str(path) for path in dict.fromkeys(files) if not path.is_file()]
-    there = sum((folder / case / door.files["image"]).is_file() for case in cases)
+    absent = [str(path) for path in dict.fromkeys(images + labels) if not path.is_file()]
+    there = sum(path.is_file() for path in images)
     told = f"{folder}: {there} of {len(cases)} cases of {split} ({door.name})"
     if absent:
         yield Finding(lacking, f"{told}, {len(absent)} files are not there, as {absent[0]}", "bring them")
     else:
         yield Finding("ok", told)
+
+
+def label_counts(config: "Config", root: Path) -> Iterator[Finding]:
+    """Whether scans and labels are as many as the rows ask for; what is wrong with the scans is not told again."""
+    from lassl.cohort import choose, read_split
+    from lassl.scans import check_labels, find_door
+
+    folder, split = root / config.data.folder, root / config.data.split
+    try:
+        train, door = read_split(split).train, find_door(folder)
+        used = set(train) - check_labels(split)[0]
+        with_label = {case for case in used if door.file(folder / case, "label").is_file()}
+    except LasslError:
+        return
+    lacking = []
+    for name, method in config.methods.items():
+        try:
+            for draw in config.draws:
+                choose(train, with_label, method.labeled, method.unlabeled, draw, config.cases.held_out)
+        except LasslError as error:
+            lacking.append(Finding("missing", f"{name}: {error}", "`counts` in the profile sets them for the table"))
+    told = f"{split}: {len(with_label)} of {len(train)} training cases have a label to learn from"
+    yield from lacking or [Finding("ok", f"{told}, enough for each row")]
 
 
 def prepared(folder: Path) -> Iterator[Finding]:

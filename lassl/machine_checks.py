@@ -3,6 +3,7 @@
 As in lassl/checks.py, only the standard library is imported at the top.
 """
 
+import math
 import os
 import platform
 import re
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 TESTED, OLDEST = (3, 11), (3, 11)  # Python
 GPU_BYTES = 11e9  # what the paper profile is meant for
-MEMORY_GIB = {"paper": 8}  # of a training on the CPU; other profiles take OTHER_GIB
-OTHER_GIB = 2
+MEMORY_GIB = (2, 8)  # of a training on the CPU: at least; with PAPER_VOXELS, in proportion to which others take it
+PAPER_VOXELS = 16 * 112 * 112 * 80  # of the first stage: channels times the patch of the paper profile
 DISK_GIB = (1, 5)  # less than the first: too little for any profile; than the second: little
 Mark = Literal["ok", "warning", "missing"]
 
@@ -150,11 +151,12 @@ def gpu(name: str, memory: float) -> Finding:
     return Finding("warning", f"{told}; the paper profile is meant for 11 GB", "`-S profile=compact` takes less")
 
 
-def memory(profile: str, total: float | None = None) -> Iterator[Finding]:
-    """Bytes of memory, against what the profile takes on a CPU."""
+def memory(config: "Config", total: float | None = None) -> Iterator[Finding]:
+    """Bytes of memory, against what width and patch of the networks take on a CPU."""
     gib = (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if total is None else total) / 2**30
-    least = MEMORY_GIB.get(profile, OTHER_GIB)
+    least = max(MEMORY_GIB[0], MEMORY_GIB[1] * config.network.width * math.prod(config.patches.size) / PAPER_VOXELS)
     if gib < least:
-        yield Finding("warning", f"memory: {gib:.1f} GiB; {profile} may take {least} on a CPU", "use a GPU or `quick`")
+        told = f"memory: {gib:.1f} GiB; {config.name} may take {least:.0f} on a CPU"
+        yield Finding("warning", told, "use a GPU, smaller patches or `quick`")
     else:
         yield Finding("ok", f"memory: {gib:.1f} GiB")

@@ -182,11 +182,22 @@ def test_a_gpu_is_measured_by_the_paper_profile(mib, mark):
 
 
 @pytest.mark.parametrize(
-    ("profile", "gib", "mark"),
-    [("quick", 1.5, "warning"), ("quick", 4, "ok"), ("paper", 4, "warning"), ("paper", 8, "ok")],
+    ("width", "size", "gib", "mark"),
+    [
+        (4, (32, 32, 16), 1.5, "warning"),
+        (4, (32, 32, 16), 2, "ok"),
+        (16, (112, 112, 80), 7.9, "warning"),
+        (16, (112, 112, 80), 8, "ok"),
+        (8, (112, 112, 80), 4, "ok"),
+        (16, (112, 112, 160), 8, "warning"),
+    ],
 )
-def test_memory_is_measured_by_the_profile(profile, gib, mark):
-    assert only(machine_checks.memory(profile, gib * GIB)).mark == mark
+def test_memory_is_measured_by_width_and_patch_of_the_networks(width, size, gib, mark):
+    changes = {
+        "network": CONFIG.network.model_copy(update={"width": width}),
+        "patches": CONFIG.patches.model_copy(update={"size": size}),
+    }
+    assert only(machine_checks.memory(CONFIG.model_copy(update=changes), gib * GIB)).mark == mark
 
 
 def test_the_device_that_params_yaml_asks_for_must_be_there_and_right():
