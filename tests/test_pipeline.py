@@ -33,13 +33,18 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A clone in which the tiny profile's seven rows have run."""
-    folder = tmp_path_factory.mktemp("clone") / "project"
+def clone(folder: Path) -> Path:
+    """Make a clone of the project at its last commit."""
     call(ROOT, "git", "clone", "--quiet", str(ROOT), str(folder))
     call(folder, "git", "config", "user.name", "test")
     call(folder, "git", "config", "user.email", "test@example.org")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A clone in which the tiny profile's seven rows have run."""
+    folder = clone(tmp_path_factory.mktemp("clone") / "project")
     call(folder, "dvc", "exp", "run", "-S", "profile=tiny")
     call(folder, "git", "add", "--force", "dvc.lock", "params.yaml", "metrics")
     call(folder, "git", "commit", "--quiet", "--message", "tiny")
