@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -76,7 +76,7 @@ def segment(volume: Volume, task: Task) -> dict[str, Array]:
     windowed as in evaluation; probabilities are resampled linearly onto the volume's grid. Where orientation and
     spacing are right already nothing is resampled, and the probability is that of `evaluation.foregrounds`, bit for
     bit. The uncertainty is the entropy in nats, in [0, ln 2], of the mean softmax of the passes; the chance in them is
-    the same each time.
+    the same each time. A pass drops the same channels in all windows: it asks one network, and windows leave no seams.
 
     What does not fit into the memory in one piece is done in slabs along the longest axis that overlap by one window;
     each is windowed alone, and the cut lies in the middle of the overlap. Less than a window from a cut, a voxel lacks
@@ -176,10 +176,10 @@ def _native(image: Array, task: Task) -> dict[str, Array]:
     found = {PROBABILITY: _mean(image, task)}
     if task.passes:
         total = np.zeros(image.shape, np.float32)
-        with torch.random.fork_rng(), dropping(task.networks):
-            for n in range(task.passes):
-                torch.manual_seed(stream_seed(0, "uncertainty", n))
-                total += _mean(image, task)
+        one_by_one = replace(task, needs=task.needs.model_copy(update={"batch": 1}))  # all windows draw the same chance
+        for n in range(task.passes):
+            with torch.random.fork_rng(), dropping(task.networks, stream_seed(0, "uncertainty", n)):
+                total += _mean(image, one_by_one)
         found[UNCERTAINTY] = total / np.float32(task.passes)
     return found
 
@@ -190,15 +190,22 @@ def _mean(image: Array, task: Task) -> Array:
 
 
 @contextmanager
-def dropping(networks: Mapping[str, nn.Module]) -> Iterator[None]:
-    """Let dropout drop, as in training; all other modules stay as they are, batch norm in evaluation mode."""
+def dropping(networks: Mapping[str, nn.Module], seed: int) -> Iterator[None]:
+    """Let dropout drop, as in training, the same in every call; all else stays, batch norm in evaluation mode."""
     modules = [m for network in networks.values() for m in network.modules() if isinstance(m, DROPOUT)]
     before = [module.training for module in modules]
+
+    def draw_again(*_: object) -> None:
+        torch.manual_seed(seed)
+
+    hooks = [network.register_forward_pre_hook(draw_again) for network in networks.values()]
     try:
         for module in modules:
             module.train()
         yield
     finally:
+        for hook in hooks:
+            hook.remove()
         for module, training in zip(modules, before, strict=True):
             module.train(training)
 

@@ -288,6 +288,25 @@ def test_uncertainty_is_the_entropy_of_the_mean_of_the_passes():
     assert list(segment(scan, Task({"n": coin}, task.needs, CPU))) == [PROBABILITY]
 
 
+class Channels(nn.Module):
+    """The margin of every voxel is the sum of channels of ones, of which dropout keeps some."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop = nn.Dropout3d(0.5)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        margin = self.drop(torch.ones_like(image).repeat(1, 5, 1, 1, 1)).sum(1, keepdim=True) - 5
+        return torch.cat([torch.zeros_like(image), margin], 1)
+
+
+def test_a_pass_drops_the_same_channels_in_every_window():
+    scan, _ = blob((40, 30, 20), geometry((0.625,) * 3, (40, 30, 20)))
+    task = Task({"n": Channels().eval()}, needs(window=(16, 16, 16), stride=(8, 8, 8)), CPU, passes=2)
+    found = segment(scan, task)[UNCERTAINTY]
+    assert np.ptp(found) < 1e-5 and found.max() > 0.1
+
+
 def test_entropy_is_in_nats():
     found = entropy(np.array([0.0, 0.5, 1.0, 0.1], np.float32).reshape(1, 2, 2))
     assert found.ravel().tolist() == pytest.approx([0, math.log(2), 0, 0.325083], abs=1e-6)

@@ -244,7 +244,7 @@ def test_a_table_is_taken_apart_with_the_published_figures_under_ours():
     assert found.heads == ["Method", "Dice [%]", "alike"]
     title = "<strong>V-Net &amp; 16L</strong>, <code>x</code>"
     assert found.rows == [
-        [(title, "published [1]"), ("57.77 ± 1 [2, 3]", "78.3"), ("ab", "")],
+        [(title, "published [1]"), ("57.77 ± 1<br>[2, 3]", "78.3"), ("ab", "")],
         [("<strong>Mine</strong>", ""), ("-", ""), ("", "")],
     ]
     assert found.remarks == ["Mean <em>over</em> &lt;cases&gt;.", "[1] Note."]

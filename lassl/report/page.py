@@ -23,6 +23,7 @@ from lassl.results import Result, by_method, read_results
 
 HERE = Path(__file__).parent
 COLUMNS = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
+INTERVAL = r" (\[[^\]]+, [^\]]+\],?)"  # goes to a line of its own, for a narrower table
 MARKS = {r"\*\*(.+?)\*\*": "strong", r"\*(.+?)\*": "em", r"`(.+?)`": "code"}  # what our Markdown has
 SIDES = {"L": "left", "R": "right", "P": "back", "A": "front", "S": "head", "I": "feet"}
 Groups = Mapping[str, Sequence[Result]]  # by method
@@ -125,7 +126,7 @@ def read_table(text: str) -> Table:
         if cells[0].startswith("published"):
             rows[-1] = [(ours, formatted(theirs)) for (ours, _), theirs in zip(rows[-1], cells, strict=True)]
         else:
-            rows.append([(formatted(cell), Markup()) for cell in cells])
+            rows.append([(Markup(re.sub(INTERVAL, r"<br>\1", str(formatted(cell)))), Markup()) for cell in cells])
     remarks = [formatted(line) for line in lines if line and not line.startswith("|")]
     return Table(heads, rows, remarks)
 

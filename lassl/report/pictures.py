@@ -9,7 +9,7 @@ from lassl.errors import LasslError, command
 from lassl.report.browser import chromium, show
 
 FIGURES = {"cases": ".plots.pairs", "curves": "#training .plots", "slices": ".pictures", "surface": "#surface"}
-WIDTH, HEIGHT = 1280, 4000  # pixels; all of a figure has to be in the window
+WIDTH = 1280  # pixels
 
 
 def save_pictures(page: Path, folder: Path, profile: str) -> list[Path]:
@@ -18,8 +18,10 @@ def save_pictures(page: Path, folder: Path, profile: str) -> list[Path]:
         raise LasslError(f"{page}: not found; `dvc repro report` makes it")
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    with chromium(WIDTH, HEIGHT) as driver:
+    with chromium(WIDTH, 900) as driver:
         show(driver, page)
+        height = driver.execute_script("return document.documentElement.scrollHeight")
+        driver.set_window_size(WIDTH, height + 500)  # all of the page in the window, its own bars included
         for name, selector in FIGURES.items():
             for found in driver.find_elements(By.CSS_SELECTOR, selector)[:1]:
                 paths.append(folder / f"{profile}-{name}.png")
