@@ -11,17 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from medpy.metric import binary
 from test_scanfiles import numbered, write_series
 from test_training import ROOT, settings
 
+from benchmarks import predict as benchmark
 from lassl import cli, evaluation, exported, precision, training
 from lassl.cohort import open_prepared
 from lassl.errors import LasslError
 from lassl.inference import largest_component
 from lassl.needs import grid_of
+from lassl.scanfiles import read as read_scan
 from lassl.volumes import Geometry, Volume, read, write
 
 RUN = "quick/cps-d0-s0"
+GEOMETRY = Geometry((0.625, 0.625, 0.625))
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +72,25 @@ def test_a_run_predicts_what_its_evaluation_predicted(tiny_data, raw, tmp_path, 
     np.testing.assert_array_equal(mask.array, expected(tiny_data))
     np.testing.assert_array_equal(mask.array, read(Path("predictions/quick/cps-d0-s0/C6.nrrd")).array)
     assert capsys.readouterr().out.split() == [str(tmp_path / "out" / "lgemri.nrrd")]
+
+
+def test_the_benchmark_of_forms_finds_the_dice_of_the_evaluation(tiny_data, tmp_path):
+    prepared = open_prepared(tiny_data.prepared)
+    dice = 100 * binary.dc(expected(tiny_data), prepared.read_label("C6"))
+    for form in ("NRRD as it is", "NIfTI, axes turned"):
+        found, seconds, gib = benchmark.measure("C6", form, RUN, prepared, tmp_path)
+        assert found == pytest.approx(dice, abs=1e-9) and seconds > 0 and 0.1 < gib < 4
+    assert benchmark.evaluated(settings(tiny_data).run("cps", 0, 0), ["C6"]) == pytest.approx(dice, abs=1e-4)
+
+
+def test_every_form_of_the_benchmark_shows_the_same_body(tiny_data, tmp_path):
+    label = Volume(open_prepared(tiny_data.prepared).read_label("C6").astype(np.float32), GEOMETRY)
+    own = label.array.sum() * np.prod(GEOMETRY.spacing_mm)
+    for form, (suffix, change) in benchmark.FORMS.items():
+        changed = change(label)
+        found = read_scan(benchmark.write_scan(tmp_path / f"{form}{suffix}", changed))
+        np.testing.assert_allclose(found.array, changed.array, atol=benchmark.SLOPE)
+        assert found.array.sum() * np.prod(found.geometry.spacing_mm) == pytest.approx(own, rel=0.05), form
 
 
 def test_an_exported_file_predicts_the_same_elsewhere(tiny_data, raw, tmp_path, monkeypatch, capsys):

@@ -8,7 +8,7 @@ from selenium.webdriver.common.by import By
 from lassl.errors import LasslError, command
 from lassl.report.browser import chromium, show
 
-FIGURES = {"cases": ".plots.pairs", "curves": "#training .plots", "slices": ".pictures", "surface": "#surface"}
+FIGURES = {"cases": ".plots.pairs", "curves": "#training", "slices": ".pictures", "surface": "#surface"}
 WIDTH = 1280  # pixels
 
 
