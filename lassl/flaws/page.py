@@ -27,6 +27,7 @@ TRAINED = {  # flaws that take a training of their own, in the order of the page
     "unseeded_margins": "The margins of the crop around the label are drawn without a seed: two preparations of the "
     "same scans differ. One preparation is compared with the seeded one: an example of the difference, no estimate.",
 }
+UNKNOWN = "*Not measured yet.*"
 INTRODUCTION = """# Known flaws and what they do
 
 Code of the field has had each of these. Here every one is a small part in `lassl/flaws/` that a configuration puts
@@ -34,6 +35,9 @@ in (`dvc exp run -S profile=repeats -S method=cps -S flaw=overlap`), through the
 on by default. Runs with a flaw have a folder of their own, `metrics/<profile>-<flaw>/`. Differences are flawed minus
 honest, in the same draw and seed and case by case, with a 95 % bootstrap interval and the p of a Wilcoxon signed-rank
 test over the cases (not corrected: each flaw is a question of its own).
+
+`compact` and `repeats` are the real scans at half resolution on a CPU, `repeats` with half the steps and smaller
+patches; `quick` is phantoms. None of these is the published scale.
 
 `make flaws` writes this page from what is in `metrics/`.
 """
@@ -60,9 +64,9 @@ def profiles() -> list[str]:
     return sorted({path.parts[1] for path in Path("metrics").glob("*/records/[!.]*-d*-s*.yaml")})
 
 
-def section(title: str, text: str, heads: Sequence[str], lines: list[list[str]]) -> str:
-    """A heading, what the flaw is, and what it did; or that it was not measured."""
-    return f"## {title}\n\n{text}\n\n{grid(heads, lines) if lines else '*Not measured yet.*'}\n"
+def section(title: str, text: str, heads: Sequence[str], lines: list[list[str]], nothing: str = UNKNOWN) -> str:
+    """A heading, what the flaw is, and what it did; or that there is nothing to show."""
+    return f"## {title}\n\n{text}\n\n{grid(heads, lines) if lines else nothing}\n"
 
 
 def selection(honest: dict[str, list[Result]]) -> str:
@@ -93,9 +97,10 @@ def gain(snapshots: pd.DataFrame) -> tuple[float, float]:
 
 def empties(honest: dict[str, list[Result]]) -> str:
     """What counting an empty prediction with a distance of 0 does, where there was one."""
-    lines = []
+    lines, total = [], 0
     for profile, results in honest.items():
         for method, group in by_method(results, []).items():
+            total += sum(len(r.headline()) for r in group)
             failed = int(sum(r.headline()["failed"].sum() for r in group))
             if failed:
                 columns = [SCORES[name] for name in ("asd", "hd95")]
@@ -107,6 +112,7 @@ def empties(honest: dict[str, list[Result]]) -> str:
         "which makes a method better for having failed. Rows without an empty prediction are not listed.",
         ["profile", "method", "empty", *(f"{m}: {p}" for m in ("ASD", "95HD") for p in ("left out", "diagonal", "0"))],
         lines,
+        f"*None of the {total} predictions in these profiles is empty: nothing to count, so the flaw changes nothing.*",
     )
 
 
