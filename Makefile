@@ -37,7 +37,7 @@ flaws: install ## write docs/flaws.md from the runs in metrics/
 	$(RUN) python -m lassl.flaws.page
 
 figures: install ## pictures of the reports that are here for docs/figures; needs chromium
-	$(RUN) for page in report/*/index.html; do python -m lassl.report.pictures "$$(basename "$$(dirname "$$page")")"; done
+	$(RUN) for page in report/*/index.html; do python -m lassl.report.pictures "$$(basename "$$(dirname "$$page")")" || exit 1; done
 
 readme: install ## put the current tables into README.md
 	$(RUN) python -m lassl.readme

@@ -76,7 +76,8 @@ def segment(volume: Volume, task: Task) -> dict[str, Array]:
     windowed as in evaluation; probabilities are resampled linearly onto the volume's grid. Where orientation and
     spacing are right already nothing is resampled, and the probability is that of `evaluation.foregrounds`, bit for
     bit. The uncertainty is the entropy in nats, in [0, ln 2], of the mean softmax of the passes; the chance in them is
-    the same each time. A pass drops the same channels in all windows: it asks one network, and windows leave no seams.
+    the same each time. A pass drops the same channels in all windows, so that it asks one network; what
+    seams remain are the network's own, which sees less at a window's border.
 
     What does not fit into the memory in one piece is done in slabs along the longest axis that overlap by one window;
     each is windowed alone, and the cut lies in the middle of the overlap. Less than a window from a cut, a voxel lacks
