@@ -132,7 +132,8 @@ function showView() {
   slider.max = shown.numbers.length - 1;
   slider.value = Math.floor(shown.numbers.length / 2);
   one("#uncertainty-note").textContent = shown.rows.some((row) => row.uncertainty)
-    ? "Beside a slice: the entropy of the mean of eight predictions with dropout; black 0 (sure), white ln 2 (undecided)."
+    ? "Beside a slice: the entropy of the mean of eight predictions with dropout; black 0 (sure), white ln 2 (undecided). " +
+      "Straight bright lines are borders of the windows that a scan is predicted in."
     : "No uncertainty maps: the weights of these runs are not on this machine.";
   showSlice();
   showSurface();
