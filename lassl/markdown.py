@@ -99,6 +99,17 @@ def grid(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [heads, ["---"] * len(heads), *lines])
 
 
+def side_by_side(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """Mean Dice in percent of the rows that two tables share, by profile, and the second minus the first."""
+    first, second = (table["rows"] for table in tables.values())
+    lines = []
+    for method in [m for m in first if m in second]:
+        means = [rows[method]["scores"]["dice"]["mean"] for rows in (first, second)]
+        apart = None if None in means else means[1] - means[0]
+        lines.append([first[method]["title"], *map(number, means), number(apart, "+")])
+    return grid(["Mean Dice [%]", *tables, "difference"], lines)
+
+
 def paragraphs(lines: Iterable[str]) -> str:
     """Each line as a paragraph."""
     return "\n".join(f"{line}\n" for line in lines)
