@@ -17,7 +17,7 @@ from lassl.errors import LasslError
 from lassl.evaluation import foregrounds
 from lassl.grids import Grid, covering, fits, orientation, resampled, shifted, turned
 from lassl.needs import Needs
-from lassl.precision import Precision, choose
+from lassl.precision import Precision, choose, multiplies_bf16
 from lassl.preprocess import Box, normalize
 from lassl.streams import stream_seed
 from lassl.volumes import Array, Volume
@@ -50,13 +50,15 @@ class Task:
 def precision_for(needs: Needs, device: str = "auto", precision: str | None = None) -> Precision:
     """Choose device (auto, cpu or cuda) and number format: that asked for, else that of the training.
 
-    Raises LasslError for a device or format that the machine lacks.
+    On a CPU that does not multiply the training's format, fp32 takes its place. Raises LasslError for a device or
+    format that the machine lacks.
     """
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:
         raise LasslError("--device: found no CUDA device, asked for cuda; use auto or cpu")
     on_cpu = device == "cpu" or not cuda
-    own = "fp32" if on_cpu and needs.precision == "fp16" else needs.precision  # fp16 is for CUDA alone
+    spared = on_cpu and (needs.precision == "fp16" or (needs.precision == "bf16" and not multiplies_bf16()))
+    own = "fp32" if spared else needs.precision
     how = {"device": device, "precision": precision or own, "channels_last": needs.channels_last}
     return choose(Compute.model_validate({**how, "deterministic": False}))
 

@@ -160,7 +160,7 @@ class Compute(_Section):
     """Where and in which number format networks run."""
 
     device: Literal["auto", "cpu", "cuda"]
-    precision: Literal["bf16", "fp16", "fp32"]
+    precision: Literal["auto", "bf16", "fp16", "fp32"]
     channels_last: bool
     deterministic: bool
 

@@ -39,7 +39,7 @@ def evaluate(config: Config, run: Run) -> None:
     prepared = open_prepared(config.data.prepared)
     trained = model.load(run.model)
     scored = trained.named(config.evaluate.network)
-    where = precision.choose(config.compute)
+    where = precision.choose(config.compute, config.patches.size)
     keep_memory()
     started = time.perf_counter()
     trajectory = follow(trained, prepared, config, where)
@@ -61,6 +61,7 @@ def evaluate(config: Config, run: Run) -> None:
         "snapshot": {"use": config.snapshots.use, "step": step},
         "seconds": round(time.perf_counter() - started, 1),
         "peak_memory_mib": peak_memory_mib(where.device),
+        "precision": where.name,
         **machine(where.device),
     }
     write_results(run, pd.DataFrame(rows), trajectory, trained.record | {"evaluation": told})

@@ -50,7 +50,7 @@ def evaluate_field(config: Config, run: Run, field: Field) -> None:
     """
     prepared = open_prepared(config.data.prepared)
     trained = model.load(run.model)
-    where = precision.choose(config.compute)
+    where = precision.choose(config.compute, config.patches.size)
     network = where.module(next(iter(trained.networks.values()))).eval()
     extent = largest_extent(prepared, trained.record["labeled"], config.data.margin[1])
     door = find_door(config.data.folder)

@@ -10,12 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lassl import processor
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # names and numbers of glibc's malloc.h
 
 
 def machine(device: torch.device) -> dict[str, str | int]:
-    """What computed: device, threads, versions."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    """What computed: device, threads, versions. A CPU goes with its instruction set: names such as AMD EPYC span several."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor.name()
+    if device.type == "cpu":
+        name += f" ({', '.join([torch.backends.cpu.get_cpu_capability(), *processor.bf16_units()])})"
     return {
         "device": f"{device.type}: {name}",
         "threads": torch.get_num_threads(),
@@ -24,14 +28,6 @@ def machine(device: torch.device) -> dict[str, str | int]:
         "torch": str(torch.__version__),
         "numpy": np.__version__,
     }
-
-
-def processor() -> str:
-    """Name of the processor, as far as the system tells."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def keep_memory(on: bool = True) -> None:

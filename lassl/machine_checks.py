@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from lassl import processor
 from lassl.errors import LasslError
 
 if TYPE_CHECKING:
@@ -100,24 +101,16 @@ def disk(root: Path, free: float | None = None) -> Iterator[Finding]:
         yield Finding(mark, f"disk: {gib:.1f} GiB free", f"make room: {DISK_GIB[1]} GiB are on the safe side")
 
 
-def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Iterator[Finding]:
+def cpu(cpuinfo: Path = processor.CPUINFO) -> Iterator[Finding]:
     """The processor: name, cores, and what it computes in bf16."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("ok", f"CPU: {platform.machine()}, {cores} of {os.cpu_count()} cores for this process")
     if not cpuinfo.is_file():
-        yield Finding("warning", f"CPU: no {cpuinfo}, so whether it has bf16 is not known")
-        return
-    flags = bf16_flags(cpuinfo.read_text("utf-8"))
-    if flags:
-        yield Finding("ok", f"CPU: bf16 ({', '.join(flags)})")
+        yield Finding("warning", f"CPU: no {cpuinfo}, so whether it has bf16 is not known; fp32 is taken")
+    elif units := processor.bf16_units(cpuinfo):
+        yield Finding("ok", f"CPU: bf16 ({', '.join(units)})")
     else:
-        yield Finding("warning", "CPU: no bf16 of its own", "on it, `-S compute.precision=fp32` may well be faster")
-
-
-def bf16_flags(cpuinfo: str) -> list[str]:
-    """Abilities in bf16 that /proc/cpuinfo lists, of x86 (flags) and Arm (Features)."""
-    lines = [line for line in cpuinfo.splitlines() if re.match(r"flags\s*:|Features\s*:", line)]
-    return sorted({word for line in lines for word in line.split() if word.endswith("bf16")})
+        yield Finding("ok", "CPU: no bf16 of its own, so networks run in fp32")
 
 
 def device(config: "Config") -> Iterator[Finding]:
@@ -132,15 +125,17 @@ def device(config: "Config") -> Iterator[Finding]:
         mark: Mark = "warning" if config.profile == "paper" else "ok"
         yield Finding(mark, "GPU: none that torch can use; the paper profile is meant for one of 11 GB")
     try:
-        where = precision.choose(config.compute)
+        where = precision.choose(config.compute, config.patches.size)
         where.check_patch(config.patches.size)
     except LasslError as error:
         yield Finding("missing", str(error))
         return
     capability = torch.backends.cpu.get_cpu_capability()
-    yield Finding(
-        "ok", f"torch {torch.__version__}: {where.device.type} in {config.compute.precision}; CPU {capability}"
-    )
+    told = f"torch {torch.__version__}: {where.device.type} in {where.name} ({where.reason}); CPU {capability}"
+    if slow := where.slow:
+        yield Finding("warning", f"{told}; {slow}")
+    else:
+        yield Finding("ok", told)
 
 
 def gpu(name: str, memory: float) -> Finding:

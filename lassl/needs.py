@@ -72,7 +72,7 @@ def needs_of(record: Mapping[str, Any]) -> Needs:
         window=window,
         stride=told.get("stride", [n // 2 for n in window]),
         batch=told.get("batch", 4),
-        precision=settings["compute"]["precision"],
+        precision=record["training"].get("precision", settings["compute"]["precision"]),
         channels_last=settings["compute"]["channels_last"],
         spacing_mm=spacing,
         orientation=axes,

@@ -3,25 +3,44 @@
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from lassl import processor
 from lassl.config import Compute
-from lassl.errors import LasslError
+from lassl.errors import LasslError, note
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+WRONG_BF16 = (16, 32)  # voxels along x, see check_patch
 Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class Precision:
-    """A device, the format of convolutions under autocast, and the memory layout."""
+    """A device, the format of convolutions under autocast and why it was taken, and the memory layout."""
 
     device: torch.device
     dtype: torch.dtype
     channels_last: bool
+    reason: str = "asked for"
+
+    @property
+    def name(self) -> str:
+        """The format by its name in params.yaml."""
+        return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
+
+    @property
+    def slow(self) -> str:
+        """Why this format will be slow here, nothing if it will not."""
+        if self.device.type == "cpu" and self.dtype == torch.bfloat16 and not multiplies_bf16():
+            return (
+                "this processor multiplies no bf16, and a step may take 40 times as long as in fp32 (seen on one with "
+                "AVX2 alone); compute.precision=auto avoids that"
+            )
+        return ""
 
     @property
     def layout(self) -> torch.memory_format:
@@ -43,10 +62,10 @@ class Precision:
         oneDNN's bf16 gradient of a 3x3x3 kernel is garbage where the input is 2 voxels long along x (seen with torch
         2.13 on x86), which happens inside the V-Net for patches of 16 and 32.
         """
-        if self.device.type == "cpu" and self.dtype == torch.bfloat16 and size[0] in (16, 32):
+        if self.device.type == "cpu" and self.dtype == torch.bfloat16 and size[0] in WRONG_BF16:
             raise LasslError(
                 f"params.yaml: patches.size {list(size)}: bf16 gradients are wrong on the CPU for 16 or 32 voxels "
-                "along x; use at least 48 or compute.precision=fp32"
+                "along x; use at least 48, or compute.precision auto or fp32"
             )
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -54,17 +73,49 @@ class Precision:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
 
-def choose(compute: Compute) -> Precision:
-    """Turn the configuration into a Precision. Raises LasslError for a device or format the machine lacks."""
+def choose(compute: Compute, patch: tuple[int, int, int] | None = None) -> Precision:
+    """Turn the configuration into a Precision; `patch` (X, Y, Z) is what networks will see, where that is known.
+
+    Notes a format that will be slow here. Raises LasslError for a device or format the machine lacks.
+    """
     found = "cuda" if torch.cuda.is_available() else "cpu"
     name = found if compute.device == "auto" else compute.device
     if name == "cuda" and found == "cpu":
         raise LasslError("params.yaml: compute.device: found no CUDA device, asked for cuda; use auto or cpu")
     if name == "cpu" and compute.precision == "fp16":
-        raise LasslError("params.yaml: compute.precision: fp16 is for CUDA; use bf16 or fp32 on the CPU")
+        raise LasslError("params.yaml: compute.precision: fp16 is for CUDA; use auto, bf16 or fp32 on the CPU")
     if name == "cuda":
         make_deterministic(compute.deterministic)
-    return Precision(torch.device(name), DTYPES[compute.precision], compute.channels_last)
+    taken, reason = compute.precision, "asked for"
+    if taken == "auto":
+        taken, reason = automatic_cuda() if name == "cuda" else automatic_cpu(patch)
+    where = Precision(torch.device(name), DTYPES[taken], compute.channels_last, reason)
+    if where.slow:
+        note(f"note: compute.precision={taken}: {where.slow}")
+    return where
+
+
+def automatic_cuda() -> tuple[str, str]:
+    """The format for the present GPU, and why."""
+    major, minor = torch.cuda.get_device_capability()
+    if (major, minor) >= (8, 0):
+        return "bf16", f"auto: compute capability {major}.{minor} has bf16"
+    return "fp16", f"auto: compute capability {major}.{minor} has no bf16; the loss is scaled"
+
+
+def automatic_cpu(patch: tuple[int, int, int] | None) -> tuple[str, str]:
+    """The format for this processor and patches (X, Y, Z), and why."""
+    if not multiplies_bf16():
+        return "fp32", "auto: the processor multiplies no bf16"
+    if patch and patch[0] in WRONG_BF16:
+        return "fp32", f"auto: bf16 gradients are wrong for patches of {patch[0]} voxels along x"
+    return "bf16", f"auto: the processor multiplies bf16 ({', '.join(processor.bf16_units())})"
+
+
+@cache
+def multiplies_bf16() -> bool:
+    """Whether the processor multiplies bf16 itself, and torch makes use of it; without, bf16 is emulated."""
+    return bool(processor.bf16_units()) and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def make_deterministic(on: bool) -> None:

@@ -39,7 +39,7 @@ def train(config: Config, run: Run) -> None:
     """
     method = config.methods[run.method]
     prepared = open_prepared(config.data.prepared)
-    where = precision.choose(config.compute)
+    where = precision.choose(config.compute, config.patches.size)
     where.check_patch(config.patches.size)
     settings = config.settings(run.method)
     code = fingerprint("lassl.training", module_of(method.algorithm), *named_modules(settings), root=ROOT)
@@ -62,6 +62,8 @@ def train(config: Config, run: Run) -> None:
                 "seconds": round(state.seconds, 1),
                 "resumed": state.resumed,
                 "peak_memory_mib": peak_memory_mib(where.device),
+                "precision": where.name,
+                "precision_reason": where.reason,
                 **machine(where.device),
             },
         }
@@ -78,6 +80,7 @@ def shaped_by(config: Config, run: Run, cohort: str, code: str, where: Precision
         "settings": repr(config.settings(run.method)),
         "cohort": cohort,
         "code": text_hash(code),
+        "precision": where.name,
         **{part: str(computer[part]) for part in ("device", "threads", "torch", "numpy")},
     }
 

@@ -12,7 +12,7 @@ import yaml
 from conftest import write_case
 from runs import CONFIG, ROOT
 
-from lassl import checks, machine_checks
+from lassl import checks, machine_checks, processor
 from lassl.commands import doctor
 from lassl.machine_checks import Finding
 
@@ -164,9 +164,11 @@ def test_a_full_disk_is_told(gib, mark):
     ],
 )
 def test_bf16_is_read_from_the_processors_abilities(tmp_path, text, flags):
-    assert machine_checks.bf16_flags(text) == flags
     (tmp_path / "cpuinfo").write_text(text)
-    assert marks(machine_checks.cpu(tmp_path / "cpuinfo")) == ["ok", "ok" if flags else "warning"]
+    assert processor.bf16_units(tmp_path / "cpuinfo") == flags
+    found = list(machine_checks.cpu(tmp_path / "cpuinfo"))
+    assert marks(found) == ["ok", "ok"]
+    assert ("fp32" in found[1].found) == (not flags)
 
 
 def test_a_processor_that_tells_nothing_is_not_judged(tmp_path):

@@ -183,6 +183,8 @@ def test_the_record_tells_time_memory_and_machine(tiny_data, workspace):
     assert told["seconds"] > 0 and told["resumed"] == 0
     assert 50 < told["peak_memory_mib"] < 20_000
     assert told["device"].startswith("cpu: ") and told["torch"] == torch.__version__
+    assert torch.backends.cpu.get_cpu_capability() in told["device"]  # a name alone spans several arithmetics
+    assert (told["precision"], told["precision_reason"]) == ("fp32", "asked for")
 
 
 def test_fp16_scales_the_loss_and_learns_like_fp32(tiny_data):

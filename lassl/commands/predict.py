@@ -41,7 +41,9 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("--normalized", action="store_true", help="the scans are normalized already, as the field's h5")
     parser.add_argument("--memory", metavar="GIB", type=gibibytes, default=4.0, help="for a scan's arrays (default: 4)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--precision", choices=("bf16", "fp32"), help="default: that of the training")
+    parser.add_argument(
+        "--precision", choices=("bf16", "fp32"), help="default: that of the training, or fp32 on a CPU without bf16"
+    )
     parser.add_argument("--stride", metavar="X,Y,Z", type=stride, help="of the window, in pooled voxels")
     parser.set_defaults(run=run)
 

@@ -1,0 +1,21 @@
+"""The processor: its name, and what it computes in bf16. Only the standard library is needed."""
+
+import platform
+import re
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def name(cpuinfo: Path = CPUINFO) -> str:
+    """Name of the processor, as far as the system tells."""
+    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def bf16_units(cpuinfo: Path = CPUINFO) -> list[str]:
+    """Abilities in bf16 that the system lists, of x86 (as avx512_bf16, amx_bf16) and Arm (as bf16); none if unknown."""
+    text = cpuinfo.read_text("utf-8") if cpuinfo.is_file() else ""
+    lines = [line for line in text.splitlines() if re.match(r"flags\s*:|Features\s*:", line)]
+    return sorted({word for line in lines for word in line.split() if word.endswith("bf16")})
