@@ -16,7 +16,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # names and numbers
 
 
 def machine(device: torch.device) -> dict[str, str | int]:
-    """What computed: device, threads, versions. A CPU goes with its instruction set: names such as AMD EPYC span several."""
+    """What computed: device, threads, versions. A CPU's name goes with its instruction set: AMD EPYC has several."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor.name()
     if device.type == "cpu":
         name += f" ({', '.join([torch.backends.cpu.get_cpu_capability(), *processor.bf16_units()])})"

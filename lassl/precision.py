@@ -86,7 +86,7 @@ def choose(compute: Compute, patch: tuple[int, int, int] | None = None) -> Preci
         raise LasslError("params.yaml: compute.precision: fp16 is for CUDA; use auto, bf16 or fp32 on the CPU")
     if name == "cuda":
         make_deterministic(compute.deterministic)
-    taken, reason = compute.precision, "asked for"
+    taken, reason = str(compute.precision), "asked for"
     if taken == "auto":
         taken, reason = automatic_cuda() if name == "cuda" else automatic_cpu(patch)
     where = Precision(torch.device(name), DTYPES[taken], compute.channels_last, reason)
