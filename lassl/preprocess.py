@@ -146,10 +146,14 @@ MARGINS: dict[str, Callable[[int, str], np.random.Generator]] = {"seeded": seede
 
 
 def crop_box(label: Array, data: Data, case: str) -> Box:
-    """Find the label's box with `data.margin` voxels more on each side, drawn per case, and `data.min_size` at least.
+    """Find the crop of a label (X, Y, Z): its box, widened to `data.min_size`, and outside of that the margins.
 
-    It ends where the volume ends, so it may be narrower; z is whole unless `data.crop_z`. This is the field's
-    preprocessing (Yu et al. 2019, UA-MT), with margins that are seeded.
+    For an axis of n voxels on which a and b are the label's first and last voxel, half = max(min_size - (b - a), 0) // 2
+    and the crop runs from max(a - m1 - half, 0) up to, not including, min(b + m2 + half, n); m1 and m2 are drawn from
+    `data.margin` (voxels, both ends included) for each case and side, by `data.margins`. z is whole unless
+    `data.crop_z`. With margins of 10 to 19 and a min_size of 112 x 112 x 80 it is to the voxel the preprocessing behind
+    the field's h5 (Yu et al. 2019, UA-MT), which drew its margins without a seed. The label is never cut, whatever the
+    margins.
     """
     chance = part("data.margins", data.margins, MARGINS)(data.seed, case)
     margins = chance.integers(*data.margin, size=(3, 2), endpoint=True)  # (axis, side)
@@ -159,11 +163,9 @@ def crop_box(label: Array, data: Data, case: str) -> Box:
 
 
 def _side(part: slice, margin: tuple[int, int], least: int, size: int) -> slice:
-    start, stop = max(part.start - margin[0], 0), min(part.stop + margin[1], size)
-    width = min(max(stop - start, least), size)
-    start -= (width - (stop - start)) // 2  # widened on both sides alike
-    start = min(max(start, 0), size - width)
-    return slice(start, start + width)
+    first, last = part.start, part.stop - 1
+    half = max(least - (last - first), 0) // 2
+    return slice(max(first - margin[0] - half, 0), min(max(last + margin[1] + half, part.stop), size))
 
 
 def _box(data: Data, door: Door, name: str, image: Volume, mask: Array | None) -> Box:

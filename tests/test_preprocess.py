@@ -188,8 +188,9 @@ def test_margins_are_drawn_for_each_side_and_case_with_both_ends_included() -> N
     label[12:30, 14:20, 15:17] = 1
     boxes = [crop_box(label, data(margin=(2, 5), min_size=(1, 1, 1), crop_z=True), f"case {i}") for i in range(40)]
     found = np.array([margins_of(box, label) for box in boxes])
-    for side in found.T:
-        assert set(side.tolist()) == {2, 3, 4, 5}
+    for before, after in (found.T[i : i + 2] for i in (0, 2, 4)):
+        assert set(before.tolist()) == {2, 3, 4, 5}
+        assert set(after.tolist()) == {1, 2, 3, 4}  # the published rule ends before the voxel that it names
     assert len({tuple(row) for row in found.tolist()}) == 40
 
 
@@ -205,18 +206,47 @@ def test_another_seed_draws_other_margins() -> None:
     assert len({str(crop_box(label, data(margin=(0, 9), seed=seed), "A")) for seed in range(5)}) == 5
 
 
-def test_a_narrow_crop_is_widened_on_both_sides_as_far_as_the_volume_allows() -> None:
-    label = np.zeros((20, 30, 9), np.uint8)
-    label[10, 27, 4] = 1
-    options = data(margin=(1, 1), min_size=(8, 12, 50), crop_z=True)
-    # x: 9..11 is 3 wide, +5: two before, three after; y: 26..28, moved off the end; z: smaller than asked
-    assert crop_box(label, options, "A") == (slice(7, 15), slice(18, 30), slice(0, 9))
+def test_a_narrow_label_is_widened_first_and_gets_its_margins_outside_of_that_as_far_as_the_volume_goes() -> None:
+    label = np.zeros((40, 30, 9), np.uint8)
+    label[20:23, 27, 4] = 1
+    options = data(margin=(3, 3), min_size=(8, 12, 50), crop_z=True)
+    # x: a, b = 20, 22, half (8 - 2) // 2 = 3: 14..28; y: 27, 27, half 6: 18..36, which ends at 30; z: all there is
+    assert crop_box(label, options, "A") == (slice(14, 28), slice(18, 30), slice(0, 9))
 
 
 def test_a_label_at_the_edge_is_cropped_there() -> None:
     label = np.zeros((20, 30, 9), np.uint8)
     label[:5, 25:, 4] = 1
-    assert crop_box(label, data(margin=(3, 3), min_size=(2, 2, 2)), "A") == (slice(0, 8), slice(22, 30), slice(0, 9))
+    assert crop_box(label, data(margin=(3, 3), min_size=(2, 2, 2)), "A") == (slice(0, 7), slice(22, 30), slice(0, 9))
+
+
+def test_no_margin_and_no_widening_still_keep_the_whole_label() -> None:
+    label = np.zeros((20, 30, 9), np.uint8)
+    label[3:9, 10:20, 2:4] = 1
+    tight = crop_box(label, data(margin=(0, 0), min_size=(1, 1, 1), crop_z=True), "A")
+    assert tight == (slice(3, 9), slice(10, 20), slice(2, 4))
+
+
+def test_crops_of_scans_as_large_as_real_ones_have_the_sizes_of_the_fields_h5() -> None:
+    """Labels span 123 to 210 voxels along x and 69 to 129 along y in the real scans; the h5 are 148-244 x 132-160."""
+    chance = np.random.default_rng(0)
+    published = data(margin=(10, 19), min_size=(112, 112, 80))
+    sizes = []
+    for i in range(60):
+        extents = chance.integers((123, 69, 40), (211, 130, 81)) if i else np.array([210, 129, 80])
+        label = np.zeros((576, 576, 88), np.uint8)
+        start = chance.integers((100, 150, 2), (360, 440, 8))
+        label[tuple(slice(a, a + n) for a, n in zip(start, extents, strict=True))] = 1
+        box = crop_box(label, published, f"case {i}")
+        sizes.append([side.stop - side.start for side in box])
+        assert label[box].sum() == label.sum()
+        for side, a, n in zip(box[:2], start, extents, strict=False):
+            half = max(112 - (n - 1), 0) // 2
+            assert 10 <= a - half - side.start <= 19 and 10 <= side.stop - half - (a + n - 1) <= 19
+    x, y, z = np.array(sizes).T
+    assert 142 <= x.min() and x.max() <= 247  # 122..209 and margins of 20..38
+    assert 131 <= y.min() and y.max() <= 166  # 111..128 and margins of 20..38
+    assert set(z) == {88}
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
