@@ -148,7 +148,7 @@ MARGINS: dict[str, Callable[[int, str], np.random.Generator]] = {"seeded": seede
 def crop_box(label: Array, data: Data, case: str) -> Box:
     """Find the crop of a label (X, Y, Z): its box, widened to `data.min_size`, and outside of that the margins.
 
-    For an axis of n voxels on which a and b are the label's first and last voxel, half = max(min_size - (b - a), 0) // 2
+    For an axis of n voxels, a and b the first and last of the label on it, half = max(min_size - (b - a), 0) // 2
     and the crop runs from max(a - m1 - half, 0) up to, not including, min(b + m2 + half, n); m1 and m2 are drawn from
     `data.margin` (voxels, both ends included) for each case and side, by `data.margins`. z is whole unless
     `data.crop_z`. With margins of 10 to 19 and a min_size of 112 x 112 x 80 it is to the voxel the preprocessing behind
