@@ -282,8 +282,18 @@ class Run(_Section):
 
     @property
     def predictions(self) -> Path:
-        """Folder of the predicted masks of the test cases."""
+        """Folder of the predicted masks of the test cases, and of the files that are published."""
         return Path("predictions") / self.profile / self.name
+
+    @property
+    def published(self) -> dict[str, Path]:
+        """Where git keeps what an evaluation writes beside the masks, by its name there."""
+        return {
+            "headline.json": self.metrics,
+            "cases.csv": self.cases,
+            "snapshots.csv": self.snapshots,
+            "record.yaml": self.record,
+        }
 
     @property
     def metrics(self) -> Path:

@@ -15,7 +15,7 @@ from lassl import metrics, model, precision
 from lassl.cohort import Prepared, open_prepared
 from lassl.config import Config, Run
 from lassl.errors import LasslError
-from lassl.files import text_hash, whole_folder, write_text
+from lassl.files import text_hash, whole_folder
 from lassl.headline import headline
 from lassl.inference import largest_component, sliding_window, upsample
 from lassl.machine import keep_memory, machine, peak_memory_mib
@@ -33,8 +33,8 @@ ENSEMBLE = "ensemble"
 def evaluate(config: Config, run: Run) -> None:
     """Score a run's model on the test cases, in all variants: each network and their ensemble, parts all or largest.
 
-    Writes the masks and headline figures of the variant that params.yaml asks for, the scores of all, those of the
-    snapshots, and the record. Raises LasslError.
+    Writes to `run.predictions`, all or nothing, the masks and headline figures of the variant that params.yaml asks
+    for, the scores of all variants, those of the snapshots, and the record. Raises LasslError.
     """
     prepared = open_prepared(config.data.prepared)
     trained = model.load(run.model)
@@ -55,16 +55,17 @@ def evaluate(config: Config, run: Run) -> None:
                 rows.append({"case": case, "network": name, "parts": parts, **vars(scores)})
                 if (name, parts) == (scored, "largest" if config.evaluate.largest_component else "all"):
                     write(folder / f"{case}.nrrd", prepared.paste(case, mask))
-    told = {
-        **config.evaluate.model_dump(mode="json"),
-        "network": scored,
-        "snapshot": {"use": config.snapshots.use, "step": step},
-        "seconds": round(time.perf_counter() - started, 1),
-        "peak_memory_mib": peak_memory_mib(where.device),
-        "precision": where.name,
-        **machine(where.device),
-    }
-    write_results(run, pd.DataFrame(rows), trajectory, trained.record | {"evaluation": told})
+        told = {
+            **config.evaluate.model_dump(mode="json"),
+            "network": scored,
+            "snapshot": {"use": config.snapshots.use, "step": step},
+            "seconds": round(time.perf_counter() - started, 1),
+            "peak_memory_mib": peak_memory_mib(where.device),
+            "precision": where.name,
+            **machine(where.device),
+        }
+        for name, text in results(pd.DataFrame(rows), trajectory, trained.record | {"evaluation": told}).items():
+            (folder / name).write_text(text, "utf-8")
 
 
 def choose(trajectory: pd.DataFrame, use: str) -> int:
@@ -128,11 +129,13 @@ def follow(trained: Model, prepared: Prepared, config: Config, where: Precision)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def write_results(run: Run, cases: pd.DataFrame, trajectory: pd.DataFrame, record: dict[str, Any]) -> None:
-    """Write the headline figures, the scores of each case and snapshot, and the record, each whole or not at all."""
+def results(cases: pd.DataFrame, trajectory: pd.DataFrame, record: dict[str, Any]) -> dict[str, str]:
+    """The texts of a run's published files, by name: headline figures, scores of cases and snapshots, the record."""
     table, followed = (frame.to_csv(index=False, float_format="%.6f") for frame in (cases, trajectory))
     hashes = {"cases_sha256": text_hash(table), "snapshots_sha256": text_hash(followed)}
-    write_text(run.metrics, json.dumps(headline(cases, record["evaluation"]), indent=2) + "\n")
-    write_text(run.cases, table)
-    write_text(run.snapshots, followed)
-    write_text(run.record, yaml.safe_dump(record | hashes, sort_keys=False))
+    return {
+        "headline.json": json.dumps(headline(cases, record["evaluation"]), indent=2) + "\n",
+        "cases.csv": table,
+        "snapshots.csv": followed,
+        "record.yaml": yaml.safe_dump(record | hashes, sort_keys=False),
+    }

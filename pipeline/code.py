@@ -20,6 +20,7 @@ def main() -> None:
         "phantom": [],
         "prepare": named_modules(settings.data.model_dump()),
         "evaluate": named_modules(settings.model_dump(include={"evaluate", "snapshots"})),
+        "publish": [],
         "fields": [],
         "table": [],
         "report": [],

@@ -9,7 +9,8 @@ import yaml
 
 from lassl import table
 from lassl.config import Run, Statistics, load
-from lassl.evaluation import write_results
+from lassl.evaluation import results
+from lassl.files import write_text
 from lassl.metrics import Scores
 from lassl.snapshots import COLUMNS
 
@@ -75,7 +76,9 @@ def write_run(
         "evaluation": told | dict(evaluation or {}),
     }
     none = pd.DataFrame(columns=list(COLUMNS))
-    write_results(run, cases() if scores is None else scores, none if snapshots is None else snapshots, record)
+    frames = cases() if scores is None else scores, none if snapshots is None else snapshots
+    for name, text in results(*frames, record).items():
+        write_text(run.published[name], text)
     return run
 
 

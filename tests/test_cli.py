@@ -21,6 +21,7 @@ from lassl.cohort import open_prepared
 from lassl.errors import LasslError
 from lassl.inference import largest_component
 from lassl.needs import grid_of
+from lassl.publish import publish
 from lassl.scanfiles import read as read_scan
 from lassl.volumes import Geometry, Volume, read, write
 
@@ -38,6 +39,7 @@ def project(tiny_data, tmp_path_factory):
         run = config.run("cps", 0, 0)
         training.train(config, run)
         evaluation.evaluate(config, run)
+        publish(run)
     return folder
 
 

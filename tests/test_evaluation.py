@@ -15,6 +15,7 @@ from lassl.config import Data, Run
 from lassl.errors import LasslError
 from lassl.headline import variant
 from lassl.metrics import summarize
+from lassl.publish import publish
 from lassl.volumes import read
 
 
@@ -29,6 +30,7 @@ def test_evaluation_writes_masks_scores_and_the_record(tiny_data, prepared):
     run = config.run("mt_un", 0, 0)
     training.train(config, run)
     evaluation.evaluate(config, run)
+    publish(run)
     assert set(json.loads(run.metrics.read_text())) == {"dice", "jaccard", "asd", "hd95", "failed"}
     rows = pd.read_csv(run.cases)[["case", "network", "parts"]].itertuples(index=False, name=None)
     assert list(rows) == list(product(("C6", "C7"), ("student", "teacher", "ensemble"), ("all", "largest")))
@@ -52,6 +54,7 @@ def test_the_headline_and_the_masks_are_of_the_network_and_parts_that_were_asked
     for network, parts in (("default", "all"), ("second", "all"), ("second", "largest"), ("ensemble", "all")):
         asked = {"network": network, "largest_component": parts == "largest"}
         evaluation.evaluate(settings(tiny_data, train={"steps": 12, "lr": 0.02}, evaluate=asked), run)
+        publish(run)
         own = variant(pd.read_csv(run.cases), network.replace("default", "first"), parts)
         assert json.loads(run.metrics.read_text()) == pytest.approx(summarize(own), abs=1e-4)
         of_masks = [written_dice(run, tiny_data, case) for case in own["case"]]

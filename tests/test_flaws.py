@@ -21,6 +21,7 @@ from lassl.methods import build
 from lassl.metrics import score
 from lassl.parts import part
 from lassl.preprocess import prepare
+from lassl.publish import publish
 from lassl.ramps import poly
 from lassl.snapshots import CHOICES, COLUMNS, validated
 
@@ -163,6 +164,7 @@ def test_test_selection_scores_the_snapshot_that_is_best_on_the_test_cases(tiny_
     run = config.run("vnet_16", 0, 0)
     training.train(config, run)
     evaluation.evaluate(config, run)
+    publish(run)
     found = pd.read_csv(run.snapshots)
     means = found[found["part"] == "test"].groupby("step")["dice_percent"].mean()
     assert json.loads(run.metrics.read_text())["dice"] == pytest.approx(means.max(), abs=1e-3)

@@ -9,6 +9,7 @@ import yaml
 from test_training import settings
 
 from lassl import evaluation, model, training
+from lassl.publish import publish
 from lassl.snapshots import CHOICES, COLUMNS, best, last, validated
 from lassl.training import snapshot_steps
 
@@ -115,6 +116,7 @@ def test_the_trajectory_is_written_and_the_chosen_snapshot_is_scored(tiny_data):
     headlines = {}
     for use in ("last", "validated", f"{__name__}:earliest"):
         evaluation.evaluate(settings(tiny_data, **shape, snapshots={"count": 2, "use": use}), run)
+        publish(run)
         found = pd.read_csv(run.snapshots)
         assert list(found.columns) == list(COLUMNS)
         rows = list(found[["step", "part", "case"]].itertuples(index=False, name=None))
@@ -133,5 +135,6 @@ def test_without_snapshots_nothing_is_followed_and_the_last_weights_are_scored(t
     config = settings(tiny_data, cases={"held_out": 1})
     run, _ = trained(config)
     evaluation.evaluate(config, run)
+    publish(run)
     assert run.snapshots.read_text() == ",".join(COLUMNS) + "\n"
     assert yaml.safe_load(run.record.read_text())["evaluation"]["snapshot"] == {"use": "last", "step": None}

@@ -12,6 +12,7 @@ import torch
 from lassl import evaluation, model, training
 from lassl.config import Config, load
 from lassl.errors import LasslError
+from lassl.publish import publish
 from lassl.state import sgd
 
 
@@ -61,6 +62,7 @@ def test_training_learns_what_can_be_learned(tiny_data, workspace):
     run = config.run("vnet_16", 0, 0)
     training.train(config, run)
     evaluation.evaluate(config, run)
+    publish(run)
     assert json.loads(run.metrics.read_text())["dice"] > 70
 
 
