@@ -1,0 +1,41 @@
+"""Stage `ready`: what a run needs is there, and dvc.lock is short, so that a command pays for what params.yaml names."""
+
+from pathlib import Path
+
+from lassl import config
+from lassl.config import Config
+from lassl.errors import LasslError, command
+from lassl.files import write_text
+from lassl.lockfile import settle
+
+
+def main() -> None:
+    """Check the data, move entries between dvc.lock and metrics/<profile>/stages.yaml, and write build/ready."""
+    settings = config.load()
+    if problems := missing(settings):
+        raise LasslError("\n".join(problems))
+    settle(settings)
+    write_text(Path("build/ready"), "the data are there, and dvc.lock holds what params.yaml names\n")
+
+
+def missing(settings: Config) -> list[str]:
+    """A line for the split file and one for the folder of scans, where they are not there."""
+    copy = "exps" in Path.cwd().parts and ".dvc" in Path.cwd().parts  # of an experiment in the queue, or with --temp
+    where = (
+        "not found in this copy of the project for one experiment, which has only what git tracks"
+        if copy
+        else ("not found")
+    )
+    problems = []
+    if not settings.data.split.is_file():
+        cure = "commit it first" if copy else "see docs/own-data.md for its form"
+        problems.append(f"{settings.data.split}: {where}; {cure}, or give an absolute path as data.split")
+    drawn = settings.data.folder.name in settings.phantom.cohorts
+    if not drawn and not settings.data.folder.is_dir():
+        cure = "" if copy else "put or link your scans there (`make la2018` brings the real ones), or "
+        problems.append(f"{settings.data.folder}: {where}; {cure}give an absolute path as data.folder")
+    return problems
+
+
+if __name__ == "__main__":
+    command(main)
