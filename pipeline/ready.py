@@ -1,4 +1,4 @@
-"""Stage `ready`: what a run needs is there, and dvc.lock is short, so that a command pays for what params.yaml names."""
+"""Stage `ready`: a run's data are there, and dvc.lock is short, so that commands pay for what params.yaml names."""
 
 from pathlib import Path
 
