@@ -157,12 +157,14 @@ def compared(rows: Sequence[Row], baseline: Row | None) -> list[str]:
     lines, differs = [], ""
     if baseline and len(rows) > 1:
         lines.append(
-            f"Dice is the primary score. Differences to {baseline['title']}: paired, with a 95 % bootstrap interval and "
-            "the p of a Wilcoxon signed-rank test over the cases. Holm's correction of p is over the rows for Dice "
+            f"Dice is the primary score. Differences to {baseline['title']}: paired, with a 95 % bootstrap interval "
+            "and the p of a Wilcoxon signed-rank test over the cases. Holm's correction of p is over the rows for Dice "
             "alone; the other scores are secondary, each corrected over the rows by itself (table.json). The intervals "
             f"are not corrected. {INTERVAL_AND_TEST}"
         )
-        differs = ", and a larger one, so that a row may share a letter with the baseline though its p tells the two apart"
+        differs = (
+            ", and a larger one, so that a row may share a letter with the baseline though its p tells the two apart"
+        )
     return [
         *lines,
         "Rows that share a letter under *alike* cannot be told apart by Dice when every pair is tested (Wilcoxon "
