@@ -17,9 +17,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 install: $(VENV)/installed ## make .venv with the exact versions of constraints.txt
 
-repro: install ## from raw scans to the table, whatever params.yaml says; prints the table
+repro: install ## from raw scans to the table, whatever params.yaml says; shows it at the end
 	$(RUN) dvc repro
-	@$(RUN) python -m pipeline.table
+	@$(RUN) python -m lassl.terminal
 
 test: install ## the tests, the whole pipeline at a tiny scale among them
 	$(RUN) pytest

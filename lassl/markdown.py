@@ -15,6 +15,10 @@ MORE = {
     "surface_dice_1mm_percent": "surface Dice at 1 mm [%]",
     "volume_error_percent": "volume error [%]",
 }
+INTERVAL_AND_TEST = (
+    "The interval is of the mean, which a few cases with large differences can move far; the test counts each case by "
+    "its rank and sees whether most cases go the same way: one can show a difference where the other shows none."
+)
 POLICIES = {"excluded": "left out", "diagonal": "volume's diagonal", "zero": "0, as older code does"}
 
 
@@ -118,21 +122,13 @@ def paragraphs(lines: Iterable[str]) -> str:
 def remarks(found: Mapping[str, Any]) -> list[str]:
     """What the figures are, and every way in which rows cannot be compared."""
     rows = list(found["rows"].values())
-    scale = f"volumes pooled by {found['pool']}" if found["pool"] > 1 else "full resolution"
-    data = {"synthetic": " (synthetic phantoms, not patients)", "la2018": " (real scans)"}.get(found["cohort"], "")
     published = "The published rows are Gupta and Guo's, on the real scans at full resolution."
     source = f" {published}" if any(r["published"] for r in rows) else ""
-    baseline = found["rows"].get(found["statistics"]["baseline"])
     lines = [
-        f"Profile `{found['profile']}`: cohort `{found['cohort']}`{data}, {scale}, trained on "
+        f"Profile `{found['profile']}`: cohort `{found['cohort']}`{data(found)}, {scale(found)}, trained on "
         f"{' and '.join(found['devices'])}. Mean ± standard deviation over test cases [95 % bootstrap interval of "
         f"the mean], scored at native resolution; min: minutes of training. {counted(rows)}{source}",
-        "Rows that share a letter under *alike* cannot be told apart by Dice (Wilcoxon signed-rank test over the "
-        "cases, Holm's correction over all pairs, p ≥ 0.05). P(best): share of bootstrap replicates in which the row "
-        "has the highest mean Dice."
-        + (
-            f" Differences to {baseline['title']}: paired, p by the same test, Holm over the table." if baseline else ""
-        ),
+        *compared(rows, found["rows"].get(found["statistics"]["baseline"])),
     ]
     if all(len(r["runs"]) <= 1 for r in rows):
         lines.append("One run of each row: intervals and tests speak of other patients, not of other trainings.")
@@ -143,7 +139,38 @@ def remarks(found: Mapping[str, Any]) -> list[str]:
         )
     if found["missing"]:
         lines.append(f"Not run in this profile: {', '.join(found['missing'])}.")
-    return lines + warnings(rows) + [f"[1] {note}" for note in found["notes"]] + different_data(found)
+    return lines + warnings(found) + [f"[1] {note}" for note in found["notes"]]
+
+
+def data(found: Mapping[str, Any]) -> str:
+    """What kind of scans a cohort of ours has, in brackets after its name; nothing for somebody's own."""
+    return {"synthetic": " (synthetic phantoms, not patients)", "la2018": " (real scans)"}.get(found["cohort"], "")
+
+
+def scale(found: Mapping[str, Any]) -> str:
+    """The resolution of the volumes that the networks saw."""
+    return f"volumes pooled by {found['pool']}" if found["pool"] > 1 else "full resolution"
+
+
+def compared(rows: Sequence[Row], baseline: Row | None) -> list[str]:
+    """What the differences to the baseline, if there are any, the letters and P(best) say, and what they do not."""
+    lines, differs = [], ""
+    if baseline and len(rows) > 1:
+        lines.append(
+            f"Dice is the primary score. Differences to {baseline['title']}: paired, with a 95 % bootstrap interval "
+            "and the p of a Wilcoxon signed-rank test over the cases. Holm's correction of p is over the rows for Dice "
+            "alone; the other scores are secondary, each corrected over the rows by itself (table.json). The intervals "
+            f"are not corrected. {INTERVAL_AND_TEST}"
+        )
+        differs = (
+            ", and a larger one, so that a row may share a letter with the baseline though its p tells the two apart"
+        )
+    return [
+        *lines,
+        "Rows that share a letter under *alike* cannot be told apart by Dice when every pair is tested (Wilcoxon "
+        "signed-rank test over the cases, Holm's correction over all pairs, p ≥ 0.05). The pairs are a family of tests "
+        f"of their own{differs}. P(best): share of bootstrap replicates in which the row has the highest mean Dice.",
+    ]
 
 
 def counted(rows: Sequence[Row]) -> str:
@@ -153,8 +180,9 @@ def counted(rows: Sequence[Row]) -> str:
     return f"Distances {how} (empty predictions), whose number stands under *failed*."
 
 
-def warnings(rows: Sequence[Row]) -> list[str]:
-    """Give a line for each way in which the settings of rows and runs differ."""
+def warnings(found: Mapping[str, Any]) -> list[str]:
+    """Give a line for each way in which the settings or the data of rows and runs differ."""
+    rows = found["rows"].values()
     lines = []
     for what, key in (("settings", "shared"), ("window strides", "stride")):
         values = [value for r in rows for value in r[key]]
@@ -163,13 +191,9 @@ def warnings(rows: Sequence[Row]) -> list[str]:
     for r in rows:
         if len(r["method"]) > 1 or len(r["evaluation"]) > 1:
             lines.append(f"**{r['title']}: its runs differ in their options (see table.json): not one method.**")
+    if len(found["cohort_hash"]) > 1:
+        lines.append("**The rows were trained on different data and cannot be compared.**")
     return lines
-
-
-def different_data(found: Mapping[str, Any]) -> list[str]:
-    """Warn of rows that were trained on different data."""
-    several = len(found["cohort_hash"]) > 1
-    return ["**The rows were trained on different data and cannot be compared.**"] * several
 
 
 def details(found: Mapping[str, Any]) -> str:

@@ -9,7 +9,10 @@ from lassl.files import text_hash
 
 PACKAGES = ("lassl", "pipeline")
 # Modules that compute no number of a result: they read settings (whose values count), write files, report.
-PLUMBING = ("lassl.config", "lassl.errors", "lassl.files", "lassl.machine", "lassl.progress", "lassl.provenance")
+PLUMBING = (
+    *("lassl.config", "lassl.errors", "lassl.files", "lassl.machine", "lassl.progress", "lassl.provenance"),
+    "lassl.terminal",
+)
 
 
 def closure(module: str, root: Path = Path()) -> dict[str, Path]:

@@ -172,21 +172,20 @@ def variants(group: Sequence[Result]) -> dict[str, dict[str, float | None]]:
 
 
 def against(tables: Tables, settings: Statistics) -> dict[str, dict[str, Any]]:
-    """Compare every other row with the baseline by each score; Holm's correction is over all of these tests."""
+    """Compare every other row with the baseline by each score, of which Dice is the primary one.
+
+    Holm's correction is over the rows, for each score by itself: a secondary score takes nothing from Dice.
+    """
     if settings.baseline not in tables:
         return {}
-    base = tables[settings.baseline]
+    others = {m: own for m, own in tables.items() if m != settings.baseline}
     options = {"count": settings.resamples, "seed": settings.seed}
-    found = {
-        (m, s): statistics.compare(t, base[s], **options)
-        for m, own in tables.items()
-        if m != settings.baseline
-        for s, t in own.items()
-    }
-    adjusted = statistics.holm([c.p_value for c in found.values()])
-    result: dict[str, dict[str, Any]] = {}
-    for ((method, score), comparison), p in zip(found.items(), adjusted, strict=True):
-        result.setdefault(method, {})[score] = rounded(vars(comparison) | {"p_holm": p})
+    result: dict[str, dict[str, Any]] = {m: {} for m in others}
+    for score, base in tables[settings.baseline].items():
+        family = [statistics.compare(own[score], base, **options) for own in others.values()]
+        adjusted = statistics.holm([c.p_value for c in family])
+        for method, comparison, p in zip(others, family, adjusted, strict=True):
+            result[method][score] = rounded(vars(comparison) | {"p_holm": p})
     return result
 
 
@@ -205,7 +204,11 @@ def best(tables: Tables, settings: Statistics) -> dict[str, dict[str, float | No
 
 
 def alike(tables: Tables, settings: Statistics) -> dict[str, str]:
-    """Letters: rows that share one cannot be told apart by Dice (Wilcoxon, Holm over all pairs of rows)."""
+    """Letters: rows that share one cannot be told apart by Dice (Wilcoxon, Holm over all pairs of rows).
+
+    The pairs are a family of their own, larger than that of the comparisons with the baseline: a row can differ from
+    the baseline there and share a letter with it here.
+    """
     pairs = list(combinations(tables, 2))
     tests = [
         statistics.compare(tables[a]["dice"], tables[b]["dice"], count=1, seed=settings.seed).p_value for a, b in pairs

@@ -23,7 +23,7 @@ from lassl.model import Model, save
 from lassl.parts import part
 from lassl.patches import PatchSource, loader
 from lassl.precision import Precision
-from lassl.progress import bar
+from lassl.progress import bar, recent
 from lassl.provenance import fingerprint, named_modules
 from lassl.state import NotFinite, State, sgd
 from lassl.streams import stream_seed
@@ -110,18 +110,20 @@ def fit(
     batches = loader(source, range(state.step, steps), config.running.workers, where)
     began, saved = time.monotonic() - state.seconds, time.monotonic()
     with stop_request() as asked:
-        for batch in bar(batches, "train", "step", steps, state.step):
+        shown = bar(batches, "train", "step", steps, state.step)
+        for batch in shown:
             groups = range(len(state.optimizer.param_groups))
             rates = [config.train.lr * schedule(state.step, steps, network) for network in groups]
             try:
                 state.advance(batch, Progress(state.step, steps, source.epoch(state.step), seed), rates, where)
             except NotFinite as error:
                 raise explained(error, state, batch, checkpoints) from None
+            shown.set_postfix_str(recent(state.curves), refresh=False)
             if state.step in keep:
                 state.take_snapshot()
             state.seconds = time.monotonic() - began
             if state.step == steps:
-                break
+                continue  # the loader ends here, and the bar is full
             stop = asked()
             if checkpoints and (stop or time.monotonic() - saved >= 60 * config.running.checkpoint_minutes):
                 checkpoints.save(state.step, state.content())

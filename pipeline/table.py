@@ -3,12 +3,14 @@
 from lassl import config
 from lassl.errors import command
 from lassl.table import write_table
+from lassl.terminal import show
 
 
 def main() -> None:
-    """Write metrics/<profile>/table.json and table.md, and print the latter."""
+    """Write metrics/<profile>/table.json, table.md and details.md, and show the scores."""
     settings = config.load()
-    print(write_table(settings.name, settings.statistics))
+    write_table(settings.name, settings.statistics)
+    show(settings.name)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 import pytest
 from runs import STATISTICS, built, cases, write_run
 
-from lassl.statistics import holm
-
 LOW = (60, 61, 62, 63, 64, 65, 66, 67)
 
 
@@ -14,7 +12,7 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_difference_to_the_baseline_is_paired_and_holm_is_over_all_scores_of_all_rows():
+def test_the_difference_to_the_baseline_is_paired_and_holm_is_over_the_rows_for_each_score_by_itself():
     write_run("vnet_16", scores=cases([70] * 6, [10] * 6))
     write_run("cps", scores=cases((71, 72, 73, 74, 75, 76), [10] * 6))
     write_run("mt_un", scores=cases([70] * 6, (11, 8, 7, 6, 5, 4)))
@@ -25,12 +23,44 @@ def test_the_difference_to_the_baseline_is_paired_and_holm_is_over_all_scores_of
     # all six up: 2 / 64; ranks 1 up, 2 to 6 down: 4 / 64; no difference: 1
     expected = {"cps": [0.0312, 0.0312, 1, 1], "mt_un": [1, 1, 0.0625, 0.0625]}
     assert {m: [t["p_value"] for t in rows[m]["against_baseline"].values()] for m in expected} == expected
-    # 8 x 2 / 64, then 6 x 4 / 64
-    adjusted = {"cps": [0.25, 0.25, 1, 1], "mt_un": [1, 1, 0.375, 0.375]}
+    # two rows: the smaller p of a score times 2
+    adjusted = {"cps": [0.0625, 0.0625, 1, 1], "mt_un": [1, 1, 0.125, 0.125]}
     assert {m: [t["p_holm"] for t in rows[m]["against_baseline"].values()] for m in adjusted} == adjusted
-    assert holm(expected["cps"] + expected["mt_un"]) == pytest.approx(adjusted["cps"] + adjusted["mt_un"], abs=1e-3)
     assert {t["cases"] for m in adjusted for t in rows[m]["against_baseline"].values()} == {6}
     assert "against_baseline" not in rows["vnet_16"]
+
+
+def test_a_secondary_score_takes_nothing_from_the_test_of_dice():
+    up = [low + 1 + low / 10 for low in LOW]
+    write_run("vnet_16", scores=cases(LOW, LOW))
+    write_run("cps", scores=cases(up, LOW))
+    alone = built()["rows"]["cps"]["against_baseline"]["dice"]
+    assert alone["p_holm"] == alone["p_value"] == 0.0078  # one row: nothing to correct
+    write_run("cps", scores=cases(up, up))
+    assert built()["rows"]["cps"]["against_baseline"]["dice"] == alone
+
+
+def test_all_pairs_are_a_larger_family_so_that_a_row_can_differ_from_the_baseline_and_share_its_letter():
+    up = [low + 1 + low / 10 for low in LOW]
+    write_run("vnet_16", scores=cases(LOW))
+    for method in ("vnet_80", "cps", "mt_un"):
+        write_run(method, scores=cases(up))
+    rows = built()["rows"]
+    others = [row["against_baseline"]["dice"]["p_holm"] for m, row in rows.items() if m != "vnet_16"]
+    assert others == [0.0234] * 3  # 3 x 2 / 256
+    assert {row["alike"] for row in rows.values()} == {"a", "b"}  # 6 x 2 / 256 = 0.047
+    write_run("cps_alw", scores=cases(up))
+    rows = built()["rows"]
+    assert rows["cps"]["against_baseline"]["dice"]["p_holm"] == 0.0312  # 4 x 2 / 256
+    assert {row["alike"] for row in rows.values()} == {"a"}  # 10 x 2 / 256 = 0.078
+
+
+def test_a_few_cases_can_move_the_interval_where_the_ranks_show_nothing():
+    write_run("vnet_16", scores=cases([50] * 20))
+    moved = [-0.1 * i for i in range(1, 10)] + [0.05, 0.15, 0.25, 0.35] + [10, 20, 30, 35, 40, 45, 50]
+    write_run("cps", scores=cases([50 + d for d in moved]))
+    found = built()["rows"]["cps"]["against_baseline"]["dice"]
+    assert found["low"] > 3 and found["p_holm"] > 0.05
 
 
 def test_a_row_is_compared_with_the_baseline_over_the_runs_of_both():

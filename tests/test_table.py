@@ -272,7 +272,7 @@ def test_an_external_row_is_told_from_ours_in_the_table_and_its_details():
     text, details = markdown.table(built()), markdown.details(built())
     line, ours = (next(row for row in text.splitlines() if title in row) for title in ("**NET**", "**V-Net & 16L**"))
     assert line.startswith("| **NET** | 80.00 ± 7.07 [75.00, 85.00] | ")
-    assert line.endswith(" | a | +5.00 [+5.00, +5.00], p = 1.000 | - | 0 | 2 | - | external | - | - |")
+    assert line.endswith(" | a | +5.00 [+5.00, +5.00], p = 0.500 | - | 0 | 2 | - | external | - | - |")
     assert line.count("|") == ours.count("|")
     assert "\n*external*: masks that were made elsewhere" in text and "One run of each row" in text
     assert "| NET | external, all | 80.00 | 40.00 | 1.00 | 2.00 |" in details

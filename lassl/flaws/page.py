@@ -12,7 +12,7 @@ from lassl.config import Field
 from lassl.errors import command
 from lassl.files import write_text
 from lassl.flaws.test_selection import oracle
-from lassl.markdown import grid, number, probability
+from lassl.markdown import INTERVAL_AND_TEST, grid, number, probability
 from lassl.results import Result, by_method, read_results, score_table
 from lassl.snapshots import last
 from lassl.table import POLICIES, SCORES, mean, scores
@@ -28,13 +28,15 @@ TRAINED = {  # flaws that take a training of their own, in the order of the page
     "same scans differ. One preparation is compared with the seeded one: an example of the difference, no estimate.",
 }
 UNKNOWN = "*Not measured yet.*"
-INTRODUCTION = """# Known flaws and what they do
+INTRODUCTION = f"""# Known flaws and what they do
 
 Code of the field has had each of these. Here every one is a small part in `lassl/flaws/` that a configuration puts
 in (`dvc exp run -S profile=repeats -S method=cps -S flaw=overlap`), through the same seams as honest variants; none is
 on by default. Runs with a flaw have a folder of their own, `metrics/<profile>-<flaw>/`. Differences are flawed minus
 honest, in the same draw and seed and case by case, with a 95 % bootstrap interval and the p of a Wilcoxon signed-rank
 test over the cases (not corrected: each flaw is a question of its own).
+
+{INTERVAL_AND_TEST}
 
 `compact` and `repeats` are the real scans at half resolution on a CPU, `repeats` with half the steps and smaller
 patches; `quick` is phantoms. None of these is the published scale.
