@@ -104,10 +104,17 @@ def row(
         **scored(group, tables, settings),
         "evaluation": distinct(evaluated(r.record["evaluation"]) for r in group),
         "stride": distinct(r.record["evaluation"]["stride"] for r in group),
-        "shared": distinct({key: s[key] for key in SHARED} for s in kept),
+        "shared": distinct(shared(r.record) for r in group),
         "method": distinct(s["method"] for s in kept),
         "published": {k: v for k, v in published.items() if k != "title"},
     }
+
+
+def shared(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run that every row should have in common; for precision auto, the format that was taken."""
+    settings = record["settings"]
+    taken = record["training"].get("precision", settings["compute"]["precision"])
+    return {key: settings[key] for key in SHARED} | {"compute": settings["compute"] | {"precision": taken}}
 
 
 def external_row(result: Result, tables: Mapping[str, pd.DataFrame], settings: Statistics) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +121,75 @@ def test_a_run_of_one_method_touches_its_row_alone_and_is_diffed_against_the_com
     call(project, "git", "checkout", "--quiet", ".")
 
 
+def ran(output: str) -> set[str]:
+    """Stages that a command ran, those restored from the cache left out."""
+    return set(re.findall(r"Running stage '([^'@]+)", output))
+
+
+def test_one_method_and_then_all_of_them_brings_the_others_back_and_trains_nothing(project):
+    before = files(project / "metrics"), files(project / "models"), files(project / "predictions")
+    done = ran(call(project, "dvc", "exp", "run", "-S", "profile=tiny", "-S", "method=cps_alw"))
+    assert done <= {"ready", "code", "report"}
+    assert files(project / "metrics") == before[0]
+    done = ran(call(project, "dvc", "exp", "run", "-S", "profile=tiny", "-S", "method=table"))
+    assert done <= {"ready", "code", "report"}
+    assert (files(project / "metrics"), files(project / "models"), files(project / "predictions")) == before
+    call(project, "git", "checkout", "--quiet", ".")
+
+
+def test_a_model_that_is_missing_is_restored_instead_of_trained(project):
+    path = project / "models/tiny/cps-d0-s0.pt"
+    before = path.read_bytes()
+    path.unlink()
+    assert ran(call(project, "dvc", "repro")) == set()
+    assert path.read_bytes() == before
+
+
+def test_another_profile_takes_dvc_lock_for_itself_and_coming_back_trains_nothing(project):
+    before = files(project / "metrics"), files(project / "models")
+    call(project, "dvc", "exp", "run", *words_of("profile=tiny", "variant=-else", "method=vnet_16", "train.steps=1"))
+    names = set(yaml.safe_load((project / "dvc.lock").read_text())["stages"])
+    assert {name for name in names if "vnet_16" in name} == {
+        f"{stage}@tiny-else-vnet_16-0-0" for stage in ("train", "evaluate", "publish")
+    }
+    assert not {name for name in names if name.startswith(("train@tiny-cps", "table@tiny-0", "train@quick"))}
+    waiting = yaml.safe_load((project / "metrics/tiny/stages.yaml").read_text())["stages"]
+    assert {f"train@tiny-{row}-0-0" for row in ROWS} <= set(waiting)
+    done = ran(call(project, "dvc", "exp", "run", "-S", "profile=tiny"))
+    assert not done & {"train", "evaluate", "prepare", "phantom"}
+    after = files(project / "metrics"), files(project / "models")
+    assert all(after[0][name] == content for name, content in before[0].items() if name != "tiny/stages.yaml")
+    assert {name: content for name, content in after[1].items() if name in before[1]} == before[1]
+    call(project, "git", "checkout", "--quiet", ".")
+
+
+def test_composing_a_profile_brings_its_entries_back_so_that_dvc_checkout_knows_its_files(project):
+    call(project, "dvc", "exp", "run", *words_of("profile=tiny", "variant=-else", "method=vnet_16", "train.steps=1"))
+    shutil.rmtree(project / "models/tiny", ignore_errors=True)
+    call(project, sys.executable, "-m", "lassl.compose", "profile=tiny")
+    call(project, "dvc", "checkout")
+    assert len(list((project / "models/tiny").glob("*.pt"))) == len(ROWS)
+    assert "Running stage 'train" not in call(project, "dvc", "repro")
+    call(project, "git", "checkout", "--quiet", ".")
+
+
+def test_an_experiment_in_a_copy_says_that_data_outside_of_git_are_not_there(project):
+    changes = (
+        "profile=tiny",
+        "method=vnet_16",
+        "phantom.cohorts=[]",
+        "data.folder=data/raw/mine",
+        "data.split=mine.csv",
+    )
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = ["dvc", "exp", "run", "--temp", *words_of(*changes)]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    told = done.stdout + done.stderr
+    assert "mine.csv: not found in this copy of the project" in told
+    assert "data/raw/mine: not found in this copy" in told and "absolute path" in told
+
+
 def test_a_killed_training_goes_on_by_the_same_command_to_the_same_weights(project):
     changes = ("profile=tiny", "method=cps", "train.steps=60", "running.checkpoint_minutes=0")
     call(project, "dvc", "exp", "run", *words_of(*changes))
@@ -130,7 +201,7 @@ def test_a_killed_training_goes_on_by_the_same_command_to_the_same_weights(proje
         time.sleep(0.001)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
-    (project / "models/tiny/cps-d0-s0.pt").unlink()
+    call(project, "dvc", "repro", "--force", "--single-item", "train@tiny-cps-0-0")
     call(project, "dvc", "repro")
     assert (weights(project), files(project / "curves/tiny/cps-d0-s0")) == (expected, curves)
     assert record(project)["training"]["resumed"] == 1

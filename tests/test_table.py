@@ -277,3 +277,14 @@ def test_an_external_row_is_told_from_ours_in_the_table_and_its_details():
     assert "\n*external*: masks that were made elsewhere" in text and "One run of each row" in text
     assert "| NET | external, all | 80.00 | 40.00 | 1.00 | 2.00 |" in details
     assert "| NET | external | - | - | 7.07 | - | - |" in details
+
+
+def test_what_counts_of_precision_auto_is_the_format_that_was_taken():
+    record = {
+        "settings": {key: {} for key in table.SHARED} | {"compute": {"device": "auto", "precision": "auto"}},
+        "training": {"precision": "bf16"},
+    }
+    asked = {"settings": record["settings"] | {"compute": {"device": "auto", "precision": "bf16"}}, "training": {}}
+    other = record | {"training": {"precision": "fp32"}}
+    assert table.shared(record) == table.shared(asked)
+    assert table.shared(record) != table.shared(other)
