@@ -13,14 +13,13 @@ from lassl.cohort import (
     Draw,
     Manifest,
     Prepared,
-    Split,
     choose,
     cohort_hash,
     open_prepared,
-    read_split,
     rest,
 )
 from lassl.errors import LasslError
+from lassl.split import Split, read_split
 from lassl.volumes import Geometry
 
 TRAIN = tuple("HCAFBGDE")
