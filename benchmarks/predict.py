@@ -15,7 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pandas as pd
 import torch
 from medpy.metric import binary
 from tqdm import tqdm
@@ -29,6 +28,7 @@ from lassl.errors import command
 from lassl.grids import covering, orientation, resampled, turned
 from lassl.machine import machine
 from lassl.needs import run_of
+from lassl.results import read_scores
 from lassl.volumes import Volume
 
 Form = Callable[[Volume], Volume]
@@ -67,7 +67,9 @@ def predicted(scan: Path, model: str, folder: Path) -> tuple[Path, float, float]
     """Segment a scan in a process of its own; gives the mask's path, seconds and peak GiB."""
     call = [sys.executable, "-c", "import sys; from lassl.cli import main; sys.exit(main())", "predict", model]
     began = time.perf_counter()
-    process = subprocess.Popen([*call, str(scan), "-o", str(folder), "--normalized"], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*call, str(scan), "-o", str(folder), "--normalized", "--overwrite"], stdout=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status):
         sys.exit(f"{scan}: lassl predict failed")
@@ -87,7 +89,7 @@ def measure(case: str, form: str, model: str, prepared: Prepared, folder: Path) 
 
 def evaluated(run: Run, cases: Sequence[str]) -> float:
     """Mean Dice in percent that the evaluation gave these cases."""
-    scores = pd.read_csv(run.cases)
+    scores = read_scores(run.cases)
     first = scores[(scores["network"] == scores["network"].iloc[0]) & (scores["parts"] == "all")]
     return float(first.set_index("case")["dice_percent"][list(cases)].mean())
 

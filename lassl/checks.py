@@ -85,7 +85,7 @@ def git(root: Path) -> Iterator[Finding]:
 
 def _git(root: Path, *words: str) -> str:
     """What git prints, nothing if it fails."""
-    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True)
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, errors="replace")
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
@@ -111,9 +111,8 @@ def dvc(root: Path) -> Iterator[Finding]:
 
 def data(config: "Config", root: Path) -> Iterator[Finding]:
     """The raw scans that params.yaml asks for; where those are phantoms, the real ones too."""
-    drawn = [Path("data/raw") / cohort for cohort in config.phantom.cohorts]
     folder, split = config.data.folder, config.data.split
-    if folder in drawn:
+    if phantoms(config):
         yield from split_problems(root / split)
         yield Finding("ok", f"{folder}: phantoms, which `dvc repro` draws")
         yield from scans(root / REAL[0], root / REAL[1], False)
@@ -121,23 +120,28 @@ def data(config: "Config", root: Path) -> Iterator[Finding]:
         yield from scans(root / folder, root / split, True)
 
 
+def phantoms(config: "Config") -> bool:
+    """Whether the raw scans are phantoms, which `dvc repro` draws, each with a label."""
+    return config.data.folder in [Path("data/raw") / cohort for cohort in config.phantom.cohorts]
+
+
 def split_problems(split: Path) -> Iterator[Finding]:
     """What is wrong with a split file."""
-    from lassl.cohort import check_split
-    from lassl.scans import check_labels
+    from lassl.split import check_labels, check_split
 
     yield from (Finding("missing", problem) for problem in check_split(split)[1] + check_labels(split)[1])
 
 
 def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
     """Raw scans against the cases of a split; what is missing is so only if it is needed."""
-    from lassl.cohort import check_split
-    from lassl.scans import check_labels, find_door
+    from lassl.scans import find_door, linked
+    from lassl.split import check_labels, check_split
 
     lacking: Mark = "missing" if needed else "warning"
     parts, problems = check_split(split)
     problems += check_labels(split)[1]
     cases = parts.train + parts.test
+    problems += linked(folder, cases)
     try:
         door = find_door(folder)
         images = [door.file(folder / case, "image") for case in cases]
@@ -158,14 +162,17 @@ def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
 
 def label_counts(config: "Config", root: Path) -> Iterator[Finding]:
     """Whether scans and labels are as many as the rows ask for; what is wrong with the scans is not told again."""
-    from lassl.cohort import choose, read_split
-    from lassl.scans import check_labels, find_door
+    from lassl.cohort import choose
+    from lassl.scans import find_door
+    from lassl.split import check_labels, read_split
 
     folder, split = root / config.data.folder, root / config.data.split
     try:
-        train, door = read_split(split).train, find_door(folder)
-        used = set(train) - check_labels(split)[0]
-        with_label = {case for case in used if door.file(folder / case, "label").is_file()}
+        train = read_split(split).train
+        with_label = set(train) - check_labels(split)[0]
+        if not phantoms(config):
+            door = find_door(folder)
+            with_label = {case for case in with_label if door.file(folder / case, "label").is_file()}
     except LasslError:
         return
     lacking = []

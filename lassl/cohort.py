@@ -1,6 +1,5 @@
-"""A cohort: which cases train and test, which of them are labeled in a draw, and the prepared volumes read back."""
+"""A cohort: which of its cases are labeled in a draw, and the prepared volumes read back."""
 
-import csv
 import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lassl.errors import LasslError
+from lassl.split import Split
 from lassl.streams import stream
 from lassl.volumes import Array, Geometry, Volume
 
@@ -25,64 +25,12 @@ Unlabeled = Callable[[Sequence[str], Collection[str], int], Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Split:
-    """The cases to train on and to test on, each in the order of the split file."""
-
-    train: tuple[str, ...]
-    test: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Draw:
     """The training cases whose labels are seen, those whose labels are not, and those kept out of training."""
 
     labeled: tuple[str, ...]
     unlabeled: tuple[str, ...]
     held_out: tuple[str, ...] = ()
-
-
-def read_split(path: Path) -> Split:
-    """Read a CSV with the columns case and split (train or test). Raises LasslError with a line for each problem."""
-    split, problems = check_split(path)
-    if problems:
-        raise LasslError("\n".join(problems))
-    return split
-
-
-def check_split(path: Path) -> tuple[Split, list[str]]:
-    """Read the sound lines of a split file, and describe the problem of each of the others."""
-    if not path.is_file():
-        return Split((), ()), [f"{path}: not found; make a CSV file with the columns case,split (train or test)"]
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file)
-        missing = {"case", "split"} - set(reader.fieldnames or ())
-        if missing:
-            found = ",".join(reader.fieldnames or ()) or "an empty file"
-            return Split((), ()), [
-                f"{path}: found {found}, no column {sorted(missing)}; make its first line case,split"
-            ]
-        rows = [(reader.line_num, (row["case"] or "").strip(), (row["split"] or "").strip()) for row in reader]
-    parts, problems = _parts_of(path, rows)
-    if not rows:
-        problems.append(f"{path}: lists no case; add a line for each, such as CASE01,train")
-    return Split(*(tuple(case for case in parts if parts[case] == part) for part in ("train", "test"))), problems
-
-
-def _parts_of(path: Path, rows: list[tuple[int, str, str]]) -> tuple[dict[str, str], list[str]]:
-    """Each case's first part (train or test), and the problems of the rows (line, case, part)."""
-    parts: dict[str, str] = {}
-    problems = []
-    for line, case, part in rows:
-        if not case:
-            problems.append(f"{path}: line {line} names no case; name one or delete the line")
-        elif part not in ("train", "test"):
-            problems.append(f"{path}: line {line}: case {case} has split '{part}'; write train or test")
-        elif parts.get(case, part) != part:
-            problems.append(f"{path}: line {line}: case {case} is in train and in test; delete one of its lines")
-        elif case in parts:
-            problems.append(f"{path}: line {line}: case {case} is listed twice; delete one of its lines")
-        parts.setdefault(case, part)
-    return parts, problems
 
 
 def rest(order: Sequence[str], labeled: Collection[str], count: int) -> Sequence[str]:
@@ -133,7 +81,13 @@ def choose(
         )
     kept = labeled - held_out
     parts = (chosen[:kept], others(order, chosen, unlabeled), chosen[kept:])
-    return Draw(*(tuple(case for case in train if case in part) for part in parts))
+    found = Draw(*(tuple(case for case in train if case in part) for part in parts))
+    if len(found.unlabeled) != unlabeled:
+        raise LasslError(
+            f"params.yaml: cases.unlabeled: asked for {unlabeled} unlabeled cases, its function chose "
+            f"{len(found.unlabeled)} of the training cases; mend it or use 'rest'"
+        )
+    return found
 
 
 class Case(BaseModel):

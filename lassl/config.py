@@ -190,6 +190,15 @@ class Method(_Section):
     schedule: Schedule
     options: dict[str, Any]
 
+    @model_validator(mode="after")
+    def _unlabeled_cases_have_patches(self) -> Self:
+        if (self.unlabeled > 0) != (self.batch.unlabeled > 0):
+            raise ValueError(
+                f"unlabeled is {self.unlabeled} (cases) and batch.unlabeled {self.batch.unlabeled} (their patches in a "
+                "step); expected both above 0, or both 0 (`counts` sets the cases of the table's rows)"
+            )
+        return self
+
 
 class Config(_Section):
     """All of params.yaml; `variant` is added to the profile's name where runs depart from it on purpose."""
@@ -236,6 +245,21 @@ class Config(_Section):
                 f"snapshots.use is {self.snapshots.use} and evaluate.network {self.evaluate.network}, "
                 "but snapshots are of the default network; use that"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_can_train(self) -> Self:
+        for name, method in self.methods.items():
+            if self.cases.held_out >= method.labeled:
+                raise ValueError(
+                    f"cases.held_out is {self.cases.held_out}, but methods.{name} has only {method.labeled} labeled "
+                    "cases; leave some to train on"
+                )
+            if max(self.patches.size) == 16 and method.batch.labeled + method.batch.unlabeled == 1:
+                raise ValueError(
+                    f"methods.{name}.batch is one patch of {list(self.patches.size)}, which the V-Net makes one voxel, "
+                    "and batch norm needs two; take two patches or a larger patches.size"
+                )
         return self
 
     def run(self, method: str, draw: int, seed: int) -> "Run":

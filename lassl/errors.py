@@ -1,7 +1,11 @@
 """The errors a user can mend, and how a command reports them."""
 
+import os
 import sys
 from collections.abc import Callable
+from typing import TextIO
+
+NOBODY_READS = 128 + 13  # exit code of a command whose output is no longer read, as a shell reports it
 
 
 class LasslError(Exception):
@@ -19,12 +23,45 @@ class Stopped(LasslError):
 
 
 def command(main: Callable[[], None]) -> None:
-    """Run a command's main function; a LasslError becomes its own text on stderr and its exit code."""
+    """Run a command's main function; a LasslError becomes its own text on stderr and its exit code.
+
+    Characters that the terminal does not have are written as escapes. Where nobody reads the output any more, as after
+    `| head -1`, the command ends without a word.
+    """
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(errors="backslashreplace")  # stderr does so by itself
+    try:
+        _tell_errors(main)
+    except BrokenPipeError:
+        for stream in (sys.stdout, sys.stderr):
+            _drop_if_unread(stream)
+        sys.exit(NOBODY_READS)
+
+
+def _tell_errors(main: Callable[[], None]) -> None:
+    """Run a main function, tell its LasslError, and see that all it printed has gone out."""
+    code = None
     try:
         main()
+    except SystemExit as end:
+        code = end.code
     except LasslError as error:
         note(f"error: {error}" if "\n" not in str(error) else f"errors:\n{error}")
-        sys.exit(error.exit_code)
+        code = error.exit_code
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    if code is not None:
+        sys.exit(code)
+
+
+def _drop_if_unread(stream: TextIO | None) -> None:
+    """Lead a stream that nobody reads to nowhere, so that Python does not fail on what is left in it when it ends."""
+    if stream is None:  # it was closed from the start
+        return
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def note(text: str) -> None:

@@ -16,6 +16,7 @@ from lassl import metrics, volumes
 from lassl.errors import LasslError
 from lassl.files import text_hash, write_text
 from lassl.headline import headline
+from lassl.names import utf8
 from lassl.progress import bar
 from lassl.scans import DOORS, SUFFIXES, Door, read_scan
 from lassl.volumes import Volume
@@ -96,7 +97,7 @@ def find_references(folder: Path) -> tuple[Masks, list[str]]:
     files, problems = _files(folder)
     forms = [Masks(files)]
     for door in DOORS:
-        forms.append(Masks({path.parent.name: path for path in door.all(folder, "label")}, door))
+        forms.append(Masks({Path(utf8(path.parent)).name: path for path in door.all(folder, "label")}, door))
     forms = [masks for masks in forms if masks.files]
     if len(forms) != 1:
         finding = "found several forms of masks, expected one of" if forms else "found no mask, expected"
@@ -117,7 +118,11 @@ def _files(folder: Path) -> tuple[dict[str, Path], list[str]]:
         suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
         if suffix is None or path.name.startswith(".") or not path.is_file():
             continue
-        first = found.setdefault(path.name[: -len(suffix)], path)
+        try:
+            first = found.setdefault(Path(utf8(path)).name[: -len(suffix)], path)
+        except LasslError as error:
+            problems.append(str(error))
+            continue
         if first != path:
             problems.append(f"{path}: {first.name} is of the same case; keep one of the two")
     return found, problems

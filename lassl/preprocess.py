@@ -13,14 +13,15 @@ import h5py
 import numpy as np
 from scipy import ndimage
 
-from lassl.cohort import MANIFEST, Case, Manifest, Part, Split, check_split, cohort_hash
+from lassl.cohort import MANIFEST, Case, Manifest, Part, cohort_hash
 from lassl.config import Data
 from lassl.errors import LasslError, note
 from lassl.files import whole_folder
 from lassl.grids import unlike
 from lassl.parts import part
 from lassl.progress import bar
-from lassl.scans import Door, check_labels, find_door, image_problems, label_problems, read_scan
+from lassl.scans import Door, find_door, image_problems, label_problems, linked, read_scan
+from lassl.split import Split, check_labels, check_split
 from lassl.streams import stream
 from lassl.volumes import Array, Geometry, Volume
 
@@ -45,7 +46,7 @@ def prepare(data: Data) -> None:
     """
     split, problems = check_split(data.split)
     unused, more = check_labels(data.split)
-    problems += more
+    problems += [*more, *linked(data.folder, split.train + split.test)]
     door = _attempt(problems, find_door, data.folder)
     if door is None:
         raise LasslError("\n".join(problems))
@@ -62,7 +63,7 @@ def prepare(data: Data) -> None:
             hash=cohort_hash(cases),
             cases=cases,
         )
-        (out / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
+        (out / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
     for line in unlike({c.case: Geometry(c.spacing_mm, c.origin_mm, c.direction) for c in cases}):
         todo = f"networks learn in voxels: resample the scans to one grid, or leave these cases out of {data.split}"
         note(f"note: {data.folder}: {line}; {todo}")

@@ -72,7 +72,12 @@ def _scores(path: Path, record: Path, sha256: str, command: str) -> pd.DataFrame
         raise LasslError(f"{path}: not found, though {record} exists; run `{command}` or delete the record")
     if text_hash(path.read_text("utf-8")) != sha256:
         raise LasslError(f"{path}: not what {record} was written with; restore both from git")
-    return pd.read_csv(path, dtype={"case": str})
+    return read_scores(path)
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read a table of cases and scores: a score may be empty, and a case may be called NA, nan or 007."""
+    return pd.read_csv(path, dtype={"case": str}, keep_default_na=False, na_values=[""])
 
 
 def read_external(like: Result) -> dict[str, Result]:

@@ -1,6 +1,8 @@
 """Anybody's scans on disk: any format, DICOM series too; and the files that are written for them."""
 
+import itertools
 import locale
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,20 +15,29 @@ from lassl import volumes
 from lassl.errors import LasslError
 from lassl.files import whole
 from lassl.grids import from_image
-from lassl.scans import SUFFIXES, image_problems
+from lassl.names import utf8
+from lassl.scans import DOORS, SUFFIXES, image_problems
 from lassl.volumes import Volume
 
 MASK = "mask"
+CASE_IMAGES = {name.split(".")[0] for door in DOORS for name in door.files["image"]}  # image, lgemri, ...
 POSITION, DESCRIPTION = "0020|0032", "0008|103e"  # DICOM's names of a slice's place and a series' description
 
 
 def split_name(scan: Path) -> tuple[str, str]:
-    """Split a scan's name into what files made from it are called and their suffix. Raises LasslError."""
+    """Split a scan's name into what files made from it are called and their suffix. Raises LasslError.
+
+    A DICOM folder gives its own name, the link's if it is one. So does the folder of a file that is called as in every
+    case's folder (CASE_IMAGES).
+    """
+    utf8(scan)
+    here = Path(os.path.abspath(scan))  # without following links
     if scan.is_dir():
-        return scan.resolve().name, ".nrrd"
+        return here.name, ".nrrd"
     for suffix in SUFFIXES:
         if scan.name.lower().endswith(suffix) and len(scan.name) > len(suffix):
-            return scan.name[: -len(suffix)], suffix
+            stem = scan.name[: -len(suffix)]
+            return (here.parent.name or stem) if stem.lower() in CASE_IMAGES else stem, suffix
     if not scan.exists():
         raise _missing(scan)
     raise LasslError(
@@ -49,7 +60,7 @@ def check_outputs(planned: Mapping[Path, Mapping[str, Path]]) -> None:
         for path in files.values():
             other = owner.setdefault(path, scan)
             if other != scan:
-                problems.append(f"{path}: would be written for {other} and for {scan}; rename one, or split the call")
+                problems.append(f"{path}: would be written for {other} and for {scan}; give one another name, or -o")
     if problems:
         raise LasslError("\n".join(problems))
 
@@ -62,8 +73,16 @@ def check_inputs_stay(files: Mapping[str, Path], scans: Iterable[Path]) -> None:
             raise LasslError(f"{path}: is one of the scans and would be overwritten; give another folder with -o")
 
 
+def check_free(files: Mapping[str, Path]) -> None:
+    """Raise LasslError where a file that is to be written is there already: another scan's, or an earlier call's."""
+    for path in files.values():
+        if path.exists():
+            raise LasslError(f"{path}: is there already; give another folder with -o, or --overwrite to replace it")
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder for files, if it is not there. Raises LasslError where it cannot be written to."""
+    utf8(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -101,10 +120,13 @@ def same_locale() -> Iterator[None]:
 def read_series(folder: Path) -> Volume:
     """Read the one DICOM series of a folder, rescaled as its slices say. Raises LasslError."""
     reader = sitk.ImageSeriesReader()
-    series = reader.GetGDCMSeriesIDs(str(folder))
+    where = utf8(folder)
+    series = reader.GetGDCMSeriesIDs(where)
     if not series:
         raise LasslError(f"{folder}: found no DICOM series in the folder, expected one: give the folder of its slices")
-    files = {name: reader.GetGDCMSeriesFileNames(str(folder), name) for name in series}
+    files = {name: reader.GetGDCMSeriesFileNames(where, name) for name in series}
+    for path in itertools.chain(*files.values()):
+        utf8(path)
     if len(series) > 1:
         known = ", ".join(f"{_description(paths[0])} ({len(paths)} files)" for paths in files.values())
         raise LasslError(f"{folder}: found {len(series)} DICOM series, expected one: {known}; put each into a folder")

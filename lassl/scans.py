@@ -1,7 +1,6 @@
 """Raw scans as they come, in the challenge's layout, as the field's h5 or as somebody's own, and what can be wrong."""
 
-import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,8 +19,8 @@ SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")  # of image files
 class Door:
     """A form in which raw scans come: the names that a case's image and label may have, and how either is read.
 
-    `read` gives None for what is not there. `raw` scans come as from a scanner: they have their place in the patient,
-    and are to be normalized and cropped.
+    Capitals in names of files make no difference. `read` gives None for what is not there. `raw` scans come as from a
+    scanner: they have their place in the patient, and are to be normalized and cropped.
     """
 
     name: Literal["challenge", "h5", "own"]
@@ -31,11 +30,13 @@ class Door:
 
     def all(self, folder: Path, key: str) -> list[Path]:
         """Find the images or labels (`key`) of all cases in a folder of raw scans."""
-        return sorted(path for name in self.files[key] for path in folder.glob(f"*/{name}"))
+        return sorted(path for path in folder.glob("*/*") if path.name.lower() in self.files[key])
 
     def file(self, folder: Path, key: str) -> Path:
         """Find a case's image or label, or where it would be. Raises LasslError where there are several."""
-        found = [folder / name for name in self.files[key] if (folder / name).is_file()]
+        names = self.files[key]
+        there = [path for path in folder.glob("*") if path.name.lower() in names and path.is_file()]
+        found = sorted(there, key=lambda path: (names.index(path.name.lower()), path.name))
         if len(found) > 1:
             raise LasslError(f"{found[1]}: {found[0].name} is the {key} of the same case; keep one of the two")
         return found[0] if found else folder / self.files[key][0]
@@ -82,6 +83,19 @@ def find_door(folder: Path) -> Door:
     )
 
 
+def linked(folder: Path, cases: Iterable[str]) -> Iterator[str]:
+    """Give a line for each case whose folder is a link: DVC does not look into it, and would miss what changes there.
+
+    A link to the whole folder of scans, and links to single files, are followed.
+    """
+    for path in (folder / case for case in cases):
+        if path.is_symlink():
+            yield (
+                f"{path}: is a link to a case's folder, in which DVC would miss every change; link the whole folder "
+                f"{folder}, or make {path} a folder with links to the single files"
+            )
+
+
 def read_scan(door: Door, folder: Path, key: str, needed: bool) -> Volume | None:
     """Read a case's image or label (`key`); None if it is not there and not needed. Raises LasslError."""
     path = door.file(folder, key)
@@ -93,29 +107,6 @@ def read_scan(door: Door, folder: Path, key: str, needed: bool) -> Volume | None
             f"{path}: no {key}{also}, which {who} case needs; add it or delete the case from the split file"
         )
     return volume
-
-
-def check_labels(path: Path) -> tuple[frozenset[str], list[str]]:
-    """Find the training cases whose label a split file keeps from use, and describe the problem of each other line.
-
-    Its column `label` may be missing. Without an entry, or with yes, a label is used where there is one; with none it
-    is not, and the case is unlabeled.
-    """
-    unused, problems = set(), []
-    if not path.is_file():
-        return frozenset(), []  # check_split tells
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file)
-        for row in reader:
-            case, part, label = ((row.get(key) or "").strip() for key in ("case", "split", "label"))
-            where = f"{path}: line {reader.line_num}: case {case} has label '{label}'"
-            if label not in ("", "yes", "none"):
-                problems.append(f"{where}; write yes, none, or nothing")
-            elif label == "none" and part == "test":
-                problems.append(f"{where}, but a test case is scored by its label; write yes or nothing")
-            elif label == "none":
-                unused.add(case)
-    return frozenset(unused), problems
 
 
 def image_problems(path: Path, image: Array) -> Iterator[str]:

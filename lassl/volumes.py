@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from lassl.errors import LasslError
 from lassl.files import whole
+from lassl.names import image_io, utf8
 
 Array = np.ndarray[tuple[int, int, int], np.dtype[Any]]  # axes x, y, z
 
@@ -33,7 +34,7 @@ class Volume:
 def read(path: Path) -> Volume:
     """Read any format that SimpleITK knows by its content: NRRD, NIfTI, MetaImage. Raises LasslError."""
     try:
-        image = sitk.ReadImage(str(path))
+        image = sitk.ReadImage(utf8(path), imageIO=image_io(path))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise LasslError(f"{path}: cannot be read ({reason}); expected a whole image file: copy it again") from None
@@ -51,4 +52,4 @@ def write(path: Path, volume: Volume) -> None:
     image.SetOrigin(volume.geometry.origin_mm)
     image.SetDirection(volume.geometry.direction)
     with whole(path) as temporary:
-        sitk.WriteImage(image, str(temporary), useCompression=True)
+        sitk.WriteImage(image, utf8(temporary), useCompression=True)

@@ -27,11 +27,11 @@ def main() -> None:
     }
     with whole_folder(Path("build/code")) as folder:
         for stage, modules in named.items():
-            (folder / stage).write_text(fingerprint(f"pipeline.{stage}", *modules))
+            (folder / stage).write_text(fingerprint(f"pipeline.{stage}", *modules), "utf-8")
         (folder / "train").mkdir()
         for name, method in settings.methods.items():
             modules = [module_of(method.algorithm), *named_modules(settings.settings(name))]
-            (folder / "train" / name).write_text(fingerprint("pipeline.train", *modules))
+            (folder / "train" / name).write_text(fingerprint("pipeline.train", *modules), "utf-8")
 
 
 if __name__ == "__main__":

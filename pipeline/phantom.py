@@ -1,9 +1,9 @@
 """Stage `phantom`: synthetic scans in the layout of the challenge."""
 
 from lassl import config
-from lassl.cohort import read_split
 from lassl.errors import command
 from lassl.phantom import write_cohort
+from lassl.split import read_split
 
 
 def main() -> None:

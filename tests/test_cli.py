@@ -69,11 +69,11 @@ def expected(tiny_data, case="C6", name="first") -> np.ndarray:
 
 def test_a_run_predicts_what_its_evaluation_predicted(tiny_data, raw, tmp_path, capsys):
     assert lassl("predict", RUN, raw, "-o", tmp_path / "out") == 0
-    mask = read(tmp_path / "out" / "lgemri.nrrd")
+    mask = read(tmp_path / "out" / "C6.nrrd")
     assert mask.array.dtype == np.uint8 and mask.geometry == read(raw).geometry
     np.testing.assert_array_equal(mask.array, expected(tiny_data))
     np.testing.assert_array_equal(mask.array, read(Path("predictions/quick/cps-d0-s0/C6.nrrd")).array)
-    assert capsys.readouterr().out.split() == [str(tmp_path / "out" / "lgemri.nrrd")]
+    assert capsys.readouterr().out.split() == [str(tmp_path / "out" / "C6.nrrd")]
 
 
 def test_the_benchmark_of_forms_finds_the_dice_of_the_evaluation(tiny_data, tmp_path):
@@ -101,7 +101,7 @@ def test_an_exported_file_predicts_the_same_elsewhere(tiny_data, raw, tmp_path, 
     capsys.readouterr()
     assert lassl("predict", "new/model.pt", raw, "-o", "out") == 0
     assert "note" not in capsys.readouterr().err
-    np.testing.assert_array_equal(read(Path("out/lgemri.nrrd")).array, expected_in(tiny_data, tmp_path))
+    np.testing.assert_array_equal(read(Path("out/C6.nrrd")).array, expected_in(tiny_data, tmp_path))
 
 
 def expected_in(tiny_data, folder: Path) -> np.ndarray:
@@ -116,26 +116,27 @@ def test_networks_parts_and_maps_are_those_that_were_asked_for(tiny_data, raw, t
     seen = set()
     for which, name in (("default", "first"), ("second", "second"), ("ensemble", "ensemble")):
         assert lassl("predict", RUN, raw, "-o", tmp_path / which, "--network", which, "--probability") == 0
-        mask = read(tmp_path / which / "lgemri.nrrd").array
-        probability = read(tmp_path / which / "lgemri-probability.nrrd")
+        mask = read(tmp_path / which / "C6.nrrd").array
+        probability = read(tmp_path / which / "C6-probability.nrrd")
         assert probability.array.dtype == np.float32 and probability.geometry == read(raw).geometry
         np.testing.assert_array_equal(mask, expected(tiny_data, name=name))
         np.testing.assert_array_equal(mask, probability.array > 0.5)
         seen.add(probability.array.tobytes())
-        assert lassl("predict", RUN, raw, "-o", tmp_path / "large", "--network", which, "--largest-component") == 0
-        np.testing.assert_array_equal(read(tmp_path / "large" / "lgemri.nrrd").array, largest_component(mask))
+        large = tmp_path / f"large {which}"
+        assert lassl("predict", RUN, raw, "-o", large, "--network", which, "--largest-component") == 0
+        np.testing.assert_array_equal(read(large / "C6.nrrd").array, largest_component(mask))
     assert len(seen) == 3
-    assert sorted(path.name for path in (tmp_path / "large").iterdir()) == ["lgemri.nrrd"]
+    assert sorted(path.name for path in large.iterdir()) == ["C6.nrrd"]
 
 
 def test_the_same_call_gives_the_same_uncertainty(raw, tmp_path):
     for folder in ("a", "b"):
         assert lassl("predict", RUN, raw, "-o", tmp_path / folder, "--uncertainty", "--passes", 2) == 0
-    a, b = (read(tmp_path / folder / "lgemri-uncertainty.nrrd") for folder in ("a", "b"))
+    a, b = (read(tmp_path / folder / "C6-uncertainty.nrrd") for folder in ("a", "b"))
     np.testing.assert_array_equal(a.array, b.array)
     assert a.array.dtype == np.float32 and 0 < a.array.max() <= np.log(2) + 1e-6
     assert lassl("predict", RUN, raw, "-o", tmp_path / "c", "--uncertainty", "--passes", 3) == 0
-    assert not np.array_equal(read(tmp_path / "c" / "lgemri-uncertainty.nrrd").array, a.array)
+    assert not np.array_equal(read(tmp_path / "c" / "C6-uncertainty.nrrd").array, a.array)
 
 
 def test_normalized_scans_are_taken_as_they_are(tiny_data, raw, tmp_path):
@@ -177,8 +178,38 @@ def test_no_scan_is_overwritten_and_no_mask_by_another(raw, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
     before = scans[0].read_bytes()
     assert lassl("predict", RUN, scans[0], raw, "-o", tmp_path / "a") == 1
-    assert scans[0].read_bytes() == before and (tmp_path / "a" / "lgemri.nrrd").is_file()
+    assert scans[0].read_bytes() == before and (tmp_path / "a" / "C6.nrrd").is_file()
     assert "would be overwritten" in capsys.readouterr().err
+
+
+def test_scans_of_case_folders_in_two_calls_get_masks_of_their_own(tmp_path):
+    for case in ("K01", "K02"):
+        write(tmp_path / "in" / case / "image.nii.gz", Volume(numbered().array, Geometry((2.0, 2.5, 3.0))))
+        assert lassl("predict", RUN, tmp_path / "in" / case / "image.nii.gz", "-o", tmp_path / "out") == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["K01.nii.gz", "K02.nii.gz"]
+
+
+def test_what_is_there_stays_unless_it_may_be_overwritten_and_the_others_are_done(raw, tmp_path, capsys):
+    write(tmp_path / "b" / "scan.mha", Volume(numbered().array, Geometry((2.0, 2.5, 3.0))))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "C6.nrrd").write_text("a mask of something else")
+    assert lassl("predict", RUN, raw, tmp_path / "b" / "scan.mha", "-o", out) == 1
+    assert (out / "C6.nrrd").read_text() == "a mask of something else" and (out / "scan.mha").is_file()
+    told = capsys.readouterr().err
+    assert f"error: {raw}: {out / 'C6.nrrd'}: is there already; give another folder with -o, or --overwrite" in told
+    assert lassl("predict", RUN, raw, "-o", out, "--overwrite") == 0
+    assert read(out / "C6.nrrd").geometry == read(raw).geometry
+
+
+def test_a_name_that_is_not_in_utf8_is_told_and_the_other_scans_are_done(raw, tmp_path, capfd):
+    strange = tmp_path / os.fsdecode(b"\xff.nrrd")
+    strange.write_bytes(raw.read_bytes())
+    assert lassl("predict", RUN, strange, raw, "-o", tmp_path / "out") == 1
+    assert (tmp_path / "out" / "C6.nrrd").is_file()
+    assert ".nrrd: found a name that is not in UTF-8, expected one that is: rename it" in capfd.readouterr().err
+    with pytest.raises(LasslError, match="is not in UTF-8"):
+        lassl("predict", RUN, raw, "-o", tmp_path / os.fsdecode(b"\xfe"))
 
 
 def test_a_bound_that_is_too_small_names_the_scan(raw, tmp_path, capsys):

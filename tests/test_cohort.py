@@ -13,14 +13,13 @@ from lassl.cohort import (
     Draw,
     Manifest,
     Prepared,
-    Split,
     choose,
     cohort_hash,
     open_prepared,
-    read_split,
     rest,
 )
 from lassl.errors import LasslError
+from lassl.split import Split, check_split, read_split
 from lassl.volumes import Geometry
 
 TRAIN = tuple("HCAFBGDE")
@@ -48,6 +47,29 @@ def test_all_problems_of_a_split_are_told_together_a_line_each(tmp_path: Path) -
     ):
         assert words in line
     assert [line.split("line ")[1].split()[0].rstrip(":") for line in lines] == ["3", "4", "6", "7", "8"]
+
+
+@pytest.mark.parametrize("name", ["a/b", "a\\b", "..", ".a", '"a\nb"', "a\x07b"])
+def test_a_name_that_no_folder_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    path = split_file(tmp_path, "case,split", "A,train", f"{name},train", f"{name},test")
+    split, problems = check_split(path)
+    assert split == Split(("A",), ()) and len(problems) == 2
+    assert all(
+        f"{path}: line " in p and "is no folder's name; write one without slash, line break" in p for p in problems
+    )
+
+
+def test_a_list_that_is_not_in_utf8_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "split.csv"
+    path.write_bytes("case,split\nMüller,train\nA,test\n".encode("latin-1"))
+    with pytest.raises(LasslError, match=r"split\.csv: line 2: case 'M.ller' is not in UTF-8; save the file as UTF-8$"):
+        read_split(path)
+
+
+def test_names_that_mean_nothing_elsewhere_are_names_like_any_other(tmp_path: Path) -> None:
+    names = ("NA", "None", "null", "nan", "A B", "Müller", "a=[b]{c}", "1e5")
+    path = split_file(tmp_path, "case,split", *(f"{name},test" for name in names))
+    assert read_split(path) == Split((), names)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +176,14 @@ def test_another_choice_of_unlabeled_cases_knows_the_order_the_labeled_ones_and_
     assert (found.labeled, found.held_out) == (honest.labeled, honest.held_out)
     assert found.unlabeled != honest.unlabeled and len(found.unlabeled) == 2
     assert list(found.unlabeled) == sorted(found.unlabeled, key=TRAIN.index)
+
+
+def test_a_choice_of_fewer_unlabeled_cases_than_were_asked_for_is_refused() -> None:
+    for others in (lambda *_: [], lambda order, labeled, count: [*order[-1:], "X"]):
+        with pytest.raises(
+            LasslError, match=r"cases\.unlabeled: asked for 2 unlabeled cases, its function chose [01] "
+        ):
+            choose(TRAIN, set(TRAIN), 3, 2, 0, 0, others)
 
 
 IMAGE = np.random.default_rng(0).normal(size=(3, 2, 4)).astype(np.float32)

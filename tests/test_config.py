@@ -1,6 +1,7 @@
 """params.yaml: its composition from conf/, its checks, and what the rows of the table share."""
 
 import copy
+import shlex
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,31 @@ def test_an_override_reaches_the_composed_params(composed):
     assert (config.train.lr, config.seeds) == (0.003, (0, 1, 2))
 
 
+@pytest.mark.parametrize("folder", ["/x/[a], b=c", "/x/a,b", "/x/a=b", "/x/(a)", "/x/ä", "/x/o'neil", "/x/{a}"])
+def test_a_value_that_is_no_plain_text_to_hydra_is_told_with_how_it_is_written(composed, folder):
+    with pytest.raises(LasslError, match="the value is no plain text to Hydra; quote it, as in") as error:
+        composed("profile=compact", f"data.folder={folder}")
+    (line,) = str(error.value).splitlines()
+    assert line.startswith(f"data.folder={folder}: ")
+    (_, quoted) = shlex.split(f"echo {line.split(', as in ')[1]}")
+    assert load(composed("profile=compact", quoted)).data.folder == Path(folder)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("profile=nope", "Could not find 'profile/nope' Available options in 'profile': compact paper"),
+        ("train.speed=1", "Could not override 'train.speed'"),
+        ("profile", "missing EQUAL"),
+        ("data.folder=/x/${a}", "Interpolation key 'a' not found"),
+    ],
+)
+def test_an_override_of_no_sense_is_told_in_a_line(composed, override, told):
+    with pytest.raises(LasslError) as error:
+        composed(override)
+    assert told in str(error.value) and override in str(error.value) and "\n" not in str(error.value)
+
+
 def test_the_paper_profile_has_the_published_settings(composed):
     config = load(composed("profile=paper"))
     assert config.data.cohort == "la2018"
@@ -158,6 +184,37 @@ def test_a_stride_as_long_as_the_patch_is_allowed():
 def test_a_margin_that_runs_backwards_is_refused(refusal):
     (line,) = refusal(lambda p: p["data"].update(margin=[8, 4]))
     assert line.startswith("data: margin [8, 4] runs backwards")
+
+
+@pytest.mark.parametrize(("cases", "patches"), [(0, 2), (64, 0)])
+def test_unlabeled_cases_without_patches_and_patches_without_cases_are_refused(refusal, cases, patches):
+    def change(p):
+        p["methods"]["mt_un"]["unlabeled"] = cases
+        p["methods"]["mt_un"]["batch"]["unlabeled"] = patches
+
+    (line,) = refusal(change)
+    assert line.startswith(f"methods.mt_un: unlabeled is {cases} (cases) and batch.unlabeled {patches} (their patches")
+
+
+def test_a_semi_supervised_row_may_go_without_unlabeled_cases_and_their_patches():
+    values = copy.deepcopy(PARAMS)
+    values["methods"]["cps"] |= {"unlabeled": 0, "batch": {"labeled": 4, "unlabeled": 0}}
+    assert Config.model_validate(values).methods["cps"].unlabeled == 0
+
+
+@pytest.mark.parametrize("held_out", [16, 17])
+def test_a_row_without_a_labeled_case_to_train_on_is_refused(refusal, held_out):
+    (line,) = refusal(lambda p: p["cases"].update(held_out=held_out))
+    assert line.startswith(f"cases.held_out is {held_out}, but methods.cps has only 16 labeled cases; leave some")
+
+
+def test_a_batch_that_ends_as_one_voxel_is_refused(refusal):
+    def change(p):
+        p["patches"]["size"], p["evaluate"]["stride"] = [16, 16, 16], [16, 16, 16]
+        p["methods"]["vnet_80"]["batch"] = {"labeled": 1, "unlabeled": 0}
+
+    (line,) = refusal(change)
+    assert line.startswith("methods.vnet_80.batch is one patch of [16, 16, 16], which the V-Net makes one voxel")
 
 
 @pytest.mark.parametrize(("count", "held_out"), [(0, 0), (3, 0), (0, 2)])

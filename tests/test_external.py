@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -231,6 +232,25 @@ def test_a_folder_without_masks_or_with_two_forms_of_them_is_refused():
     put("r/B/laendo.nrrd")
     with pytest.raises(LasslError, match=r"^r: found several forms of masks"):
         scores()
+
+
+def test_cases_of_any_name_are_matched():
+    for case in ("NA", "None", "nan", "A b", "Müller"):
+        put(f"r/{case}.nrrd")
+        put(f"p/{case}.nrrd")
+    assert scores().index.tolist() == ["A b", "Müller", "NA", "None", "nan"]
+
+
+def test_names_that_are_not_in_utf8_are_told_with_all_other_problems():
+    for folder in "rp":
+        put(f"{folder}/A.nrrd")
+        put(f"{folder}/B.nrrd")
+        Path(folder, "B.nrrd").rename(Path(folder, os.fsdecode(b"\xff.nrrd")))
+    put("r/C.nrrd")
+    with pytest.raises(LasslError) as error:
+        scores()
+    lines = str(error.value).splitlines()
+    assert len(lines) == 3 and sum("is not in UTF-8, expected one that is: rename it" in line for line in lines) == 2
 
 
 # the command and what it leaves

@@ -11,7 +11,7 @@ import torch
 from test_training import settings
 
 from lassl import evaluation, training
-from lassl.cohort import Case, Manifest, Prepared, open_prepared, read_split
+from lassl.cohort import Case, Manifest, Prepared, open_prepared
 from lassl.compose import compose
 from lassl.config import load
 from lassl.flaws.broken_dice import broken_dice
@@ -24,6 +24,7 @@ from lassl.preprocess import prepare
 from lassl.publish import publish
 from lassl.ramps import poly
 from lassl.snapshots import CHOICES, COLUMNS, validated
+from lassl.split import read_split
 
 ROOT = Path(__file__).parents[1]
 

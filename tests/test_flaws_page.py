@@ -1,12 +1,14 @@
 """The page of the flaws, from runs whose differences can be checked by hand, and the committed one."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from runs import CONFIG, NAN, PROFILE, STATISTICS, cases, write_run
 
-from lassl.flaws.page import page
+from lassl.flaws.page import TESTS, page
+from lassl.results import read_results
 from lassl.snapshots import COLUMNS
 
 ROOT = Path(__file__).parents[1]
@@ -44,6 +46,25 @@ def test_a_flawed_run_is_compared_with_the_honest_one_of_the_same_draw_and_seed(
     # differences 2, 1 and 3; p of three positive ones: 2 / 2^3
     assert line == f"| {PROFILE} | cps | 1 | 80.00 | 82.00 | +2.00 [+1.00, +3.00] | = 0.250 |"
     assert not lines("mt_un")
+
+
+def test_the_runs_of_the_tests_which_git_ignores_are_not_shown(workspace):
+    write_run()
+    before = page(STATISTICS)
+    for profile in ("tiny", "tiny-overlap"):
+        shutil.copytree(f"metrics/{PROFILE}", f"metrics/{profile}")
+        for path in Path("metrics", profile, "records").iterdir():
+            path.write_text(path.read_text().replace(f"profile: {PROFILE}\n", f"profile: {profile}\n"))
+    assert page(STATISTICS) == before and len(read_results("tiny")) == 1
+    assert f"/metrics/{TESTS}*/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_cases_of_other_fields_may_have_any_name(workspace):
+    run = write_run("cps", scores=cases((80, 90)).assign(case=["NA", "007"]))
+    run.field("whole").parent.mkdir()
+    cases((60, 70)).assign(case=["NA", "007"]).to_csv(run.field("whole"), index=False)
+    (line,) = lines("| whole |")
+    assert "| 85.00 | 65.00 |" in line
 
 
 def trajectory(*points: tuple[int, str, float]) -> pd.DataFrame:

@@ -12,13 +12,14 @@ from runs import CONFIG
 from test_pipeline import ROOT, ROWS, call, clone, words_of
 
 from lassl import checks, volumes
-from lassl.cohort import Prepared, Split, open_prepared, read_split
+from lassl.cohort import Prepared, open_prepared
 from lassl.compose import compose
 from lassl.config import ATRIA, Data, load
 from lassl.errors import LasslError
 from lassl.external import score_folders
 from lassl.preprocess import prepare
-from lassl.scans import SUFFIXES, check_labels, find_door
+from lassl.scans import SUFFIXES, find_door
+from lassl.split import Split, check_labels, read_split
 from lassl.streams import stream
 from lassl.volumes import Array, Geometry, Volume
 
@@ -118,6 +119,47 @@ def test_formats_may_differ_within_a_cohort_and_a_case():
     as_float = Volume(organ("T")[1].astype(np.float32), PLACE)  # as many tools write labels
     volumes.write(RAW / "T/label.nii", as_float)
     np.testing.assert_array_equal(prepared(crop="none").read_label("T"), organ("T")[1])
+
+
+def test_names_of_files_in_capitals_are_known():
+    write_list("A,train", "B,train", "T,test")
+    for case, suffix in {"A": ".nii.gz", "B": ".mha", "T": ".nrrd"}.items():
+        write_own(case, suffix)
+        for key in ("image", "label"):
+            path = RAW / case / f"{key}{suffix}"
+            path.rename(path.with_name(path.name.upper()))
+    found = prepared(crop="none")
+    for case in "ABT":
+        np.testing.assert_array_equal(found.read_label(case), organ(case)[1])
+
+
+def test_a_case_folder_that_is_a_link_is_refused_and_links_to_the_whole_or_to_files_are_not():
+    path = write_list("A,train", "T,test")
+    for case in "AT":
+        write_own(case, to=Path("far"))
+    RAW.symlink_to("far")
+    prepare(data())
+    RAW.unlink()
+    (RAW / "T").mkdir(parents=True)
+    (RAW / "A").symlink_to("../far/A")
+    for name in ("image.nii.gz", "label.nii.gz"):
+        (RAW / "T" / name).symlink_to(f"../../far/T/{name}")
+    (line,) = problems()
+    assert line.startswith("raw/A: is a link to a case's folder, in which DVC would miss every change; link the whole ")
+    assert [f.found for f in checks.scans(RAW, path, True)] == [line]
+    (RAW / "A").unlink()
+    (RAW / "A").mkdir()
+    for name in ("image.nii.gz", "label.nii.gz"):
+        (RAW / "A" / name).symlink_to(f"../../far/A/{name}")
+    prepare(data())
+
+
+def test_cases_may_have_names_that_mean_nothing_elsewhere():
+    cases = ("NA", "None", "null", "nan", "007", "A B", "Müller", "a=b,[c]")
+    Path("list.csv").write_text("\n".join(["case,split", *(f'"{case}",test' for case in cases)]) + "\n")
+    for case in cases:
+        write_own(case)
+    assert prepared().split == Split((), cases)
 
 
 def test_a_missing_image_is_named_with_all_that_it_could_be_called():
@@ -316,6 +358,18 @@ def test_the_doctor_tells_which_rows_ask_for_more_cases_or_labels_than_there_are
     assert all(row.endswith("`counts` in the profile sets them for the table") for row in rows)
 
 
+def test_the_doctor_counts_the_cases_of_phantoms_before_they_are_drawn():
+    write_list("A,train", "B,train", "C,train,none", "T,test")
+    place = CONFIG.data.model_copy(update={"split": Path("list.csv")})
+    methods = {"cps": CONFIG.methods["cps"].model_copy(update={"labeled": 2, "unlabeled": 1})}
+    config = CONFIG.model_copy(update={"data": place, "methods": methods})
+    (found,) = checks.label_counts(config, Path())
+    assert str(found) == "ok       list.csv: 2 of 3 training cases have a label to learn from, enough for each row"
+    methods = {"cps": CONFIG.methods["cps"].model_copy(update={"labeled": 3, "unlabeled": 0})}
+    (found,) = checks.label_counts(config.model_copy(update={"methods": methods}), Path())
+    assert found.mark == "missing"
+
+
 def test_the_doctor_finds_two_images_of_a_case():
     write_own("A", ".mha")
     lines = doctored("A,train", "T,test")
@@ -382,4 +436,4 @@ def test_its_masks_and_those_of_further_scans_are_on_the_raw_grid(project):
         assert mask.geometry.direction == RAS
     words = (sys.executable, "-m", "lassl.cli", "predict", "kidney/vnet_16-d0-s0", str(raw / "K10/image.nrrd"))
     call(project, *words, "-o", "masks")
-    assert volumes.read(project / "masks/image.nrrd").geometry == volumes.read(raw / "K10/image.nrrd").geometry
+    assert volumes.read(project / "masks/K10.nrrd").geometry == volumes.read(raw / "K10/image.nrrd").geometry

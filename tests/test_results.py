@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 import yaml
-from runs import NAN, PROFILE, RECORDS, cases, write_run
+from runs import NAN, PROFILE, RECORDS, built, cases, write_run
 
 from lassl.errors import LasslError
 from lassl.headline import chosen, counted, headline
@@ -40,6 +40,18 @@ def test_a_run_is_read_as_it_was_written():
     assert result.record["evaluation"]["network"] == "second"
     pd.testing.assert_frame_equal(result.cases, variants().reset_index(drop=True))
     pd.testing.assert_frame_equal(result.snapshots, trajectory)
+
+
+def test_cases_of_any_name_are_read_back_and_a_score_that_is_not_there_stays_so():
+    names = ["NA", "None", "null", "nan", "007", "1e5", "A B", "Müller"]
+    scores = cases([80] * 7 + [0], [1] * 7 + [NAN]).assign(case=names)
+    trajectory = pd.DataFrame([(240, "test", name, 60.25) for name in names], columns=list(COLUMNS))
+    for method in ("vnet_16", "cps"):
+        write_run(method, scores=scores, snapshots=trajectory)
+    found = read_results(PROFILE)
+    pd.testing.assert_frame_equal(found[0].cases, scores)
+    pd.testing.assert_frame_equal(found[0].snapshots, trajectory)
+    assert built()["rows"]["cps"]["cases"] == 8 and built()["rows"]["cps"]["failed"] == 1
 
 
 def test_a_run_without_snapshots_has_an_empty_table_of_them():

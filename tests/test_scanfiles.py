@@ -1,6 +1,8 @@
 """Anybody's scans on disk: what is read from them, where it lies, and what is refused."""
 
 import locale
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ import SimpleITK as sitk
 from benchmarks.series import write_series
 from lassl.errors import LasslError
 from lassl.grids import to_image
-from lassl.scanfiles import check_inputs_stay, check_outputs, make_folder, outputs, read, split_name, write
+from lassl.scanfiles import check_free, check_inputs_stay, check_outputs, make_folder, outputs, read, split_name, write
 from lassl.volumes import Geometry, Volume
+from lassl.volumes import read as read_volume
 
 SIZE = (7, 6, 5)
 TURN = (0.0, 0.0, -1.0, 0.6, -0.8, 0.0, -0.8, -0.6, 0.0)  # oblique, axes swapped and flipped, right-handed
@@ -62,6 +65,65 @@ def test_files_are_named_after_the_scan(tmp_path):
         "mask": tmp_path / "out/a.nii.gz",
         "probability": tmp_path / "out/a-probability.nii.gz",
     }
+
+
+def test_a_file_that_is_called_as_in_every_case_is_named_after_its_folder(tmp_path, monkeypatch):
+    assert split_name(tmp_path / "K01/image.nii.gz") == ("K01", ".nii.gz")
+    assert split_name(tmp_path / "K01/IMAGE.MHA") == ("K01", ".mha")
+    assert split_name(tmp_path / "K01/lgemri.nrrd") == ("K01", ".nrrd")
+    assert split_name(tmp_path / "K01/image2.nrrd") == ("image2", ".nrrd")
+    monkeypatch.chdir(tmp_path)
+    assert split_name(Path("image.nrrd")) == (tmp_path.name, ".nrrd")
+    assert split_name(Path("K01/../image.nrrd")) == (tmp_path.name, ".nrrd")
+
+
+def test_a_linked_folder_is_named_by_its_link(tmp_path, monkeypatch):
+    (tmp_path / "1.2.840").mkdir()
+    (tmp_path / "K01").symlink_to("1.2.840")
+    assert split_name(tmp_path / "K01") == ("K01", ".nrrd")
+    monkeypatch.chdir(tmp_path / "1.2.840")
+    assert split_name(Path()) == ("1.2.840", ".nrrd")
+
+
+def test_a_file_that_is_there_is_not_written_again(tmp_path):
+    files = outputs(tmp_path / "a.nrrd", tmp_path, ["probability"])
+    check_free(files)
+    (tmp_path / "a-probability.nrrd").touch()
+    with pytest.raises(LasslError, match=r"a-probability\.nrrd: is there already; .*--overwrite to replace it"):
+        check_free(files)
+
+
+@pytest.mark.parametrize("suffix", IMAGES)
+def test_a_suffix_in_capitals_is_read_as_the_one_in_small_letters(tmp_path, suffix):
+    write(tmp_path / f"scan{suffix}", numbered())
+    path = (tmp_path / f"scan{suffix}").rename(tmp_path / f"SCAN{suffix.upper()}")
+    found = read(path)
+    np.testing.assert_array_equal(found.array, numbered().array)
+    same_place(found.geometry, PLACE)
+
+
+def test_a_suffix_that_no_library_takes_is_told(tmp_path):
+    write(tmp_path / "a.nii.gz", numbered())
+    with pytest.raises(LasslError, match=r"a\.Nii\.gz: found the suffix '\.Nii\.gz', expected small letters or"):
+        read((tmp_path / "a.nii.gz").rename(tmp_path / "a.Nii.gz"))
+
+
+def test_a_name_that_is_not_in_utf8_is_refused_and_any_other_is_read(tmp_path):
+    strange = os.fsdecode(b"\xff")
+    write(tmp_path / "Jürgen, [1] = a.nrrd", numbered())
+    read(tmp_path / "Jürgen, [1] = a.nrrd")
+    series = write_series(tmp_path / "series", numbered())
+    first = min(series.iterdir())
+    for act in (
+        lambda: split_name(tmp_path / f"{strange}.nrrd"),
+        lambda: split_name(tmp_path / strange),
+        lambda: read_volume((tmp_path / "Jürgen, [1] = a.nrrd").rename(tmp_path / f"{strange}.nrrd")),
+        lambda: write(tmp_path / f"{strange}.nrrd", numbered()),
+        lambda: make_folder(tmp_path / strange),
+        lambda: read((first.rename(series / f"{strange}.dcm")).parent),
+    ):
+        with pytest.raises(LasslError, match="found a name that is not in UTF-8, expected one that is: rename it"):
+            act()
 
 
 def test_outputs_of_one_name_are_told_together_before_any_work(tmp_path):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from lassl.checks import examine
+from lassl.errors import command
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -29,4 +30,4 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(argparse.Namespace()))
+    command(lambda: sys.exit(run(argparse.Namespace())))

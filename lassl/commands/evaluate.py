@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from lassl import external, markdown
-from lassl.cohort import read_split
 from lassl.config import metrics_folder
 from lassl.errors import LasslError, note
 from lassl.headline import counted
+from lassl.names import utf8
+from lassl.split import read_split
 from lassl.table import MORE, SCORES
 
 HEADS = {SCORES[name]: head for name, head in markdown.HEADS.items()} | {name: markdown.MORE[name] for name in MORE}
@@ -38,7 +39,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 def run(arguments: argparse.Namespace) -> int:
     """Score, write and print. Raises LasslError with a line for each problem; then nothing was written."""
     name = arguments.name or arguments.predictions.resolve().name
-    title = arguments.title or name
+    title = utf8(arguments.title or name)
     if not NAME.fullmatch(name):
         raise LasslError(f"--name: found '{name}', expected letters, digits, dots, dashes: choose a name for the files")
     if "|" in title or len(title.splitlines()) != 1:

@@ -25,8 +25,8 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         "predict",
         help="segment scans with a trained model",
         description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1 on the scan's own grid, in its "
-        "format (.nrrd for DICOM). Any spacing and orientation will do. A scan that fails is reported, and the others "
-        "are done.",
+        "format (.nrrd for DICOM). CASE/image.* and CASE/lgemri.* are named after the folder CASE. Any spacing and "
+        "orientation will do. A scan that fails, or whose mask is there already, is reported, and the others are done.",
     )
     parser.add_argument("model", metavar="MODEL", help="a run as profile/method-d0-s0, a model file, an exported file")
     parser.add_argument("scans", metavar="SCAN", nargs="+", type=Path, help=f"{', '.join(SUFFIXES)}, or a DICOM folder")
@@ -38,6 +38,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("--probability", action="store_true", help="also write <name>-probability")
     parser.add_argument("--uncertainty", action="store_true", help="also write <name>-uncertainty: entropy in nats")
     parser.add_argument("--passes", type=count, default=8, help="with dropout, for the uncertainty (default: 8)")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
     parser.add_argument("--normalized", action="store_true", help="the scans are normalized already, as the field's h5")
     parser.add_argument("--memory", metavar="GIB", type=gibibytes, default=4.0, help="for a scan's arrays (default: 4)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -102,6 +103,8 @@ def outputs(scans: Iterable[Path], arguments: argparse.Namespace) -> dict[Path, 
         try:
             files = scanfiles.outputs(scan, arguments.output, maps)
             scanfiles.check_inputs_stay(files, scans)
+            if not arguments.overwrite:
+                scanfiles.check_free(files)
             planned[scan] = files
         except LasslError as error:
             note(told(error, scan))

@@ -13,7 +13,7 @@ from lassl.errors import command
 from lassl.files import write_text
 from lassl.flaws.test_selection import oracle
 from lassl.markdown import INTERVAL_AND_TEST, grid, number, probability
-from lassl.results import Result, by_method, read_results, score_table
+from lassl.results import Result, by_method, read_results, read_scores, score_table
 from lassl.snapshots import last
 from lassl.table import POLICIES, SCORES, mean, scores
 
@@ -27,6 +27,7 @@ TRAINED = {  # flaws that take a training of their own, in the order of the page
     "unseeded_margins": "The margins of the crop around the label are drawn without a seed: two preparations of the "
     "same scans differ. One preparation is compared with the seeded one: an example of the difference, no estimate.",
 }
+TESTS = "tiny"  # the profile of the tests
 UNKNOWN = "*Not measured yet.*"
 INTRODUCTION = f"""# Known flaws and what they do
 
@@ -62,8 +63,9 @@ def page(settings: config.Statistics) -> str:
 
 
 def profiles() -> list[str]:
-    """The folders of metrics/ that have runs of ours."""
-    return sorted({path.parts[1] for path in Path("metrics").glob("*/records/[!.]*-d*-s*.yaml")})
+    """The folders of metrics/ that have runs of ours, but those of the tests, which git ignores (metrics/tiny*)."""
+    found = {path.parts[1] for path in Path("metrics").glob("*/records/[!.]*-d*-s*.yaml")}
+    return sorted(profile for profile in found if not profile.startswith(TESTS))
 
 
 def section(title: str, text: str, heads: Sequence[str], lines: list[list[str]], nothing: str = UNKNOWN) -> str:
@@ -175,7 +177,7 @@ def fields(honest: dict[str, list[Result]]) -> str:
 
 def against_crop(group: Sequence[Result], field: Field) -> list[str]:
     """Cells: the field, runs, and mean Dice and 95HD of the default network on the crop and there."""
-    frames = {r.run: pd.read_csv(r.names.field(field)) for r in group}
+    frames = {r.run: read_scores(r.names.field(field)) for r in group}
     cells = []
     for name in ("dice", "hd95"):
         cells += [number(mean(scores(group, SCORES[name]))), number(mean(score_table(frames, SCORES[name])))]
