@@ -13,7 +13,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lassl.config import load
 from lassl.errors import LasslError, command
+from lassl.files import whole
 from lassl.lockfile import settle
+
+PARAMS = Path("params.yaml")
 
 
 def compose(output: Path, *overrides: str) -> None:
@@ -41,9 +44,14 @@ def to_quote(overrides: Sequence[str]) -> list[str]:
 
 
 def main() -> None:
-    """Compose params.yaml anew, and bring what is known of its runs into dvc.lock."""
-    compose(Path("params.yaml"), *sys.argv[1:])
-    settle(load())
+    """Compose params.yaml anew, if it is right, and bring what is known of its runs into dvc.lock. Raises LasslError."""
+    with whole(PARAMS) as temporary:
+        compose(temporary, *sys.argv[1:])
+        try:
+            settings = load(temporary)
+        except LasslError as error:
+            raise LasslError(str(error).replace(str(temporary), str(PARAMS))) from None
+    settle(settings)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 import copy
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from lassl.compose import compose
+from lassl.compose import main as compose_main
 from lassl.config import Config, load, metrics_folder
 from lassl.errors import LasslError
 from lassl.methods import build
@@ -333,3 +335,14 @@ def test_the_options_of_a_row_are_those_of_its_algorithm(composed, make_network,
     method = load(composed(f"method={row}")).methods[row]
     algorithm = build(method.algorithm, make_network, method.options)
     assert {name: getattr(algorithm, name) for name in method.options} == method.options
+
+
+def test_a_composition_that_is_wrong_leaves_params_yaml_as_it_was(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("as it was")
+    monkeypatch.setattr("sys.argv", ["compose", "data.folder=[a]"])
+    with pytest.raises(LasslError, match=r"^params.yaml: data.folder: .*\['a'\]"):
+        compose_main()
+    assert [path.name for path in Path().iterdir() if path.is_file()] == ["params.yaml"]
+    assert Path("params.yaml").read_text() == "as it was"
