@@ -44,7 +44,7 @@ def to_quote(overrides: Sequence[str]) -> list[str]:
 
 
 def main() -> None:
-    """Compose params.yaml anew, if it is right, and bring what is known of its runs into dvc.lock. Raises LasslError."""
+    """Compose params.yaml anew, if it is right, and bring what is known of its runs into dvc.lock."""
     with whole(PARAMS) as temporary:
         compose(temporary, *sys.argv[1:])
         try:
