@@ -37,6 +37,7 @@ def examine(root: Path) -> list[Finding]:
         findings.append(Finding("warning", "device, memory, data: cannot be checked without a valid params.yaml"))
         return findings + attempt("real scans", partial(scans, root / REAL[0], root / REAL[1], False))
     checks = {
+        "models": partial(models, config[0], root),
         "device": partial(device, config[0]),
         "memory": partial(memory, config[0]),
         "data": partial(data, config[0], root),
@@ -98,7 +99,7 @@ def dvc(root: Path) -> Iterator[Finding]:
         return
     yield Finding("ok", "DVC: repository")
     found = Config(str(root / ".dvc"))
-    cache = Path(found["cache"].get("dir") or root / ".dvc/cache")
+    cache = cache_of(root)
     if cache.is_dir():
         yield Finding("ok", f"DVC: cache {cache}")
     else:
@@ -107,6 +108,22 @@ def dvc(root: Path) -> Iterator[Finding]:
         yield Finding("ok", f"DVC: remote {', '.join(found['remote'])}")
     else:
         yield Finding("warning", "DVC: no remote: results cannot be shared", "`dvc remote add --default NAME URL`")
+
+
+def cache_of(root: Path) -> Path:
+    """The folder of DVC's cache."""
+    from dvc.config import Config
+
+    return Path(Config(str(root / ".dvc"))["cache"].get("dir") or root / ".dvc/cache")
+
+
+def models(config: "Config", root: Path) -> Iterator[Finding]:
+    """Models that only the cache still has, since params.yaml names other runs."""
+    from lassl.lockfile import unnamed_models
+
+    if found := unnamed_models(config, cache_of(root), root):
+        told = f"DVC: the cache has {len(found)} models that params.yaml does not name, as {found[0]}"
+        yield Finding("warning", told, "`dvc gc -w` would delete them and `dvc push` leaves them out: see docs/dvc.md")
 
 
 def data(config: "Config", root: Path) -> Iterator[Finding]:

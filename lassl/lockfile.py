@@ -7,6 +7,7 @@ hundred runs. Entries are moved as they are, so either file restores a run: with
 
 import re
 from collections import defaultdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,17 @@ def add(path: Path, entries: Entries) -> None:
     if (after := before | entries) != before:
         text = yaml.dump({"schema": "2.0", "stages": after}, Dumper=yaml.CSafeDumper, sort_keys=False, width=1000)
         write_text(path, text)
+
+
+def unnamed_models(config: Config, cache: Path, root: Path = Path()) -> list[str]:
+    """Models in DVC's cache that `config` does not name, as paths: `dvc gc -w` would delete them. Raises LasslError."""
+    named = {config.run(*run).model.as_posix() for run in product(config.methods, config.draws, config.seeds)}
+    files = [root / LOCK, *sorted(root.glob(str(put_away("*"))))]
+    models = {}
+    for entry in (entry for path in files for entry in read(path).values()):
+        models.update({out["path"]: out["md5"] for out in entry.get("outs", []) if out["path"].startswith("models/")})
+    return sorted(
+        path
+        for path, md5 in models.items()
+        if path not in named and (cache / "files/md5" / md5[:2] / md5[2:]).is_file()
+    )

@@ -8,7 +8,7 @@ from runs import CONFIG
 
 from lassl.config import Config
 from lassl.errors import LasslError
-from lassl.lockfile import put_away, settle
+from lassl.lockfile import put_away, settle, unnamed_models
 
 LOCK = Path("dvc.lock")
 
@@ -121,3 +121,18 @@ def test_a_file_that_is_no_yaml_is_named_and_nothing_is_moved():
     with pytest.raises(LasslError, match=r"metrics/compact/stages.yaml: no YAML (?s:.*)git checkout"):
         settle(config("quick"))
     assert LOCK.read_bytes() == before
+
+
+def test_models_that_only_the_cache_still_has_are_found():
+    def trained(profile: str, name: str, md5: str) -> dict[str, dict]:
+        method, draw, seed = name.rsplit("-", 2)
+        return {f"train@{profile}-{method}-{draw[1:]}-{seed[1:]}": entry(f"models/{profile}/{name}.pt", md5=md5)}
+
+    write(trained("quick", "cps-d0-s0", "11aa") | trained("quick", "mine-d0-s0", "22bb"))
+    write(trained("compact", "cps-d0-s0", "33cc") | trained("compact", "cps-d1-s0", "44dd"), put_away("compact"))
+    cache = Path("cache")
+    for md5 in ("11aa", "22bb", "33cc"):
+        path = cache / "files/md5" / md5[:2] / md5[2:]
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert unnamed_models(config("quick"), cache) == ["models/compact/cps-d0-s0.pt", "models/quick/mine-d0-s0.pt"]
