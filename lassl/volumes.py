@@ -1,5 +1,8 @@
 """Scans and masks on disk, as arrays with axes (x, y, z) that keep their place in the patient."""
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,9 +10,11 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from lassl import imagefiles, nifti
 from lassl.errors import LasslError
 from lassl.files import whole
 
+ANGLE = 2e-3  # of direction cosines: what their rounding in a header may be
 Array = np.ndarray[tuple[int, int, int], np.dtype[Any]]  # axes x, y, z
 
 
@@ -31,17 +36,75 @@ class Volume:
 
 
 def read(path: Path) -> Volume:
-    """Read any format that SimpleITK knows by its content: NRRD, NIfTI, MetaImage. Raises LasslError."""
+    """Read an image file, NRRD, NIfTI or MetaImage, that is whole and says one place. Raises LasslError.
+
+    Every image file that is read comes through here.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    form = sitk.ImageFileReader.GetImageIOFromFileName(str(path)) if path.is_file() else ""
+    header = None
+    with _readable(path):
+        if form not in ("NrrdImageIO", "NiftiImageIO", "MetaImageIO"):
+            raise RuntimeError(f"no whole NRRD, NIfTI or MetaImage by name and content{form and f', but {form}'}")
+        if form == "NiftiImageIO":
+            header = imagefiles.check_nifti(path)
+            nifti.check_forms(path, header)
+        if form == "NrrdImageIO":
+            imagefiles.check_nrrd(path)
+        reader.ReadImageInformation()
+        check_kind(path, reader.GetDimension(), reader.GetNumberOfComponents())
+        if form == "MetaImageIO":
+            voxel = sitk.Image([1, 1, 1], reader.GetPixelIDValue()).GetSizeOfPixelComponent()
+            imagefiles.check_metaimage(path, math.prod(reader.GetSize()) * voxel)
+        volume = volume_of(path, reader.Execute())
+    if header:
+        nifti.check_read(path, header, _affine_ras(volume.geometry))
+    return volume
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Tell what SimpleITK or the system says of a file that cannot be read. Raises LasslError."""
     try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
+        yield
+    except (RuntimeError, OSError, ValueError) as error:
+        reason = (str(error).strip() or "no reason given").splitlines()[-1]
+        if "orthonormal" in reason or "direction" in reason:
+            raise LasslError(
+                f"{path}: its header shears the axes, expected right angles between them, of which a mask can be "
+                "written: resample it onto a straight grid, with its label"
+            ) from None
         raise LasslError(f"{path}: cannot be read ({reason}); expected a whole image file: copy it again") from None
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        found = f"{image.GetDimension()}-D with {image.GetNumberOfComponentsPerPixel()} channel(s)"
+
+
+def check_kind(path: Path, dimension: int, channels: int) -> None:
+    """Raise LasslError for anything but a 3-D image with one channel."""
+    if (dimension, channels) != (3, 1):
+        found = f"{dimension}-D with {channels} channel(s)"
         raise LasslError(f"{path}: found a {found} image; expected 3-D with one channel: export it as one volume")
-    array = sitk.GetArrayFromImage(image).transpose(2, 1, 0)  # SimpleITK gives (z, y, x)
-    return Volume(array, Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection()))
+
+
+def volume_of(path: Path, image: sitk.Image) -> Volume:
+    """Copy a 3-D image that was read from a path, if its place is sound: finite, axes at right angles. LasslError."""
+    geometry = Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    numbers = [*geometry.spacing_mm, *geometry.origin_mm, *geometry.direction]
+    if not np.isfinite(numbers).all() or min(geometry.spacing_mm) <= 0:
+        raise LasslError(f"{path}: spacing, origin or direction are no numbers ({geometry}); export it again")
+    axes = np.reshape(geometry.direction, (3, 3))  # columns: the axes
+    if (off := np.abs(axes.T @ axes - np.eye(3)).max()) > ANGLE:
+        raise LasslError(
+            f"{path}: its axes are not at right angles and of length 1 (off by {off:.2g}), expected them so: resample "
+            "it onto a straight grid, with its label"
+        )
+    return Volume(sitk.GetArrayFromImage(image).transpose(2, 1, 0), geometry)  # SimpleITK gives (z, y, x)
+
+
+def _affine_ras(geometry: Geometry) -> nifti.Affine:
+    """The affine of a geometry, (3, 4), as NIfTI has it: mm towards right, front and head instead of left and back."""
+    axes = np.reshape(geometry.direction, (3, 3)) * geometry.spacing_mm
+    affine: nifti.Affine = np.diag([-1, -1, 1]) @ np.column_stack([axes, geometry.origin_mm])
+    return affine
 
 
 def write(path: Path, volume: Volume) -> None:
