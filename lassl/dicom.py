@@ -1,7 +1,6 @@
 """A folder with a DICOM series as one volume: its slices in the order of their places, and what is refused of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ DESCRIPTION, POSITION, AXES = (
     "0020|0037",
 )  # DICOM's names; axes: of a slice's rows and columns
 NUMBER, IMAGES, FRAMES, SPACING = "0020|0013", "0020|1002", "0028|0008", "0028|0030"
+TAGS = (DESCRIPTION, POSITION, AXES, NUMBER, IMAGES, FRAMES, SPACING)
 ROUNDINGS = (0.1, 0.01, 0.001)  # mm, that positions may be rounded to
 Head = Mapping[str, str]  # a slice's tags
 Places = NDArray[np.float64]  # (slices, 3), mm
@@ -35,19 +35,16 @@ def read(folder: Path) -> Volume:
         reader = sitk.ImageSeriesReader()
         reader.SetFileNames(files)
         image = reader.Execute()
-    except RuntimeError as error:
+        places = np.array([_numbers(head[POSITION]) for head in heads])
+    except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise LasslError(f"{folder}: cannot be read ({reason}); expected whole DICOM slices: copy them again") from None
     check_kind(folder, image.GetDimension(), image.GetNumberOfComponentsPerPixel())
     volume = volume_of(folder, image)
-    places = np.array([_numbers(head[POSITION]) for head in heads])
     _check_straight(folder, places, np.reshape(volume.geometry.direction, (3, 3))[:, 2])
     _note_numbers(folder, heads)
-    if not _rounded(folder, places):
-        return volume
-    x, y, _ = volume.geometry.spacing_mm
-    distance = float(np.linalg.norm(places[-1] - places[0])) / (len(places) - 1)
-    return replace(volume, geometry=replace(volume.geometry, spacing_mm=(x, y, distance)))
+    _check_even(folder, places)
+    return volume
 
 
 def _one_series(folder: Path) -> Sequence[str]:
@@ -65,11 +62,11 @@ def _one_series(folder: Path) -> Sequence[str]:
 
 
 def _head(path: str) -> Head:
-    """The tags of a file, without its voxels."""
+    """The TAGS that a file has."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
     reader.ReadImageInformation()
-    return {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
+    return {tag: reader.GetMetaData(tag).strip() for tag in TAGS if reader.HasMetaDataKey(tag)}
 
 
 def _description(path: str) -> str:
@@ -149,27 +146,24 @@ def _check_straight(folder: Path, places: Places, normal: Places) -> None:
         )
 
 
-def _rounded(folder: Path, places: Places) -> bool:
-    """Whether distances between slices differ, by the rounding of positions alone, which is noted. Raises LasslError.
+def _check_even(folder: Path, places: Places) -> None:
+    """Raise LasslError unless distances between slices are equal; note where they are but for rounded positions.
 
     A missing slice would shift all the others; it moves one by half a distance at least.
     """
     steps = np.diff(places, axis=0)
     gaps = np.linalg.norm(steps, axis=1)
     if gaps.min() > 0 and np.ptp(steps, axis=0).max() <= max(0.01, 0.01 * gaps.min()):
-        return False
-    even = np.linspace(places[0], places[-1], len(places))
-    off, rounding = float(np.abs(places - even).max()), _rounding(places)
-    if gaps.min() == 0 or off > min(1.001 * rounding, 0.25 * float(np.linalg.norm(even[1] - even[0]))):
+        return
+    even, rounding = np.linspace(places[0], places[-1], len(places)), _rounding(places)
+    off, distance = float(np.abs(places - even).max()), float(np.linalg.norm(even[1] - even[0]))
+    found = f"distances between its {len(places)} slices go from {gaps.min():.3g} to {gaps.max():.3g} mm"
+    if gaps.min() == 0 or off > min(1.001 * rounding, 0.25 * distance):
         raise LasslError(
-            f"{folder}: distances between its {len(places)} slices go from {gaps.min():.3g} to {gaps.max():.3g} mm, "
-            "expected equal ones; a slice is missing or there are several images: export the series again"
+            f"{folder}: {found}, expected equal ones; a slice is missing or there are several images: export the "
+            "series again"
         )
-    note(
-        f"note: {folder}: positions of its slices are rounded to {rounding:g} mm, distances between them go from "
-        f"{gaps.min():.3g} to {gaps.max():.3g} mm; taken as equal"
-    )
-    return True
+    note(f"note: {folder}: {found}; taken as equal, since its positions are rounded to {rounding:g} mm")
 
 
 def _rounding(places: Places) -> float:
