@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from lassl.errors import LasslError, note
-from lassl.volumes import ANGLE, Volume, check_kind, volume_of
+from lassl.volumes import ANGLE, Volume, volume_of
 
 DESCRIPTION, POSITION, AXES = (
     "0008|103e",
@@ -39,7 +39,6 @@ def read(folder: Path) -> Volume:
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise LasslError(f"{folder}: cannot be read ({reason}); expected whole DICOM slices: copy them again") from None
-    check_kind(folder, image.GetDimension(), image.GetNumberOfComponentsPerPixel())
     volume = volume_of(folder, image)
     _check_straight(folder, places, np.reshape(volume.geometry.direction, (3, 3))[:, 2])
     _note_numbers(folder, heads)

@@ -5,6 +5,7 @@ zlib. What is checked here is what it leaves out; where its own check is sound (
 """
 
 import io
+import math
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,10 @@ from typing import BinaryIO
 from lassl import nifti
 from lassl.errors import LasslError
 
+SIZES = {  # bytes of a voxel in MetaImage; others SimpleITK refuses
+    **{"MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4, "MET_LONG": 4},
+    **{"MET_ULONG": 4, "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8, "MET_FLOAT": 4, "MET_DOUBLE": 8},
+}
 PIECE = 2**16  # bytes read at a time; they may unpack to a thousand times as many
 
 
@@ -49,42 +54,44 @@ def check_nrrd(path: Path) -> None:
         _unpacked_size(path, file, skipped)
 
 
-def check_metaimage(path: Path, voxel_bytes: int) -> None:
+def check_metaimage(path: Path) -> None:
     """Check a MetaImage, whose voxels are in the file or in one beside it. Raises LasslError."""
     with path.open("rb") as file:
-        fields = {}
-        for line in file:
+        fields: dict[str, str] = {}
+        while not fields.get("ElementDataFile"):  # the last one, always
+            line = file.readline()
+            if not line:
+                raise _damaged(path, "its header has no end")
             name, _, value = line.decode("latin-1").partition("=")
             fields[name.strip()] = value.strip()
-            if name.strip() == "ElementDataFile":  # always the last
-                break
-        if _false(fields.get("BinaryData", "")):
+        if _false(fields.get("BinaryData", "True")):
             return  # a text, which SimpleITK reads to its end
-        where = fields.get("ElementDataFile", "")
+        where = fields["ElementDataFile"]
         if where.upper() == "LOCAL":
-            _check_voxels(path, file, fields, voxel_bytes)
+            _check_voxels(path, file, fields)
             return
     with _beside(path, where).open("rb") as file:
-        _check_voxels(path, file, fields, voxel_bytes)
+        _check_voxels(path, file, fields)
 
 
-def _check_voxels(path: Path, file: BinaryIO, fields: dict[str, str], voxel_bytes: int) -> None:
+def _check_voxels(path: Path, file: BinaryIO, fields: dict[str, str]) -> None:
     """Check the voxels of a MetaImage from where the file stands."""
-    start, skipped = file.tell(), int(fields.get("HeaderSize", 0))
+    voxel = SIZES.get(fields.get("ElementType", ""), 0) * int(fields.get("ElementNumberOfChannels", 1))
+    expected = voxel * math.prod(int(n) for n in fields.get("DimSize", "").split())
+    start, skipped, packed = file.tell(), int(fields.get("HeaderSize", 0)), int(fields.get("CompressedDataSize", 0))
     if _false(fields.get("CompressedData", "False")):
         there = file.seek(0, 2) - (0 if skipped < 0 else start + skipped)  # -1: the voxels are the end of the file
-        _check_size(path, there, voxel_bytes)
+        _check_size(path, there, expected)
         return
-    packed = int(fields.get("CompressedDataSize", 0))
     if start and not packed:
         raise _damaged(path, "its header has no CompressedDataSize")  # without it SimpleITK gives zeros
     there = _unpacked_size(path, io.BytesIO(file.read(packed or -1)))  # no more than SimpleITK reads
-    if there != voxel_bytes:
-        raise _wrong_size(path, there, voxel_bytes)
+    if expected and there != expected:
+        raise _wrong_size(path, there, expected)
 
 
 def _false(word: str) -> bool:
-    """Whether a word of a MetaImage's header says no; an empty one does not."""
+    """Whether a word of a MetaImage's header says no."""
     return word[:1] in ("F", "f", "0")
 
 

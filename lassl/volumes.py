@@ -1,6 +1,5 @@
 """Scans and masks on disk, as arrays with axes (x, y, z) that keep their place in the patient."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,24 +39,20 @@ def read(path: Path) -> Volume:
 
     Every image file that is read comes through here.
     """
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
     form = sitk.ImageFileReader.GetImageIOFromFileName(str(path)) if path.is_file() else ""
     header = None
     with _readable(path):
-        if form not in ("NrrdImageIO", "NiftiImageIO", "MetaImageIO"):
-            raise RuntimeError(f"no whole NRRD, NIfTI or MetaImage by name and content{form and f', but {form}'}")
         if form == "NiftiImageIO":
             header = imagefiles.check_nifti(path)
             nifti.check_forms(path, header)
-        if form == "NrrdImageIO":
+        elif form == "NrrdImageIO":
             imagefiles.check_nrrd(path)
-        reader.ReadImageInformation()
-        check_kind(path, reader.GetDimension(), reader.GetNumberOfComponents())
-        if form == "MetaImageIO":
-            voxel = sitk.Image([1, 1, 1], reader.GetPixelIDValue()).GetSizeOfPixelComponent()
-            imagefiles.check_metaimage(path, math.prod(reader.GetSize()) * voxel)
-        volume = volume_of(path, reader.Execute())
+        elif form == "MetaImageIO":
+            imagefiles.check_metaimage(path)
+        else:
+            raise RuntimeError(f"no whole NRRD, NIfTI or MetaImage by name and content{form and f', but {form}'}")
+        image = sitk.ReadImage(str(path))
+    volume = volume_of(path, image)
     if header:
         nifti.check_read(path, header, _affine_ras(volume.geometry))
     return volume
@@ -78,15 +73,11 @@ def _readable(path: Path) -> Iterator[None]:
         raise LasslError(f"{path}: cannot be read ({reason}); expected a whole image file: copy it again") from None
 
 
-def check_kind(path: Path, dimension: int, channels: int) -> None:
-    """Raise LasslError for anything but a 3-D image with one channel."""
-    if (dimension, channels) != (3, 1):
-        found = f"{dimension}-D with {channels} channel(s)"
-        raise LasslError(f"{path}: found a {found} image; expected 3-D with one channel: export it as one volume")
-
-
 def volume_of(path: Path, image: sitk.Image) -> Volume:
-    """Copy a 3-D image that was read from a path, if its place is sound: finite, axes at right angles. LasslError."""
+    """Copy an image that was read from a path. Raises LasslError unless it is 3-D, one channel, at right angles."""
+    if (image.GetDimension(), image.GetNumberOfComponentsPerPixel()) != (3, 1):
+        found = f"{image.GetDimension()}-D with {image.GetNumberOfComponentsPerPixel()} channel(s)"
+        raise LasslError(f"{path}: found a {found} image; expected 3-D with one channel: export it as one volume")
     geometry = Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
     numbers = [*geometry.spacing_mm, *geometry.origin_mm, *geometry.direction]
     if not np.isfinite(numbers).all() or min(geometry.spacing_mm) <= 0:
