@@ -7,7 +7,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from lassl.errors import LasslError, note
+from lassl.errors import LasslError
+from lassl.progress import tell
 from lassl.volumes import ANGLE, Volume, volume_of
 
 DESCRIPTION, POSITION, AXES = (
@@ -86,7 +87,7 @@ def _check_others(folder: Path, read: Sequence[str]) -> None:
             "what is none"
         )
     if others:
-        note(f"note: {folder}: passed over {', '.join(path.name for path in others)}, which are no DICOM slices")
+        tell(f"note: {folder}: passed over {', '.join(path.name for path in others)}, which are no DICOM slices")
 
 
 def _kind(path: Path) -> str:
@@ -162,7 +163,7 @@ def _check_even(folder: Path, places: Places) -> None:
             f"{folder}: {found}, expected equal ones; a slice is missing or there are several images: export the "
             "series again"
         )
-    note(f"note: {folder}: {found}; taken as equal, since its positions are rounded to {rounding:g} mm")
+    tell(f"note: {folder}: {found}; taken as equal, since its positions are rounded to {rounding:g} mm")
 
 
 def _rounding(places: Places) -> float:
@@ -176,7 +177,7 @@ def _note_numbers(folder: Path, heads: Sequence[Head]) -> None:
     numbers = sorted(int(head[NUMBER]) for head in heads if head.get(NUMBER, "").isdecimal())
     many = len(heads)
     if images > many:
-        note(f"note: {folder}: found {many} slices, which say that there are {images}; see whether some are missing")
+        tell(f"note: {folder}: found {many} slices, which say that there are {images}; see whether some are missing")
     elif len(numbers) == many and numbers[0] > 1 and numbers[-1] - numbers[0] == many - 1:
         told = f"its slices are numbered from {numbers[0]} to {numbers[-1]}"
-        note(f"note: {folder}: {told}; see whether those before are missing")
+        tell(f"note: {folder}: {told}; see whether those before are missing")

@@ -39,9 +39,10 @@ def read(path: Path) -> Volume:
 
     Every image file that is read comes through here.
     """
-    form = sitk.ImageFileReader.GetImageIOFromFileName(str(path)) if path.is_file() else ""
     header = None
     with _readable(path):
+        path.open("rb").close()  # the system says best why a file cannot be opened
+        form = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
         if form == "NiftiImageIO":
             header = imagefiles.check_nifti(path)
             nifti.check_forms(path, header)
@@ -65,10 +66,10 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (RuntimeError, OSError, ValueError) as error:
         reason = (str(error).strip() or "no reason given").splitlines()[-1]
-        if "orthonormal" in reason or "direction" in reason:
+        if "orthonormal direction cosines" in reason or "Bad direction" in reason:
             raise LasslError(
-                f"{path}: its header shears the axes, expected right angles between them, of which a mask can be "
-                "written: resample it onto a straight grid, with its label"
+                f"{path}: its header shears the axes, expected right angles between them; resample it onto a straight "
+                "grid, with its label"
             ) from None
         raise LasslError(f"{path}: cannot be read ({reason}); expected a whole image file: copy it again") from None
 

@@ -139,6 +139,15 @@ def test_sheared_axes_are_refused_in_formats_that_can_hold_them(tmp_path, name):
     assert "its axes are not at right angles and of length 1" in refused(tmp_path / name)
 
 
+def test_axes_in_one_plane_are_refused_as_sheared(tmp_path):
+    path, _ = put(tmp_path, "scan.mha", numbered("uint8"), packed=False)
+    lines = [
+        b"TransformMatrix = 1 0 0 1 0 0 0 0 1" if b"TransformM" in x else x for x in path.read_bytes().split(b"\n")
+    ]
+    path.write_bytes(b"\n".join(lines))
+    assert "its header shears the axes" in refused(path)
+
+
 def test_predict_reads_through_the_same_check(tmp_path):
     path, _ = put(tmp_path, "scan.nii", numbered(), packed=False)
     path.write_bytes(path.read_bytes()[:-1])
