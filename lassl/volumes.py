@@ -66,7 +66,7 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (RuntimeError, OSError, ValueError) as error:
         reason = (str(error).strip() or "no reason given").splitlines()[-1]
-        if "orthonormal direction cosines" in reason or "Bad direction" in reason:
+        if any(told in str(error) for told in ("orthonormal direction cosines", "Bad direction")):
             raise LasslError(
                 f"{path}: its header shears the axes, expected right angles between them; resample it onto a straight "
                 "grid, with its label"
