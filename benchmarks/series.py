@@ -1,6 +1,6 @@
 """Writes a volume as a DICOM series."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,13 @@ def write_series(
     slope: float = 1,
     intercept: float = 0,
     skip: Collection[int] = (),
+    decimals: int = 12,
+    more: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a volume slice by slice as DICOM, 16 bits a voxel, under names that do not tell the slices' order."""
+    """Write a volume slice by slice as DICOM, 16 bits a voxel, under names that do not tell the slices' order.
+
+    Positions are rounded to `decimals`; `more` tags are the same in each slice.
+    """
     image = to_image(Volume(volume.array.astype(np.float32), volume.geometry))
     d = volume.geometry.direction
     folder.mkdir(exist_ok=True)
@@ -32,7 +37,7 @@ def write_series(
             "0020|000d": "1.2.3",
             "0020|000e": series,
             "0020|0013": str(i + 1),
-            "0020|0032": "\\".join(map(str, image.TransformIndexToPhysicalPoint((0, 0, i)))),
+            "0020|0032": "\\".join(str(round(x, decimals)) for x in image.TransformIndexToPhysicalPoint((0, 0, i))),
             "0020|0037": "\\".join(map(str, (d[0], d[3], d[6], d[1], d[4], d[7]))),
             "0028|1052": str(intercept),
             "0028|1053": str(slope),
@@ -40,6 +45,7 @@ def write_series(
             "0028|0101": "16",
             "0028|0102": "15",
             "0028|0103": "1",
+            **(more or {}),
         }
         writer = sitk.ImageFileWriter()
         writer.KeepOriginalImageUIDOn()

@@ -15,7 +15,7 @@ from lassl.cohort import Triple
 from lassl.config import Compute
 from lassl.errors import LasslError
 from lassl.evaluation import foregrounds
-from lassl.grids import Grid, covering, fits, orientation, resampled, shifted, turned
+from lassl.grids import ALIKE, Grid, covering, fits, orientation, resampled, shifted, turned
 from lassl.needs import Needs
 from lassl.precision import Precision, choose, multiplies_bf16
 from lassl.preprocess import Box, normalize
@@ -85,9 +85,10 @@ def segment(volume: Volume, task: Task) -> dict[str, Array]:
     each is windowed alone, and the cut lies in the middle of the overlap. Less than a window from a cut, a voxel lacks
     some of the windows that it would see in one piece; further away it sees the same ones. Where voxels are resampled,
     each slab has a grid of its own, so windows lie elsewhere by a part of a voxel. Raises LasslError when not even one
-    window fits.
+    window fits, and for a scan that is thinner than a voxel of the training.
     """
     scan = turned(volume, task.needs.orientation)
+    check_extent(scan, task.needs)
     axis, slabs = plan(scan, task)
     found = {name: np.empty(scan.array.shape, np.float32) for name in task.maps}
     for slab in slabs:
@@ -97,6 +98,17 @@ def segment(volume: Volume, task: Task) -> dict[str, Array]:
             found[name][_along(axis, slab.kept)] = part[inner]
     own = orientation(volume.geometry)
     return {name: turned(Volume(array, scan.geometry), own).array for name, array in found.items()}
+
+
+def check_extent(scan: Volume, needs: Needs) -> None:
+    """Raise LasslError where a scan, axes as in the training, is thinner than a voxel of the training."""
+    spans = np.multiply(scan.array.shape, scan.geometry.spacing_mm)
+    if (spans < np.multiply(needs.spacing_mm, 1 - ALIKE)).any():
+        found, voxel = (" x ".join(f"{side:.3g}" for side in sides) for sides in (spans, needs.spacing_mm))
+        raise LasslError(
+            f"a scan of {found} mm, less than one voxel of the training ({voxel} mm) along an axis; check the spacing "
+            "in the scan's header, or give the whole scan"
+        )
 
 
 def plan(scan: Volume, task: Task) -> tuple[int, list[Slab]]:

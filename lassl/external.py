@@ -151,6 +151,8 @@ def _read_pair(case: str, ours: Masks, theirs: Masks, problems: list[str]) -> tu
     wrong = list(_pair_problems(ours.files[case], prediction, reference, theirs.placed))
     if not reference.array.any():
         wrong.append(f"{theirs.files[case]}: empty reference, every voxel is 0; draw it or leave the case out")
+    elif reference.array.all():
+        wrong.append(f"{theirs.files[case]}: full reference, every voxel is inside; draw it or leave the case out")
     problems += wrong
     return None if wrong else (prediction, reference)
 

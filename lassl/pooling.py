@@ -21,7 +21,8 @@ def pooled_label(label: Array, pool: int) -> Array:
 def pool_image(image: Tensor, pool: int) -> Tensor:
     """Mean of pool x pool x pool voxels: (X, Y, Z) -> sizes divided by `pool`, rounded up.
 
-    The last voxel along an axis averages what is left there.
+    The last voxel along an axis averages what is left there, also where the axis is shorter than `pool`.
     """
-    pooled = F.avg_pool3d(image[None, None], pool, ceil_mode=True, count_include_pad=False)
+    block = [min(pool, n) for n in image.shape]
+    pooled = F.avg_pool3d(image[None, None], block, pool, ceil_mode=True, count_include_pad=False)
     return pooled[0, 0]

@@ -22,3 +22,8 @@ def recent(curves: Sequence[Mapping[str, float]]) -> str:
     last = curves[-RECENT:]
     values = {label: [step[name] for step in last if name in step] for name, label in SHOWN.items()}
     return ", ".join(f"{label} {sum(found) / len(found):.3f}" for label, found in values.items() if found)
+
+
+def tell(text: str) -> None:
+    """Tell the user something on stderr, on a line of its own above a bar if there is one."""
+    tqdm.write(text, file=sys.stderr)

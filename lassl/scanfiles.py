@@ -1,6 +1,5 @@
 """Anybody's scans on disk: any format, DICOM series too; and the files that are written for them."""
 
-import itertools
 import locale
 import os
 import tempfile
@@ -8,20 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import SimpleITK as sitk
-
-from lassl import volumes
+from lassl import dicom, volumes
 from lassl.errors import LasslError
 from lassl.files import whole
-from lassl.grids import from_image
 from lassl.names import utf8
 from lassl.scans import DOORS, SUFFIXES, image_problems
 from lassl.volumes import Volume
 
 MASK = "mask"
 CASE_IMAGES = {name.split(".")[0] for door in DOORS for name in door.files["image"]}  # image, lgemri, ...
-POSITION, DESCRIPTION = "0020|0032", "0008|103e"  # DICOM's names of a slice's place and a series' description
 
 
 def split_name(scan: Path) -> tuple[str, str]:
@@ -97,7 +91,7 @@ def read(scan: Path) -> Volume:
     if not scan.exists():
         raise _missing(scan)
     with same_locale():
-        volume = read_series(scan) if scan.is_dir() else volumes.read(scan)
+        volume = dicom.read(scan) if scan.is_dir() else volumes.read(scan)
     if problems := list(image_problems(scan, volume.array)):
         raise LasslError("\n".join(problems))
     return volume
@@ -115,73 +109,6 @@ def same_locale() -> Iterator[None]:
         yield
     finally:
         locale.setlocale(locale.LC_ALL, before)
-
-
-def read_series(folder: Path) -> Volume:
-    """Read the one DICOM series of a folder, rescaled as its slices say. Raises LasslError."""
-    reader = sitk.ImageSeriesReader()
-    where = utf8(folder)
-    series = reader.GetGDCMSeriesIDs(where)
-    if not series:
-        raise LasslError(f"{folder}: found no DICOM series in the folder, expected one: give the folder of its slices")
-    files = {name: reader.GetGDCMSeriesFileNames(where, name) for name in series}
-    for path in itertools.chain(*files.values()):
-        utf8(path)
-    if len(series) > 1:
-        known = ", ".join(f"{_description(paths[0])} ({len(paths)} files)" for paths in files.values())
-        raise LasslError(f"{folder}: found {len(series)} DICOM series, expected one: {known}; put each into a folder")
-    if strays := _unread(folder, files[series[0]]):
-        raise LasslError(f"{folder}: {', '.join(strays)} cannot be read; expected whole DICOM slices: copy them again")
-    reader.SetFileNames(files[series[0]])
-    reader.MetaDataDictionaryArrayUpdateOn()
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise LasslError(f"{folder}: cannot be read ({reason}); expected whole DICOM slices: copy them again") from None
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        found = f"{image.GetDimension()}-D with {image.GetNumberOfComponentsPerPixel()} channel(s)"
-        raise LasslError(f"{folder}: found a {found} series; expected 3-D with one channel: export the images alone")
-    _check_slices(folder, reader, len(files[series[0]]))
-    return from_image(image)
-
-
-def _unread(folder: Path, read: Iterable[str]) -> list[str]:
-    """Names of DICOM files that the reader passes over, as it does with damaged ones."""
-    known = {"DICOMDIR", *(Path(path).name for path in read)}
-    return sorted(path.name for path in folder.iterdir() if path.name not in known and _is_dicom(path))
-
-
-def _is_dicom(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
-
-
-def _description(path: str) -> str:
-    """What a slice's series is called."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(path)
-    reader.ReadImageInformation()
-    name: str = reader.GetMetaData(DESCRIPTION).strip() if reader.HasMetaDataKey(DESCRIPTION) else ""
-    return f"'{name}'" if name else f"that of {Path(path).name}"
-
-
-def _check_slices(folder: Path, reader: sitk.ImageSeriesReader, count: int) -> None:
-    """Raise LasslError unless slices follow each other at even distances: a missing one would shift all the others."""
-    if count == 1:
-        return  # all slices in one file, which tells their distance itself
-    if not all(reader.HasMetaDataKey(i, POSITION) for i in range(count)):
-        raise LasslError(f"{folder}: slices without a position ({POSITION}); export the series with its geometry")
-    places = [[float(v) for v in reader.GetMetaData(i, POSITION).split("\\")] for i in range(count)]
-    steps = np.diff(np.array(places), axis=0)  # (count - 1, 3), mm
-    gaps = np.linalg.norm(steps, axis=1)
-    if gaps.min() == 0 or np.ptp(steps, axis=0).max() > max(0.01, 0.01 * gaps.min()):
-        raise LasslError(
-            f"{folder}: distances between its {count} slices go from {gaps.min():.3g} to {gaps.max():.3g} mm, expected "
-            "equal ones; a slice is missing or there are several images: export the series again"
-        )
 
 
 def write(path: Path, volume: Volume) -> None:

@@ -1,5 +1,6 @@
 """Raw scans as they come, in the challenge's layout, as the field's h5 or as somebody's own, and what can be wrong."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,20 @@ def _read_h5(path: Path, key: str) -> Volume | None:
             if not isinstance(data, h5py.Dataset) or (data.ndim, data.dtype) != (3, dtype):
                 found = f"{data.ndim}-D {data.dtype}" if isinstance(data, h5py.Dataset) else "a group"
                 raise LasslError(f"{path}: {key} is {found}; make it a 3-D {dtype} dataset")
+            if _lacking(data):
+                raise LasslError(f"{path}: parts of the {key} were never written; write it again, whole")
             return Volume(data[()], Geometry(spacing_mm=(0.625, 0.625, 0.625)))  # of all challenge scans; h5 has none
     except (OSError, KeyError, RuntimeError) as error:
         raise LasslError(f"{path}: cannot be read ({error}); copy it again, whole") from None
+
+
+def _lacking(data: h5py.Dataset) -> bool:
+    """Whether voxels of a dataset are not in its file, which are read as zeros."""
+    if data.chunks:
+        return bool(
+            data.id.get_num_chunks() < math.prod(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True))
+        )
+    return bool(data.id.get_storage_size() < data.nbytes)
 
 
 DOORS = (
@@ -132,6 +144,8 @@ def label_problems(path: Path, label: Volume, image: Volume | None) -> Iterator[
         yield f"{path}: label values {values[:5]}, expected 0 and 1 or 0 and 255; keep one structure"
     elif not any(values):
         yield f"{path}: empty label, every voxel is 0; draw it, or delete the file to use the case unlabeled"
+    elif all(values):
+        yield f"{path}: full label, every voxel is {values[0]:g}; draw it, or delete the file to use the case unlabeled"
 
 
 def _difference(label: Geometry, image: Geometry) -> str:

@@ -258,6 +258,25 @@ def test_more_memory_is_asked_for_by_more_networks_maps_voxels_and_finer_pooling
     assert asked(spacing_mm=(0.3, 0.3, 0.3)) > 4 * asked()
 
 
+@pytest.mark.parametrize("pool", [1, 2, 3])
+@pytest.mark.parametrize("size", [(40, 30, 1), (1, 40, 30), (40, 30, 2)])
+def test_an_axis_shorter_than_the_pool_is_segmented_all_the_same(size, pool):
+    scan, _ = blob(size, geometry((0.625,) * 3, size))
+    found = segment(scan, Task({"n": network()}, needs(pool=pool, window=(16, 16, 16)), CPU, normalized=True))[
+        PROBABILITY
+    ]
+    assert found.shape == size and np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("spacing", [(0.625, 0.625, 0.3), (1e-3, 1e-3, 1e-3)])
+def test_a_scan_thinner_than_a_voxel_of_the_training_is_refused(spacing):
+    scan, _ = blob((40, 30, 1), geometry(spacing, (40, 30, 1)))
+    with pytest.raises(
+        LasslError, match=r"less than one voxel of the training \(0\.625 x .* mm\) along an axis; check"
+    ):
+        segment(scan, Task({"n": Bright(0)}, needs(pool=2), CPU))
+
+
 class Coin(nn.Module):
     """Each voxel's margin is 4 or -4 by the toss of a dropout; 4 without dropout."""
 

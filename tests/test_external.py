@@ -171,6 +171,8 @@ def test_all_problems_of_all_cases_are_told_together_a_line_each():
     for case in [*good, "gone"]:
         put(f"r/{case}.nrrd")
     put("r/empty.nrrd", block(0))
+    put("r/full.nrrd", block(*SIZE))
+    put("p/full.nrrd")
     put("r/labels.nrrd", 2 * block())
     for case in ("empty", "labels", "twice", "sound"):
         put(f"p/{case}.nrrd")
@@ -187,6 +189,7 @@ def test_all_problems_of_all_cases_are_told_together_a_line_each():
         "p: no prediction for r/gone.nrrd; add it (a method that found nothing: all 0)",
         "r/empty.nrrd: empty reference, every voxel is 0; draw it or leave the case out",
         "p/flat.nrrd: found a 2-D with 1 channel(s) image; expected 3-D with one channel: export it as one volume",
+        "r/full.nrrd: full reference, every voxel is inside; draw it or leave the case out",
         "r/labels.nrrd: values [0, 2], expected 0 and 1 or 0 and 255; write one structure's mask",
         "p/place.nrrd: origin_mm (-10.5, 20.25, 3.1), but its reference has (-10.5, 20.25, 3.0); "
         "write it on the reference's grid",
@@ -251,6 +254,17 @@ def test_names_that_are_not_in_utf8_are_told_with_all_other_problems():
         scores()
     lines = str(error.value).splitlines()
     assert len(lines) == 3 and sum("is not in UTF-8, expected one that is: rename it" in line for line in lines) == 2
+
+
+@pytest.mark.parametrize("suffix", ["nii", "nii.gz", "mha", "nrrd"])
+def test_a_cut_prediction_or_reference_is_not_scored(suffix):
+    for name in ("p/A", "r/A"):
+        put(f"p/A.{suffix}", block(4, 4, 4))
+        put(f"r/A.{suffix}", block(4, 4, 4))
+        path = Path(f"{name}.{suffix}")
+        path.write_bytes(path.read_bytes()[: int(0.9 * path.stat().st_size)])
+        (found,) = problems()
+        assert found.startswith(f"{path}: cannot be read (") and found.endswith("copy it again")
 
 
 # the command and what it leaves

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import yaml
 from runs import CONFIG
 from test_pipeline import ROOT, ROWS, call, clone, words_of
@@ -17,6 +18,7 @@ from lassl.compose import compose
 from lassl.config import ATRIA, Data, load
 from lassl.errors import LasslError
 from lassl.external import score_folders
+from lassl.grids import to_image
 from lassl.preprocess import prepare
 from lassl.scans import SUFFIXES, find_door
 from lassl.split import Split, check_labels, read_split
@@ -209,6 +211,23 @@ def test_complex_voxels_are_refused():
     write_own("T")
     volumes.write(RAW / "A/image.nii.gz", Volume(organ("A")[0].astype(np.complex64), PLACE))
     assert problems() == ["raw/A/image.nii.gz: voxels are complex64, expected real numbers; export its magnitude"]
+
+
+@pytest.mark.parametrize("key", ["image", "label"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_cut_image_or_label_is_refused_in_every_format(suffix, key):
+    write_list("A,train", "T,test")
+    write_own("A", suffix)
+    write_own("T")
+    path = RAW / "A" / f"{key}{suffix}"
+    voxels = path.with_suffix(".zraw") if suffix == ".mhd" else path
+    if suffix == ".mhd":
+        sitk.WriteImage(to_image(volumes.read(path)), str(path), useCompression=True)  # two files, as others write it
+    voxels.write_bytes(voxels.read_bytes()[: int(0.6 * voxels.stat().st_size)])
+    (line,) = problems()
+    assert line.startswith(f"{path}: cannot be read (") and line.endswith(
+        "; expected a whole image file: copy it again"
+    )
 
 
 def test_masks_made_elsewhere_can_be_scored_against_the_labels_of_own_scans():

@@ -108,3 +108,11 @@ def test_pooling_averages_the_image_and_takes_the_majority_of_the_label():
     label[:2, 0, :2] = 1  # half of the first pooled voxel
     label[2, 0, :2] = 1  # a quarter of the second
     assert pooled_label(label, 2)[:, 0, 0].tolist() == [1, 0]
+
+
+def test_an_axis_shorter_than_the_pool_becomes_one_voxel_that_averages_what_there_is():
+    image = np.arange(8, dtype=np.float32).reshape(4, 1, 2)
+    assert pooled_image(image, 2).tolist() == [[[1.5]], [[5.5]]]
+    assert pooled_image(image, 3).tolist() == [[[2.5]], [[6.5]]]
+    assert pooled_image(image[:1], 2).tolist() == [[[0.5]]]
+    assert pooled_label((image > 1).astype(np.uint8), 2).tolist() == [[[1]], [[1]]]

@@ -297,6 +297,15 @@ def other_geometry(**changes: Any) -> None:
     volumes.write(RAW / "A/laendo.nrrd", Volume(label_of("A"), place))
 
 
+def write_hollow(case: str, chunks: tuple[int, int, int] | None) -> None:
+    """An h5 whose label is as large as it should be, and not all in the file."""
+    write_h5(case, label=None)
+    with h5py.File(RAW / case / "mri_norm2.h5", "r+") as file:
+        label = file.create_dataset("label", label_of(case).shape, "uint8", chunks=chunks)
+        if chunks:
+            label[:6] = label_of(case)[:6] > 0
+
+
 SPOILED_NRRD: dict[str, tuple[Callable[[], Any], str]] = {
     "no image": (lambda: (RAW / "A/lgemri.nrrd").unlink(), "A/lgemri.nrrd: no image"),
     "truncated image": (lambda: truncate(RAW / "A/lgemri.nrrd"), "A/lgemri.nrrd: cannot be read"),
@@ -322,6 +331,10 @@ SPOILED_NRRD: dict[str, tuple[Callable[[], Any], str]] = {
         "A/laendo.nrrd: label values [0, 1, 255]",
     ),
     "empty label": (lambda: write_nrrd("A", label=label_of("A") * 0), "A/laendo.nrrd: empty label"),
+    "full label": (
+        lambda: write_nrrd("A", label=label_of("A") * 0 + 255),
+        "A/laendo.nrrd: full label, every voxel is 255",
+    ),
     "NaN": (
         lambda: write_nrrd("A", with_voxel(image_of("A").astype(np.float32), np.nan)),
         "A/lgemri.nrrd: 1 voxels are NaN or infinite",
@@ -349,6 +362,9 @@ SPOILED_H5: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: write_h5("A", image=np.zeros((0, 9, 6), np.float32), label=None),
         "A/mri_norm2.h5: no voxels, size (0, 9, 6)",
     ),
+    "full label": (lambda: write_h5("A", label=label_of("A") * 0 + 1), "A/mri_norm2.h5: full label, every voxel is 1"),
+    "never written": (lambda: write_hollow("A", None), "A/mri_norm2.h5: parts of the label were never written"),
+    "written in part": (lambda: write_hollow("A", (6, 4, 3)), "A/mri_norm2.h5: parts of the label were never written"),
     "label value 3": (
         lambda: write_h5("A", label=with_voxel(label_of("A"), 3)),
         "A/mri_norm2.h5: label values [0, 1, 3]",
