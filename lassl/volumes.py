@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 
 from lassl.errors import LasslError
 from lassl.files import whole
@@ -32,6 +31,8 @@ class Volume:
 
 def read(path: Path) -> Volume:
     """Read any format that SimpleITK knows by its content: NRRD, NIfTI, MetaImage. Raises LasslError."""
+    import SimpleITK as sitk  # not needed for the types alone
+
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -46,6 +47,8 @@ def read(path: Path) -> Volume:
 
 def write(path: Path, volume: Volume) -> None:
     """Write a volume, compressed, in the format of the path's suffix; the file is whole or absent."""
+    import SimpleITK as sitk
+
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.transpose(2, 1, 0)))
     image.SetSpacing(volume.geometry.spacing_mm)
     image.SetOrigin(volume.geometry.origin_mm)
