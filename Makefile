@@ -42,10 +42,5 @@ figures: install ## pictures of the reports that are here for docs/figures; need
 readme: install ## put the current tables into README.md
 	$(RUN) python -m lassl.readme
 
-# The 100 scans as the field passes them on, from the repository of UA-MT's authors.
-LA2018_REPOSITORY ?= https://github.com/yulequan/UA-MT
-LA2018_FOLDER ?= data/2018LA_Seg_Training Set
 la2018: install ## bring the real scans to data/raw/la2018
-	@test ! -e data/raw/la2018 || { echo "data/raw/la2018 is there already; remove it to bring it again"; exit 1; }
-	@mkdir -p data/raw
-	$(RUN) dvc get "$(LA2018_REPOSITORY)" "$(LA2018_FOLDER)" --out data/raw/la2018
+	$(RUN) python -m lassl.la2018
