@@ -22,7 +22,7 @@ repro: install ## from raw scans to the table, whatever params.yaml says; shows 
 	@$(RUN) python -m lassl.terminal
 
 test: install ## the tests, the whole pipeline at a tiny scale among them
-	$(RUN) pytest
+	$(RUN) pytest --numprocesses logical --maxprocesses 8 --dist loadgroup
 
 check: install ## style and types
 	$(RUN) ruff check . && ruff format --check . && mypy
@@ -42,10 +42,5 @@ figures: install ## pictures of the reports that are here for docs/figures; need
 readme: install ## put the current tables into README.md
 	$(RUN) python -m lassl.readme
 
-# The 100 scans as the field passes them on, from the repository of UA-MT's authors.
-LA2018_REPOSITORY ?= https://github.com/yulequan/UA-MT
-LA2018_FOLDER ?= data/2018LA_Seg_Training Set
 la2018: install ## bring the real scans to data/raw/la2018
-	@test ! -e data/raw/la2018 || { echo "data/raw/la2018 is there already; remove it to bring it again"; exit 1; }
-	@mkdir -p data/raw
-	$(RUN) dvc get "$(LA2018_REPOSITORY)" "$(LA2018_FOLDER)" --out data/raw/la2018
+	$(RUN) python -m lassl.la2018

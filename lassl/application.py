@@ -14,8 +14,8 @@ from lassl import losses
 from lassl.cohort import Triple
 from lassl.config import Compute
 from lassl.errors import LasslError
-from lassl.evaluation import foregrounds
 from lassl.grids import ALIKE, Grid, covering, fits, orientation, resampled, shifted, turned
+from lassl.inference import foregrounds
 from lassl.needs import Needs
 from lassl.precision import Precision, choose, multiplies_bf16
 from lassl.preprocess import Box, normalize
@@ -76,7 +76,7 @@ def segment(volume: Volume, task: Task) -> dict[str, Array]:
 
     The volume is turned to the orientation of the training, normalized, resampled linearly to its spacing, pooled and
     windowed as in evaluation; probabilities are resampled linearly onto the volume's grid. Where orientation and
-    spacing are right already nothing is resampled, and the probability is that of `evaluation.foregrounds`, bit for
+    spacing are right already nothing is resampled, and the probability is that of `inference.foregrounds`, bit for
     bit. The uncertainty is the entropy in nats, in [0, ln 2], of the mean softmax of the passes; the chance in them is
     the same each time. A pass drops the same channels in all windows, so that it asks one network; what
     seams remain are the network's own, which sees less at a window's border.

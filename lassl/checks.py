@@ -16,6 +16,7 @@ from lassl.machine_checks import Finding, Mark, cpu, device, disk, memory, packa
 if TYPE_CHECKING:
     from lassl.config import Config
 
+TOLD = 5  # files of one kind that are named
 REAL = ("data/raw/la2018", "splits/la2018.csv")
 Check = Callable[[], Iterable[Finding]]
 
@@ -41,6 +42,7 @@ def examine(root: Path) -> list[Finding]:
         "device": partial(device, config[0]),
         "memory": partial(memory, config[0]),
         "data": partial(data, config[0], root),
+        "known scans": partial(known_scans, config[0], root),
         "label counts": partial(label_counts, config[0], root),
         "prepared": partial(prepared, root / config[0].data.prepared),
     }
@@ -175,6 +177,26 @@ def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
         yield Finding(lacking, f"{told}, {len(absent)} files are not there, as {absent[0]}", "bring them")
     else:
         yield Finding("ok", told)
+
+
+def known_scans(config: "Config", root: Path) -> Iterator[Finding]:
+    """Whether the field's h5 of the real scans are those behind the committed results; another cohort is not known."""
+    from lassl.la2018 import COHORT, HASHES, hashes, unlike
+    from lassl.scans import find_door
+
+    folder = root / config.data.folder
+    try:
+        known = config.data.cohort == COHORT and find_door(folder).name == "h5"
+    except LasslError:
+        return  # told already
+    if known:
+        wrong = unlike(folder, hashes(root / HASHES))
+        cure = "figures may differ; remove them, `make la2018`"
+        yield from (Finding("warning", line, cure) for line in wrong[:TOLD])
+        if len(wrong) > TOLD:
+            yield Finding("warning", f"{folder}: {len(wrong)} files in all are not as in {HASHES}", cure)
+        if not wrong:
+            yield Finding("ok", f"{folder}: each file that is there is as in {HASHES}")
 
 
 def label_counts(config: "Config", root: Path) -> Iterator[Finding]:

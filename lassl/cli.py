@@ -1,26 +1,17 @@
-"""The command `lassl`: one subcommand for each module of lassl.commands."""
+"""The command `lassl`: one subcommand for each module of lassl.commands, which is imported when it is asked for."""
 
-import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from lassl.commands import doctor, evaluate, export, predict
+from lassl.arguments import parser
 from lassl.errors import command
-
-
-def parser() -> argparse.ArgumentParser:
-    """Build the parser of all subcommands."""
-    whole = argparse.ArgumentParser(prog="lassl", description="Left-atrium segmentation by semi-supervised learning.")
-    subparsers = whole.add_subparsers(metavar="COMMAND", required=True)
-    for module in (predict, export, evaluate, doctor):
-        module.add(subparsers)
-    return whole
 
 
 def run(words: Sequence[str]) -> int:
     """Run a command line without the program's name, and give the exit code. Raises LasslError."""
     arguments = parser().parse_args(words)
-    code: int = arguments.run(arguments)
+    code: int = import_module(f"lassl.commands.{arguments.command}").run(arguments)
     return code
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
-import torch
 import yaml
 from medpy.metric import binary
-from torch import Tensor, nn
+from torch import nn
 
 from lassl import metrics, model, precision
 from lassl.cohort import Prepared, open_prepared
@@ -17,17 +16,14 @@ from lassl.config import Config, Run
 from lassl.errors import LasslError
 from lassl.files import text_hash, whole_folder
 from lassl.headline import headline
-from lassl.inference import largest_component, sliding_window, upsample
+from lassl.inference import foregrounds, largest_component
 from lassl.machine import keep_memory, machine, peak_memory_mib
 from lassl.model import Model
 from lassl.parts import part
-from lassl.pooling import pooled_image
 from lassl.precision import Precision
 from lassl.progress import bar
 from lassl.snapshots import CHOICES, COLUMNS
 from lassl.volumes import Array, write
-
-ENSEMBLE = "ensemble"
 
 
 def evaluate(config: Config, run: Run) -> None:
@@ -82,26 +78,6 @@ def variants(probabilities: Mapping[str, Array]) -> Iterator[tuple[str, str, Arr
         mask: Array = probability > 0.5
         yield name, "all", mask
         yield name, "largest", largest_component(mask)
-
-
-def foregrounds(networks: Mapping[str, nn.Module], image: Array, config: Config, where: Precision) -> dict[str, Array]:
-    """Foreground probability (X, Y, Z) of each network at native resolution; of several, also of their mean."""
-    pooled = torch.from_numpy(pooled_image(image, config.patches.pool)).to(where.device)
-    found = {name: foreground(network, pooled, config, where) for name, network in networks.items()}
-    if len(found) > 1:
-        found[ENSEMBLE] = torch.stack(list(found.values())).mean(0)
-    return {name: upsample(p, config.patches.pool, image.shape).cpu().numpy() for name, p in found.items()}
-
-
-def foreground(network: nn.Module, image: Tensor, config: Config, where: Precision) -> Tensor:
-    """Foreground probability of an image (X, Y, Z) of pooled voxels."""
-
-    def logits(windows: Tensor) -> Tensor:
-        with where.autocast():
-            result: Tensor = network(where.tensor(windows))
-        return result
-
-    return sliding_window(logits, image, config.patches.size, config.evaluate.stride, config.evaluate.batch)
 
 
 def predict(network: nn.Module, image: Array, config: Config, where: Precision) -> Array:

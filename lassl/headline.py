@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from lassl.metrics import summarize, with_failures
 from lassl.parts import part
+from lassl.scores import summarize, with_failures
 
 # the scores of cases -> the same with the distances that failed cases (empty predictions) are to count with
 FAILURES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {

@@ -1,20 +1,44 @@
 """From a network that sees a window to the mask of a whole volume."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import product
 
 import numpy as np
 import scipy.ndimage
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from lassl.config import Config
 from lassl.errors import LasslError
+from lassl.pooling import pooled_image
+from lassl.precision import Precision
 from lassl.volumes import Array
 
+ENSEMBLE = "ensemble"
 Size = tuple[int, int, int]
 Predict = Callable[[Tensor], Tensor]  # (B, 1, *window) -> logits (B, 2, *window)
+
+
+def foregrounds(networks: Mapping[str, nn.Module], image: Array, config: Config, where: Precision) -> dict[str, Array]:
+    """Foreground probability (X, Y, Z) of each network at native resolution; of several, also of their mean."""
+    pooled = torch.from_numpy(pooled_image(image, config.patches.pool)).to(where.device)
+    found = {name: foreground(network, pooled, config, where) for name, network in networks.items()}
+    if len(found) > 1:
+        found[ENSEMBLE] = torch.stack(list(found.values())).mean(0)
+    return {name: upsample(p, config.patches.pool, image.shape).cpu().numpy() for name, p in found.items()}
+
+
+def foreground(network: nn.Module, image: Tensor, config: Config, where: Precision) -> Tensor:
+    """Foreground probability of an image (X, Y, Z) of pooled voxels."""
+
+    def logits(windows: Tensor) -> Tensor:
+        with where.autocast():
+            result: Tensor = network(where.tensor(windows))
+        return result
+
+    return sliding_window(logits, image, config.patches.size, config.evaluate.stride, config.evaluate.batch)
 
 
 @torch.inference_mode()

@@ -1,46 +1,22 @@
-"""The scores of one case and their means over the cases, as medpy defines them where it has them."""
+"""The scores of one case, as medpy defines them where it has them."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 import scipy.ndimage
 from medpy.metric import binary
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from lassl.errors import LasslError
+from lassl.scores import DISTANCES, Scores
 from lassl.volumes import Array
 
 Distances = NDArray[np.float64]  # one for each voxel of a surface
 Spacing = tuple[float, ...]  # along x, y, z
 Unit = Literal["voxel", "mm"]
 
-MEASURES = ("asd", "hd95", "assd", "hd95_max")
-DISTANCES = tuple(f"{name}_{unit}" for unit in ("voxel", "mm") for name in MEASURES)  # what a failed case lacks
 ROUNDING_MM = 1e-9  # a distance of exactly 1 mm may come out a little larger
-
-
-@dataclass(frozen=True)
-class Scores:
-    """One case: overlaps in percent, surface distances in voxels and in mm (NaN if `failed`)."""
-
-    dice_percent: float
-    jaccard_percent: float
-    asd_voxel: float  # mean distance, prediction to reference only
-    hd95_voxel: float  # 95th percentile of the distances of both directions
-    assd_voxel: float  # mean of the distances of both directions
-    hd95_max_voxel: float  # the larger of the two directions' 95th percentiles
-    asd_mm: float
-    hd95_mm: float
-    assd_mm: float
-    hd95_max_mm: float
-    surface_dice_1mm_percent: float  # share of the surface voxels of both masks within 1 mm of the other's surface
-    volume_error_percent: float  # of the reference's volume; negative if the prediction is too small
-    diagonal_voxel: float  # of the whole volume: no distance in it is larger
-    diagonal_mm: float
-    failed: bool  # the prediction is empty
 
 
 def score(prediction: Array, reference: Array, spacing_mm: Spacing) -> Scores:
@@ -121,36 +97,3 @@ def _joint_box(prediction: Array, reference: Array) -> tuple[slice, ...]:
     """Smallest box around both masks. medpy takes what is outside for background, so the scores stay the same."""
     (box,) = scipy.ndimage.find_objects((prediction | reference).astype(np.uint8))
     return box
-
-
-def with_failures(cases: pd.DataFrame, policy: Literal["excluded", "diagonal"]) -> pd.DataFrame:
-    """Copy the cases, one row each with the fields of Scores, and set the distances of the failed ones.
-
-    excluded: to NaN, which the means leave out; diagonal: to the diagonal of the case's volume, the worst there is.
-    """
-    if policy not in ("excluded", "diagonal"):
-        raise ValueError(f"the policy is {policy!r}; it must be 'excluded' or 'diagonal'")
-    copy = cases.copy()
-    for name in DISTANCES:
-        unit = name.rsplit("_", 1)[1]
-        copy[name] = cases[name].mask(cases["failed"], cases[f"diagonal_{unit}"] if policy == "diagonal" else np.nan)
-    return copy
-
-
-def summarize(cases: pd.DataFrame) -> dict[str, float | int | None]:
-    """Means over the cases, one row each with the fields of Scores; a distance counts only the cases that have it.
-
-    Keys: dice and jaccard in percent, asd and hd95 in voxels (None if no case has one), failed: the number of cases.
-    """
-    return {
-        "dice": _mean(cases["dice_percent"]),
-        "jaccard": _mean(cases["jaccard_percent"]),
-        "asd": _mean(cases["asd_voxel"]),
-        "hd95": _mean(cases["hd95_voxel"]),
-        "failed": int(cases["failed"].sum()),
-    }
-
-
-def _mean(column: "pd.Series[float]") -> float | None:
-    """Mean of the defined values, None if there are none."""
-    return float(column.mean()) if column.notna().any() else None

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from lassl.config import NAMED
@@ -40,18 +41,28 @@ def source(module: str, root: Path) -> Path | None:
 
 def imports(path: Path) -> list[str]:
     """Names that a file imports, absolute; `from a import b` gives a and a.b, since b may be a module."""
+    return list(_imports(path.read_text("utf-8")))
+
+
+@cache  # by the text: a file is behind many stages
+def _imports(text: str) -> tuple[str, ...]:
     names = []
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names
+    return tuple(names)
 
 
 def code_hash(path: Path) -> str:
     """Hash of what a file does: comments, docstrings and layout do not count."""
-    tree = ast.parse(path.read_text("utf-8"))
+    return _code_hash(path.read_text("utf-8"))
+
+
+@cache
+def _code_hash(text: str) -> str:
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             if ast.get_docstring(node) is not None:

@@ -11,7 +11,6 @@ from functools import reduce
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 from numpy.typing import NDArray
 
 Weights = NDArray[np.float64]  # (replicates, runs or cases): how often each was picked
@@ -120,6 +119,8 @@ def compare(
 
 def _signed_rank(differences: Values) -> float:
     """Two-sided p of the signed-rank test; NaN without differences, 1 if all are zero."""
+    import scipy.stats  # takes half a second, and only tests need it
+
     rounded = np.round(differences, DIGITS)
     moved = rounded[rounded != 0]  # dropped here because scipy leaves the exact test when it sees a zero
     if not len(moved):

@@ -16,8 +16,8 @@ from lassl import headline, markdown, statistics
 from lassl.config import ATRIA, Statistics, metrics_folder
 from lassl.files import write_text
 from lassl.flaws.empty_zero import zero
-from lassl.metrics import Scores
 from lassl.results import Result, by_method, read_external, read_results, score_table
+from lassl.scores import Scores
 
 SCORES = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
 HIGHER = {"dice", "jaccard"}  # is better

@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import SimpleITK as sitk
 
 from lassl import imagefiles, nifti
 from lassl.errors import LasslError
 from lassl.files import whole
 from lassl.names import image_io, utf8
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 ANGLE = 2e-3  # of direction cosines: what their rounding in a header may be
 Array = np.ndarray[tuple[int, int, int], np.dtype[Any]]  # axes x, y, z
@@ -40,6 +42,8 @@ def read(path: Path) -> Volume:
 
     Every image file that is read comes through here.
     """
+    import SimpleITK as sitk  # not needed for the types alone
+
     header = None
     with _readable(path):
         path.open("rb").close()  # the system says best why a file cannot be opened
@@ -75,8 +79,10 @@ def _readable(path: Path) -> Iterator[None]:
         raise LasslError(f"{path}: cannot be read ({reason}); expected a whole image file: copy it again") from None
 
 
-def volume_of(path: Path, image: sitk.Image) -> Volume:
+def volume_of(path: Path, image: "sitk.Image") -> Volume:
     """Copy an image that was read from a path. Raises LasslError unless it is 3-D, one channel, at right angles."""
+    import SimpleITK as sitk
+
     if (image.GetDimension(), image.GetNumberOfComponentsPerPixel()) != (3, 1):
         found = f"{image.GetDimension()}-D with {image.GetNumberOfComponentsPerPixel()} channel(s)"
         raise LasslError(f"{path}: found a {found} image; expected 3-D with one channel: export it as one volume")
@@ -102,6 +108,8 @@ def _affine_ras(geometry: Geometry) -> nifti.Affine:
 
 def write(path: Path, volume: Volume) -> None:
     """Write a volume, compressed, in the format of the path's suffix; the file is whole or absent."""
+    import SimpleITK as sitk
+
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.transpose(2, 1, 0)))
     image.SetSpacing(volume.geometry.spacing_mm)
     image.SetOrigin(volume.geometry.origin_mm)

@@ -1,5 +1,9 @@
 """What several tests share: a tiny network, tiny batches, a tiny prepared cohort."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: networks are tiny, and tests run side by side
+
 import locale
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +19,16 @@ from lassl.methods.base import Batch, Progress
 from lassl.preprocess import prepare
 from lassl.streams import stream
 from lassl.volumes import Geometry, Volume, write
+
+SLOW = ("project", "page")  # fixtures of a file that take long: tests with one stay together on one worker
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file that share a slow fixture on one worker, so that it is made once."""
+    for item in items:
+        if set(SLOW) & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(autouse=True)

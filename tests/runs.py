@@ -11,7 +11,7 @@ from lassl import table
 from lassl.config import Run, Statistics, load
 from lassl.evaluation import results
 from lassl.files import write_text
-from lassl.metrics import Scores
+from lassl.scores import Scores
 from lassl.snapshots import COLUMNS
 
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ from test_scanfiles import IMAGES, same_place, write_series
 from test_training import settings
 from torch import nn
 
-from lassl import evaluation, precision, scanfiles
+from lassl import evaluation, inference, precision, scanfiles
 from lassl.application import PROBABILITY, UNCERTAINTY, Task, entropy, needed_bytes, plan, segment
 from lassl.errors import LasslError
 from lassl.grids import covering, directions, orientation, shifted, to_image, turned
@@ -143,7 +143,7 @@ def test_on_the_grid_of_the_training_the_probability_is_that_of_the_evaluation_b
     where = precision.choose(config.compute)
     own = needs(pool=pool, window=(16, 16, 16), stride=(8, 8, 8), batch=4, channels_last=where.channels_last)
     scan = scanfiles.read(tiny_data.folder / "C6" / "lgemri.nrrd")
-    expected = list(evaluation.foregrounds(networks, prepared.read_image("C6"), config, where).values())[-1]
+    expected = list(inference.foregrounds(networks, prepared.read_image("C6"), config, where).values())[-1]
     found = segment(scan, Task(networks, own, where))[PROBABILITY]
     assert np.ptp(found) > 0.01
     np.testing.assert_array_equal(found, expected)

@@ -16,8 +16,9 @@ from test_scanfiles import numbered, write_series
 from test_training import ROOT, settings
 
 from benchmarks import predict as benchmark
-from lassl import cli, evaluation, exported, precision, training
+from lassl import arguments, cli, evaluation, exported, inference, precision, training
 from lassl.cohort import open_prepared
+from lassl.config import metrics_folder
 from lassl.errors import LasslError
 from lassl.inference import largest_component
 from lassl.needs import grid_of
@@ -64,7 +65,7 @@ def expected(tiny_data, case="C6", name="first") -> np.ndarray:
     where = precision.choose(config.compute)
     networks = {n: where.module(m).eval() for n, m in exported.read(exported.find(RUN)).model.networks.items()}
     image = open_prepared(tiny_data.prepared).read_image(case)
-    return evaluation.foregrounds(networks, image, config, where)[name] > 0.5
+    return inference.foregrounds(networks, image, config, where)[name] > 0.5
 
 
 def test_a_run_predicts_what_its_evaluation_predicted(tiny_data, raw, tmp_path, capsys):
@@ -403,4 +404,5 @@ def test_all_commands_are_there_and_installed_as_lassl(capsys):
     assert all(f"\n    {name} " in told for name in ("predict", "export", "evaluate", "doctor"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert project["project"]["scripts"] == {"lassl": "lassl.cli:main"}
+    assert arguments.parser().parse_args(["evaluate", "p", "r"]).output == metrics_folder("external")
     assert "lassl.commands" in project["tool"]["setuptools"]["packages"]

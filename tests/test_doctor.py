@@ -12,7 +12,7 @@ import yaml
 from conftest import write_case
 from runs import CONFIG, ROOT
 
-from lassl import checks, machine_checks, processor
+from lassl import checks, cli, machine_checks, processor
 from lassl.commands import doctor
 from lassl.machine_checks import Finding
 
@@ -63,10 +63,7 @@ def test_in_an_empty_folder_it_names_what_is_missing(tmp_path, monkeypatch, caps
 
 def test_in_a_clone_nothing_is_missing_that_the_phantoms_need(clone, monkeypatch, capsys):
     monkeypatch.chdir(clone)
-    parser = argparse.ArgumentParser()
-    doctor.add(parser.add_subparsers())
-    arguments = parser.parse_args(["doctor"])
-    assert arguments.run(arguments) == 0
+    assert cli.run(["doctor"]) == 0
     text = capsys.readouterr().out
     for start in (
         "ok       params.yaml: profile quick, vnet_16, ",

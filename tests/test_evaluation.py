@@ -10,12 +10,12 @@ import torch
 import yaml
 from test_training import settings, trained
 
-from lassl import evaluation, precision, training
+from lassl import evaluation, inference, precision, training
 from lassl.config import Data, Run
 from lassl.errors import LasslError
 from lassl.headline import variant
-from lassl.metrics import summarize
 from lassl.publish import publish
+from lassl.scores import summarize
 from lassl.volumes import read
 
 
@@ -97,10 +97,10 @@ def test_the_ensemble_is_the_mean_probability_at_native_resolution(tiny_data):
     where = precision.choose(config.compute)
     image = np.zeros((21, 18, 17), np.float32)
     networks = {"a": Sure(3.0), "b": Sure(-1.0), "c": Sure(-9.0)}
-    found = evaluation.foregrounds(networks, image, config, where)
+    found = inference.foregrounds(networks, image, config, where)
     for name, expected in {"a": 0.952574, "b": 0.268941, "c": 0.000123, "ensemble": 0.407213}.items():
         assert found[name].shape == image.shape
         np.testing.assert_allclose(found[name], expected, atol=1e-5)
-    assert list(evaluation.foregrounds({"a": networks["a"]}, image, config, where)) == ["a"]
+    assert list(inference.foregrounds({"a": networks["a"]}, image, config, where)) == ["a"]
     assert evaluation.predict(networks["a"], image, config, where).all()
     assert not evaluation.predict(networks["b"], image, config, where).any()

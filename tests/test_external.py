@@ -1,6 +1,5 @@
 """Other people's masks scored: how they are matched, what is refused, and what is left for the table."""
 
-import argparse
 import json
 import os
 from pathlib import Path
@@ -13,8 +12,7 @@ import SimpleITK as sitk
 import yaml
 from runs import PROFILE, cases, write_run
 
-from lassl import metrics
-from lassl.commands import evaluate
+from lassl import cli, metrics
 from lassl.errors import LasslError
 from lassl.external import score_folders
 from lassl.results import read_external, read_results
@@ -54,11 +52,7 @@ def problems() -> list[str]:
 
 def call(*words: str) -> int:
     """Call the command as the command line does."""
-    parser = argparse.ArgumentParser()
-    evaluate.add(parser.add_subparsers())
-    arguments = parser.parse_args(["evaluate", *words])
-    code: int = arguments.run(arguments)
-    return code
+    return cli.run(["evaluate", *words])
 
 
 # matching and scoring

@@ -11,7 +11,8 @@ import scipy.ndimage
 from medpy.metric import binary
 
 from lassl.errors import LasslError
-from lassl.metrics import DISTANCES, score, summarize, with_failures
+from lassl.metrics import score
+from lassl.scores import DISTANCES, summarize, with_failures
 
 SIZE = (14, 12, 9)
 CUBE = (0.625, 0.625, 0.625)

@@ -9,8 +9,8 @@ from runs import NAN, PROFILE, RECORDS, built, cases, write_run
 
 from lassl.errors import LasslError
 from lassl.headline import chosen, counted, headline
-from lassl.metrics import DISTANCES
 from lassl.results import by_method, read_results, score_table
+from lassl.scores import DISTANCES
 from lassl.snapshots import COLUMNS
 
 ZERO = "lassl.flaws.empty_zero:zero"

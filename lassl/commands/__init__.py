@@ -1,1 +1,1 @@
-"""The subcommands of `lassl`: each module has add(subparsers), and run(arguments), which gives the exit code."""
+"""The subcommands of `lassl`: each module has run(arguments), which gives the exit code; see lassl/arguments.py."""

@@ -2,12 +2,10 @@
 
 import argparse
 import re
-from pathlib import Path
 
 import pandas as pd
 
 from lassl import external, markdown
-from lassl.config import metrics_folder
 from lassl.errors import LasslError, note
 from lassl.headline import counted
 from lassl.names import utf8
@@ -16,24 +14,6 @@ from lassl.table import MORE, SCORES
 
 HEADS = {SCORES[name]: head for name, head in markdown.HEADS.items()} | {name: markdown.MORE[name] for name in MORE}
 NAME = re.compile(r"\w[\w.-]*")
-
-
-def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its arguments."""
-    parser = subparsers.add_parser(
-        "evaluate",
-        help="score a folder of masks, whoever made them",
-        description="Scores masks against references, matched by file name without suffix, and writes FOLDER/NAME.json "
-        "and .csv and FOLDER/records/NAME.yaml. In metrics/external, masks of all test cases of a profile become a row "
-        "of its table.",
-    )
-    parser.add_argument("predictions", type=Path, help="folder of masks: NRRD, NIfTI or MetaImage")
-    parser.add_argument("references", type=Path, help="folder of masks, or of raw scans with their labels")
-    parser.add_argument("--name", help="of the files that are written (default: the name of the predictions' folder)")
-    parser.add_argument("--title", help="of the table's row (default: the name)")
-    parser.add_argument("--split", type=Path, help="score the test cases of this split file alone")
-    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=metrics_folder("external"))
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

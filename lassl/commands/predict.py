@@ -1,7 +1,6 @@
 """`lassl predict`: masks of anybody's scans by a trained model."""
 
 import argparse
-import math
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,67 +12,9 @@ import torch
 from lassl import exported, scanfiles
 from lassl.application import PROBABILITY, UNCERTAINTY, Task, precision_for, segment
 from lassl.errors import LasslError, note
-from lassl.inference import Size, largest_component
+from lassl.inference import largest_component
 from lassl.progress import bar
-from lassl.scans import SUFFIXES
 from lassl.volumes import Volume
-
-
-def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its arguments."""
-    parser = subparsers.add_parser(
-        "predict",
-        help="segment scans with a trained model",
-        description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1 on the scan's own grid, in its "
-        "format (.nrrd for DICOM). CASE/image.* and CASE/lgemri.* are named after the folder CASE. Any spacing and "
-        "orientation will do. A scan that fails, or whose mask is there already, is reported, and the others are done.",
-    )
-    parser.add_argument("model", metavar="MODEL", help="a run as profile/method-d0-s0, a model file, an exported file")
-    parser.add_argument("scans", metavar="SCAN", nargs="+", type=Path, help=f"{', '.join(SUFFIXES)}, or a DICOM folder")
-    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True, help="where masks are written")
-    parser.add_argument(
-        "--network", choices=("default", "teacher", "second", "ensemble"), default="default", help="of the model"
-    )
-    parser.add_argument("--largest-component", action="store_true", help="keep the largest part of a mask alone")
-    parser.add_argument("--probability", action="store_true", help="also write <name>-probability")
-    parser.add_argument("--uncertainty", action="store_true", help="also write <name>-uncertainty: entropy in nats")
-    parser.add_argument("--passes", type=count, default=8, help="with dropout, for the uncertainty (default: 8)")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
-    parser.add_argument("--normalized", action="store_true", help="the scans are normalized already, as the field's h5")
-    parser.add_argument("--memory", metavar="GIB", type=gibibytes, default=4.0, help="for a scan's arrays (default: 4)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument(
-        "--precision", choices=("bf16", "fp32"), help="default: that of the training, or fp32 on a CPU without bf16"
-    )
-    parser.add_argument("--stride", metavar="X,Y,Z", type=stride, help="of the window, in pooled voxels")
-    parser.set_defaults(run=run)
-
-
-def count(text: str) -> int:
-    """Read a whole number from 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number from 1")
-    return int(text)
-
-
-def gibibytes(text: str) -> float:
-    """Read a number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"found '{text}', expected a number above 0")
-    return value
-
-
-def stride(text: str) -> Size:
-    """Read three whole numbers from 1, as in 32,32,24."""
-    try:
-        x, y, z = map(count, text.split(","))
-    except (ValueError, argparse.ArgumentTypeError):
-        raise argparse.ArgumentTypeError(f"found '{text}', expected x,y,z as in 32,32,24") from None
-    return x, y, z
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lassl.metrics import DISTANCES
+from lassl.scores import DISTANCES
 
 
 def zero(cases: pd.DataFrame) -> pd.DataFrame:

@@ -6,12 +6,14 @@ One is imported only when it is asked for, so that a change to it touches its ro
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from lassl.errors import LasslError
-from lassl.methods.base import MakeNetwork
+
+if TYPE_CHECKING:  # who asks for a name alone does not wait for torch
+    from torch import nn
+
+    from lassl.methods.base import MakeNetwork
 
 
 def algorithms() -> list[str]:
@@ -27,7 +29,7 @@ def module_of(algorithm: str) -> str:
     return f"{__name__}.{algorithm}"
 
 
-def build(algorithm: str, make_network: MakeNetwork, options: Mapping[str, Any]) -> nn.Module:
+def build(algorithm: str, make_network: "MakeNetwork", options: Mapping[str, Any]) -> "nn.Module":
     """Make an algorithm; the constructor's keyword arguments are the schema of its options. Raises LasslError."""
     name = "".join(word.capitalize() for word in algorithm.split("_"))
     constructor: Callable[..., nn.Module] | None = getattr(import_module(module_of(algorithm)), name, None)

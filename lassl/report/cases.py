@@ -12,7 +12,7 @@ from lassl import exported, volumes
 from lassl.application import UNCERTAINTY, Task, precision_for, segment
 from lassl.cohort import Prepared
 from lassl.errors import LasslError
-from lassl.evaluation import ENSEMBLE
+from lassl.inference import ENSEMBLE
 from lassl.progress import bar
 from lassl.report import figures
 from lassl.report.slices import Box, box_around, chosen_slices, gray_range, outline, picture
