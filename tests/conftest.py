@@ -4,7 +4,9 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: networks are tiny, and tests run side by side
 
-import locale
+import lassl as lassl  # before torch is loaded, too: it says how long threads spin
+
+import locale  # isort: skip
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
