@@ -1,7 +1,12 @@
-"""The code behind a stage: which modules it loads, and a hash of what they do."""
+"""The code behind a stage: which modules it loads, and a hash of what they do, wherever they lie.
+
+The hash of a module is of its statements without comments and docstrings, and, in place of imports of ours, of the
+hashes of the modules that they lead to. So a file may be moved or renamed, and a docstring written, and nothing becomes
+stale; an edit of what a module or anything beneath it does counts for all that import it.
+"""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -11,8 +16,8 @@ from lassl.files import text_hash
 PACKAGES = ("lassl", "pipeline")
 # Modules that compute no number of a result: they read settings (whose values count), write files, report.
 PLUMBING = (
-    *("lassl.config", "lassl.errors", "lassl.files", "lassl.machine", "lassl.progress", "lassl.provenance"),
-    "lassl.terminal",
+    *("lassl", "lassl.config", "lassl.errors", "lassl.files", "lassl.machine", "lassl.progress", "lassl.provenance"),
+    *("lassl.processor", "lassl.terminal"),
 )
 
 
@@ -41,33 +46,89 @@ def source(module: str, root: Path) -> Path | None:
 
 def imports(path: Path) -> list[str]:
     """Names that a file imports, absolute; `from a import b` gives a and a.b, since b may be a module."""
-    return list(_imports(path.read_text("utf-8")))
+    nodes = ast.walk(parsed(path.read_text("utf-8")))
+    found = [words for node in nodes for words in imported(node)]
+    return [name for module, word, _ in found for name in ([module, f"{module}.{word}"] if word else [module])]
+
+
+def imported(node: ast.AST) -> Iterator[tuple[str, str, str]]:
+    """What an import statement names: module, name in it (or nothing), local name."""
+    if isinstance(node, ast.Import):
+        yield from ((alias.name, "", alias.asname or alias.name) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield from ((node.module, alias.name, alias.asname or alias.name) for alias in node.names)
 
 
 @cache  # by the text: a file is behind many stages
-def _imports(text: str) -> tuple[str, ...]:
-    names = []
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(names)
+def parsed(text: str) -> ast.Module:
+    """The syntax tree of a file; it is shared, so nobody may change it."""
+    return ast.parse(text)
 
 
-def code_hash(path: Path) -> str:
-    """Hash of what a file does: comments, docstrings and layout do not count."""
-    return _code_hash(path.read_text("utf-8"))
+def code_hash(module: str, root: Path = Path(), known: dict[str, str] | None = None) -> str:
+    """Hash of what a module of ours does, with all that it imports but PLUMBING; its own name does not count.
+
+    `known` are the hashes of other modules so far, to which this one's are added. Raises ValueError for a circle.
+    """
+    known = {} if known is None else known
+    if module not in known:
+        known[module] = ""  # until it is known: who meets this has come round in a circle
+        path = source(module, root)
+        assert path is not None, module
+        statements, names = stripped(path.read_text("utf-8"))
+        beneath = []
+        for target, word, local in names:
+            if word and source(f"{target}.{word}", root):
+                target, word = f"{target}.{word}", ""
+            beneath += [f"{local} {word} {code_hash(t, root, known)}" for t in counted(target, root)]
+        known[module] = text_hash("\n".join([statements, *sorted(set(beneath))]))[:16]
+    if not known[module]:
+        raise ValueError(f"{module} imports itself, through others: part the two")
+    return known[module]
+
+
+def counted(module: str, root: Path) -> list[str]:
+    """A module of ours and its packages, as far as they hold statements and are no PLUMBING; none for others' modules."""
+    if source(module, root) is None or module in PLUMBING:
+        return []
+    parents = [".".join(module.split(".")[:i]) for i in range(1, module.count(".") + 1)]
+    files = ((name, source(name, root)) for name in parents if name not in PLUMBING)
+    return [module, *(name for name, path in files if path and any(stripped(path.read_text("utf-8"))))]
 
 
 @cache
-def _code_hash(text: str) -> str:
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
+def stripped(text: str) -> tuple[str, tuple[tuple[str, str, str], ...]]:
+    """The statements of a file without comments, docstrings and imports of ours; and what these imports name.
+
+    What is there for type checkers alone is left out.
+    """
+    names: list[tuple[str, str, str]] = []
+
+    def strip(node: ast.AST) -> None:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if ast.get_docstring(node) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
-    return text_hash(ast.unparse(tree))[:16]
+            node.body = node.body[ast.get_docstring(node) is not None :]
+        for block in ("body", "orelse", "finalbody"):
+            statements = getattr(node, block, None)
+            if isinstance(statements, list):  # a lambda's body is none
+                kept = [s for s in statements if not for_types(s) and not ours(s)]
+                empty = block == "body" and not kept and not isinstance(node, ast.Module)
+                setattr(node, block, [ast.Pass()] if empty else kept)
+        for child in ast.iter_child_nodes(node):
+            strip(child)
+
+    def ours(statement: ast.stmt) -> bool:
+        found = [words for words in imported(statement) if words[0].split(".")[0] in PACKAGES]
+        names.extend(found)
+        return bool(found)
+
+    tree = ast.parse(text)
+    strip(tree)
+    return ast.unparse(tree), tuple(names)
+
+
+def for_types(statement: ast.stmt) -> bool:
+    """Whether a statement is there for type checkers alone."""
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING"
 
 
 def named_modules(settings: object) -> list[str]:
@@ -81,7 +142,6 @@ def named_modules(settings: object) -> list[str]:
 
 
 def fingerprint(*modules: str, root: Path = Path()) -> str:
-    """A line for each file behind the modules, PLUMBING left out: hash and path."""
-    loaded = {name: path for module in modules for name, path in closure(module, root).items()}
-    files = {path for name, path in loaded.items() if name not in PLUMBING}
-    return "".join(f"{code_hash(path)}  {path.relative_to(root).as_posix()}\n" for path in sorted(files))
+    """One hash of the code behind some modules, whatever their order: what a DVC stage depends on."""
+    known: dict[str, str] = {}
+    return text_hash("\n".join(sorted(code_hash(module, root, known) for module in modules))) + "\n"

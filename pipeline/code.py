@@ -7,6 +7,7 @@ indirectly, changes what it does; an edit elsewhere, or of a comment, leaves it 
 from pathlib import Path
 
 from lassl import config
+from lassl.config import Config
 from lassl.errors import command
 from lassl.files import whole_folder
 from lassl.methods import module_of
@@ -15,23 +16,27 @@ from lassl.provenance import fingerprint, named_modules
 
 def main() -> None:
     """Write build/code/<stage>, and build/code/train/<method> for each method."""
-    settings = config.load()
+    with whole_folder(Path("build/code")) as folder:
+        (folder / "train").mkdir()
+        for name, modules in behind(config.load()).items():
+            (folder / name).write_text(fingerprint(*modules), "utf-8")
+
+
+def behind(settings: Config) -> dict[str, list[str]]:
+    """The modules that each stage starts from, and those of the functions that params.yaml names for it."""
     named = {
-        "phantom": [],
         "prepare": named_modules(settings.data.model_dump()),
         "evaluate": named_modules(settings.model_dump(include={"evaluate", "snapshots"})),
-        "publish": [],
-        "fields": [],
-        "table": [],
-        "report": [],
     }
-    with whole_folder(Path("build/code")) as folder:
-        for stage, modules in named.items():
-            (folder / stage).write_text(fingerprint(f"pipeline.{stage}", *modules), "utf-8")
-        (folder / "train").mkdir()
-        for name, method in settings.methods.items():
-            modules = [module_of(method.algorithm), *named_modules(settings.settings(name))]
-            (folder / "train" / name).write_text(fingerprint("pipeline.train", *modules), "utf-8")
+    stages = ("phantom", "prepare", "evaluate", "publish", "fields", "table", "report")
+    training = {
+        f"train/{name}": [module_of(method.algorithm), *named_modules(settings.settings(name))]
+        for name, method in settings.methods.items()
+    }
+    return {
+        **{stage: [f"pipeline.{stage}", *named.get(stage, [])] for stage in stages},
+        **{name: ["pipeline.train", *modules] for name, modules in training.items()},
+    }
 
 
 if __name__ == "__main__":

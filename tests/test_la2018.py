@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from lassl import checks
-from lassl.cohort import read_split
 from lassl.config import Config
 from lassl.errors import LasslError
 from lassl.la2018 import COHORT, FOLDER, HASHES, SOURCES, bring, hashes, unlike
+from lassl.split import read_split
 
 ROOT = Path(__file__).parents[1]
 CONTENT = {"A/mri_norm2.h5": b"scan A", "B/mri_norm2.h5": b"scan B"}

@@ -252,6 +252,5 @@ def test_a_flaw_goes_to_a_folder_of_its_own_and_other_fields_and_snapshots_are_s
     steps = {line.split(b",")[0] for line in after["tiny-overlap/snapshots/cps-d0-s0.csv"].splitlines()[1:]}
     assert steps == {b"1", b"3"}
     call(project, sys.executable, "-m", "lassl.flaws.page")
-    page = (project / "docs/flaws.md").read_text()
-    assert "| tiny | cps | 1 |" in page
+    assert (project / "docs/flaws.md").read_text() == (ROOT / "docs/flaws.md").read_text()  # tiny runs do not count
     restore(project)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lassl.config import Config
 from lassl.methods import algorithms, module_of
 from lassl.provenance import PLUMBING, closure, code_hash, fingerprint, imports, named_modules
 from pipeline import code
@@ -91,46 +92,104 @@ def test_no_file_of_ours_imports_relatively_or_by_star_which_a_closure_would_mis
 PLAIN = 'def f(x):\n    return x + 1\n\n\nclass A:\n    rate = "slow"\n'
 
 
-def test_comments_docstrings_and_layout_do_not_count(module):
+@pytest.fixture
+def hash_of(tmp_path, module):
+    """The hash of a module with a text, beside what else there is."""
+
+    def hash_of(text: str, name: str = "lassl.a") -> str:
+        module("lassl/__init__.py")
+        module(name.replace(".", "/") + ".py", text)
+        return code_hash(name, tmp_path)
+
+    return hash_of
+
+
+def test_comments_docstrings_layout_and_what_is_for_type_checkers_do_not_count(hash_of):
     dressed = (
-        '"""A module."""\n# why\ndef f(x):\n    """Add one."""\n\n    return (x\n        + 1)  # one\n'
+        '"""A module."""\n# why\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from lassl.b import B\n'
+        'def f(x):\n    """Add one."""\n\n    return (x\n        + 1)  # one\n'
         "class A:\n    '''A class.'''\n    rate = 'slow'\n"
     )
-    assert code_hash(module("a.py", dressed)) == code_hash(module("b.py", PLAIN))
+    assert hash_of(dressed) == hash_of("from typing import TYPE_CHECKING\n" + PLAIN)
 
 
 @pytest.mark.parametrize(("old", "new"), [("1", "2"), ("slow", "fast"), ("x + 1", "1 + x"), ("rate", "speed")])
-def test_what_a_file_does_counts(module, old, new):
-    assert code_hash(module("a.py", PLAIN.replace(old, new))) != code_hash(module("b.py", PLAIN))
+def test_what_a_file_does_counts(hash_of, old, new):
+    assert hash_of(PLAIN.replace(old, new)) != hash_of(PLAIN)
 
 
-def test_a_function_with_only_a_docstring_has_a_hash(module):
-    only = code_hash(module("a.py", 'def f():\n    """Nothing."""\n'))
-    assert only == code_hash(module("b.py", "def f():\n    pass\n"))
+def test_a_function_with_only_a_docstring_has_a_hash(hash_of):
+    assert hash_of('def f():\n    """Nothing."""\n') == hash_of("def f():\n    pass\n")
 
 
-def test_a_fingerprint_is_a_sorted_line_of_hash_and_path_for_each_file(tmp_path, module):
+def test_a_module_may_be_moved_and_renamed_and_its_imports_sorted_anew(tmp_path, module, hash_of):
+    module("lassl/beneath.py", PLAIN)
+    module("lassl/other.py", "y = 2\n")
+    before = hash_of("import os\nfrom lassl import other\nfrom lassl.beneath import A, f\n\nprint(f(1), A, other.y)\n")
+    module("lassl/deep/__init__.py", '"""A room."""\n')
+    module("lassl/deep/down.py", PLAIN)
+    module("lassl/room/__init__.py")
+    module("lassl/room/other.py", "y = 2\n")
+    text = "import os\nfrom lassl.deep.down import A, f\nfrom lassl.room import other\n\nprint(f(1), A, other.y)\n"
+    assert hash_of(text, "pipeline.go") == hash_of(text, "lassl.room.named") == before
+
+
+def test_what_is_imported_counts_however_deep_and_by_which_name(tmp_path, module, hash_of):
+    text = "from lassl.beneath import A\n\nprint(A)\n"
+    module("lassl/beneath.py", "from lassl.under import B as A\n")
+    module("lassl/under.py", "B = 1\nC = 2\n")
+    before = hash_of(text)
+    module("lassl/beneath.py", "from lassl.under import C as A\n")
+    other = hash_of(text)
+    module("lassl/under.py", "B = 3\nC = 2\n")
+    assert len({before, other, hash_of(text)}) == 3
+
+
+def test_a_definition_that_leaves_for_another_module_counts(module, hash_of):
+    module("lassl/beneath.py", "def f(x):\n    return x + 1\n")
+    assert hash_of("from lassl.beneath import f\n\nprint(f(1))\n") != hash_of(
+        "def f(x):\n    return x + 1\n\nprint(f(1))\n"
+    )
+
+
+def test_the_statements_of_a_package_count_for_its_modules(module, hash_of):
+    module("lassl/room/b.py", "x = 1\n")
+    hashes = set()
+    for text in ("", '"""A room."""\n', "y = 1\n", "y = 2\n"):
+        module("lassl/room/__init__.py", text)
+        hashes.add(hash_of("from lassl.room.b import x\n\nprint(x)\n"))
+    assert len(hashes) == 3
+
+
+def test_a_circle_of_imports_has_no_hash(module, hash_of):
+    module("lassl/b.py", "from lassl import a\n")
+    with pytest.raises(ValueError, match="imports itself"):
+        hash_of("from lassl import b\n")
+
+
+def test_a_fingerprint_is_one_hash_of_all_modules_in_whichever_order(tmp_path, module):
+    module("pipeline/__init__.py")
     module("pipeline/go.py", "from lassl import b\n")
     module("lassl/__init__.py")
-    path = module("lassl/b.py", "x = 1\n")
-    lines = fingerprint("pipeline.go", "lassl.b", root=tmp_path).splitlines()
-    assert [line.split("  ")[1] for line in lines] == ["lassl/__init__.py", "lassl/b.py", "pipeline/go.py"]
-    assert lines[1] == f"{code_hash(path)}  lassl/b.py"
-    path.write_text("x = 2\n")
-    changed = fingerprint("pipeline.go", root=tmp_path).splitlines()
-    assert [a == b for a, b in zip(lines, changed, strict=True)] == [True, False, True]
+    module("lassl/b.py", "x = 1\n")
+    module("lassl/c.py", "x = 3\n")
+    before = fingerprint("pipeline.go", "lassl.c", root=tmp_path)
+    assert re.fullmatch("[0-9a-f]{64}\n", before) and before == fingerprint("lassl.c", "pipeline.go", root=tmp_path)
+    module("lassl/b.py", "x = 2\n")
+    assert fingerprint("pipeline.go", "lassl.c", root=tmp_path) != before
 
 
-def test_modules_that_compute_no_number_do_not_count(tmp_path, module):
-    module("lassl/__init__.py")
-    module("lassl/go.py", "from lassl import config, errors, files, machine, progress, provenance, deep\n")
-    for name in PLUMBING:
-        module(name.replace(".", "/") + ".py", "from lassl import beneath\n")
-    module("lassl/deep.py")
-    module("lassl/beneath.py")
-    paths = [line.split("  ")[1] for line in fingerprint("lassl.go", root=tmp_path).splitlines()]
-    assert paths == ["lassl/__init__.py", "lassl/beneath.py", "lassl/deep.py", "lassl/go.py"]
-    assert all((ROOT / (name.replace(".", "/") + ".py")).is_file() for name in PLUMBING)
+def test_modules_that_compute_no_number_do_not_count(tmp_path, module, hash_of):
+    plumbing = [name for name in PLUMBING if "." in name]
+    text = "".join(f"import {name}\n" for name in plumbing)
+    hashes = set()
+    for content in ("x = 1\n", "x = 2\n"):
+        module("lassl/__init__.py", content)
+        for name in plumbing:
+            module(name.replace(".", "/") + ".py", content)
+        hashes.add(code_hash("lassl.go", tmp_path) if module("lassl/go.py", text) else "")
+    assert len(hashes) == 1
+    assert all((ROOT / (name.replace(".", "/") + ".py")).is_file() for name in plumbing)
 
 
 def test_the_modules_of_ours_that_settings_name_are_found_at_any_depth():
@@ -161,19 +220,25 @@ def fingerprints(tmp_path_factory) -> dict[str, str]:
     return written(tmp_path_factory.mktemp("project"), PARAMS)
 
 
-def flaws_in(fingerprint: str) -> set[str]:
-    return set(re.findall(r"lassl/flaws/(\w+)\.py", fingerprint)) - {"__init__"}
+def files_behind(params: dict = PARAMS) -> dict[str, set[str]]:
+    """The files behind each stage and row, for the contents of params.yaml."""
+    stages = code.behind(Config.model_validate(params))
+    return {
+        stage: {path.relative_to(ROOT).as_posix() for name in modules for path in closure(name, ROOT).values()}
+        for stage, modules in stages.items()
+    }
 
 
-def test_no_flaw_counts_where_none_is_named_but_for_the_table_that_shows_a_policy(fingerprints):
-    found = {path: flaws_in(text) for path, text in fingerprints.items() if flaws_in(text)}
-    assert found == {"build/code/table": {"empty_zero"}}
-    for starts in ENTRIES.values():
-        loaded = {name for start in starts for name in closure(start, ROOT)}
-        assert ("lassl.flaws" in loaded) == (starts == ("pipeline.table",))
+def flaws_in(files: set[str]) -> set[str]:
+    return {Path(file).stem for file in files if file.startswith("lassl/flaws/")} - {"__init__"}
 
 
-def test_a_named_flaw_counts_for_the_stage_that_uses_it_and_for_no_other(tmp_path):
+def test_no_flaw_counts_where_none_is_named_but_for_the_table_that_shows_a_policy():
+    found = {stage: flaws_in(files) for stage, files in files_behind().items() if flaws_in(files)}
+    assert found == {"table": {"empty_zero"}}
+
+
+def test_a_named_flaw_counts_for_the_stage_that_uses_it_and_for_no_other(tmp_path, fingerprints):
     params = copy.deepcopy(PARAMS)
     params["data"]["margins"] = "lassl.flaws.unseeded_margins:unseeded"
     params["train"]["schedule"] = "lassl.flaws.crossed_schedulers:crossed"
@@ -185,37 +250,38 @@ def test_a_named_flaw_counts_for_the_stage_that_uses_it_and_for_no_other(tmp_pat
     expected["train/cps_alw"] |= {"broken_dice"}
     expected |= {"prepare": {"unseeded_margins"}, "evaluate": {"test_selection", "empty_zero"}}
     expected |= {"table": {"empty_zero"}}
-    found = {path.removeprefix("build/code/"): flaws_in(text) for path, text in written(tmp_path, params).items()}
+    found = {stage: flaws_in(files) for stage, files in files_behind(params).items()}
     assert {stage: flaws for stage, flaws in found.items() if flaws} == expected
+    flawed = written(tmp_path, params)
+    changed = {path.removeprefix("build/code/") for path in flawed if flawed[path] != fingerprints[path]}
+    assert changed == expected.keys() - {"table"}
 
 
-def test_an_algorithm_counts_for_its_own_rows_alone(fingerprints):
+def test_an_algorithm_counts_for_its_own_rows_alone():
     for name, method in METHODS.items():
-        text = fingerprints[f"build/code/train/{name}"]
-        files = {module.replace(".", "/") + ".py" for module in map(module_of, algorithms())}
-        assert {file for file in files if file in text} == {module_of(method["algorithm"]).replace(".", "/") + ".py"}
+        files = files_behind()[f"train/{name}"]
+        own = {module.replace(".", "/") + ".py" for module in map(module_of, algorithms())}
+        assert own & files == {module_of(method["algorithm"]).replace(".", "/") + ".py"}
 
 
-def test_what_follows_training_does_not_count_for_it(fingerprints):
+def test_what_follows_training_does_not_count_for_it():
     for name in METHODS:
-        text = fingerprints[f"build/code/train/{name}"]
-        assert "lassl/training.py" in text and "lassl/vnet.py" in text
-        for later in ("table", "metrics", "evaluation", "inference", "readme"):
-            assert f"lassl/{later}.py" not in text
+        files = files_behind()[f"train/{name}"]
+        assert {"lassl/training.py", "lassl/vnet.py"} <= files
+        assert not files & {f"lassl/{later}.py" for later in ("table", "metrics", "evaluation", "inference", "readme")}
 
 
-def test_what_comes_before_the_table_does_not_count_for_it(fingerprints):
-    text = fingerprints["build/code/table"]
-    assert "lassl/table.py" in text
-    for earlier in ("vnet", "training", "evaluation", "inference", "phantom", "preprocess"):
-        assert f"lassl/{earlier}.py" not in text
+def test_what_comes_before_the_table_does_not_count_for_it():
+    files, earlier = files_behind()["table"], ("vnet", "training", "evaluation", "inference", "phantom", "preprocess")
+    assert "lassl/table.py" in files and not files & {f"lassl/{name}.py" for name in earlier}
 
 
-def test_the_training_code_does_not_count_for_the_evaluation(fingerprints):
-    text = fingerprints["build/code/evaluate"]
-    assert "lassl/evaluation.py" in text
-    for other in ("training", "ramps", "losses", "methods/mean_teacher", "phantom", "table"):
-        assert f"lassl/{other}.py" not in text
+def test_the_training_code_does_not_count_for_the_evaluation():
+    files, others = (
+        files_behind()["evaluate"],
+        ("training", "ramps", "losses", "methods/mean_teacher", "phantom", "table"),
+    )
+    assert "lassl/evaluation.py" in files and not files & {f"lassl/{name}.py" for name in others}
 
 
 def test_every_stage_depends_on_its_code_and_that_file_is_written(fingerprints):
