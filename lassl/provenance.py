@@ -88,7 +88,7 @@ def code_hash(module: str, root: Path = Path(), known: dict[str, str] | None = N
 
 
 def counted(module: str, root: Path) -> list[str]:
-    """A module of ours and its packages, as far as they hold statements and are no PLUMBING; none for others' modules."""
+    """A module of ours and its packages that hold statements, PLUMBING left out; none for others' modules."""
     if source(module, root) is None or module in PLUMBING:
         return []
     parents = [".".join(module.split(".")[:i]) for i in range(1, module.count(".") + 1)]
