@@ -22,7 +22,7 @@ repro: install ## from raw scans to the table, whatever params.yaml says; shows 
 	@$(RUN) python -m lassl.terminal
 
 test: install ## the tests, the whole pipeline at a tiny scale among them
-	$(RUN) pytest --numprocesses logical --maxprocesses 8 --dist loadgroup
+	$(RUN) pytest --numprocesses logical --maxprocesses 8
 
 check: install ## style and types
 	$(RUN) ruff check . && ruff format --check . && mypy

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import h5py
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -192,8 +193,6 @@ class Prepared:
         return self.cases[case]
 
     def _read(self, case: str, key: str) -> Array:
-        import h5py  # not needed for the split alone
-
         self._case(case)
         path = self.folder / f"{case}.h5"
         try:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from lassl.errors import LasslError
 
@@ -57,6 +56,8 @@ def parse(path: Path, head: bytes) -> Header:
 
 def _qform(fields: np.void) -> Affine:
     """The affine of quaternion, offset and pixdim."""
+    from scipy.spatial.transform import Rotation  # only some files need it
+
     b, c, d = fields["quaternion"].astype(float)
     if not np.isfinite([b, c, d]).all():
         return np.full((3, 4), np.nan)

@@ -9,6 +9,7 @@ import lassl as lassl  # before torch is loaded, too: it says how long threads s
 import locale  # isort: skip
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,15 +23,20 @@ from lassl.preprocess import prepare
 from lassl.streams import stream
 from lassl.volumes import Geometry, Volume, write
 
-SLOW = ("project", "page")  # fixtures of a file that take long: tests with one stay together on one worker
+TOGETHER = ("test_pipeline.py", "test_own_data.py", "test_report_browser.py")  # what their tests share takes long
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file that share a slow fixture on one worker, so that it is made once."""
-    for item in items:
-        if set(SLOW) & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share tests out among the workers one by one, but a file of TOGETHER as a whole, and those files first."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduler(LoadScopeScheduling):  # begins with the scopes of many tests
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return file if file.endswith(TOGETHER) else nodeid
+
+    return Scheduler(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -197,7 +197,7 @@ def test_an_experiment_in_a_copy_says_that_data_outside_of_git_are_not_there(pro
 
 
 def test_a_killed_training_goes_on_by_the_same_command_to_the_same_weights(project):
-    changes = ("profile=tiny", "method=cps", "train.steps=60", "running.checkpoint_minutes=0")
+    changes = ("profile=tiny", "method=cps", "train.steps=30", "running.checkpoint_minutes=0")
     call(project, "dvc", "exp", "run", *words_of(*changes))
     expected, curves = weights(project), files(project / "curves/tiny/cps-d0-s0")
     command = [Path(sys.executable).parent / "dvc", "repro", "--force", "train@tiny-cps-0-0"]

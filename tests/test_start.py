@@ -8,18 +8,21 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-SLOW = ("torch", "SimpleITK", "medpy", "pandas", "scipy.stats", "scipy.ndimage", "h5py", "networkx", "plotly", "dvc")
+SLOW = (
+    *("torch", "SimpleITK", "medpy", "pandas", "h5py", "networkx", "plotly", "dvc"),
+    *("scipy.stats", "scipy.ndimage", "scipy.spatial"),
+)
 USES = {  # of SLOW, when a stage begins; more is loaded where a form of scans or a test asks for it
     "ready": set(),
     "code": set(),
-    "phantom": {"scipy.ndimage"},
+    "phantom": {"scipy.ndimage", "scipy.spatial"},
     "prepare": {"scipy.ndimage", "h5py", "SimpleITK"},
-    "train": {"torch", "pandas"},
-    "evaluate": {"torch", "pandas", "scipy.ndimage", "medpy", "scipy.stats", "SimpleITK"},  # the last two by medpy
+    "train": {"torch", "pandas", "h5py"},
+    "evaluate": {"torch", "pandas", "h5py", "medpy", "scipy.ndimage", "scipy.spatial", "scipy.stats"},
     "publish": set(),
-    "fields": {"torch", "pandas", "scipy.ndimage", "medpy", "scipy.stats", "h5py", "SimpleITK"},
+    "fields": {"torch", "pandas", "h5py", "medpy", "scipy.ndimage", "scipy.spatial", "scipy.stats", "SimpleITK"},
     "table": {"pandas", "networkx"},
-    "report": {"torch", "pandas", "scipy.ndimage", "h5py", "SimpleITK", "plotly"},
+    "report": {"torch", "pandas", "h5py", "plotly", "scipy.ndimage", "scipy.spatial", "SimpleITK"},
 }
 
 
