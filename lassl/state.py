@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lassl.methods.base import Algorithm, Batch, Progress
 from lassl.precision import Precision
 from lassl.streams import stream_seed
 
 PLAIN = ("step", "seconds", "resumed", "curves", "snapshots")
-PARTS = ("module", "optimizer", "scaler")
+PARTS = ("algorithm", "optimizer", "scaler")
 
 
 Weights = dict[str, Tensor]
@@ -26,7 +26,7 @@ class NotFinite(Exception):
 class State:
     """All that changes while a run trains."""
 
-    module: nn.Module
+    algorithm: Algorithm
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     step: int = 0  # steps done
@@ -34,11 +34,6 @@ class State:
     resumed: int = 0  # times that the training went on from a checkpoint
     curves: list[dict[str, float]] = field(default_factory=list)  # every step's values
     snapshots: dict[int, Weights] = field(default_factory=dict)  # of the default network, by steps done
-
-    @property
-    def algorithm(self) -> Algorithm:
-        """The module by its contract."""
-        return cast(Algorithm, self.module)
 
     def advance(self, batch: Batch, progress: Progress, rates: Sequence[float], where: Precision) -> None:
         """Make one step at a learning rate for each group of weights. Raises NotFinite."""
@@ -66,16 +61,15 @@ class State:
             getattr(self, name).load_state_dict(content[name])
 
 
-def sgd(module: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
+def sgd(algorithm: Algorithm, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
     """Make the one optimizer of all trainable weights: working weight by weight, it equals one for each network.
 
     Every trainable network but the first has a group of its own; what else there is goes with the first.
     """
-    algorithm = cast(Algorithm, module)
     groups = [[p for p in network.parameters() if p.requires_grad] for network in algorithm.networks.values()]
     later = [group for group in groups[1:] if group]
     apart = {id(p) for group in later for p in group}
-    first = [p for p in module.parameters() if p.requires_grad and id(p) not in apart]
+    first = [p for p in algorithm.parameters() if p.requires_grad and id(p) not in apart]
     named = [{"params": group} for group in (first, *later)]
     return torch.optim.SGD(named, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
 

@@ -1,4 +1,4 @@
-"""params.yaml: its composition from conf/, its checks, and what the rows of the table share."""
+"""params.yaml: its composition from conf/ and its checks. The rows of the table are in test_rows.py."""
 
 import copy
 import shlex
@@ -12,16 +12,12 @@ from lassl.compose import compose
 from lassl.compose import main as compose_main
 from lassl.config import Config, load, metrics_folder
 from lassl.errors import LasslError
-from lassl.methods import build
 
 ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
 PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))
-METHODS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "conf/method").glob("*.yaml"))}
-ROWS = [name for name in METHODS if "defaults" not in METHODS[name]]
 FLAWS = sorted(path.stem for path in (ROOT / "conf/flaw").glob("*.yaml"))
-TITLES = {row: figures["title"] for row, figures in PUBLISHED["rows"].items()} | PUBLISHED["titles"]
 
 
 @pytest.fixture
@@ -71,12 +67,6 @@ def test_every_profile_composes_under_its_own_name_with_all_rows(composed, profi
     config = load(composed(f"profile={profile}"))
     assert config.profile == profile
     assert list(config.methods) == list(PUBLISHED["rows"])
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_file_composes_into_rows_of_its_own(composed, method):
-    config = load(composed(f"method={method}"))
-    assert list(config.methods) == METHODS[method].get("defaults", [method])
 
 
 @pytest.mark.parametrize("flaw", FLAWS)
@@ -294,47 +284,6 @@ def test_the_settings_of_a_method_are_plain_values_without_the_other_methods():
     assert settings["cases"] == {"unlabeled": "rest", "held_out": 0}
     assert settings["snapshots"] == {"count": 0}  # which of them is scored does not shape the training
     assert yaml.safe_load(yaml.safe_dump(settings)) == settings
-
-
-def test_the_table_has_exactly_the_published_rows_in_their_order():
-    listed = yaml.safe_load((ROOT / "conf/method/table.yaml").read_text())["defaults"]
-    assert listed == list(PUBLISHED["rows"]) == list(PARAMS["methods"])
-
-
-def test_dvc_shows_the_metrics_of_the_same_rows():
-    dvc = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-    assert dvc["metrics"] == [f"metrics/${{profile}}${{variant}}/{row}-d0-s0.json" for row in PUBLISHED["rows"]]
-
-
-@pytest.mark.parametrize("row", ROWS)
-def test_every_row_takes_four_patches_a_step_and_its_cases_are_those_of_its_title(composed, row):
-    method = load(composed(f"method={row}")).methods[row]
-    assert method.batch.labeled + method.batch.unlabeled == 4
-    assert (method.batch.unlabeled > 0) == (method.unlabeled > 0)
-    counts = f"{method.labeled}L" + (f"+{method.unlabeled}UL" if method.unlabeled else "")
-    assert TITLES[row].endswith(f"& {counts}")
-
-
-def test_label_counts_of_the_seven_rows_are_set_in_one_place_that_fills_no_row_that_is_not_asked_for(composed):
-    few, more = "counts.few={labeled: 3, unlabeled: 9}", "counts.more={labeled: 5, unlabeled: 7}"
-    counts = (few, more, "counts.all=11")
-    found = {m: (v.labeled, v.unlabeled) for m, v in load(composed(*counts)).methods.items()}
-    assert (found.pop("vnet_16"), found.pop("vnet_80"), found.pop("cps_32")) == ((3, 0), (11, 0), (5, 7))
-    assert set(found.values()) == {(3, 9)} and len(found) == 4
-    assert list(load(composed("method=mt_un", *counts)).methods) == ["mt_un"]
-
-
-@pytest.mark.parametrize("row", ROWS)
-def test_semi_supervised_rows_use_all_eighty_training_cases(composed, row):
-    method = load(composed(f"method={row}")).methods[row]
-    assert method.labeled + method.unlabeled == 80 or method.algorithm == "supervised"
-
-
-@pytest.mark.parametrize("row", ROWS)
-def test_the_options_of_a_row_are_those_of_its_algorithm(composed, make_network, row):
-    method = load(composed(f"method={row}")).methods[row]
-    algorithm = build(method.algorithm, make_network, method.options)
-    assert {name: getattr(algorithm, name) for name in method.options} == method.options
 
 
 def test_a_composition_that_is_wrong_leaves_params_yaml_as_it_was(tmp_path, monkeypatch):

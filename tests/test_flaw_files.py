@@ -60,6 +60,12 @@ def test_every_flaws_module_is_named_by_the_one_file_of_its_name():
     assert named == {module: [module] for module in MODULES}
 
 
+def test_every_flaw_but_one_that_is_a_setting_has_a_part_of_its_name_and_the_page_says_so():
+    (setting,) = set(CHANGED) - MODULES
+    assert MODULES < set(CHANGED)
+    assert f"`{setting}` needs no part, it is a setting" in (ROOT / "docs/flaws.md").read_text()
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_without_a_flaw_nothing_of_the_flaws_is_named(profile):
     assert "flaw" not in composed(f"profile={profile}").read_text()

@@ -244,5 +244,5 @@ def test_chance_used_elsewhere_moves_nothing(tiny_data, prepared):
     ends = []
     for kind in (PatchSource, Wasteful):
         source = kind(prepared, draw, config.patches, method.batch, 0)
-        ends.append(training.fit(config, method, source, where, 0).module.state_dict())
+        ends.append(training.fit(config, method, source, where, 0).algorithm.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(*(end.values() for end in ends), strict=True))

@@ -203,7 +203,7 @@ def test_fp16_scales_the_loss_and_learns_like_fp32(tiny_data):
     full = training.precision.choose(config.compute.model_copy(update={"precision": "fp32"}))
     weights = []
     for where in (full, replace(full, dtype=torch.float16)):
-        algorithm = training.fit(config, config.methods["vnet_16"], source, where, 0).module
+        algorithm = training.fit(config, config.methods["vnet_16"], source, where, 0).algorithm
         weights.append(torch.cat([p.detach().flatten() for p in algorithm.network.parameters()]))
     assert not torch.equal(*weights)
     torch.testing.assert_close(*weights, atol=2e-2, rtol=0)

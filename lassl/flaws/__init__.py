@@ -1,1 +1,1 @@
-"""Known flaws of the field's code, each a part that configuration can put in (conf/flaw/), to measure what it does."""
+"""Known flaws of the field's code, each a part that its file in conf/flaw/ puts in, to measure what it does."""

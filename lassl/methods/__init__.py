@@ -3,7 +3,7 @@
 One is imported only when it is asked for, so that a change to it touches its rows alone and a new one touches none.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lassl.errors import LasslError
 
 if TYPE_CHECKING:  # who asks for a name alone does not wait for torch
-    from torch import nn
-
-    from lassl.methods.base import MakeNetwork
+    from lassl.methods.base import Algorithm, MakeNetwork
 
 
 def algorithms() -> list[str]:
@@ -29,12 +27,24 @@ def module_of(algorithm: str) -> str:
     return f"{__name__}.{algorithm}"
 
 
-def build(algorithm: str, make_network: "MakeNetwork", options: Mapping[str, Any]) -> "nn.Module":
-    """Make an algorithm; the constructor's keyword arguments are the schema of its options. Raises LasslError."""
+def class_of(algorithm: str) -> "type[Algorithm]":
+    """The class of an algorithm. Raises LasslError for an unknown one, and where its file lacks the class or a part."""
+    from lassl.methods.base import Algorithm
+
     name = "".join(word.capitalize() for word in algorithm.split("_"))
-    constructor: Callable[..., nn.Module] | None = getattr(import_module(module_of(algorithm)), name, None)
-    if constructor is None:
-        raise LasslError(f"lassl/methods/{algorithm}.py: no class {name}; name the algorithm's class so")
+    found = getattr(import_module(module_of(algorithm)), name, None)
+    file = f"lassl/methods/{algorithm}.py"
+    if not (isinstance(found, type) and issubclass(found, Algorithm)):
+        raise LasslError(f"{file}: no class {name} that inherits from Algorithm; write `class {name}(Algorithm)`")
+    if found.__abstractmethods__:
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise LasslError(f"{file}: class {name} does not define {missing}; lassl/methods/base.py says what it gives")
+    return found
+
+
+def build(algorithm: str, make_network: "MakeNetwork", options: Mapping[str, Any]) -> "Algorithm":
+    """Make an algorithm; the constructor's keyword arguments are the schema of its options. Raises LasslError."""
+    constructor = class_of(algorithm)
     try:
         return constructor(make_network, **options)
     except (TypeError, ValueError) as error:

@@ -1,8 +1,8 @@
 """What every training algorithm gets and gives back."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -52,21 +52,36 @@ class Step:
     logs: dict[str, Tensor | float]
 
 
-class Algorithm(Protocol):
-    """A way to train. State lives in an nn.Module, so that state_dict() is nearly the whole checkpoint.
+class Algorithm(nn.Module, ABC):
+    """A way to train. All of them go through one loop (`fit` in training.py, `State.advance`), in short.
 
-    The constructor takes a function that makes a network, then the options of the method, keyword-only.
+        algorithm = Mine(make_network, **options)      # weights drawn from the run's seed
+        optimizer = SGD(a group for each network that has trainable weights)
+        for each step:
+            batch = patches of labeled cases, then of unlabeled ones
+            learning rate of each group = lr x schedule
+            step = algorithm.losses(batch, progress)   # hook 1: what is to become small
+            sum of step.terms -> backward -> optimizer; a sum that is not finite ends the run
+            algorithm.after_step(progress)             # hook 2: what follows, such as moving a teacher
+            curves += step.terms, step.logs
+        model = algorithm.networks
+
+    The constructor takes a function that makes a network, then the options of the method, keyword-only. What changes
+    in training is a parameter or a buffer: a checkpoint keeps state_dict() and the optimizer's state, no other
+    attribute. Chance is progress.generator, or torch's own (dropout), which is seeded anew at each step.
     """
 
-    def losses(self, batch: Batch, progress: Progress) -> Step:
-        """Compute the loss terms of a batch."""
-
-    def after_step(self, progress: Progress) -> None:
-        """Do what follows the optimiser's step, such as moving a teacher."""
-
     @property
+    @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
         """The networks that evaluation can use, by name; the first is the default."""
+
+    @abstractmethod
+    def losses(self, batch: Batch, progress: Progress) -> Step:
+        """Compute the loss terms of a batch, whose gradients train the networks."""
+
+    def after_step(self, progress: Progress) -> None:
+        """Do what follows the optimizer's step; nothing unless a method says so."""
 
 
 def supervised_terms(logits: Tensor, label: Tensor) -> dict[str, Tensor]:

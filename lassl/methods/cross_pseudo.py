@@ -4,11 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from lassl import losses, ramps
-from lassl.methods.base import Batch, MakeNetwork, Progress, Step
+from lassl.methods.base import Algorithm, Batch, MakeNetwork, Progress, Step
 from lassl.parts import part
 
 
-class CrossPseudo(nn.Module):
+class CrossPseudo(Algorithm):
     """Two networks, each learning from the labels and from the other's arg-max (Equations 1 to 3 of the paper).
 
     The cross terms are weighted by `weight` times the sigmoid ramp. With `adaptive` (Equation 4) the unlabeled one
@@ -55,9 +55,6 @@ class CrossPseudo(nn.Module):
             logs["weight_unlabeled"] = weight * adaptive
             logs["agreement"] = agreement(a[labeled:], b[labeled:])
         return Step(terms, logs)
-
-    def after_step(self, progress: Progress) -> None:
-        """Nothing follows the step."""
 
     @torch.no_grad()
     def _follow_dice(self, dice: Tensor, epoch: int) -> None:

@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lassl import losses, ramps
-from lassl.methods.base import Batch, MakeNetwork, Progress, Step, supervised_terms
+from lassl.methods.base import Algorithm, Batch, MakeNetwork, Progress, Step, supervised_terms
 
 NOISE = 0.1  # standard deviation of the teacher's input noise, in units of the image's
 NOISE_LIMIT = 0.2
 
 
-class MeanTeacher(nn.Module):
+class MeanTeacher(Algorithm):
     """A student, and a teacher whose weights are the running average of the student's.
 
     On unlabeled cases the student follows one noisy pass of the teacher (`consistency`: mse or kl) where the entropy

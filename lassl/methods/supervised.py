@@ -3,10 +3,10 @@
 from torch import nn
 
 from lassl import losses
-from lassl.methods.base import Batch, MakeNetwork, Progress, Step, supervised_terms
+from lassl.methods.base import Algorithm, Batch, MakeNetwork, Progress, Step, supervised_terms
 
 
-class Supervised(nn.Module):
+class Supervised(Algorithm):
     """One network, loss 0.5 (cross-entropy + Dice)."""
 
     def __init__(self, make_network: MakeNetwork):
@@ -22,6 +22,3 @@ class Supervised(nn.Module):
         """Compute the supervised terms; logs the batch's foreground Dice."""
         logits = self.network(batch.image)[: len(batch.label)]
         return Step(supervised_terms(logits, batch.label), {"dice": losses.hard_dice(logits, batch.label)})
-
-    def after_step(self, progress: Progress) -> None:
-        """Nothing follows the step."""

@@ -1,0 +1,70 @@
+"""What a class must be to serve as an algorithm, and how one that is not is told."""
+
+import sys
+from types import ModuleType
+
+import pytest
+from torch import nn
+
+from lassl import losses, methods
+from lassl.errors import LasslError
+from lassl.methods.base import Algorithm, Step
+
+WRITTEN = "lassl.methods.mine"
+
+
+@pytest.fixture
+def mine(monkeypatch):
+    """Put a module with this content in the place of lassl/methods/mine.py."""
+
+    def mine(**content: object) -> None:
+        module = ModuleType(WRITTEN)
+        module.__dict__.update(content)
+        monkeypatch.setitem(sys.modules, WRITTEN, module)
+        monkeypatch.setattr(methods, "algorithms", lambda: ["mine"])
+
+    return mine
+
+
+class Mine(Algorithm):
+    """The shortest there is."""
+
+    def __init__(self, make_network, *, weight=1.0):
+        super().__init__()
+        self.network = make_network()
+        self.weight = weight
+
+    @property
+    def networks(self):
+        return {"network": self.network}
+
+    def losses(self, batch, progress):
+        logits = self.network(batch.image)[: len(batch.label)]
+        return Step({"cross_entropy": self.weight * losses.cross_entropy(logits, batch.label)}, {})
+
+
+def test_networks_and_losses_are_all_that_a_method_must_define(mine, make_network, batch, progress):
+    mine(Mine=Mine)
+    algorithm = methods.build("mine", make_network, {"weight": 2.0})
+    assert algorithm.after_step(progress()) is None
+    assert algorithm.losses(batch, progress()).terms["cross_entropy"] > 0
+    assert all(name.startswith("network.") for name in algorithm.state_dict())
+
+
+def test_a_method_that_lacks_a_part_is_told_which(mine, make_network):
+    mine(Mine=type("Mine", (Algorithm,), {"losses": Mine.losses}))
+    with pytest.raises(LasslError, match=r"^lassl/methods/mine.py: class Mine does not define networks; "):
+        methods.build("mine", make_network, {})
+
+
+@pytest.mark.parametrize("content", [{}, {"mine": Mine}, {"Mine": nn.Module}, {"Mine": lambda make_network: None}])
+def test_a_file_without_an_algorithm_of_its_name_is_told(mine, make_network, content):
+    mine(**content)
+    with pytest.raises(LasslError, match=r"mine.py: no class Mine that inherits from Algorithm; write `class Mine"):
+        methods.build("mine", make_network, {})
+
+
+def test_an_option_that_a_method_does_not_have_is_told(mine, make_network):
+    mine(Mine=Mine)
+    with pytest.raises(LasslError, match=r"^params.yaml: options of the algorithm mine: .*'wieght'"):
+        methods.build("mine", make_network, {"wieght": 1})

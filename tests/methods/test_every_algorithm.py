@@ -1,0 +1,199 @@
+"""What every algorithm in lassl/methods/ keeps to, in each way that a row of conf/method/ takes it: a new one, too."""
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from test_training import settings
+
+from lassl import training
+from lassl.cohort import Prepared
+from lassl.compose import compose
+from lassl.config import BatchSize
+from lassl.losses import hard_dice
+from lassl.methods import algorithms
+from lassl.methods.base import Algorithm, Batch, Progress
+from lassl.patches import PatchSource
+
+ROOT = Path(__file__).parents[2]
+STEPS = 6  # two passes over the three labeled cases, and more
+RATE = 0.05
+
+
+def rows() -> dict[str, tuple[str, str]]:
+    """Algorithm and own options of each row in conf/method/, as its file has them."""
+    found = {}
+    for path in sorted((ROOT / "conf/method").glob("*.yaml")):
+        content = yaml.safe_load(path.read_text())
+        for base in content.get("defaults", []):
+            if str(base).startswith("/algorithm/"):
+                name = base.removeprefix("/algorithm/").removesuffix("@_here_")
+                found[path.stem] = name, repr(content.get("options", {}))
+    return found
+
+
+WAYS = {way: row for row, way in reversed(rows().items())}  # (algorithm, options) -> the first row that takes it so
+
+
+class Trial:
+    """A row on the cohort of tiny scans: settings, patches, and the state before the first step."""
+
+    def __init__(self, row: str, steps: int, tiny_data, prepared: Prepared, folder: Path):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(ROOT)
+            compose(folder / "params.yaml", f"method={row}")
+        train = {"steps": steps, "lr": RATE, "schedule": "constant"}
+        network = {"width": 4, "dropout": 0.1}
+        running = {"checkpoint_minutes": 0}
+        changes = {"train": train, "network": network, "running": running}
+        self.config = settings(tiny_data, folder / "params.yaml", **changes)
+        self.method = self.config.methods[row]
+        self.where = training.precision.choose(self.config.compute)
+        self.draw = training.drawn(self.config, self.method, prepared, 0)
+        self.source = PatchSource(prepared, self.draw, self.config.patches, self.method.batch, 0)
+        self.state = training.first_state(self.config, self.method, self.where, 0)
+
+    def fit(self, checkpoints=None) -> training.State:
+        """Train from the beginning, or from a checkpoint."""
+        return training.fit(self.config, self.method, self.source, self.where, 0, checkpoints)
+
+    def advance(self, batch: Batch) -> dict[str, float]:
+        """Make a step half way up the ramps, in the first epoch; gives its values."""
+        rates = [RATE] * len(self.state.optimizer.param_groups)
+        self.state.advance(batch, Progress(STEPS // 2, STEPS, 0, 0), rates, self.where)
+        return self.state.curves[-1]
+
+
+@pytest.fixture(params=sorted(WAYS.values()))
+def trial(request, tiny_data, prepared, tmp_path):
+    """Make a trial of each row."""
+    return lambda steps=STEPS: Trial(request.param, steps, tiny_data, prepared, tmp_path)
+
+
+def test_every_algorithm_has_its_settings_and_a_row_that_takes_it():
+    assert {path.stem for path in (ROOT / "conf/algorithm").glob("*.yaml")} == set(algorithms())
+    assert {algorithm for algorithm, _ in WAYS} == set(algorithms())
+
+
+def dice(algorithm: Algorithm, batches: list[Batch]) -> list[float]:
+    """Mean Dice of each network on the labeled patches."""
+    algorithm.eval()
+    with torch.no_grad():
+        found = [[hard_dice(n(b.image[: len(b.label)]), b.label) for b in batches] for n in algorithm.networks.values()]
+    return torch.tensor(found).mean(1).tolist()
+
+
+def test_it_learns_its_labeled_patches_with_finite_terms_and_logs(trial):
+    tried = trial(steps=25)
+    batches = [tried.source[step] for step in range(3)]
+    before = dice(tried.state.algorithm, batches)
+    state = tried.fit()
+    after = dice(state.algorithm, batches)
+    assert after[0] > 0.7 and all(b > a + 0.3 for a, b in zip(before, after, strict=True)), (before, after)
+    assert torch.tensor([list(values.values()) for values in state.curves]).isfinite().all()
+
+
+class Kept:
+    """Checkpoints in memory: begins with one, or keeps that of the middle."""
+
+    def __init__(self, content: bytes = b""):
+        self.content = content
+
+    def load(self):
+        return torch.load(io.BytesIO(self.content), weights_only=True) if self.content else None
+
+    def save(self, step, content):
+        if step == STEPS // 2:
+            torch.save(content, buffer := io.BytesIO())
+            self.content = buffer.getvalue()
+
+
+def test_going_on_from_a_checkpoint_gives_the_same_bits_as_never_stopping(trial):
+    tried, kept = trial(), Kept()
+    whole = tried.fit(kept)
+    resumed = tried.fit(Kept(kept.content))
+    assert (whole.resumed, resumed.resumed) == (0, 1)
+    assert resumed.curves == whole.curves and len(whole.curves) == STEPS
+    for part in ("algorithm", "optimizer"):
+        assert same(*(getattr(state, part).state_dict() for state in (whole, resumed))), part
+
+
+def same(a: object, b: object) -> bool:
+    """Whether two nested states are alike in every bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    return all(map(same, a, b)) and len(a) == len(b) if isinstance(a, list) else a == b
+
+
+def test_it_sees_the_labeled_patches_of_the_seed_and_no_other_label(trial, prepared, monkeypatch):
+    tried, read, seen = trial(steps=2), [], []
+    kind = type(tried.state.algorithm)
+    read_label, losses = Prepared.read_label, kind.losses
+
+    def noted(self, case):
+        read.append(case)
+        return read_label(self, case)
+
+    def watched(self, batch, progress):
+        seen.append(batch)
+        return losses(self, batch, progress)
+
+    monkeypatch.setattr(Prepared, "read_label", noted)
+    monkeypatch.setattr(kind, "losses", watched)
+    size = tried.method.batch
+    tried.source = PatchSource(prepared, tried.draw, tried.config.patches, size, 0)
+    tried.fit()
+    assert read == list(tried.draw.labeled)
+    assert [(len(b.label), len(b.image)) for b in seen] == [(size.labeled, size.labeled + size.unlabeled)] * 2
+    alone = PatchSource(prepared, tried.draw, tried.config.patches, BatchSize(labeled=1, unlabeled=0), 0)
+    for n, (batch, i) in enumerate((batch, i) for batch in seen for i in range(size.labeled)):
+        assert torch.equal(batch.image[i], alone[n].image[0]) and torch.equal(batch.label[i], alone[n].label[0])
+
+
+def test_a_step_without_unlabeled_patches_is_one(trial):
+    tried = trial()
+    batch = tried.source[0]
+    values = tried.advance(Batch(batch.image[: len(batch.label)], batch.label))
+    assert torch.tensor(list(values.values())).isfinite().all() and values["loss"] > 0
+
+
+def weights(algorithm: Algorithm) -> dict[str, dict[str, torch.Tensor]]:
+    """Copy the weights of each network."""
+    return {n: {k: v.detach().clone() for k, v in w.named_parameters()} for n, w in algorithm.networks.items()}
+
+
+def test_gradients_reach_every_network_but_those_that_the_method_moves_itself(trial, monkeypatch):
+    tried = trial()
+    algorithm = tried.state.algorithm
+    after_step, ends = type(algorithm).after_step, []
+
+    def watched(self, progress):
+        ends.append(weights(self))
+        after_step(self, progress)
+        ends.append(weights(self))
+
+    monkeypatch.setattr(type(algorithm), "after_step", watched)
+    tried.advance(tried.source[0])
+    for name, network in algorithm.networks.items():
+        moved = any(not torch.equal(old, ends[1][name][key]) for key, old in ends[0][name].items())
+        gradients = [p.grad for p in network.parameters()]
+        if moved or not any(p.requires_grad for p in network.parameters()):
+            assert all(gradient is None for gradient in gradients), name
+        else:
+            assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients), name
+            assert any(gradient.any() for gradient in gradients), name
+
+
+def test_every_trainable_network_has_an_optimizer_group_of_its_own(trial):
+    state = trial().state
+    trainable = [[id(p) for p in n.parameters() if p.requires_grad] for n in state.algorithm.networks.values()]
+    trainable = [network for network in trainable if network]
+    groups = [[id(p) for p in group["params"]] for group in state.optimizer.param_groups]
+    assert len(groups) == len(trainable)
+    assert set(groups[0]) >= set(trainable[0]) and groups[1:] == trainable[1:]
+    held = [p for group in groups for p in group]
+    assert sorted(held) == sorted(id(p) for p in state.algorithm.parameters() if p.requires_grad)

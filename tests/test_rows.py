@@ -1,0 +1,186 @@
+"""The rows of the table: conf/algorithm/ says what a method is, a row of conf/method/ what is its own."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import chdir
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import yaml
+
+from lassl.compose import compose
+from lassl.config import Config, Method, load
+from lassl.errors import LasslError
+from lassl.methods import algorithms, build
+
+ROOT = Path(__file__).parents[1]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
+FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "conf/method").glob("*.yaml"))}
+LISTS = [name for name in FILES if set(FILES[name]) == {"defaults"}]
+ROWS = [name for name in FILES if name not in LISTS]
+TITLES = {row: figures["title"] for row, figures in PUBLISHED["rows"].items()} | PUBLISHED["titles"]
+PAIRS, FOURS = {"labeled": 2, "unlabeled": 2}, {"labeled": 4, "unlabeled": 0}
+SHARED = {
+    "supervised": {"batch": FOURS, "weight_decay": 1e-4, "schedule": "step"},
+    "cross_pseudo": {"batch": PAIRS, "weight_decay": 5e-4, "schedule": "poly"},
+    "mean_teacher": {"batch": PAIRS, "weight_decay": 1e-4, "schedule": "step"},
+}
+PLAIN, ADAPTIVE = {"weight": 0.1, "adaptive": False}, {"weight": 0.1, "adaptive": True}
+MASKED = {"weight": 0.1, "passes": 8, "consistency": "mse", "lovasz": 0.0}
+EXPECTED = {  # row -> algorithm, labeled and unlabeled cases, options, as the trainings behind metrics/ had them
+    "vnet_16": ("supervised", 16, 0, {}),
+    "vnet_80": ("supervised", 80, 0, {}),
+    "cps": ("cross_pseudo", 16, 64, PLAIN),
+    "cps_32": ("cross_pseudo", 32, 48, PLAIN),
+    "mt_un": ("mean_teacher", 16, 64, MASKED),
+    "mt_un_lovasz": ("mean_teacher", 16, 64, MASKED | {"lovasz": 1.0}),
+    "cps_alw": ("cross_pseudo", 16, 64, ADAPTIVE),
+    "vnet_8": ("supervised", 8, 0, {}),
+    "cps_8": ("cross_pseudo", 8, 72, PLAIN),
+    "mt_un_8": ("mean_teacher", 8, 72, MASKED),
+    "mt_un_lovasz_8": ("mean_teacher", 8, 72, MASKED | {"lovasz": 1.0}),
+    "cps_alw_8": ("cross_pseudo", 8, 72, ADAPTIVE),
+}
+MINE = """\
+# @package methods.mine
+# A row of one's own.
+defaults:
+  - /algorithm/cross_pseudo@_here_
+  - _self_
+labeled: ${counts.more.labeled}
+unlabeled: 7
+"""
+
+
+@cache
+def composed(*overrides: str, project: Path = ROOT) -> Config:
+    """Compose the conf/ of a project with overrides."""
+    with TemporaryDirectory() as folder, chdir(project):
+        compose(Path(folder) / "params.yaml", *overrides)
+        return load(Path(folder) / "params.yaml")
+
+
+def row(name: str) -> Method:
+    """A row as it is composed alone."""
+    return composed(f"method={name}").methods[name]
+
+
+def test_the_rows_with_a_title_of_ours_are_all_there():
+    assert set(ROWS) >= set(EXPECTED) == set(TITLES)  # others may be somebody's own
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_row_has_the_values_that_its_committed_runs_had(name):
+    algorithm, labeled, unlabeled, options = EXPECTED[name]
+    counts = {"labeled": labeled, "unlabeled": unlabeled}
+    assert list(composed(f"method={name}").methods) == [name]
+    assert row(name).model_dump() == {"algorithm": algorithm, **counts, **SHARED[algorithm], "options": options}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_of_rows_has_them_in_its_order_each_as_it_is_alone(name):
+    found = composed(f"method={name}").methods
+    assert list(found) == FILES[name]["defaults"]
+    assert found == {each: row(each) for each in FILES[name]["defaults"]}
+
+
+def flat(values: dict, before: str = "") -> Iterator[tuple[str, object]]:
+    """Give the values by their dotted keys."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{before}{key}.")
+        elif key != "defaults":
+            yield f"{before}{key}", value
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_row_says_nothing_that_its_algorithm_says_already(name):
+    base, last = FILES[name]["defaults"]
+    algorithm = row(name).algorithm
+    assert (base, last) == (f"/algorithm/{algorithm}@_here_", "_self_")
+    shared = dict(flat(yaml.safe_load((ROOT / f"conf/algorithm/{algorithm}.yaml").read_text())))
+    own = dict(flat(FILES[name]))
+    assert {key for key, value in shared.items() if value == "???"} <= set(own) <= set(shared)
+    assert all(value != shared[key] for key, value in own.items())
+
+
+def test_every_algorithm_has_the_file_of_its_name_which_says_what_it_is():
+    found = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "conf/algorithm").glob("*.yaml")}
+    assert {name: content["algorithm"] for name, content in found.items()} == {name: name for name in algorithms()}
+
+
+def test_the_table_has_exactly_the_published_rows_in_their_order():
+    assert FILES["table"]["defaults"] == list(PUBLISHED["rows"]) == list(PARAMS["methods"])
+
+
+def test_dvc_shows_the_metrics_of_the_same_rows():
+    dvc = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    assert dvc["metrics"] == [f"metrics/${{profile}}${{variant}}/{row}-d0-s0.json" for row in PUBLISHED["rows"]]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_every_row_takes_four_patches_a_step_and_its_cases_are_those_of_its_title(name):
+    method = row(name)
+    assert method.batch.labeled + method.batch.unlabeled == 4
+    counts = f"{method.labeled}L" + (f"+{method.unlabeled}UL" if method.unlabeled else "")
+    assert TITLES[name].endswith(f"& {counts}")
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_semi_supervised_rows_use_all_eighty_training_cases(name):
+    assert row(name).labeled + row(name).unlabeled == 80 or row(name).algorithm == "supervised"
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_options_of_a_row_are_those_of_its_algorithm(make_network, name):
+    algorithm = build(row(name).algorithm, make_network, row(name).options)
+    assert {option: getattr(algorithm, option) for option in row(name).options} == row(name).options
+
+
+def test_label_counts_of_the_seven_rows_are_set_in_one_place_that_fills_no_row_that_is_not_asked_for():
+    few, more = "counts.few={labeled: 3, unlabeled: 9}", "counts.more={labeled: 5, unlabeled: 7}"
+    counts = (few, more, "counts.all=11")
+    found = {m: (v.labeled, v.unlabeled) for m, v in composed(*counts).methods.items()}
+    assert (found.pop("vnet_16"), found.pop("vnet_80"), found.pop("cps_32")) == ((3, 0), (11, 0), (5, 7))
+    assert set(found.values()) == {(3, 9)} and len(found) == 4
+    assert list(composed("method=mt_un", *counts).methods) == ["mt_un"]
+
+
+def test_an_option_of_one_row_moves_no_other_and_a_shared_weight_moves_all_that_refer_to_it():
+    before = composed().methods
+    own = composed("methods.cps.options.weight=0.3").methods
+    assert own["cps"].options == PLAIN | {"weight": 0.3}
+    assert {name for name in before if own[name] != before[name]} == {"cps"}
+    shared = composed("weights.cross=0.3").methods
+    assert {name for name in before if shared[name] != before[name]} == {"cps", "cps_32", "cps_alw"}
+    assert {shared[name].options["weight"] for name in ("cps", "cps_32", "cps_alw")} == {0.3}
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of conf/ to add rows to."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    return tmp_path
+
+
+def test_a_row_of_ones_own_is_a_file_of_its_counts(project):
+    (project / "conf/method/mine.yaml").write_text(MINE)
+    found = composed("method=mine", "methods.mine.options.adaptive=true", project=project).methods
+    assert found == {"mine": row("cps").model_copy(update={"labeled": 32, "unlabeled": 7, "options": ADAPTIVE})}
+    (project / "conf/method/both.yaml").write_text("# @package methods\ndefaults: [cps_8, mine]\n")
+    assert list(composed("method=both", project=project).methods) == ["cps_8", "mine"]
+
+
+def test_a_row_may_also_say_everything_itself(project):
+    whole = {"mine": row("mt_un").model_dump()}
+    (project / "conf/method/mine.yaml").write_text(f"# @package methods\n{yaml.safe_dump(whole)}")
+    assert composed("method=mine", project=project).methods == {"mine": row("mt_un")}
+
+
+def test_a_row_without_its_counts_is_told_which(project):
+    (project / "conf/method/mine.yaml").write_text(MINE.replace("unlabeled: 7\n", ""))
+    with pytest.raises(LasslError, match=r"methods\.mine\.unlabeled: .*found '\?\?\?'"):
+        composed("method=mine", project=project)
