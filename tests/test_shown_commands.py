@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ RUN = (
     "dvc metrics diff",
     "dvc exp show",
 )
+NAMED = "names a command, without what it takes"
 NOT_RUN = {
     "trains; tests/test_pipeline.py and test_own_data.py train at a tiny scale": (
         "make repro",
@@ -103,15 +105,10 @@ NOT_RUN = {
         "git stash apply refs/exps/apply/stash",
     ),
     "deletes from the cache": ("dvc gc -w", "dvc gc -w -a"),
-    "names a command, without what it takes": (
-        "dvc exp apply",
-        "dvc exp run",
-        "dvc exp run --queue",
-        "dvc exp run -S ...",
-        "dvc gc",
-    ),
+    NAMED: ("dvc exp apply", "dvc exp run", "dvc exp run --queue", "dvc exp run -S ...", "dvc gc"),
 }
 UNRUN = [command for commands in NOT_RUN.values() for command in commands]
+WHOLE = [command for command in UNRUN if command not in NOT_RUN[NAMED]]
 
 
 def shown(text: str) -> set[str]:
@@ -150,8 +147,9 @@ def with_examples(tmp_path, monkeypatch):
 
 
 def test_commands_are_found_in_blocks_and_in_sentences_without_comments():
-    text = "Say `dvc\nrepro` or `-S a=1`, `lassl` or `lassl/x y`.\n```sh\n# first\na b # c\nd \\\n  e && f '#1'\n```\n```\ng h\n```\n"
-    assert shown(text) == {"dvc repro", "-S a=1", "a b", "d   e", "f '#1'"}
+    sentence = "Say `dvc\nrepro` or `-S a=1`, `lassl` or `lassl/x y`.\n"
+    block = "```sh\n# first\na b # c\nd \\\n  e && f '#1'\n```\n"
+    assert shown(f"{sentence}{block}```\ng h\n```\n") == {"dvc repro", "-S a=1", "a b", "d   e", "f '#1'"}
 
 
 def test_every_shown_command_is_run_or_there_is_a_reason_why_not():
@@ -172,18 +170,19 @@ def test_a_block_of_commands_is_marked_as_one():
 
 @pytest.mark.parametrize("command", RUN)
 def test_a_shown_command_runs(project, command):
+    call(project, "git", "checkout", "--quiet", ".")
     call(project, "bash", "-c", command)
 
 
-@pytest.mark.parametrize("command", [command for command in UNRUN if command.startswith("make ")])
+@pytest.mark.parametrize("command", [command for command in WHOLE if command.startswith("make ")])
 def test_make_knows_a_shown_target(project, command):
     call(project, "bash", "-c", command.replace("make", "make --dry-run", 1))
 
 
-@pytest.mark.parametrize("command", [command for command in UNRUN if "-S " in command and "..." not in command])
+@pytest.mark.parametrize("command", [command for command in WHOLE if "-S " in command])
 def test_the_settings_of_a_shown_experiment_are_valid(with_examples, command):
     words = shlex.split(command.replace("$PWD", str(with_examples)))
-    settings = [value for option, value in zip(words, words[1:], strict=False) if option == "-S"]
+    settings = [value for option, value in pairwise(words) if option == "-S"]
     each = get_hydra_sweeps({"params.yaml": settings}) if "--queue" in words else [{"params.yaml": settings}]
     assert len(each) > 1 or "--queue" not in words
     for one in each:
@@ -191,12 +190,12 @@ def test_the_settings_of_a_shown_experiment_are_valid(with_examples, command):
         load(Path("params.yaml"))
 
 
-@pytest.mark.parametrize("command", [command for command in UNRUN if command.startswith(("lassl ", "dvc "))])
+@pytest.mark.parametrize("command", [command for command in WHOLE if command.startswith(("lassl ", "dvc "))])
 def test_the_words_of_a_shown_command_are_known(command):
     program, *words = shlex.split(command)
     (parser() if program == "lassl" else get_main_parser()).parse_args(words)
 
 
-@pytest.mark.parametrize("command", [command for command in everywhere() if command.startswith("python ")])
+@pytest.mark.parametrize("command", [command for command in (*RUN, *WHOLE) if command.startswith("python ")])
 def test_a_shown_module_is_there(command):
     assert find_spec(re.fullmatch(r"python -m (\S+).*", command)[1])
