@@ -39,7 +39,7 @@ flaws: install ## write docs/flaws.md from the runs in metrics/
 figures: install ## pictures of the reports that are here for docs/figures; needs chromium
 	$(RUN) for page in report/*/index.html; do python -m lassl.report.pictures "$$(basename "$$(dirname "$$page")")" || exit 1; done
 
-readme: install ## put the current tables into README.md
+readme: install ## put the current tables into README.md and docs/
 	$(RUN) python -m lassl.readme
 
 la2018: install ## bring the real scans to data/raw/la2018
