@@ -19,7 +19,7 @@ install: $(VENV)/installed ## make .venv with the exact versions of constraints.
 
 repro: install ## from raw scans to the table, whatever params.yaml says; shows it at the end
 	$(RUN) dvc repro
-	@$(RUN) python -m lassl.terminal
+	@$(RUN) python -m lassl.results.terminal
 
 test: install ## the tests, the whole pipeline at a tiny scale among them
 	$(RUN) pytest --numprocesses logical --maxprocesses 8
@@ -31,16 +31,16 @@ format: install ## mend the style
 	$(RUN) ruff check --fix . ; ruff format .
 
 params: install ## compose params.yaml anew from the defaults in conf/
-	$(RUN) python -m lassl.compose
+	$(RUN) python -m pipeline.compose
 
 flaws: install ## write docs/flaws.md from the runs in metrics/
-	$(RUN) python -m lassl.flaws.page
+	$(RUN) python -m lassl.results.flaws_page
 
 figures: install ## pictures of the reports that are here for docs/figures; needs chromium
 	$(RUN) for page in report/*/index.html; do python -m lassl.report.pictures "$$(basename "$$(dirname "$$page")")" || exit 1; done
 
 readme: install ## put the current tables into README.md and docs/
-	$(RUN) python -m lassl.readme
+	$(RUN) python -m lassl.results.readme
 
 la2018: install ## bring the real scans to data/raw/la2018
-	$(RUN) python -m lassl.la2018
+	$(RUN) python -m lassl.data.la2018

@@ -16,8 +16,8 @@ import torch
 
 from benchmarks.rows import composed, our_step
 from benchmarks.speed import markdown, number
-from lassl.errors import command
-from lassl.machine import keep_memory, machine
+from lassl.plumbing.errors import command
+from lassl.plumbing.machine import keep_memory, machine
 
 SPIN = {"plain": {"GOMP_SPINCOUNT": "300000"}, "ours": {}}  # the former is libgomp's own default
 TITLES = {"quick": "supervised step, quick size", "compact": "supervised step, compact size"}

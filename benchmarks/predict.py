@@ -21,15 +21,17 @@ from tqdm import tqdm
 
 from benchmarks.series import write_series
 from benchmarks.speed import markdown
-from lassl import config, exported, volumes
-from lassl.cohort import Prepared, open_prepared
+from lassl import config
 from lassl.config import Run
-from lassl.errors import command
-from lassl.grids import covering, orientation, resampled, turned
-from lassl.machine import machine
-from lassl.needs import run_of
-from lassl.results import read_scores
-from lassl.volumes import Volume
+from lassl.data.prepared import Prepared, open_prepared
+from lassl.images import volumes
+from lassl.images.grids import covering, orientation, resampled, turned
+from lassl.images.volumes import Volume
+from lassl.plumbing.errors import command
+from lassl.plumbing.machine import machine
+from lassl.predict import model_file as exported
+from lassl.predict.settings import run_of
+from lassl.results.runs import read_scores
 
 Form = Callable[[Volume], Volume]
 SLOPE = 0.001  # of the DICOM files: normalized intensities as whole numbers
@@ -65,7 +67,7 @@ def write_scan(path: Path, image: Volume) -> Path:
 
 def predicted(scan: Path, model: str, folder: Path) -> tuple[Path, float, float]:
     """Segment a scan in a process of its own; gives the mask's path, seconds and peak GiB."""
-    call = [sys.executable, "-c", "import sys; from lassl.cli import main; sys.exit(main())", "predict", model]
+    call = [sys.executable, "-c", "import sys; from lassl.cli.main import main; sys.exit(main())", "predict", model]
     began = time.perf_counter()
     process = subprocess.Popen(
         [*call, str(scan), "-o", str(folder), "--normalized", "--overwrite"], stdout=subprocess.DEVNULL

@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks import plain
-from lassl import evaluation, metrics, precision, ramps
-from lassl.cohort import MANIFEST, Draw, Prepared, open_prepared
-from lassl.compose import compose
 from lassl.config import BatchSize, Config, Data, load
+from lassl.data.patches import PatchSource, loader
+from lassl.data.phantom import write_cohort
+from lassl.data.pooling import pooled_image, pooled_label
+from lassl.data.prepare import prepare
+from lassl.data.prepared import MANIFEST, Draw, Prepared, open_prepared
+from lassl.evaluation import evaluate as evaluation
+from lassl.evaluation import metrics
+from lassl.methods import ramps
 from lassl.methods.base import Batch, Progress
-from lassl.patches import PatchSource, loader
-from lassl.phantom import write_cohort
-from lassl.pooling import pooled_image, pooled_label
-from lassl.preprocess import prepare
-from lassl.training import first_state
-from lassl.vnet import VNet
+from lassl.model import placement as precision
+from lassl.model.vnet import VNet
+from lassl.training.train import first_state
+from pipeline.compose import compose
 
 Act = Callable[[], object]
 REAL = Path("data/prepared/la2018")
@@ -84,7 +87,7 @@ def step(row: str, setting: Setting) -> Pair:
 
 
 def our_step(row: str, config: Config) -> Act:
-    """Make a training step as lassl.training does it."""
+    """Make a training step as lassl.training.train does it."""
     method = config.methods[STEPS[row]]
     where = precision.choose(config.compute)
     state = first_state(config, method, where, seed=0)

@@ -19,8 +19,8 @@ from tqdm import tqdm
 from benchmarks import rows
 from benchmarks.rows import STEPS, TITLES, Act, Pair, Setting, composed, our_step, scans
 from lassl.config import Config
-from lassl.errors import command
-from lassl.machine import keep_memory, machine, peak_memory_mib
+from lassl.plumbing.errors import command
+from lassl.plumbing.machine import keep_memory, machine, peak_memory_mib
 
 PAIRS = {name: partial(rows.step, name) for name in STEPS} | {
     "inference": rows.inference,

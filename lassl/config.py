@@ -8,7 +8,7 @@ import pydantic
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
-from lassl.errors import LasslError
+from lassl.plumbing.errors import LasslError
 
 Positive = Annotated[int, pydantic.Field(ge=1)]
 Count = Annotated[int, pydantic.Field(ge=0)]
@@ -19,7 +19,7 @@ Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
 
 
 def _part(*words: str) -> AfterValidator:
-    """Accept one of our words, or the name of a function that does the same job: see lassl/parts.py."""
+    """Accept one of our words, or the name of a function that does the same job: see lassl/plumbing/plugins.py."""
 
     def known(name: str) -> str:
         if name not in words and not NAMED.fullmatch(name):

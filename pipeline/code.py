@@ -8,10 +8,10 @@ from pathlib import Path
 
 from lassl import config
 from lassl.config import Config
-from lassl.errors import command
-from lassl.files import whole_folder
 from lassl.methods import module_of
-from lassl.provenance import fingerprint, named_modules
+from lassl.plumbing.errors import command
+from lassl.plumbing.files import whole_folder
+from lassl.plumbing.provenance import fingerprint, named_modules
 
 
 def main() -> None:

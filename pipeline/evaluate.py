@@ -3,8 +3,8 @@
 import sys
 
 from lassl import config
-from lassl.errors import command
-from lassl.evaluation import evaluate
+from lassl.evaluation.evaluate import evaluate
+from lassl.plumbing.errors import command
 
 
 def main() -> None:

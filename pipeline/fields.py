@@ -5,8 +5,8 @@ from typing import cast
 
 from lassl import config
 from lassl.config import Field
-from lassl.errors import command
-from lassl.fields import evaluate_field
+from lassl.evaluation.fields_of_view import evaluate_field
+from lassl.plumbing.errors import command
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """Stage `phantom`: synthetic scans in the layout of the challenge."""
 
 from lassl import config
-from lassl.errors import command
-from lassl.phantom import write_cohort
-from lassl.split import read_split
+from lassl.data.phantom import write_cohort
+from lassl.data.split_file import read_split
+from lassl.plumbing.errors import command
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Stage `prepare`: raw scans, whichever way they come, into one prepared cohort."""
 
 from lassl import config
-from lassl.errors import command
-from lassl.preprocess import prepare
+from lassl.data.prepare import prepare
+from lassl.plumbing.errors import command
 
 
 def main() -> None:

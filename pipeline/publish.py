@@ -3,8 +3,8 @@
 import sys
 
 from lassl import config
-from lassl.errors import command
-from lassl.publish import publish
+from lassl.evaluation.publish import publish
+from lassl.plumbing.errors import command
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from lassl import config
 from lassl.config import Config
-from lassl.errors import LasslError, command
-from lassl.files import write_text
-from lassl.lockfile import settle
+from lassl.plumbing.errors import LasslError, command
+from lassl.plumbing.files import write_text
+from lassl.plumbing.lockfile import settle
 
 
 def main() -> None:

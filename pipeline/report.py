@@ -1,7 +1,7 @@
 """Stage `report`: the profile's table, cases, curves and masks as one page."""
 
 from lassl import config
-from lassl.errors import command
+from lassl.plumbing.errors import command
 from lassl.report.page import write_report
 
 

@@ -1,9 +1,9 @@
 """Stage `table`: all runs of the profile beside the published figures."""
 
 from lassl import config
-from lassl.errors import command
-from lassl.table import write_table
-from lassl.terminal import show
+from lassl.plumbing.errors import command
+from lassl.results.table import write_table
+from lassl.results.terminal import show
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 import sys
 
 from lassl import config
-from lassl.errors import command
-from lassl.training import train
+from lassl.plumbing.errors import command
+from lassl.training.train import train
 
 
 def main() -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from lassl import table
 from lassl.config import Run, Statistics, load
-from lassl.evaluation import results
-from lassl.files import write_text
-from lassl.scores import Scores
-from lassl.snapshots import COLUMNS
+from lassl.evaluation.evaluate import results
+from lassl.evaluation.scores import Scores
+from lassl.evaluation.snapshots import COLUMNS
+from lassl.plumbing.files import write_text
+from lassl.results import table
 
 ROOT = Path(__file__).parents[1]
 CONFIG = load(ROOT / "params.yaml")

@@ -11,14 +11,17 @@ from test_scanfiles import IMAGES, same_place, write_series
 from test_training import settings
 from torch import nn
 
-from lassl import evaluation, inference, precision, scanfiles
-from lassl.application import PROBABILITY, UNCERTAINTY, Task, entropy, needed_bytes, plan, segment
-from lassl.errors import LasslError
-from lassl.grids import covering, directions, orientation, shifted, to_image, turned
-from lassl.needs import NORMALIZATION, Needs
-from lassl.precision import Precision
-from lassl.vnet import VNet
-from lassl.volumes import Geometry, Volume
+from lassl.evaluation import evaluate as evaluation
+from lassl.evaluation import inference
+from lassl.images.grids import covering, directions, orientation, shifted, to_image, turned
+from lassl.images.volumes import Geometry, Volume
+from lassl.model import placement as precision
+from lassl.model.placement import Precision
+from lassl.model.vnet import VNet
+from lassl.plumbing.errors import LasslError
+from lassl.predict import scan_files as scanfiles
+from lassl.predict.segment import PROBABILITY, UNCERTAINTY, Task, entropy, needed_bytes, plan, segment
+from lassl.predict.settings import NORMALIZATION, Needs
 
 CPU = Precision(torch.device("cpu"), torch.float32, False)
 CENTER = np.array([-30.0, 12.5, 40.0])  # mm

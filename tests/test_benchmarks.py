@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks import plain, rows, speed
-from lassl import losses, metrics, precision, ramps
 from lassl.config import Config
-from lassl.inference import sliding_window
-from lassl.methods import mean_teacher
+from lassl.evaluation import metrics
+from lassl.evaluation.inference import sliding_window
+from lassl.methods import losses, mean_teacher, ramps
 from lassl.methods.base import Progress
-from lassl.training import first_state
+from lassl.model import placement as precision
+from lassl.training.train import first_state
 
 ROOT = Path(__file__).parents[1]
 SIZE = (32, 16, 48)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from lassl.checkpoint import Checkpoints, read
-from lassl.errors import LasslError
+from lassl.plumbing.errors import LasslError
+from lassl.training.checkpoints import Checkpoints, read
 
 TRAINING = {"settings": "lr 0.1", "cohort": "c0ffee", "code": "f00d"}
 

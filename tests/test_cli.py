@@ -16,15 +16,21 @@ from test_scanfiles import numbered, write_series
 from test_training import ROOT, settings
 
 from benchmarks import predict as benchmark
-from lassl import arguments, cli, evaluation, exported, inference, precision, training
-from lassl.cohort import open_prepared
+from lassl.cli import arguments
+from lassl.cli import main as cli
 from lassl.config import metrics_folder
-from lassl.errors import LasslError
-from lassl.inference import largest_component
-from lassl.needs import grid_of
-from lassl.publish import publish
-from lassl.scanfiles import read as read_scan
-from lassl.volumes import Geometry, Volume, read, write
+from lassl.data.prepared import open_prepared
+from lassl.evaluation import evaluate as evaluation
+from lassl.evaluation import inference
+from lassl.evaluation.inference import largest_component
+from lassl.evaluation.publish import publish
+from lassl.images.volumes import Geometry, Volume, read, write
+from lassl.model import placement as precision
+from lassl.plumbing.errors import LasslError
+from lassl.predict import model_file as exported
+from lassl.predict.scan_files import read as read_scan
+from lassl.predict.settings import grid_of
+from lassl.training import train as training
 
 RUN = "quick/cps-d0-s0"
 GEOMETRY = Geometry((0.625, 0.625, 0.625))
@@ -391,7 +397,7 @@ def test_scores_of_other_weights_are_not_exported(project, tmp_path, monkeypatch
 
 
 def test_the_command_tells_errors_without_a_traceback(raw, tmp_path):
-    words = [sys.executable, "-m", "lassl.cli", "predict", "quick/none", str(raw), "-o", str(tmp_path)]
+    words = [sys.executable, "-m", "lassl.cli.main", "predict", "quick/none", str(raw), "-o", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert done.returncode == 1 and not done.stdout
     assert done.stderr.startswith("error: models/quick/none.pt: no such model") and done.stderr.count("\n") == 1
@@ -403,6 +409,6 @@ def test_all_commands_are_there_and_installed_as_lassl(capsys):
     told = capsys.readouterr().out
     assert all(f"\n    {name} " in told for name in ("predict", "export", "evaluate", "doctor"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["project"]["scripts"] == {"lassl": "lassl.cli:main"}
+    assert project["project"]["scripts"] == {"lassl": "lassl.cli.main:main"}
     assert arguments.parser().parse_args(["evaluate", "p", "r"]).output == metrics_folder("external")
     assert "lassl.commands" in project["tool"]["setuptools"]["packages"]

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from lassl.cohort import (
+from lassl.data.prepared import (
     UNLABELED,
     Case,
     Draw,
@@ -18,9 +18,9 @@ from lassl.cohort import (
     open_prepared,
     rest,
 )
-from lassl.errors import LasslError
-from lassl.split import Split, check_split, read_split
-from lassl.volumes import Geometry
+from lassl.data.split_file import Split, check_split, read_split
+from lassl.images.volumes import Geometry
+from lassl.plumbing.errors import LasslError
 
 TRAIN = tuple("HCAFBGDE")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lassl.compose import compose
-from lassl.compose import main as compose_main
 from lassl.config import Config, load, metrics_folder
-from lassl.errors import LasslError
+from lassl.plumbing.errors import LasslError
+from pipeline.compose import compose
+from pipeline.compose import main as compose_main
 
 ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())

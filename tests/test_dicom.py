@@ -6,9 +6,9 @@ import SimpleITK as sitk
 from test_scanfiles import PLACE, SIZE, numbered, same_place
 
 from benchmarks.series import write_series
-from lassl.errors import LasslError
-from lassl.scanfiles import read
-from lassl.volumes import Geometry, Volume
+from lassl.images.volumes import Geometry, Volume
+from lassl.plumbing.errors import LasslError
+from lassl.predict.scan_files import read
 
 
 def stack(slices: int = 20, distance: float = 2.5, degrees: float = 0.0) -> Volume:

@@ -12,9 +12,12 @@ import yaml
 from conftest import write_case
 from runs import CONFIG, ROOT
 
-from lassl import checks, cli, machine_checks, processor
-from lassl.commands import doctor
-from lassl.machine_checks import Finding
+from lassl.cli import check_machine as machine_checks
+from lassl.cli import check_project as checks
+from lassl.cli import doctor
+from lassl.cli import main as cli
+from lassl.cli.check_machine import Finding
+from lassl.plumbing import processor
 
 GIB = 2**30
 
@@ -89,7 +92,7 @@ def test_real_scans_that_params_yaml_asks_for_are_missing(clone, monkeypatch):
 
 
 def test_without_any_package_it_still_tells_that_they_are_missing(clone):
-    command = [sys.executable, "-S", "-m", "lassl.commands.doctor"]  # -S: Python's own library alone
+    command = [sys.executable, "-S", "-m", "lassl.cli.doctor"]  # -S: Python's own library alone
     done = subprocess.run(
         command, cwd=clone, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )

@@ -28,7 +28,9 @@ def told(program: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("module", ["lassl", "pipeline.train", "pipeline.evaluate", "benchmarks.speed", "lassl.cli"])
+@pytest.mark.parametrize(
+    "module", ["lassl", "pipeline.train", "pipeline.evaluate", "benchmarks.speed", "lassl.cli.main"]
+)
 def test_waiting_threads_stop_spinning_in_every_process_before_torch_is_loaded(module):
     program = f"""
 import os, sys

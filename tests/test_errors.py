@@ -8,7 +8,7 @@ import sys
 import pytest
 from runs import ROOT
 
-START = "import sys; from lassl.errors import LasslError, Stopped, command; "
+START = "import sys; from lassl.plumbing.errors import LasslError, Stopped, command; "
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -73,5 +73,5 @@ def test_every_program_of_ours_ends_in_this_way():
         last = ast.parse(path.read_text("utf-8")).body[-1]
         if isinstance(last, ast.If) and "__main__" in ast.unparse(last.test):
             found[str(path.relative_to(ROOT))] = ast.unparse(last.body[-1]).startswith("command(")
-    assert [name for name, so in found.items() if not so] == ["lassl/cli.py"]  # its main() does
-    assert len(found) > 12 and "lassl/commands/doctor.py" in found and "pipeline/table.py" in found
+    assert [name for name, so in found.items() if not so] == ["lassl/cli/main.py"]  # its main() does
+    assert len(found) > 12 and "lassl/cli/doctor.py" in found and "pipeline/table.py" in found

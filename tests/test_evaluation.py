@@ -10,13 +10,16 @@ import torch
 import yaml
 from test_training import settings, trained
 
-from lassl import evaluation, inference, precision, training
 from lassl.config import Data, Run
-from lassl.errors import LasslError
-from lassl.headline import variant
-from lassl.publish import publish
-from lassl.scores import summarize
-from lassl.volumes import read
+from lassl.evaluation import evaluate as evaluation
+from lassl.evaluation import inference
+from lassl.evaluation.publish import publish
+from lassl.evaluation.scores import summarize
+from lassl.evaluation.summary import variant
+from lassl.images.volumes import read
+from lassl.model import placement as precision
+from lassl.plumbing.errors import LasslError
+from lassl.training import train as training
 
 
 @pytest.fixture(autouse=True)

@@ -12,11 +12,12 @@ import SimpleITK as sitk
 import yaml
 from runs import PROFILE, cases, write_run
 
-from lassl import cli, metrics
-from lassl.errors import LasslError
-from lassl.external import score_folders
-from lassl.results import read_external, read_results
-from lassl.volumes import Array, Geometry, Volume, write
+from lassl.cli import main as cli
+from lassl.evaluation import metrics
+from lassl.evaluation.external_masks import score_folders
+from lassl.images.volumes import Array, Geometry, Volume, write
+from lassl.plumbing.errors import LasslError
+from lassl.results.runs import read_external, read_results
 
 SIZE = (7, 6, 5)
 PLACE = Geometry((1.0, 2.0, 1.25), (-10.5, 20.25, 3.0), (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lassl.files import whole, whole_folder, write_text
+from lassl.plumbing.files import whole, whole_folder, write_text
 
 
 def names(folder) -> list[str]:

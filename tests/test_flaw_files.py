@@ -9,7 +9,7 @@ import pytest
 import yaml
 from test_flaws import ROOT, composed
 
-from lassl.parts import part
+from lassl.plumbing.plugins import part
 
 MODULES = {path.stem for path in (ROOT / "lassl/flaws").glob("*.py")} - {"__init__", "page"}
 PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))
@@ -81,4 +81,4 @@ def test_no_core_module_knows_of_flaws_but_the_table_that_shows_a_policy_for_fai
                 node.value = ""  # prose: docstrings, messages, headings
         if lines := [line for line in ast.unparse(tree).splitlines() if "flaw" in line.lower()]:
             found[str(path.relative_to(ROOT))] = lines
-    assert found == {"lassl/table.py": ["from lassl.flaws.empty_zero import zero"]}
+    assert found == {"lassl/results/table.py": ["from lassl.flaws.empty_zero import zero"]}

@@ -10,21 +10,22 @@ import pytest
 import torch
 from test_training import settings
 
-from lassl import evaluation, training
-from lassl.cohort import Case, Manifest, Prepared, open_prepared
-from lassl.compose import compose
 from lassl.config import load
+from lassl.data.prepare import prepare
+from lassl.data.prepared import Case, Manifest, Prepared, open_prepared
+from lassl.data.split_file import read_split
+from lassl.evaluation import evaluate as evaluation
+from lassl.evaluation.metrics import score
+from lassl.evaluation.publish import publish
+from lassl.evaluation.snapshots import CHOICES, COLUMNS, validated
+from lassl.evaluation.summary import headline
 from lassl.flaws.broken_dice import broken_dice
-from lassl.headline import headline
-from lassl.losses import hard_dice
 from lassl.methods import build
-from lassl.metrics import score
-from lassl.parts import part
-from lassl.preprocess import prepare
-from lassl.publish import publish
-from lassl.ramps import poly
-from lassl.snapshots import CHOICES, COLUMNS, validated
-from lassl.split import read_split
+from lassl.methods.losses import hard_dice
+from lassl.methods.ramps import poly
+from lassl.plumbing.plugins import part
+from lassl.training import train as training
+from pipeline.compose import compose
 
 ROOT = Path(__file__).parents[1]
 

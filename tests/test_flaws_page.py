@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from runs import CONFIG, NAN, PROFILE, STATISTICS, cases, write_run
 
-from lassl.flaws.page import TESTS, page
-from lassl.results import read_results
-from lassl.snapshots import COLUMNS
+from lassl.evaluation.snapshots import COLUMNS
+from lassl.results.flaws_page import TESTS, page
+from lassl.results.runs import read_results
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,10 +7,10 @@ import pytest
 import SimpleITK as sitk
 from test_scanfiles import IMAGES, SIZE, numbered
 
-from lassl import scanfiles
-from lassl.errors import LasslError
-from lassl.grids import to_image
-from lassl.volumes import Volume, read
+from lassl.images.grids import to_image
+from lassl.images.volumes import Volume, read
+from lassl.plumbing.errors import LasslError
+from lassl.predict import scan_files as scanfiles
 
 VOXELS = {
     "scan.mhd": ("scan.raw", "scan.zraw"),

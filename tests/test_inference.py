@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lassl.errors import LasslError
-from lassl.inference import largest_component, sliding_window, upsample, window_starts
-from lassl.pooling import pool_image
+from lassl.data.pooling import pool_image
+from lassl.evaluation.inference import largest_component, sliding_window, upsample, window_starts
+from lassl.plumbing.errors import LasslError
 
 
 def random_image(*size):

@@ -7,8 +7,8 @@ import yaml
 from runs import CONFIG
 
 from lassl.config import Config
-from lassl.errors import LasslError
-from lassl.lockfile import put_away, settle, unnamed_models
+from lassl.plumbing.errors import LasslError
+from lassl.plumbing.lockfile import put_away, settle, unnamed_models
 
 LOCK = Path("dvc.lock")
 

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from runs import NAN, PUBLISHED, built, cases, write_run
 
-from lassl import table as build
-from lassl.markdown import MORE, details, number, probability, table
+from lassl.results import table as build
+from lassl.results.markdown import MORE, details, number, probability, table
 
 CPS = "CPS & 16L+64UL"
 ONE_RUN = "One run of each row: "

@@ -10,9 +10,9 @@ import pytest
 import scipy.ndimage
 from medpy.metric import binary
 
-from lassl.errors import LasslError
-from lassl.metrics import score
-from lassl.scores import DISTANCES, summarize, with_failures
+from lassl.evaluation.metrics import score
+from lassl.evaluation.scores import DISTANCES, summarize, with_failures
+from lassl.plumbing.errors import LasslError
 
 SIZE = (14, 12, 9)
 CUBE = (0.625, 0.625, 0.625)

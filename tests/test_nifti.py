@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from test_scanfiles import SIZE, numbered
 
-from lassl import nifti, scanfiles
-from lassl.errors import LasslError
-from lassl.volumes import Geometry, Volume, read
+from lassl.images import nifti
+from lassl.images.volumes import Geometry, Volume, read
+from lassl.plumbing.errors import LasslError
+from lassl.predict import scan_files as scanfiles
 
 TURN = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0)
 PLACE = Geometry((1.0, 1.2, 3.0), (10.5, -20.0, 30.0), TURN)

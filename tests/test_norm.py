@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lassl.norm import BatchNorm3d
+from lassl.model.batch_norm import BatchNorm3d
 
 CHANNELS_LAST = torch.channels_last_3d
 

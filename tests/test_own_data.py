@@ -12,18 +12,19 @@ import yaml
 from runs import CONFIG
 from test_pipeline import ROOT, ROWS, call, clone, words_of
 
-from lassl import checks, volumes
-from lassl.cohort import Prepared, open_prepared
-from lassl.compose import compose
+from lassl.cli import check_project as checks
 from lassl.config import ATRIA, Data, load
-from lassl.errors import LasslError
-from lassl.external import score_folders
-from lassl.grids import to_image
-from lassl.preprocess import prepare
-from lassl.scans import SUFFIXES, find_door
-from lassl.split import Split, check_labels, read_split
-from lassl.streams import stream
-from lassl.volumes import Array, Geometry, Volume
+from lassl.data.prepare import prepare
+from lassl.data.prepared import Prepared, open_prepared
+from lassl.data.raw import SUFFIXES, find_door
+from lassl.data.split_file import Split, check_labels, read_split
+from lassl.evaluation.external_masks import score_folders
+from lassl.images import volumes
+from lassl.images.grids import to_image
+from lassl.images.volumes import Array, Geometry, Volume
+from lassl.plumbing.errors import LasslError
+from lassl.seeds import stream
+from pipeline.compose import compose
 
 SIZE = (22, 19, 13)
 RAS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
@@ -413,8 +414,8 @@ def project(tmp_path_factory):
         lines.append(f"{case},{'train' if i < 12 else 'test'},{'none' if i == 6 else ''}")
     (folder / "splits/kidney.csv").write_text("\n".join(lines) + "\n")
     (folder / "conf/profile/kidney.yaml").write_text(PROFILE)
-    call(folder, sys.executable, "-m", "lassl.compose", "profile=kidney", *SMALL)
-    assert "6 of 12 training cases have a label" in call(folder, sys.executable, "-m", "lassl.cli", "doctor")
+    call(folder, sys.executable, "-m", "pipeline.compose", "profile=kidney", *SMALL)
+    assert "6 of 12 training cases have a label" in call(folder, sys.executable, "-m", "lassl.cli.main", "doctor")
     call(folder, "dvc", "exp", "run", *words_of("profile=kidney", *SMALL))
     return folder
 
@@ -453,6 +454,6 @@ def test_its_masks_and_those_of_further_scans_are_on_the_raw_grid(project):
         np.testing.assert_allclose(mask.geometry.spacing_mm, (1.0, 1.2, 3.0), atol=1e-6)
         np.testing.assert_allclose(mask.geometry.origin_mm, scan.geometry.origin_mm, atol=1e-5)
         assert mask.geometry.direction == RAS
-    words = (sys.executable, "-m", "lassl.cli", "predict", "kidney/vnet_16-d0-s0", str(raw / "K10/image.nrrd"))
+    words = (sys.executable, "-m", "lassl.cli.main", "predict", "kidney/vnet_16-d0-s0", str(raw / "K10/image.nrrd"))
     call(project, *words, "-o", "masks")
     assert volumes.read(project / "masks/K10.nrrd").geometry == volumes.read(raw / "K10/image.nrrd").geometry

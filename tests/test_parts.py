@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lassl.cohort import UNLABELED
 from lassl.config import load
-from lassl.errors import LasslError
-from lassl.headline import FAILURES, counted
+from lassl.data.prepare import MARGINS
+from lassl.data.prepared import UNLABELED
+from lassl.evaluation.snapshots import CHOICES
+from lassl.evaluation.summary import FAILURES, counted
 from lassl.methods import build
-from lassl.parts import part
-from lassl.preprocess import MARGINS
-from lassl.ramps import SCHEDULES, poly
-from lassl.snapshots import CHOICES
+from lassl.methods.ramps import SCHEDULES, poly
+from lassl.plumbing.errors import LasslError
+from lassl.plumbing.plugins import part
 
 PARAMS = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())
 SEAMS = {
@@ -39,7 +39,7 @@ def test_a_word_of_ours_gives_our_part():
 def test_a_function_elsewhere_is_found_by_module_and_name():
     assert part("key", "math:hypot", {}) is math.hypot
     assert part("key", f"{__name__}:double", SCHEDULES)(3.5) == 7
-    assert part("train.schedule", "lassl.ramps:poly", {}) is poly
+    assert part("train.schedule", "lassl.methods.ramps:poly", {}) is poly
 
 
 @pytest.mark.parametrize("name", ["cosine", "math:hypotenuse", "nowhere.at_all:f", "two words", ""])

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from lassl.cohort import choose, open_prepared
 from lassl.config import BatchSize, Patches
-from lassl.patches import PatchSource, pick, random_patch
-from lassl.pooling import pooled_image, pooled_label
-from lassl.streams import stream
+from lassl.data.patches import PatchSource, pick, random_patch
+from lassl.data.pooling import pooled_image, pooled_label
+from lassl.data.prepared import choose, open_prepared
+from lassl.seeds import stream
 
 NUMBERED = np.arange(7 * 6 * 5, dtype=np.float32).reshape(7, 6, 5)
 

@@ -1,4 +1,4 @@
-"""Tests of lassl.phantom."""
+"""Tests of lassl.data.phantom."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from lassl.errors import LasslError
-from lassl.phantom import _space, phantom, write_cohort
-from lassl.streams import stream
-from lassl.volumes import read
+from lassl.data.phantom import _space, phantom, write_cohort
+from lassl.images.volumes import read
+from lassl.plumbing.errors import LasslError
+from lassl.seeds import stream
 
 SIZE = (40, 36, 24)
 

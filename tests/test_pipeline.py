@@ -105,8 +105,8 @@ def test_an_edit_makes_again_only_what_it_can_change(project):
         "train@tiny-mt_un-0-0",
         "train@tiny-mt_un_lovasz-0-0",
     }
-    assert stale("lassl/table.py") == {"table@tiny"}
-    assert stale("lassl/readme.py") == set()
+    assert stale("lassl/results/table.py") == {"table@tiny"}
+    assert stale("lassl/results/readme.py") == set()
     assert json.loads(call(project, "dvc", "status", "--json")) == {}
 
 
@@ -172,7 +172,7 @@ def test_another_profile_takes_dvc_lock_for_itself_and_coming_back_trains_nothin
 def test_composing_a_profile_brings_its_entries_back_so_that_dvc_checkout_knows_its_files(project):
     call(project, "dvc", "exp", "run", *words_of("profile=tiny", "variant=-else", "method=vnet_16", "train.steps=1"))
     shutil.rmtree(project / "models/tiny", ignore_errors=True)
-    call(project, sys.executable, "-m", "lassl.compose", "profile=tiny")
+    call(project, sys.executable, "-m", "pipeline.compose", "profile=tiny")
     call(project, "dvc", "checkout")
     assert len(list((project / "models/tiny").glob("*.pt"))) == len(ROWS)
     assert "Running stage 'train" not in call(project, "dvc", "repro")
@@ -251,6 +251,6 @@ def test_a_flaw_goes_to_a_folder_of_its_own_and_other_fields_and_snapshots_are_s
     assert {"tiny-overlap/cps-d0-s0.json", "tiny-overlap/table.md"} <= new
     steps = {line.split(b",")[0] for line in after["tiny-overlap/snapshots/cps-d0-s0.csv"].splitlines()[1:]}
     assert steps == {b"1", b"3"}
-    call(project, sys.executable, "-m", "lassl.flaws.page")
+    call(project, sys.executable, "-m", "lassl.results.flaws_page")
     assert (project / "docs/flaws.md").read_text() == (ROOT / "docs/flaws.md").read_text()  # tiny runs do not count
     restore(project)

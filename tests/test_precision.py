@@ -5,10 +5,12 @@ import torch
 from test_application import needs
 from test_training import settings
 
-from lassl import application, precision, training
-from lassl.cohort import open_prepared
 from lassl.config import Compute
-from lassl.precision import choose
+from lassl.data.prepared import open_prepared
+from lassl.model import placement as precision
+from lassl.model.placement import choose
+from lassl.predict import segment as application
+from lassl.training import train as training
 
 
 def compute(device: str = "cpu", format: str = "auto") -> Compute:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from lassl import volumes
-from lassl.cohort import Prepared, open_prepared
 from lassl.config import Data
-from lassl.errors import LasslError
-from lassl.preprocess import crop_box, prepare
-from lassl.volumes import Array, Geometry, Volume
+from lassl.data.prepare import crop_box, prepare
+from lassl.data.prepared import Prepared, open_prepared
+from lassl.images import volumes
+from lassl.images.volumes import Array, Geometry, Volume
+from lassl.plumbing.errors import LasslError
 
 RAW, PREPARED = Path("raw"), Path("data/prepared/trial")
 SIZE = (13, 9, 6)

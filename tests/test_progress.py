@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from test_training import settings, trained
 
-from lassl.progress import RECENT, bar, recent
+from lassl.plumbing.progress import RECENT, bar, recent
 
 
 def steps(*losses: float, **others: float) -> list[dict[str, float]]:

@@ -13,7 +13,7 @@ import yaml
 
 from lassl.config import Config
 from lassl.methods import algorithms, module_of
-from lassl.provenance import PLUMBING, closure, code_hash, fingerprint, imports, named_modules
+from lassl.plumbing.provenance import closure, code_hash, fingerprint, imports, named_modules
 from pipeline import code
 
 ROOT = Path(__file__).parents[1]
@@ -161,6 +161,15 @@ def test_the_statements_of_a_package_count_for_its_modules(module, hash_of):
     assert len(hashes) == 3
 
 
+def test_a_package_may_import_its_own_modules(module, hash_of):
+    module("lassl/room/__init__.py", "def find():\n    from lassl.room import b\n")
+    module("lassl/room/b.py", "x = 1\n")
+    before = hash_of("from lassl.room.b import x\n\nprint(x)\n"), hash_of("from lassl.room import find\n\nfind()\n")
+    module("lassl/room/b.py", "x = 2\n")
+    after = hash_of("from lassl.room.b import x\n\nprint(x)\n"), hash_of("from lassl.room import find\n\nfind()\n")
+    assert before[0] != after[0] and before[1] != after[1]
+
+
 def test_a_circle_of_imports_has_no_hash(module, hash_of):
     module("lassl/b.py", "from lassl import a\n")
     with pytest.raises(ValueError, match="imports itself"):
@@ -179,17 +188,13 @@ def test_a_fingerprint_is_one_hash_of_all_modules_in_whichever_order(tmp_path, m
     assert fingerprint("pipeline.go", "lassl.c", root=tmp_path) != before
 
 
-def test_modules_that_compute_no_number_do_not_count(tmp_path, module, hash_of):
-    plumbing = [name for name in PLUMBING if "." in name]
-    text = "".join(f"import {name}\n" for name in plumbing)
+def test_plumbing_and_the_reader_of_settings_do_not_count(tmp_path, module, hash_of):
     hashes = set()
     for content in ("x = 1\n", "x = 2\n"):
-        module("lassl/__init__.py", content)
-        for name in plumbing:
-            module(name.replace(".", "/") + ".py", content)
-        hashes.add(code_hash("lassl.go", tmp_path) if module("lassl/go.py", text) else "")
+        for name in ("config", "plumbing/__init__", "plumbing/files"):
+            module(f"lassl/{name}.py", content)
+        hashes.add(hash_of("from lassl import config\nfrom lassl.plumbing import files\n"))
     assert len(hashes) == 1
-    assert all((ROOT / (name.replace(".", "/") + ".py")).is_file() for name in plumbing)
 
 
 def test_the_modules_of_ours_that_settings_name_are_found_at_any_depth():
@@ -267,13 +272,13 @@ def test_an_algorithm_counts_for_its_own_rows_alone():
 def test_what_follows_training_does_not_count_for_it():
     for name in METHODS:
         files = files_behind()[f"train/{name}"]
-        assert {"lassl/training.py", "lassl/vnet.py"} <= files
+        assert {"lassl/training/train.py", "lassl/model/vnet.py"} <= files
         assert not files & {f"lassl/{later}.py" for later in ("table", "metrics", "evaluation", "inference", "readme")}
 
 
 def test_what_comes_before_the_table_does_not_count_for_it():
     files, earlier = files_behind()["table"], ("vnet", "training", "evaluation", "inference", "phantom", "preprocess")
-    assert "lassl/table.py" in files and not files & {f"lassl/{name}.py" for name in earlier}
+    assert "lassl/results/table.py" in files and not files & {f"lassl/{name}.py" for name in earlier}
 
 
 def test_the_training_code_does_not_count_for_the_evaluation():
@@ -281,7 +286,7 @@ def test_the_training_code_does_not_count_for_the_evaluation():
         files_behind()["evaluate"],
         ("training", "ramps", "losses", "methods/mean_teacher", "phantom", "table"),
     )
-    assert "lassl/evaluation.py" in files and not files & {f"lassl/{name}.py" for name in others}
+    assert "lassl/evaluation/evaluate.py" in files and not files & {f"lassl/{name}.py" for name in others}
 
 
 def test_every_stage_depends_on_its_code_and_that_file_is_written(fingerprints):

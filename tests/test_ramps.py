@@ -4,7 +4,16 @@ import math
 
 import pytest
 
-from lassl.ramps import SCHEDULES, constant, ema_decay, poly, sigmoid_ramp, staircase, step, uncertainty_threshold
+from lassl.methods.ramps import (
+    SCHEDULES,
+    constant,
+    ema_decay,
+    poly,
+    sigmoid_ramp,
+    staircase,
+    step,
+    uncertainty_threshold,
+)
 
 
 def test_the_ramp_climbs_from_exp_minus_five_to_one():

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lassl.errors import LasslError
-from lassl.readme import BLOCK, pages, short, update, with_tables
+from lassl.plumbing.errors import LasslError
+from lassl.results.readme import BLOCK, pages, short, update, with_tables
 
 ROOT = Path(__file__).parents[1]
 README = Path("README.md")

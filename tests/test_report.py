@@ -14,20 +14,20 @@ import torch
 import yaml
 from runs import NAN, PROFILE, ROOT, STATISTICS, cases, write_run
 
-from lassl.cohort import Prepared, open_prepared
 from lassl.config import Network, Run
-from lassl.errors import LasslError
-from lassl.model import Model, load, save
+from lassl.data.prepared import Prepared, open_prepared
+from lassl.images.volumes import Volume, write
+from lassl.model.trained import Model, load, save
+from lassl.model.vnet import VNet
+from lassl.plumbing.errors import LasslError
 from lassl.report import figures, origin
 from lassl.report.cases import Shown, cropped, extremes, means_of_cases, showable, task_of, views
 from lassl.report.page import formatted, gather, read_table, write_report
 from lassl.report.slices import box_around, chosen_slices, outline, picture
 from lassl.report.surface import Mesh, block_means, distances_mm, small, surface
-from lassl.results import by_method, read_results
-from lassl.table import write_table
-from lassl.training import write_curves
-from lassl.vnet import VNet
-from lassl.volumes import Volume, write
+from lassl.results.runs import by_method, read_results
+from lassl.results.table import write_table
+from lassl.training.train import write_curves
 
 
 def ball(size: tuple[int, int, int], center: tuple[float, float, float], radius: float) -> np.ndarray:

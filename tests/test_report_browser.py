@@ -10,7 +10,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 from test_report import written_page
 
-from lassl.cohort import open_prepared
+from lassl.data.prepared import open_prepared
 from lassl.report.browser import PATIENCE, chromium, missing, show
 from lassl.report.pictures import save_pictures
 

@@ -7,11 +7,11 @@ import pytest
 import yaml
 from runs import NAN, PROFILE, RECORDS, built, cases, write_run
 
-from lassl.errors import LasslError
-from lassl.headline import chosen, counted, headline
-from lassl.results import by_method, read_results, score_table
-from lassl.scores import DISTANCES
-from lassl.snapshots import COLUMNS
+from lassl.evaluation.scores import DISTANCES
+from lassl.evaluation.snapshots import COLUMNS
+from lassl.evaluation.summary import chosen, counted, headline
+from lassl.plumbing.errors import LasslError
+from lassl.results.runs import by_method, read_results, score_table
 
 ZERO = "lassl.flaws.empty_zero:zero"
 

@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 import pytest
 import yaml
 
-from lassl.compose import compose
 from lassl.config import Config, Method, load
-from lassl.errors import LasslError
 from lassl.methods import algorithms, build
+from lassl.plumbing.errors import LasslError
+from pipeline.compose import compose
 
 ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())

@@ -9,11 +9,20 @@ import pytest
 import SimpleITK as sitk
 
 from benchmarks.series import write_series
-from lassl.errors import LasslError
-from lassl.grids import to_image
-from lassl.scanfiles import check_free, check_inputs_stay, check_outputs, make_folder, outputs, read, split_name, write
-from lassl.volumes import Geometry, Volume
-from lassl.volumes import read as read_volume
+from lassl.images.grids import to_image
+from lassl.images.volumes import Geometry, Volume
+from lassl.images.volumes import read as read_volume
+from lassl.plumbing.errors import LasslError
+from lassl.predict.scan_files import (
+    check_free,
+    check_inputs_stay,
+    check_outputs,
+    make_folder,
+    outputs,
+    read,
+    split_name,
+    write,
+)
 
 SIZE = (7, 6, 5)
 TURN = (0.0, 0.0, -1.0, 0.6, -0.8, 0.0, -0.8, -0.6, 0.0)  # oblique, axes swapped and flipped, right-handed

@@ -16,9 +16,9 @@ from dvc.cli.parser import get_main_parser
 from dvc.utils.hydra import get_hydra_sweeps
 from test_pipeline import ROOT, call, clone
 
-from lassl.arguments import parser
-from lassl.compose import compose
+from lassl.cli.arguments import parser
 from lassl.config import load
+from pipeline.compose import compose
 
 PAGES = [ROOT / "README.md", *(path for path in sorted(ROOT.glob("docs/*.md")) if path.name != "flaws.md")]
 PROGRAMS = ("make", "dvc", "lassl", "python", "git", "source", "pip", "pytest", "ruff", "mypy")
@@ -29,9 +29,9 @@ RUN = (
     "make readme",
     "make format",
     "source .venv/bin/activate",
-    "python -m lassl.compose profile=compact",
-    "python -m lassl.terminal",
-    "python -m lassl.terminal compact",
+    "python -m pipeline.compose profile=compact",
+    "python -m lassl.results.terminal",
+    "python -m lassl.results.terminal compact",
     "lassl --help",
     "lassl predict --help",
     "lassl doctor",
@@ -81,7 +81,7 @@ NOT_RUN = {
         "python -m benchmarks.predict repeats/mt_un-d0-s0",
     ),
     "needs curves of trainings; tests/test_pipeline.py has them": ("dvc plots show",),
-    "needs somebody's scans; tests/test_own_data.py has them": ("python -m lassl.compose profile=kidney",),
+    "needs somebody's scans; tests/test_own_data.py has them": ("python -m pipeline.compose profile=kidney",),
     "takes minutes": (
         "make test",
         "make check",

@@ -8,10 +8,12 @@ import torch
 import yaml
 from test_training import settings
 
-from lassl import evaluation, model, training
-from lassl.publish import publish
-from lassl.snapshots import CHOICES, COLUMNS, best, last, validated
-from lassl.training import snapshot_steps
+from lassl.evaluation import evaluate as evaluation
+from lassl.evaluation.publish import publish
+from lassl.evaluation.snapshots import CHOICES, COLUMNS, best, last, validated
+from lassl.model import trained as model
+from lassl.training import train as training
+from lassl.training.train import snapshot_steps
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from lassl.statistics import (
+from lassl.results.statistics import (
     Variance,
     compare,
     holm,

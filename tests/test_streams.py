@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lassl.streams import stream, stream_seed
+from lassl.seeds import stream, stream_seed
 
 
 def test_the_same_seed_and_purpose_give_the_same_numbers():

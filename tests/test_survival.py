@@ -16,15 +16,19 @@ import torch
 from test_training import settings
 from training_process import work
 
-from lassl import checkpoint, model, training
 from lassl.config import Config, Run
-from lassl.errors import LasslError
+from lassl.data.patches import PatchSource
 from lassl.methods.base import Progress
-from lassl.patches import PatchSource
+from lassl.model import trained as model
+from lassl.plumbing.errors import LasslError
+from lassl.training import checkpoints as checkpoint
+from lassl.training import train as training
 
 # A server that has imported torch once: each training is a process of its own that starts in milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["lassl.training", "torch._dynamo"])  # torch.optim imports the latter at first use
+PROCESSES.set_forkserver_preload(
+    ["lassl.training.train", "torch._dynamo"]
+)  # torch.optim imports the latter at first use
 
 
 @dataclass(frozen=True)

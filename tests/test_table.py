@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from runs import CONFIG, NAN, PROFILE, PUBLISHED, RECORDS, ROOT, STATISTICS, built, cases, write_run
 
-from lassl import external, markdown, table
 from lassl.config import Statistics
+from lassl.evaluation import external_masks as external
+from lassl.results import markdown, table
 
 PROFILES = sorted({path.parts[-3] for path in RECORDS})
 

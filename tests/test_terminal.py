@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from runs import NAN, PROFILE, PUBLISHED, ROOT, STATISTICS, cases, write_run
 
-from lassl import config, table, terminal
-from lassl.errors import LasslError
+from lassl import config
+from lassl.plumbing.errors import LasslError
+from lassl.results import table, terminal
 
 COMMITTED = sorted(path.parent.name for path in ROOT.glob("metrics/*/table.json"))
 

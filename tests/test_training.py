@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
-from lassl import evaluation, model, training
 from lassl.config import Config, load
-from lassl.errors import LasslError
-from lassl.publish import publish
-from lassl.state import sgd
+from lassl.evaluation import evaluate as evaluation
+from lassl.evaluation.publish import publish
+from lassl.model import trained as model
+from lassl.plumbing.errors import LasslError
+from lassl.training import train as training
+from lassl.training.step import sgd
 
 
 @pytest.fixture
@@ -192,9 +194,9 @@ def test_the_record_tells_time_memory_and_machine(tiny_data, workspace):
 def test_fp16_scales_the_loss_and_learns_like_fp32(tiny_data):
     from dataclasses import replace
 
-    from lassl.cohort import choose, open_prepared
     from lassl.config import BatchSize, Patches
-    from lassl.patches import PatchSource
+    from lassl.data.patches import PatchSource
+    from lassl.data.prepared import choose, open_prepared
 
     config = settings(tiny_data, train={"steps": 2}, network={"dropout": 0.0})
     opened = open_prepared(tiny_data.prepared)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lassl.config import Network
-from lassl.vnet import Stage, VNet
+from lassl.model.vnet import Stage, VNet
 
 
 def network(width=2, residual=True):

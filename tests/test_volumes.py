@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from lassl.errors import LasslError
-from lassl.volumes import Geometry, Volume, read, write
+from lassl.images.volumes import Geometry, Volume, read, write
+from lassl.plumbing.errors import LasslError
 
 SIZE = (5, 4, 3)
 TURNED = Geometry((0.625, 0.7, 1.25), (-10.5, 20.25, 3.0), (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0))

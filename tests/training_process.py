@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from lassl import training
 from lassl.config import Config, Run
-from lassl.errors import command
+from lassl.plumbing.errors import command
+from lassl.training import train as training
 
 
 def work(config: Config, run: Run, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Flaw: the scheduler of the second network's optimizer was given the first one's."""
 
-from lassl import ramps
+from lassl.methods import ramps
 
 
 def crossed(done: int, steps: int, network: int = 0) -> float:

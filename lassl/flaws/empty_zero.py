@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lassl.scores import DISTANCES
+from lassl.evaluation.scores import DISTANCES
 
 
 def zero(cases: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lassl.snapshots import best
+from lassl.evaluation.snapshots import best
 
 
 def oracle(trajectory: pd.DataFrame) -> int:

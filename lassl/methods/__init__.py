@@ -8,15 +8,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lassl.errors import LasslError
+from lassl.plumbing.errors import LasslError
 
 if TYPE_CHECKING:  # who asks for a name alone does not wait for torch
     from lassl.methods.base import Algorithm, MakeNetwork
 
+SHARED = ("__init__", "base", "losses", "ramps")
+
 
 def algorithms() -> list[str]:
-    """Names of all algorithms: the modules of this package but the base."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in ("__init__", "base"))
+    """Names of all algorithms: the modules of this package but those that they share."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in SHARED)
 
 
 def module_of(algorithm: str) -> str:

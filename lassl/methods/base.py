@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lassl import losses
-from lassl.streams import stream_seed
+from lassl.methods import losses
+from lassl.seeds import stream_seed
 
 MakeNetwork = Callable[[], nn.Module]
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from lassl import losses, ramps
+from lassl.methods import losses, ramps
 from lassl.methods.base import Algorithm, Batch, MakeNetwork, Progress, Step
-from lassl.parts import part
+from lassl.plumbing.plugins import part
 
 
 class CrossPseudo(Algorithm):

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from lassl import losses
+from lassl.methods import losses
 from lassl.methods.base import Algorithm, Batch, MakeNetwork, Progress, Step, supervised_terms
 
 

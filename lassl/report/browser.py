@@ -10,7 +10,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from lassl.errors import LasslError
+from lassl.plumbing.errors import LasslError
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu-sandbox", "--disable-dev-shm-usage", "--use-gl=angle",

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lassl import exported, volumes
-from lassl.application import UNCERTAINTY, Task, precision_for, segment
-from lassl.cohort import Prepared
-from lassl.errors import LasslError
-from lassl.inference import ENSEMBLE
-from lassl.progress import bar
+from lassl.data.prepared import Prepared
+from lassl.evaluation.inference import ENSEMBLE
+from lassl.images import volumes
+from lassl.images.volumes import Array, Volume
+from lassl.plumbing.errors import LasslError
+from lassl.plumbing.progress import bar
+from lassl.predict import model_file as exported
+from lassl.predict.segment import UNCERTAINTY, Task, precision_for, segment
 from lassl.report import figures
 from lassl.report.slices import Box, box_around, chosen_slices, gray_range, outline, picture
 from lassl.report.surface import distances_mm, small
-from lassl.results import Result, score_table
-from lassl.volumes import Array, Volume
+from lassl.results.runs import Result, score_table
 
 CERTAIN = log(2)  # nats: no entropy of two classes is larger
 PASSES = 8  # with dropout, for the uncertainty

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from lassl.results import Result
+from lassl.results.runs import Result
 
 MADE = (":!metrics", ":!dvc.lock")  # what runs write is no change of the code
 

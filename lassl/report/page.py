@@ -12,14 +12,14 @@ import pandas as pd
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
-from lassl.cohort import MANIFEST, Prepared, open_prepared
 from lassl.config import metrics_folder
-from lassl.files import whole_folder
-from lassl.grids import orientation
-from lassl.markdown import HEADS
+from lassl.data.prepared import MANIFEST, Prepared, open_prepared
+from lassl.images.grids import orientation
+from lassl.plumbing.files import whole_folder
 from lassl.report import figures, origin
 from lassl.report.cases import extremes, fits, means_of_cases, showable, views
-from lassl.results import Result, by_method, read_results
+from lassl.results.markdown import HEADS
+from lassl.results.runs import Result, by_method, read_results
 
 HERE = Path(__file__).parent
 COLUMNS = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from selenium.webdriver.common.by import By
 
-from lassl.errors import LasslError, command
+from lassl.plumbing.errors import LasslError, command
 from lassl.report.browser import chromium, show
 
 FIGURES = {"cases": ".plots.pairs", "curves": "#training", "slices": ".pictures", "surface": "#surface"}

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from lassl.volumes import Array
+from lassl.images.volumes import Array
 
 Plane = NDArray[np.generic]  # (X, Y)
 Box = tuple[slice, slice, slice]

@@ -6,9 +6,10 @@ from types import ModuleType
 import pytest
 from torch import nn
 
-from lassl import losses, methods
-from lassl.errors import LasslError
+from lassl import methods
+from lassl.methods import losses
 from lassl.methods.base import Algorithm, Step
+from lassl.plumbing.errors import LasslError
 
 WRITTEN = "lassl.methods.mine"
 

@@ -8,14 +8,14 @@ import torch
 import yaml
 from test_training import settings
 
-from lassl import training
-from lassl.cohort import Prepared
-from lassl.compose import compose
 from lassl.config import BatchSize
-from lassl.losses import hard_dice
+from lassl.data.patches import PatchSource
+from lassl.data.prepared import Prepared
 from lassl.methods import algorithms
 from lassl.methods.base import Algorithm, Batch, Progress
-from lassl.patches import PatchSource
+from lassl.methods.losses import hard_dice
+from lassl.training import train as training
+from pipeline.compose import compose
 
 ROOT = Path(__file__).parents[2]
 STEPS = 6  # two passes over the three labeled cases, and more

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lassl import losses
+from lassl.methods import losses
 from lassl.methods.base import Batch
 from lassl.methods.mean_teacher import MeanTeacher
 

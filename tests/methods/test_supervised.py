@@ -2,7 +2,7 @@
 
 import torch
 
-from lassl import losses
+from lassl.methods import losses
 from lassl.methods.base import Batch
 from lassl.methods.supervised import Supervised
 

@@ -1,0 +1,114 @@
+"""The arguments of each subcommand of `lassl`.
+
+Only the standard library is imported, so that help and mistakes in a command line are told at once.
+"""
+
+import argparse
+import math
+from pathlib import Path
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of all subcommands; what is parsed has the subcommand's name as `command`."""
+    whole = argparse.ArgumentParser(prog="lassl", description="Left-atrium segmentation by semi-supervised learning.")
+    subparsers = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for add in (predict, export, evaluate, doctor):
+        add(subparsers)
+    return whole
+
+
+def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Arguments of lassl.cli.predict."""
+    parser = subparsers.add_parser(
+        "predict",
+        help="segment scans with a trained model",
+        description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1 on the scan's own grid, in its "
+        "format (.nrrd for DICOM). CASE/image.* and CASE/lgemri.* are named after the folder CASE. Any spacing and "
+        "orientation will do. A scan that fails, or whose mask is there already, is reported, and the others are done.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a run as profile/method-d0-s0, a model file, an exported file")
+    parser.add_argument(
+        "scans", metavar="SCAN", nargs="+", type=Path, help="an image file: NRRD, NIfTI or MetaImage; or a DICOM folder"
+    )
+    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True, help="where masks are written")
+    parser.add_argument(
+        "--network", choices=("default", "teacher", "second", "ensemble"), default="default", help="of the model"
+    )
+    parser.add_argument("--largest-component", action="store_true", help="keep the largest part of a mask alone")
+    parser.add_argument("--probability", action="store_true", help="also write <name>-probability")
+    parser.add_argument("--uncertainty", action="store_true", help="also write <name>-uncertainty: entropy in nats")
+    parser.add_argument("--passes", type=count, default=8, help="with dropout, for the uncertainty (default: 8)")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+    parser.add_argument("--normalized", action="store_true", help="the scans are normalized already, as the field's h5")
+    parser.add_argument("--memory", metavar="GIB", type=gibibytes, default=4.0, help="for a scan's arrays (default: 4)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--precision", choices=("bf16", "fp32"), help="default: that of the training, or fp32 on a CPU without bf16"
+    )
+    parser.add_argument("--stride", metavar="X,Y,Z", type=stride, help="of the window, in pooled voxels")
+
+
+def count(text: str) -> int:
+    """Read a whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number from 1")
+    return int(text)
+
+
+def gibibytes(text: str) -> float:
+    """Read a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"found '{text}', expected a number above 0")
+    return value
+
+
+def stride(text: str) -> tuple[int, int, int]:
+    """Read three whole numbers from 1, as in 32,32,24."""
+    try:
+        x, y, z = map(count, text.split(","))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"found '{text}', expected x,y,z as in 32,32,24") from None
+    return x, y, z
+
+
+def export(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Arguments of lassl.cli.export."""
+    parser = subparsers.add_parser(
+        "export",
+        help="write a trained model as one file that predicts elsewhere",
+        description="Writes weights, window, spacing, training record and scores into one file for `lassl predict`. "
+        "Run it in the project's folder, where the run's record and its prepared cohort are.",
+    )
+    parser.add_argument("model", metavar="RUN_OR_MODEL", help="a run as profile/method-d0-s0, or a model file")
+    parser.add_argument("-o", "--output", metavar="FILE.pt", type=Path, required=True, help="the file to write")
+
+
+def evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Arguments of lassl.cli.evaluate."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="score a folder of masks, whoever made them",
+        description="Scores masks against references, matched by file name without suffix, and writes FOLDER/NAME.json "
+        "and .csv and FOLDER/records/NAME.yaml. In metrics/external, masks of all test cases of a profile become a row "
+        "of its table.",
+    )
+    parser.add_argument("predictions", type=Path, help="folder of masks: NRRD, NIfTI or MetaImage")
+    parser.add_argument("references", type=Path, help="folder of masks, or of raw scans with their labels")
+    parser.add_argument("--name", help="of the files that are written (default: the name of the predictions' folder)")
+    parser.add_argument("--title", help="of the table's row (default: the name)")
+    parser.add_argument("--split", type=Path, help="score the test cases of this split file alone")
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=Path("metrics/external"))
+
+
+def doctor(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """lassl.cli.doctor has no arguments."""
+    subparsers.add_parser(
+        "doctor",
+        help="say what is there and what is missing to run the pipeline",
+        description="Run it in the project's folder. Marks: ok, warning, missing; the exit code is 1 if anything is "
+        "missing that `dvc repro` needs for the present params.yaml.",
+    )

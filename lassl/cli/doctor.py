@@ -1,0 +1,22 @@
+"""`lassl doctor`: says what `dvc repro` would find on this machine and what it would miss.
+
+Where the project is not installed: `python -m lassl.cli.doctor`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lassl.cli.check_project import examine
+from lassl.plumbing.errors import command
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a line for each finding."""
+    findings = examine(Path())
+    print("\n".join(map(str, findings)))
+    return int(any(finding.mark == "missing" for finding in findings))
+
+
+if __name__ == "__main__":
+    command(lambda: sys.exit(run(argparse.Namespace())))

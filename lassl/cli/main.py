@@ -1,0 +1,24 @@
+"""The command `lassl`: one subcommand for each module of lassl.commands, which is imported when it is asked for."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from lassl.cli.arguments import parser
+from lassl.plumbing.errors import command
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a command line without the program's name, and give the exit code. Raises LasslError."""
+    arguments = parser().parse_args(words)
+    code: int = import_module(f"lassl.commands.{arguments.command}").run(arguments)
+    return code
+
+
+def main() -> None:
+    """Run the command line; a LasslError becomes a line on stderr and its exit code."""
+    command(lambda: sys.exit(run(sys.argv[1:])))
+
+
+if __name__ == "__main__":
+    main()

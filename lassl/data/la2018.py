@@ -1,0 +1,126 @@
+"""The 100 real scans as the field passes them on: where they are to be had, and how they are known.
+
+As a program it brings them to data/raw/la2018: `python -m lassl.data.la2018`, or with a repository and a folder in it to
+have them from there.
+"""
+
+import hashlib
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lassl.plumbing.errors import LasslError, command, note
+from lassl.plumbing.files import whole_folder
+
+COHORT, FOLDER, HASHES = "la2018", Path("data/raw/la2018"), Path("splits/la2018.sha256")
+Source = tuple[str, str]  # a git repository, and the folder in it
+SOURCES = (
+    ("https://github.com/yulequan/UA-MT", "data/2018LA_Seg_Training Set"),  # of the authors of UA-MT
+    ("https://github.com/AiEson/CrossMatch", "LA/data/2018LA_Seg_Training Set"),  # the same files once more
+)
+TOLD = 5  # wrong files of a source that are named
+
+
+def hashes(path: Path) -> dict[str, str]:
+    """Read a list as `sha256sum` writes it: the sha256 by the file's path. Raises LasslError."""
+    if not path.is_file():
+        raise LasslError(f"{path}: not found; restore it with `git checkout {path}`")
+    found = {}
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
+        if not match:
+            raise LasslError(f"{path}: line {number}: no sha256 and path; restore it with `git checkout {path}`")
+        found[match[2]] = match[1]
+    return found
+
+
+def absent(folder: Path, expected: Mapping[str, str]) -> list[str]:
+    """Give a line for each file that is not there."""
+    return [f"{folder / name}: not there" for name in expected if not (folder / name).is_file()]
+
+
+def unlike(folder: Path, expected: Mapping[str, str]) -> list[str]:
+    """Give a line for each file that is there and has another content than expected."""
+    found = {name: sha256(folder / name) for name in expected if (folder / name).is_file()}
+    return [
+        f"{folder / name}: found sha256 {digest[:12]}..., expected {expected[name][:12]}..."
+        for name, digest in found.items()
+        if digest != expected[name]
+    ]
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def bring(folder: Path, expected: Mapping[str, str], sources: Sequence[Source]) -> None:
+    """Bring the expected files from the first source that has all of them; the folder is whole or absent.
+
+    Raises LasslError, which says of each source what is wrong with it.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise LasslError(f"{folder}: is there already, expected nothing; remove it to bring the scans again")
+    problems: list[str] = []
+    for repository, path in sources:
+        if problems:
+            note(f"note: {problems[-1]}; trying another source")
+        note(f"{repository}: bringing '{path}'")
+        try:
+            take(folder, expected, repository, path)
+            return
+        except LasslError as error:
+            problems.append(str(error))
+    cure = "try again later, or with another copy: python -m lassl.data.la2018 REPOSITORY FOLDER"
+    raise LasslError("\n".join([*problems, f"{folder}: not brought, since no source has all known files; {cure}"]))
+
+
+def take(folder: Path, expected: Mapping[str, str], repository: str, path: str) -> None:
+    """Bring the expected files, and no others, from one source. Raises LasslError; then nothing was written."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".la2018-", dir=folder.parent) as temporary:
+        copy = Path(temporary) / "copy"
+        get(repository, path, copy)
+        wrong = [line.removeprefix(f"{copy}/") for line in absent(copy, expected) + unlike(copy, expected)]
+        if wrong:
+            told = "; ".join(wrong[:TOLD]) + "; ..." * (len(wrong) > TOLD)
+            raise LasslError(f"{repository}: {len(wrong)} of {len(expected)} files are not the known ones: {told}")
+        with whole_folder(folder) as whole:
+            for name in expected:
+                (whole / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(copy / name, whole / name)
+
+
+def get(repository: str, path: str, target: Path) -> None:
+    """Copy a folder of a git repository, as `dvc get` does. Raises LasslError."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from scmrepo.exceptions import SCMError
+
+    try:
+        Repo.get(repository, path, out=str(target))
+    except FileNotFoundError:
+        raise LasslError(f"{repository}: no folder '{path}' in it") from None
+    except (DvcException, SCMError, OSError) as error:
+        first: BaseException = error
+        while first.__cause__:
+            first = first.__cause__
+        reason = " ".join(str(first).split())[:200]
+        raise LasslError(f"{repository}: cannot be copied ({type(first).__name__}: {reason})") from None
+
+
+def main() -> None:
+    """Usage: python -m lassl.data.la2018 [REPOSITORY FOLDER]."""
+    words = sys.argv[1:]
+    if len(words) not in (0, 2):
+        raise LasslError(f"found {len(words)} words, expected a repository and a folder in it, or nothing")
+    bring(FOLDER, hashes(HASHES), [(words[0], words[1])] if words else SOURCES)
+    note(f"{FOLDER}: {len(hashes(HASHES))} scans, each with the expected sha256")
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,94 @@
+"""Cases in memory -> random patches; each batch is a pure function of (seed, step)."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from lassl.config import BatchSize, Patches
+from lassl.data.pooling import pooled_image, pooled_label
+from lassl.data.prepared import Draw, Prepared
+from lassl.images.volumes import Array
+from lassl.methods.base import Batch
+from lassl.model.placement import Precision
+from lassl.seeds import stream
+
+
+class PatchSource(Dataset[Batch]):
+    """The cases of a draw, pooled, in memory; labels are read for the labeled ones only.
+
+    The n-th labeled patch of a seed depends on n alone, so methods with different batches see the same sequence.
+    Memory: 4 bytes a pooled voxel of the images, 1 of the labels.
+    """
+
+    def __init__(self, prepared: Prepared, draw: Draw, patches: Patches, batch: BatchSize, seed: int):
+        self.size = patches.size
+        self.batch_size = batch
+        self.seed = seed
+        self.labeled = [pooled_image(prepared.read_image(c), patches.pool) for c in draw.labeled]
+        self.labels = [pooled_label(prepared.read_label(c), patches.pool) for c in draw.labeled]
+        unlabeled = draw.unlabeled if batch.unlabeled else ()
+        self.unlabeled = [pooled_image(prepared.read_image(c), patches.pool) for c in unlabeled]
+
+    def epoch(self, step: int) -> int:
+        """Passes over the labeled cases completed before a step."""
+        return step * self.batch_size.labeled // len(self.labeled)
+
+    def __getitem__(self, step: int) -> Batch:
+        """Make the batch of a step: labeled patches first."""
+        images: list[Array] = []
+        labels: list[Array] = []
+        for n in range(step * self.batch_size.labeled, (step + 1) * self.batch_size.labeled):
+            case = pick(n, len(self.labeled), self.seed, "labeled")
+            image, label = random_patch(
+                [self.labeled[case], self.labels[case]], self.size, stream(self.seed, "labeled patch", n)
+            )
+            images.append(image)
+            labels.append(label)
+        for n in range(step * self.batch_size.unlabeled, (step + 1) * self.batch_size.unlabeled):
+            case = pick(n, len(self.unlabeled), self.seed, "unlabeled")
+            images += random_patch([self.unlabeled[case]], self.size, stream(self.seed, "unlabeled patch", n))
+        stacked = torch.from_numpy(np.stack(images)).unsqueeze(1)  # (N, 1, X, Y, Z)
+        return Batch(stacked, torch.from_numpy(np.stack(labels)))
+
+
+def loader(source: PatchSource, steps: range, workers: int, where: Precision) -> Iterable[Batch]:
+    """Give the batches of the steps, made ahead by `workers` processes, or in this one; pinned for a GPU."""
+    return DataLoader(
+        source,
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        pin_memory=where.device.type == "cuda",
+        generator=torch.Generator(),  # it draws from one, although nothing here uses what it draws
+    )
+
+
+def pick(n: int, cases: int, seed: int, purpose: str) -> int:
+    """Index of the n-th case of an endless sequence of shuffled passes over the cases."""
+    order = stream(seed, purpose, "order", n // cases).permutation(cases)
+    return int(order[n % cases])
+
+
+def random_patch(volumes: Sequence[Array], size: Sequence[int], chance: np.random.Generator) -> list[Array]:
+    """Cut the same random patch from every volume (X, Y, Z), turn and flip it: all eight poses are equally likely.
+
+    Where a volume is smaller than the patch, zeros are added on both sides. A patch that is not square in plane is
+    turned by 180 degrees or not at all.
+    """
+    padded = [pad(v, size) for v in volumes]
+    corner = [int(chance.integers(n - s + 1)) for n, s in zip(padded[0].shape, size, strict=True)]
+    turns = int(chance.integers(4)) if size[0] == size[1] else 2 * int(chance.integers(2))
+    flip = bool(chance.integers(2))
+    cut = tuple(slice(c, c + s) for c, s in zip(corner, size, strict=True))
+    patches = [np.rot90(v[cut], turns, axes=(0, 1)) for v in padded]
+    return [np.ascontiguousarray(p[::-1] if flip else p) for p in patches]
+
+
+def pad(volume: Array, size: Sequence[int]) -> Array:
+    """Add zeros on both sides of the axes that are shorter than `size`."""
+    missing = [max(s - n, 0) for n, s in zip(volume.shape, size, strict=True)]
+    if not any(missing):
+        return volume
+    return np.pad(volume, [(m // 2, m - m // 2) for m in missing])

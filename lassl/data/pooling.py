@@ -1,0 +1,28 @@
+"""Volumes at a lower resolution."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lassl.images.volumes import Array
+
+
+def pooled_image(image: Array, pool: int) -> Array:
+    """Mean of pool x pool x pool voxels, float32."""
+    return image if pool == 1 else pool_image(torch.from_numpy(image), pool).numpy()
+
+
+def pooled_label(label: Array, pool: int) -> Array:
+    """1 where at least half of the pooled voxels are foreground, uint8."""
+    share: Tensor = torch.from_numpy(label)
+    return label if pool == 1 else (pool_image(share.float(), pool) >= 0.5).to(torch.uint8).numpy()
+
+
+def pool_image(image: Tensor, pool: int) -> Tensor:
+    """Mean of pool x pool x pool voxels: (X, Y, Z) -> sizes divided by `pool`, rounded up.
+
+    The last voxel along an axis averages what is left there, also where the axis is shorter than `pool`.
+    """
+    block = [min(pool, n) for n in image.shape]
+    pooled = F.avg_pool3d(image[None, None], block, pool, ceil_mode=True, count_include_pad=False)
+    return pooled[0, 0]

@@ -1,0 +1,201 @@
+"""Raw scans, in whichever form they come, checked, normalized and cropped into a prepared cohort."""
+
+import hashlib
+import os
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from scipy import ndimage
+
+from lassl.config import Data
+from lassl.data.prepared import MANIFEST, Case, Manifest, Part, cohort_hash
+from lassl.data.raw import Door, find_door, image_problems, label_problems, linked, read_scan
+from lassl.data.split_file import Split, check_labels, check_split
+from lassl.images.grids import unlike
+from lassl.images.volumes import Array, Geometry, Volume
+from lassl.plumbing.errors import LasslError, note
+from lassl.plumbing.files import whole_folder
+from lassl.plumbing.plugins import part
+from lassl.plumbing.progress import bar
+from lassl.seeds import stream
+
+Box = tuple[slice, slice, slice]
+PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # attributes of a case's h5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker hands back: the problems of a case, or its description; and the raw image's hash."""
+
+    problems: tuple[str, ...]
+    case: Case | None = None
+    scan_sha256: str | None = None
+
+
+def prepare(data: Data) -> None:
+    """Make `data.prepared` of the scans in `data.folder`: one h5 for each case of the split, and a manifest.
+
+    Runs on all cores; the result does not depend on their number. Raises LasslError with a line for each problem of the
+    whole cohort; then an earlier prepared folder stays as it was. Notes where scans are of several grids.
+    """
+    split, problems = check_split(data.split)
+    unused, more = check_labels(data.split)
+    problems += [*more, *linked(data.folder, split.train + split.test)]
+    door = _attempt(problems, find_door, data.folder)
+    if door is None:
+        raise LasslError("\n".join(problems))
+    with whole_folder(data.prepared) as out:
+        outcomes = _prepare_all(data, door, split, unused, out)
+        problems += [problem for outcome in outcomes.values() for problem in outcome.problems]
+        problems += _twins(data.folder, outcomes)
+        if problems:
+            raise LasslError("\n".join(problems))
+        cases = tuple(outcome.case for outcome in outcomes.values() if outcome.case)
+        manifest = Manifest(
+            door="challenge" if door.raw else "h5",  # how scans were treated; the options of somebody's own say "form"
+            options=_options(data, door),
+            hash=cohort_hash(cases),
+            cases=cases,
+        )
+        (out / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
+    for line in unlike({c.case: Geometry(c.spacing_mm, c.origin_mm, c.direction) for c in cases}):
+        todo = f"networks learn in voxels: resample the scans to one grid, or leave these cases out of {data.split}"
+        note(f"note: {data.folder}: {line}; {todo}")
+
+
+def _prepare_all(data: Data, door: Door, split: Split, unused: Collection[str], out: Path) -> dict[str, Outcome]:
+    names = split.train + split.test
+    work = partial(_prepare_case, data, door, out)
+    tests, used = [name in split.test for name in names], [name not in unused for name in names]
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        outcomes = bar(pool.map(work, names, tests, used), f"prepare {data.cohort}", "case", len(names))
+        return dict(zip(names, outcomes, strict=True))
+
+
+def _prepare_case(data: Data, door: Door, out: Path, name: str, test: bool, used: bool) -> Outcome:
+    """Check one case and, when it is sound, write its h5; only its description comes back from the worker.
+
+    A label that is not `used` is not looked at.
+    """
+    folder = data.folder / name
+    if not folder.is_dir():
+        return Outcome((f"{folder}: no such case folder; add it or delete the case from {data.split}",))
+    problems: list[str] = []
+    image: Volume | None = _attempt(problems, read_scan, door, folder, "image", True)
+    label: Volume | None = _attempt(problems, read_scan, door, folder, "label", test) if used else None
+    if image:
+        problems += image_problems(door.file(folder, "image"), image.array)
+    if label:
+        problems += label_problems(door.file(folder, "label"), label, image)
+    scan_sha256 = _sha256(image.array) if image else None
+    if problems or image is None:
+        return Outcome(tuple(dict.fromkeys(problems)), None, scan_sha256)  # an h5 that both reads fail on: once
+    mask = (label.array > 0).astype(np.uint8) if label else None
+    box = _box(data, door, name, image, mask)
+    prepared = normalize(image.array, box) if door.raw else image.array
+    part: Part = "test" if test else "train"
+    return Outcome((), _write_case(out, name, part, image, box, prepared, mask), scan_sha256)
+
+
+def _attempt(problems: list[str], act: Callable[..., Any], *arguments: Any) -> Any:
+    """Call `act`, or note its LasslError among the problems and give None, so that later problems are found too."""
+    try:
+        return act(*arguments)
+    except LasslError as error:
+        problems.append(str(error))
+        return None
+
+
+def _twins(folder: Path, outcomes: dict[str, Outcome]) -> Iterator[str]:
+    """Give a line for each case whose raw image another case has too: they would leak from train to test."""
+    seen: dict[str, str] = {}
+    for name, outcome in outcomes.items():
+        if outcome.scan_sha256 is None:
+            continue
+        first = seen.setdefault(outcome.scan_sha256, name)
+        if first != name:
+            yield f"{folder / name}: the same image as case {first}; delete one of the two from the split file"
+
+
+def _options(data: Data, door: Door) -> dict[str, Any]:
+    """What the prepared folder depends on beside its scans."""
+    if not door.raw:
+        return {"crop": "none"}
+    form = {"form": door.name} if door.name == "own" else {}
+    return form | data.model_dump(mode="json", include={"crop", "crop_z", "margin", "margins", "min_size", "seed"})
+
+
+def normalize(image: Array, box: Box) -> Array:
+    """Compute (image - mean) / std in a box, with mean and std of the WHOLE image, in float64; float32 comes back."""
+    mean, std = image.mean(dtype=np.float64), image.std(dtype=np.float64)
+    normalized: Array = ((image[box] - mean) / std).astype(np.float32)
+    return normalized
+
+
+def seeded(seed: int, case: str) -> np.random.Generator:
+    """Chance that gives a case the same margins each time, whatever the other cases are."""
+    return stream(seed, "crop", case)
+
+
+MARGINS: dict[str, Callable[[int, str], np.random.Generator]] = {"seeded": seeded}
+
+
+def crop_box(label: Array, data: Data, case: str) -> Box:
+    """Find the crop of a label (X, Y, Z): its box, widened to `data.min_size`, and outside of that the margins.
+
+    For an axis of n voxels, a and b the first and last of the label on it, half = max(min_size - (b - a), 0) // 2
+    and the crop runs from max(a - m1 - half, 0) up to, not including, min(b + m2 + half, n); m1 and m2 are drawn from
+    `data.margin` (voxels, both ends included) for each case and side, by `data.margins`. z is whole unless
+    `data.crop_z`. With margins of 10 to 19 and a min_size of 112 x 112 x 80 it is to the voxel the preprocessing behind
+    the field's h5 (Yu et al. 2019, UA-MT), which drew its margins without a seed. The label is never cut, whatever the
+    margins.
+    """
+    chance = part("data.margins", data.margins, MARGINS)(data.seed, case)
+    margins = chance.integers(*data.margin, size=(3, 2), endpoint=True)  # (axis, side)
+    sides = zip(ndimage.find_objects(label)[0], margins.tolist(), data.min_size, label.shape, strict=True)
+    x, y, z = (_side(*side) for side in sides)
+    return x, y, z if data.crop_z else slice(0, label.shape[2])
+
+
+def _side(part: slice, margin: tuple[int, int], least: int, size: int) -> slice:
+    first, last = part.start, part.stop - 1
+    half = max(least - (last - first), 0) // 2
+    return slice(max(first - margin[0] - half, 0), min(max(last + margin[1] + half, part.stop), size))
+
+
+def _box(data: Data, door: Door, name: str, image: Volume, mask: Array | None) -> Box:
+    if mask is not None and data.crop == "label" and door.raw:  # the field's h5 come cropped
+        return crop_box(mask, data, name)
+    x, y, z = (slice(0, n) for n in image.array.shape)
+    return x, y, z
+
+
+def _write_case(out: Path, name: str, part: Part, scan: Volume, box: Box, image: Array, mask: Array | None) -> Case:
+    label = None if mask is None else mask[box]
+    case = Case(
+        case=name,
+        split=part,
+        shape=image.shape,
+        full_size=scan.array.shape,
+        crop_start=(box[0].start, box[1].start, box[2].start),
+        labeled=label is not None,
+        image_sha256=_sha256(image),
+        label_sha256=None if label is None else _sha256(label),
+        **vars(scan.geometry),
+    )
+    with h5py.File(out / f"{name}.h5", "w") as file:
+        for key, array in {"image": image, "label": label}.items():
+            if array is not None:  # lzf: a third of the size for 30 ms a case; gzip-1 is smaller but slower
+                file.create_dataset(key, data=array, compression="lzf", track_times=False)  # a time would change bytes
+        file.attrs.update(case.model_dump(include=PLACE))
+    return case
+
+
+def _sha256(array: Array) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

@@ -1,0 +1,1 @@
+"""A trained model to masks, and masks to scores."""

@@ -1,0 +1,108 @@
+"""From a network that sees a window to the mask of a whole volume."""
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import product
+
+import numpy as np
+import scipy.ndimage
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lassl.config import Config
+from lassl.data.pooling import pooled_image
+from lassl.images.volumes import Array
+from lassl.model.placement import Precision
+from lassl.plumbing.errors import LasslError
+
+ENSEMBLE = "ensemble"
+Size = tuple[int, int, int]
+Predict = Callable[[Tensor], Tensor]  # (B, 1, *window) -> logits (B, 2, *window)
+
+
+def foregrounds(networks: Mapping[str, nn.Module], image: Array, config: Config, where: Precision) -> dict[str, Array]:
+    """Foreground probability (X, Y, Z) of each network at native resolution; of several, also of their mean."""
+    pooled = torch.from_numpy(pooled_image(image, config.patches.pool)).to(where.device)
+    found = {name: foreground(network, pooled, config, where) for name, network in networks.items()}
+    if len(found) > 1:
+        found[ENSEMBLE] = torch.stack(list(found.values())).mean(0)
+    return {name: upsample(p, config.patches.pool, image.shape).cpu().numpy() for name, p in found.items()}
+
+
+def foreground(network: nn.Module, image: Tensor, config: Config, where: Precision) -> Tensor:
+    """Foreground probability of an image (X, Y, Z) of pooled voxels."""
+
+    def logits(windows: Tensor) -> Tensor:
+        with where.autocast():
+            result: Tensor = network(where.tensor(windows))
+        return result
+
+    return sliding_window(logits, image, config.patches.size, config.evaluate.stride, config.evaluate.batch)
+
+
+@torch.inference_mode()
+def sliding_window(predict: Predict, image: Tensor, window: Size, stride: Size, batch: int) -> Tensor:
+    """Foreground probability (X, Y, Z) in float32: the mean softmax of all windows over a voxel.
+
+    The image (X, Y, Z) is padded with zeros on both sides where it is smaller than the window. `batch` windows go
+    through one forward pass. Raises LasslError for a stride that would skip voxels.
+    """
+    if any(s > w for s, w in zip(stride, window, strict=True)):
+        raise LasslError(
+            f"evaluate.stride is {stride}, the window {window}; expected no stride above the window's size"
+        )
+    image, inside = _pad(image, window)
+    starts = [window_starts(n, w, s) for n, w, s in zip(image.shape, window, stride, strict=True)]
+    places = [tuple(slice(a, a + w) for a, w in zip(corner, window, strict=True)) for corner in product(*starts)]
+    total = torch.zeros(image.shape, device=image.device)
+    for first in range(0, len(places), batch):
+        group = places[first : first + batch]
+        logits = predict(torch.stack([image[place] for place in group]).unsqueeze(1))  # (B, 1, *window)
+        foreground = (logits[:, 1].float() - logits[:, 0].float()).sigmoid()  # two classes: softmax is a sigmoid
+        for place, probability in zip(group, foreground, strict=True):
+            total[place] += probability
+    return (total / _coverage(starts, window, total))[inside]
+
+
+def window_starts(length: int, window: int, stride: int) -> list[int]:
+    """First voxels of the windows along an axis: every stride; the last one is moved back to end at the border."""
+    return [*range(0, length - window, stride), length - window]
+
+
+def _pad(image: Tensor, window: Size) -> tuple[Tensor, tuple[slice, ...]]:
+    """Zeros around an image smaller than the window, and where the image is in the result."""
+    missing = [max(w - n, 0) for n, w in zip(image.shape, window, strict=True)]
+    before = [m // 2 for m in missing]
+    pairs = [(b, m - b) for b, m in zip(before, missing, strict=True)]
+    inside = tuple(slice(b, b + n) for b, n in zip(before, image.shape, strict=True))
+    return F.pad(image, [p for pair in reversed(pairs) for p in pair]), inside  # F.pad lists the last axis first
+
+
+def _coverage(starts: list[list[int]], window: Size, like: Tensor) -> Tensor:
+    """How many windows cover each voxel: the product of the counts along the three axes."""
+    counts = [like.new_zeros(n) for n in like.shape]
+    for count, axis, w in zip(counts, starts, window, strict=True):
+        for start in axis:
+            count[start : start + w] += 1
+    x, y, z = counts
+    return x[:, None, None] * y[:, None] * z
+
+
+def upsample(probability: Tensor, pool: int, size: Size) -> Tensor:
+    """Trilinear interpolation of a map of pooled voxels at the `size` voxels of the native volume."""
+    expected = tuple(math.ceil(n / pool) for n in size)
+    if probability.shape != expected:
+        raise ValueError(f"the map is {tuple(probability.shape)}; {size} pooled by {pool} is {expected}")
+    native = F.interpolate(probability[None, None], scale_factor=pool, mode="trilinear", align_corners=False)
+    return native[0, 0][tuple(slice(n) for n in size)]
+
+
+def largest_component(mask: Array) -> Array:
+    """Keep the largest part of a mask (X, Y, Z), joined over faces, edges and corners; empty stays empty."""
+    parts, count = scipy.ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    if count == 0:
+        return mask
+    sizes = np.bincount(parts.ravel())
+    largest: Array = parts == 1 + sizes[1:].argmax()  # part 0 is the background
+    return largest

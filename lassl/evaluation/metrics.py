@@ -1,0 +1,99 @@
+"""The scores of one case, as medpy defines them where it has them."""
+
+from typing import Literal
+
+import numpy as np
+import scipy.ndimage
+from medpy.metric import binary
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from lassl.evaluation.scores import DISTANCES, Scores
+from lassl.images.volumes import Array
+from lassl.plumbing.errors import LasslError
+
+Distances = NDArray[np.float64]  # one for each voxel of a surface
+Spacing = tuple[float, ...]  # along x, y, z
+Unit = Literal["voxel", "mm"]
+
+ROUNDING_MM = 1e-9  # a distance of exactly 1 mm may come out a little larger
+
+
+def score(prediction: Array, reference: Array, spacing_mm: Spacing) -> Scores:
+    """Compare two boolean masks (X, Y, Z) of voxels of the given size.
+
+    An empty prediction overlaps nothing and has no surface: its distances are undefined, not 0. Raises LasslError if
+    the reference is empty, ValueError if the shapes differ or the spacing is not three positive numbers.
+    """
+    if prediction.shape != reference.shape:
+        raise ValueError(f"the prediction is {prediction.shape}, the reference {reference.shape}; they must be equal")
+    if len(spacing_mm) != 3 or not all(0 < s < np.inf for s in spacing_mm):
+        raise ValueError(f"the spacing is {spacing_mm}; it must be three positive, finite numbers (mm along x, y, z)")
+    if not reference.any():
+        raise LasslError(f"the reference mask {reference.shape} is empty; expected an atrium: check the case's label")
+    size = np.array(reference.shape)
+    box = _joint_box(prediction, reference)
+    prediction, reference = prediction[box], reference[box]
+    return Scores(
+        dice_percent=100 * float(binary.dc(prediction, reference)),
+        jaccard_percent=100 * float(binary.jc(prediction, reference)),
+        **_surface_scores(prediction, reference, spacing_mm),
+        volume_error_percent=_volume_error(prediction, reference),
+        diagonal_voxel=float(np.linalg.norm(size)),
+        diagonal_mm=float(np.linalg.norm(size * spacing_mm)),
+        failed=not prediction.any(),
+    )
+
+
+def _volume_error(prediction: Array, reference: Array) -> float:
+    """100 (V_P - V_R) / V_R."""
+    size, expected = np.count_nonzero(prediction), np.count_nonzero(reference)
+    return 100 * (size - expected) / expected
+
+
+def _surface_scores(prediction: Array, reference: Array, spacing_mm: Spacing) -> dict[str, float]:
+    """Give the fields of Scores that compare surfaces.
+
+    The surface Dice is that of Nikolov et al. 2018, counted over surface voxels rather than areas.
+    """
+    if not prediction.any():
+        return dict.fromkeys(DISTANCES, np.nan) | {"surface_dice_1mm_percent": 0.0}
+    there, back = surface_distances(prediction, reference)
+    if len(set(spacing_mm)) == 1:
+        there_mm, back_mm = there * spacing_mm[0], back * spacing_mm[0]
+    else:  # the nearest voxel in mm may be another
+        there_mm, back_mm = surface_distances(prediction, reference, spacing_mm)
+    near = np.concatenate([there_mm, back_mm]) <= 1 + ROUNDING_MM
+    summary = _measures(there, back, "voxel") | _measures(there_mm, back_mm, "mm")
+    return summary | {"surface_dice_1mm_percent": 100 * float(near.mean())}
+
+
+def _measures(there: Distances, back: Distances, unit: Unit) -> dict[str, float]:
+    """Summarize the distances from prediction to reference (there) and from reference to prediction (back)."""
+    both = np.concatenate([there, back])
+    return {
+        f"asd_{unit}": float(there.mean()),
+        f"hd95_{unit}": float(np.percentile(both, 95)),
+        f"assd_{unit}": float(both.mean()),
+        f"hd95_max_{unit}": float(max(np.percentile(there, 95), np.percentile(back, 95))),
+    }
+
+
+def surface_distances(
+    prediction: Array, reference: Array, spacing: Spacing = (1.0, 1.0, 1.0)
+) -> tuple[Distances, Distances]:
+    """Distance of each surface voxel to the other mask's nearest one: prediction to reference, and back.
+
+    In the unit of the spacing, voxels by default. Equal to medpy's, which measures whole distance maps to look them up
+    on a surface, a far smaller set of points.
+    """
+    surfaces = [np.argwhere(mask & ~scipy.ndimage.binary_erosion(mask)) * spacing for mask in (prediction, reference)]
+    # unbalanced trees are built and searched faster when the points are regular and the masks far apart
+    trees = [KDTree(points, balanced_tree=False, compact_nodes=False) for points in surfaces]
+    return np.asarray(trees[1].query(surfaces[0])[0]), np.asarray(trees[0].query(surfaces[1])[0])
+
+
+def _joint_box(prediction: Array, reference: Array) -> tuple[slice, ...]:
+    """Smallest box around both masks. medpy takes what is outside for background, so the scores stay the same."""
+    (box,) = scipy.ndimage.find_objects((prediction | reference).astype(np.uint8))
+    return box

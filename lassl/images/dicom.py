@@ -1,0 +1,184 @@
+"""A folder with a DICOM series as one volume: its slices in the order of their places, and what is refused of them."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from lassl.images.names import utf8
+from lassl.images.volumes import ANGLE, Volume, volume_of
+from lassl.plumbing.errors import LasslError
+from lassl.plumbing.progress import tell
+
+# DICOM's names of what a slice says; axes: of its rows and columns
+DESCRIPTION, POSITION, AXES = "0008|103e", "0020|0032", "0020|0037"
+NUMBER, IMAGES, FRAMES, SPACING = "0020|0013", "0020|1002", "0028|0008", "0028|0030"
+TAGS = (DESCRIPTION, POSITION, AXES, NUMBER, IMAGES, FRAMES, SPACING)
+ROUNDINGS = (0.1, 0.01, 0.001)  # mm, that positions may be rounded to
+Head = Mapping[str, str]  # a slice's tags
+Places = NDArray[np.float64]  # (slices, 3), mm
+
+
+def read(folder: Path) -> Volume:
+    """Read the one DICOM series of a folder, rescaled as its slices say. Notes what may be missing. Raises LasslError.
+
+    A volume has slices that follow each other evenly, straight above each other, each in a file of its own.
+    """
+    files = _one_series(folder)
+    _check_others(folder, files)
+    try:
+        heads = [_head(path) for path in files]
+        _check_heads(folder, heads)
+        reader = sitk.ImageSeriesReader()
+        reader.SetFileNames(files)
+        image = reader.Execute()
+        places = np.array([_numbers(head[POSITION]) for head in heads])
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise LasslError(f"{folder}: cannot be read ({reason}); expected whole DICOM slices: copy them again") from None
+    volume = volume_of(folder, image)
+    _check_straight(folder, places, np.reshape(volume.geometry.direction, (3, 3))[:, 2])
+    _note_numbers(folder, heads)
+    _check_even(folder, places)
+    return volume
+
+
+def _one_series(folder: Path) -> Sequence[str]:
+    """Paths of the only series' slices in the order of their places. Raises LasslError."""
+    reader = sitk.ImageSeriesReader()
+    series = reader.GetGDCMSeriesIDs(utf8(folder))
+    if not series:
+        raise LasslError(f"{folder}: found no DICOM series in the folder, expected one: give the folder of its slices")
+    files = {name: reader.GetGDCMSeriesFileNames(utf8(folder), name) for name in series}
+    for path in chain(*files.values()):
+        utf8(path)
+    if len(series) > 1:
+        known = ", ".join(f"{_description(paths[0])} ({len(paths)} files)" for paths in files.values())
+        raise LasslError(f"{folder}: found {len(series)} DICOM series, expected one: {known}; put each into a folder")
+    found: Sequence[str] = files[series[0]]
+    return found
+
+
+def _head(path: str) -> Head:
+    """The TAGS that a file has."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(path)
+    reader.ReadImageInformation()
+    return {tag: reader.GetMetaData(tag).strip() for tag in TAGS if reader.HasMetaDataKey(tag)}
+
+
+def _description(path: str) -> str:
+    """What a slice's series is called."""
+    name = _head(path).get(DESCRIPTION)
+    return f"'{name}'" if name else f"that of {Path(path).name}"
+
+
+def _check_others(folder: Path, read: Sequence[str]) -> None:
+    """Raise LasslError for slices that the reader passes over, as it does with damaged ones; note other files."""
+    known = {"DICOMDIR", *(Path(path).name for path in read)}
+    kinds = {_kind(Path(path)) for path in read}
+    others = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name not in known]
+    others = [path for path in others if _is_dicom(path) or not path.name.startswith(".")]
+    if strays := [path.name for path in others if _is_dicom(path) or _kind(path) in kinds]:
+        raise LasslError(
+            f"{folder}: {', '.join(strays)} cannot be read; expected whole DICOM slices: copy them again, or take away "
+            "what is none"
+        )
+    if others:
+        tell(f"note: {folder}: passed over {', '.join(path.name for path in others)}, which are no DICOM slices")
+
+
+def _kind(path: Path) -> str:
+    """The suffix of a file's name; none if it is a number, as in a name made of a UID."""
+    return "" if path.suffix[1:].isdigit() else path.suffix.lower()
+
+
+def _is_dicom(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in text.split("\\")]
+
+
+def _check_heads(folder: Path, heads: Sequence[Head]) -> None:
+    """Raise LasslError unless there are several slices, each with one image, a position, and the axes of the first."""
+    if frames := next((head[FRAMES] for head in heads if head.get(FRAMES, "1") not in ("", "0", "1")), None):
+        raise LasslError(
+            f"{folder}: is multi-frame ({frames} images in one file), expected a file for each slice: export the "
+            "series so, or convert it to NIfTI, for example with dcm2niix"
+        )
+    if len(heads) == 1:
+        raise LasslError(f"{folder}: found a single slice, expected a volume: give the folder of the whole series")
+    if not all(head.get(POSITION) and head.get(AXES) for head in heads):
+        raise LasslError(
+            f"{folder}: slices without a position ({POSITION}) or axes ({AXES}); export the series with its geometry"
+        )
+    for key, what, rounding in ((AXES, "axes", ANGLE), (SPACING, "spacings of pixels", 1e-3)):
+        first, *others = (head.get(key, "") for head in heads)
+        odd = next((other for other in others if not _alike(first, other, rounding)), None)
+        if odd is not None:
+            raise LasslError(
+                f"{folder}: its slices have several {what} ({first} and {odd}), expected one; put the slices of each "
+                "into a folder"
+            )
+
+
+def _alike(one: str, other: str, rounding: float) -> bool:
+    """Whether two tags hold the same numbers."""
+    return one == other or bool(one and other and np.allclose(_numbers(one), _numbers(other), 0, rounding))
+
+
+def _check_straight(folder: Path, places: Places, normal: Places) -> None:
+    """Raise LasslError where slices are not straight above each other, as with a tilted gantry."""
+    whole = places[-1] - places[0]
+    along = float(whole @ normal)
+    aside = float(np.linalg.norm(whole - along * normal))
+    length = float(np.linalg.norm(whole))
+    if aside > max(ANGLE * length, min(2 * _rounding(places), 0.25 * length / (len(places) - 1))):
+        degrees = np.degrees(np.arctan2(aside, abs(along)))
+        raise LasslError(
+            f"{folder}: its slices are stacked at a tilt ({degrees:.2g} degrees, the last one lies {aside:.2g} mm "
+            "aside, as with a tilted gantry), expected straight; resample it onto a straight grid, as dcm2niix does"
+        )
+
+
+def _check_even(folder: Path, places: Places) -> None:
+    """Raise LasslError unless distances between slices are equal; note where they are but for rounded positions.
+
+    A missing slice would shift all the others; it moves one by half a distance at least.
+    """
+    steps = np.diff(places, axis=0)
+    gaps = np.linalg.norm(steps, axis=1)
+    if gaps.min() > 0 and np.ptp(steps, axis=0).max() <= max(0.01, 0.01 * gaps.min()):
+        return
+    even, rounding = np.linspace(places[0], places[-1], len(places)), _rounding(places)
+    off, distance = float(np.abs(places - even).max()), float(np.linalg.norm(even[1] - even[0]))
+    found = f"distances between its {len(places)} slices go from {gaps.min():.3g} to {gaps.max():.3g} mm"
+    if gaps.min() == 0 or off > min(1.001 * rounding, 0.25 * distance):
+        raise LasslError(
+            f"{folder}: {found}, expected equal ones; a slice is missing or there are several images: export the "
+            "series again"
+        )
+    tell(f"note: {folder}: {found}; taken as equal, since its positions are rounded to {rounding:g} mm")
+
+
+def _rounding(places: Places) -> float:
+    """What all positions are rounded to, in mm; 0 for less than a micrometre."""
+    return next((unit for unit in ROUNDINGS if np.allclose(places / unit, np.round(places / unit), 0, 1e-4)), 0.0)
+
+
+def _note_numbers(folder: Path, heads: Sequence[Head]) -> None:
+    """Note where numbers in the slices speak of further ones: one that is missing at an end leaves no gap."""
+    images = max((int(head[IMAGES]) for head in heads if head.get(IMAGES, "").isdecimal()), default=0)
+    numbers = sorted(int(head[NUMBER]) for head in heads if head.get(NUMBER, "").isdecimal())
+    many = len(heads)
+    if images > many:
+        tell(f"note: {folder}: found {many} slices, which say that there are {images}; see whether some are missing")
+    elif len(numbers) == many and numbers[0] > 1 and numbers[-1] - numbers[0] == many - 1:
+        told = f"its slices are numbered from {numbers[0]} to {numbers[-1]}"
+        tell(f"note: {folder}: {told}; see whether those before are missing")

@@ -1,0 +1,39 @@
+"""Names of files and cases: what libraries and file systems take, and what is told of the others."""
+
+from pathlib import Path
+
+from lassl.plumbing.errors import LasslError
+
+META_IMAGE, NIFTI_ENDS = (".mha", ".mhd"), (".nii", ".gz")
+
+
+def utf8(path: Path | str) -> str:
+    """Give a path as the libraries for images take it, in UTF-8 whatever the locale. Raises LasslError for others."""
+    try:
+        return str(path).encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        raise LasslError(f"{path}: found a name that is not in UTF-8, expected one that is: rename it") from None
+
+
+def image_io(path: Path) -> str:
+    """SimpleITK's name of the reader for a suffix in capitals that it does not know; nothing where it knows the suffix.
+
+    Raises LasslError for a suffix that no reader takes.
+    """
+    suffix = path.suffix.lower()
+    if suffix in META_IMAGE and path.suffix != suffix:
+        return "MetaImageIO"
+    if suffix in NIFTI_ENDS:
+        found = "".join(path.suffixes[-2:]) if suffix == ".gz" else path.suffix
+        if found.lower() in (".nii", ".nii.gz") and found not in (found.lower(), found.upper()):
+            raise LasslError(f"{path}: found the suffix '{found}', expected small letters or capitals: rename it")
+    return ""
+
+
+def case_problem(case: str) -> str:
+    """What keeps a case's name from being that of a folder, and what to do; nothing if it will do."""
+    if "\N{REPLACEMENT CHARACTER}" in case:
+        return "is not in UTF-8; save the file as UTF-8"
+    if case.startswith(".") or not case.isprintable() or set(case) & set("/\\"):
+        return "is no folder's name; write one without slash, line break or dot in front, and name its folder so, too"
+    return ""

@@ -1,0 +1,119 @@
+"""Scans and masks on disk, as arrays with axes (x, y, z) that keep their place in the patient."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lassl.images import nifti
+from lassl.images import whole_files as imagefiles
+from lassl.images.names import image_io, utf8
+from lassl.plumbing.errors import LasslError
+from lassl.plumbing.files import whole
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+ANGLE = 2e-3  # of direction cosines: what their rounding in a header may be
+Array = np.ndarray[tuple[int, int, int], np.dtype[Any]]  # axes x, y, z
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where voxels lie: size of a voxel, centre of voxel (0, 0, 0), and the axes' direction cosines, row by row."""
+
+    spacing_mm: tuple[float, ...] = (1.0, 1.0, 1.0)
+    origin_mm: tuple[float, ...] = (0.0, 0.0, 0.0)
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An array (X, Y, Z) and its geometry."""
+
+    array: Array
+    geometry: Geometry = Geometry()
+
+
+def read(path: Path) -> Volume:
+    """Read an image file, NRRD, NIfTI or MetaImage, that is whole and says one place. Raises LasslError.
+
+    Every image file that is read comes through here.
+    """
+    import SimpleITK as sitk  # not needed for the types alone
+
+    header = None
+    with _readable(path):
+        path.open("rb").close()  # the system says best why a file cannot be opened
+        form = image_io(path) or sitk.ImageFileReader.GetImageIOFromFileName(utf8(path))
+        if form == "NiftiImageIO":
+            header = imagefiles.check_nifti(path)
+            nifti.check_forms(path, header)
+        elif form == "NrrdImageIO":
+            imagefiles.check_nrrd(path)
+        elif form == "MetaImageIO":
+            imagefiles.check_metaimage(path)
+        else:
+            raise RuntimeError(f"no whole NRRD, NIfTI or MetaImage by name and content{form and f', but {form}'}")
+        image = sitk.ReadImage(utf8(path), imageIO=image_io(path))
+    volume = volume_of(path, image)
+    if header:
+        nifti.check_read(path, header, _affine_ras(volume.geometry))
+    return volume
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Tell what SimpleITK or the system says of a file that cannot be read. Raises LasslError."""
+    try:
+        yield
+    except (RuntimeError, OSError, ValueError) as error:
+        reason = (str(error).strip() or "no reason given").splitlines()[-1]
+        if any(told in str(error) for told in ("orthonormal direction cosines", "Bad direction")):
+            raise LasslError(
+                f"{path}: its header shears the axes, expected right angles between them; resample it onto a straight "
+                "grid, with its label"
+            ) from None
+        raise LasslError(f"{path}: cannot be read ({reason}); expected a whole image file: copy it again") from None
+
+
+def volume_of(path: Path, image: "sitk.Image") -> Volume:
+    """Copy an image that was read from a path. Raises LasslError unless it is 3-D, one channel, at right angles."""
+    import SimpleITK as sitk
+
+    if (image.GetDimension(), image.GetNumberOfComponentsPerPixel()) != (3, 1):
+        found = f"{image.GetDimension()}-D with {image.GetNumberOfComponentsPerPixel()} channel(s)"
+        raise LasslError(f"{path}: found a {found} image; expected 3-D with one channel: export it as one volume")
+    geometry = Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    numbers = [*geometry.spacing_mm, *geometry.origin_mm, *geometry.direction]
+    if not np.isfinite(numbers).all() or min(geometry.spacing_mm) <= 0:
+        raise LasslError(f"{path}: spacing, origin or direction are no numbers ({geometry}); export it again")
+    axes = np.reshape(geometry.direction, (3, 3))  # columns: the axes
+    if (off := np.abs(axes.T @ axes - np.eye(3)).max()) > ANGLE:
+        raise LasslError(
+            f"{path}: its axes are not at right angles and of length 1 (off by {off:.2g}), expected them so: resample "
+            "it onto a straight grid, with its label"
+        )
+    return Volume(sitk.GetArrayFromImage(image).transpose(2, 1, 0), geometry)  # SimpleITK gives (z, y, x)
+
+
+def _affine_ras(geometry: Geometry) -> nifti.Affine:
+    """The affine of a geometry, (3, 4), as NIfTI has it: mm towards right, front and head instead of left and back."""
+    axes = np.reshape(geometry.direction, (3, 3)) * geometry.spacing_mm
+    affine: nifti.Affine = np.diag([-1, -1, 1]) @ np.column_stack([axes, geometry.origin_mm])
+    return affine
+
+
+def write(path: Path, volume: Volume) -> None:
+    """Write a volume, compressed, in the format of the path's suffix; the file is whole or absent."""
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.transpose(2, 1, 0)))
+    image.SetSpacing(volume.geometry.spacing_mm)
+    image.SetOrigin(volume.geometry.origin_mm)
+    image.SetDirection(volume.geometry.direction)
+    with whole(path) as temporary:
+        sitk.WriteImage(image, utf8(temporary), useCompression=True)

@@ -1,0 +1,1 @@
+"""The network, and where and in which number format it runs."""

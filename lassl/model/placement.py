@@ -1,0 +1,126 @@
+"""Where networks run, in which number format and memory layout."""
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from lassl.config import Compute
+from lassl.plumbing import processor
+from lassl.plumbing.errors import LasslError, note
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+WRONG_BF16 = (16, 32)  # voxels along x, see check_patch
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A device, the format of convolutions under autocast and why it was taken, and the memory layout."""
+
+    device: torch.device
+    dtype: torch.dtype
+    channels_last: bool
+    reason: str = "asked for"
+
+    @property
+    def name(self) -> str:
+        """The format by its name in params.yaml."""
+        return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
+
+    @property
+    def slow(self) -> str:
+        """Why this format will be slow here, nothing if it will not."""
+        if self.device.type == "cpu" and self.dtype == torch.bfloat16 and not multiplies_bf16():
+            return (
+                "this processor multiplies no bf16, and a step may take 40 times as long as in fp32 (seen on one with "
+                "AVX2 alone); compute.precision=auto avoids that"
+            )
+        return ""
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """The memory format of 5-D tensors."""
+        return torch.channels_last_3d if self.channels_last else torch.contiguous_format
+
+    def tensor(self, x: Tensor) -> Tensor:
+        """Bring a tensor (N, C, X, Y, Z) or (N, X, Y, Z) to the device, the former in the layout."""
+        layout = self.layout if x.ndim == 5 else torch.contiguous_format
+        return x.to(self.device, memory_format=layout, non_blocking=True)
+
+    def module(self, module: Module) -> Module:
+        """Bring a network to the device and layout; its weights stay fp32."""
+        return module.to(device=self.device, memory_format=self.layout)  # type: ignore[call-overload,no-any-return]
+
+    def check_patch(self, size: tuple[int, int, int]) -> None:
+        """Raise LasslError for training patches (X, Y, Z) that this format gets wrong.
+
+        oneDNN's bf16 gradient of a 3x3x3 kernel is garbage where the input is 2 voxels long along x (seen with torch
+        2.13 on x86), which happens inside the V-Net for patches of 16 and 32.
+        """
+        if self.device.type == "cpu" and self.dtype == torch.bfloat16 and size[0] in WRONG_BF16:
+            raise LasslError(
+                f"params.yaml: patches.size {list(size)}: bf16 gradients are wrong on the CPU for 16 or 32 voxels "
+                "along x; use at least 48, or compute.precision auto or fp32"
+            )
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Run convolutions in `dtype` inside this context."""
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+
+
+def choose(compute: Compute, patch: tuple[int, int, int] | None = None) -> Precision:
+    """Turn the configuration into a Precision; `patch` (X, Y, Z) is what networks will see, where that is known.
+
+    Notes a format that will be slow here. Raises LasslError for a device or format the machine lacks.
+    """
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    name = found if compute.device == "auto" else compute.device
+    if name == "cuda" and found == "cpu":
+        raise LasslError("params.yaml: compute.device: found no CUDA device, asked for cuda; use auto or cpu")
+    if name == "cpu" and compute.precision == "fp16":
+        raise LasslError("params.yaml: compute.precision: fp16 is for CUDA; use auto, bf16 or fp32 on the CPU")
+    if name == "cuda":
+        make_deterministic(compute.deterministic)
+    taken, reason = str(compute.precision), "asked for"
+    if taken == "auto":
+        taken, reason = automatic_cuda() if name == "cuda" else automatic_cpu(patch)
+    where = Precision(torch.device(name), DTYPES[taken], compute.channels_last, reason)
+    if where.slow:
+        note(f"note: compute.precision={taken}: {where.slow}")
+    return where
+
+
+def automatic_cuda() -> tuple[str, str]:
+    """The format for the present GPU, and why."""
+    major, minor = torch.cuda.get_device_capability()
+    if (major, minor) >= (8, 0):
+        return "bf16", f"auto: compute capability {major}.{minor} has bf16"
+    return "fp16", f"auto: compute capability {major}.{minor} has no bf16; the loss is scaled"
+
+
+def automatic_cpu(patch: tuple[int, int, int] | None) -> tuple[str, str]:
+    """The format for this processor and patches (X, Y, Z), and why."""
+    if not multiplies_bf16():
+        return "fp32", "auto: the processor multiplies no bf16"
+    if patch and patch[0] in WRONG_BF16:
+        return "fp32", f"auto: bf16 gradients are wrong for patches of {patch[0]} voxels along x"
+    return "bf16", f"auto: the processor multiplies bf16 ({', '.join(processor.bf16_units())})"
+
+
+@cache
+def multiplies_bf16() -> bool:
+    """Whether the processor multiplies bf16 itself, and torch makes use of it; without, bf16 is emulated."""
+    return bool(processor.bf16_units()) and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def make_deterministic(on: bool) -> None:
+    """Let CUDA use only algorithms that give the same bits each time, or try out which are the fastest."""
+    if on:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it; read when CUDA starts
+    torch.use_deterministic_algorithms(on)
+    torch.backends.cudnn.benchmark = not on

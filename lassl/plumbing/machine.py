@@ -1,0 +1,56 @@
+"""The machine that computes: what it is, and how its memory is used."""
+
+import ctypes
+import os
+import platform
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lassl.plumbing import processor
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # names and numbers of glibc's malloc.h
+
+
+def machine(device: torch.device) -> dict[str, str | int]:
+    """What computed: device, threads, versions. A CPU's name goes with its instruction set: AMD EPYC has several."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor.name()
+    if device.type == "cpu":
+        name += f" ({', '.join([torch.backends.cpu.get_cpu_capability(), *processor.bf16_units()])})"
+    return {
+        "device": f"{device.type}: {name}",
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count() or 1,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }
+
+
+def keep_memory(on: bool = True) -> None:
+    """Let the allocator keep what is freed for the next step, instead of giving it back and faulting it in again.
+
+    Every step frees and asks for the same gigabytes, so this costs little memory at the peak. Linux with glibc only;
+    does nothing elsewhere. `on=False` sets the limits at which glibc arrives by itself when left alone.
+    """
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(M_MMAP_THRESHOLD, 32 * 2**20)
+    mallopt(M_MMAP_MAX, 0 if on else 65536)  # big blocks come from the heap, not from fresh pages
+    mallopt(M_TRIM_THRESHOLD, -1 if on else 64 * 2**20)
+
+
+def peak_memory_mib(device: torch.device) -> int:
+    """Most memory that this process has used so far: on the GPU, or resident on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) // 2**20
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux; there getrusage also counts what the parent process had
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) // 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts in bytes

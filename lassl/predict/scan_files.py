@@ -1,0 +1,125 @@
+"""Anybody's scans on disk: any format, DICOM series too; and the files that are written for them."""
+
+import locale
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from lassl.data.raw import DOORS, SUFFIXES, image_problems
+from lassl.images import dicom, volumes
+from lassl.images.names import utf8
+from lassl.images.volumes import Volume
+from lassl.plumbing.errors import LasslError
+from lassl.plumbing.files import whole
+
+MASK = "mask"
+CASE_IMAGES = {name.split(".")[0] for door in DOORS for name in door.files["image"]}  # image, lgemri, ...
+
+
+def split_name(scan: Path) -> tuple[str, str]:
+    """Split a scan's name into what files made from it are called and their suffix. Raises LasslError.
+
+    A DICOM folder gives its own name, the link's if it is one. So does the folder of a file that is called as in every
+    case's folder (CASE_IMAGES).
+    """
+    utf8(scan)
+    here = Path(os.path.abspath(scan))  # without following links
+    if scan.is_dir():
+        return here.name, ".nrrd"
+    for suffix in SUFFIXES:
+        if scan.name.lower().endswith(suffix) and len(scan.name) > len(suffix):
+            stem = scan.name[: -len(suffix)]
+            return (here.parent.name or stem) if stem.lower() in CASE_IMAGES else stem, suffix
+    if not scan.exists():
+        raise _missing(scan)
+    raise LasslError(
+        f"{scan}: found a file named '{scan.name}', expected a name that ends in {', '.join(SUFFIXES)}, or a folder "
+        "with a DICOM series: export it as one of these"
+    )
+
+
+def outputs(scan: Path, folder: Path, maps: Iterable[str] = ()) -> dict[str, Path]:
+    """Name the files of a scan in `folder`: the mask's, and one for each map. Raises LasslError."""
+    name, suffix = split_name(scan)
+    return {MASK: folder / f"{name}{suffix}", **{kind: folder / f"{name}-{kind}{suffix}" for kind in maps}}
+
+
+def check_outputs(planned: Mapping[Path, Mapping[str, Path]]) -> None:
+    """Raise LasslError, with a line for each, where files of two scans would have one name."""
+    owner: dict[Path, Path] = {}
+    problems = []
+    for scan, files in planned.items():
+        for path in files.values():
+            other = owner.setdefault(path, scan)
+            if other != scan:
+                problems.append(f"{path}: would be written for {other} and for {scan}; give one another name, or -o")
+    if problems:
+        raise LasslError("\n".join(problems))
+
+
+def check_inputs_stay(files: Mapping[str, Path], scans: Iterable[Path]) -> None:
+    """Raise LasslError where a file that is to be written is one of the scans that are read."""
+    inputs = {scan.resolve() for scan in scans}
+    for path in files.values():
+        if path.resolve() in inputs:
+            raise LasslError(f"{path}: is one of the scans and would be overwritten; give another folder with -o")
+
+
+def check_free(files: Mapping[str, Path]) -> None:
+    """Raise LasslError where a file that is to be written is there already: another scan's, or an earlier call's."""
+    for path in files.values():
+        if path.exists():
+            raise LasslError(f"{path}: is there already; give another folder with -o, or --overwrite to replace it")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for files, if it is not there. Raises LasslError where it cannot be written to."""
+    utf8(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise LasslError(f"{folder}: cannot be written to ({error.strerror}); give another folder with -o") from None
+
+
+def read(scan: Path) -> Volume:
+    """Read a scan: an image file, or a folder with one DICOM series. Raises LasslError, also for an image of no use."""
+    split_name(scan)  # refuses other formats
+    if not scan.exists():
+        raise _missing(scan)
+    with same_locale():
+        volume = dicom.read(scan) if scan.is_dir() else volumes.read(scan)
+    if problems := list(image_problems(scan, volume.array)):
+        raise LasslError("\n".join(problems))
+    return volume
+
+
+def _missing(scan: Path) -> LasslError:
+    return LasslError(f"{scan}: not found; expected a scan's file, or a folder with a DICOM series: check the path")
+
+
+@contextmanager
+def same_locale() -> Iterator[None]:
+    """Keep the process's locale: the DICOM library leaves it at C, and text would be read and written as ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+
+
+def write(path: Path, volume: Volume) -> None:
+    """Write a volume in the format of the path's suffix, all in one file that is whole or absent. Raises LasslError."""
+    try:
+        if path.suffix == ".mhd":  # as .mha, the header and the voxels are one file, which every reader of .mhd takes
+            with whole(path) as temporary:
+                volumes.write(temporary.with_suffix(".mha"), volume)
+                temporary.with_suffix(".mha").rename(temporary)
+        else:
+            volumes.write(path, volume)
+    except (RuntimeError, OSError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise LasslError(f"{path}: cannot be written ({reason}); see to its folder and run the same again") from None

@@ -1,0 +1,1 @@
+"""Scores of runs to tables, statistics and pages."""

@@ -1,0 +1,190 @@
+"""Writes docs/flaws.md: what each known flaw of the field's code does to the figures, from the runs in metrics/."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+
+from lassl import config
+from lassl.config import Field
+from lassl.evaluation.snapshots import last
+from lassl.flaws.test_selection import oracle
+from lassl.plumbing.errors import command
+from lassl.plumbing.files import write_text
+from lassl.results import statistics
+from lassl.results.markdown import INTERVAL_AND_TEST, grid, number, probability
+from lassl.results.runs import Result, by_method, read_results, read_scores, score_table
+from lassl.results.table import POLICIES, SCORES, mean, scores
+
+TRAINED = {  # flaws that take a training of their own, in the order of the page
+    "overlap": "The unlabeled list begins with the labeled cases, so 16 of the 64 unlabeled images are not new.",
+    "crossed_schedulers": "The scheduler of the second network lowers the learning rate of the first, which falls "
+    "twice as fast, while the second's never falls.",
+    "broken_dice": "The Dice that feeds the adaptive weight compares the classes of a score with the cases of a batch. "
+    "A perfect and an empty prediction score alike, so the weight hardly moves.",
+    "fewer_exposures": "The baseline sees half the labeled patches: two a step, where it otherwise has four.",
+    "unseeded_margins": "The margins of the crop around the label are drawn without a seed: two preparations of the "
+    "same scans differ. One preparation is compared with the seeded one: an example of the difference, no estimate.",
+}
+TESTS = "tiny"  # the profile of the tests
+UNKNOWN = "*Not measured yet.*"
+INTRODUCTION = f"""# Known flaws and what they do
+
+Code of the field has had each of these. Here every one is a file in `conf/flaw/` that puts a small part of
+`lassl/flaws/` in (`dvc exp run -S profile=repeats -S method=cps -S flaw=overlap`), through the same seams as honest
+variants; `fewer_exposures` needs no part, it is a setting. None is on by default. Runs with a flaw have a folder of
+their own, `metrics/<profile>-<flaw>/`. Differences are flawed minus honest, in the same draw and seed and case by case,
+with a 95 % bootstrap interval and the p of a Wilcoxon signed-rank test over the cases (not corrected: each flaw is a
+question of its own).
+
+{INTERVAL_AND_TEST}
+
+`compact` and `repeats` are the real scans at half resolution on a CPU, `repeats` with half the steps and smaller
+patches; `quick` is phantoms. None of these is the published scale.
+
+`make flaws` writes this page from what is in `metrics/`.
+"""
+
+
+def main() -> None:
+    """Write docs/flaws.md."""
+    write_text(Path("docs/flaws.md"), page(config.load().statistics))
+
+
+def page(settings: config.Statistics) -> str:
+    """Render the page from what is in metrics/."""
+    found = {p: read_results(p) for p in profiles() if not any(p.endswith(f"-{flaw}") for flaw in TRAINED)}
+    real_first = sorted(found, key=lambda p: (found[p][0].record["cohort"]["name"] == "synthetic", p))
+    honest = {p: found[p] for p in real_first}
+    sections = [selection(honest), empties(honest)]
+    sections += [trained(flaw, honest, settings) for flaw in TRAINED]
+    sections += [fields(honest)]
+    return "\n".join([INTRODUCTION, *sections])
+
+
+def profiles() -> list[str]:
+    """The folders of metrics/ that have runs of ours, but those of the tests, which git ignores (metrics/tiny*)."""
+    found = {path.parts[1] for path in Path("metrics").glob("*/records/[!.]*-d*-s*.yaml")}
+    return sorted(profile for profile in found if not profile.startswith(TESTS))
+
+
+def section(title: str, text: str, heads: Sequence[str], lines: list[list[str]], nothing: str = UNKNOWN) -> str:
+    """A heading, what the flaw is, and what it did; or that there is nothing to show."""
+    return f"## {title}\n\n{text}\n\n{grid(heads, lines) if lines else nothing}\n"
+
+
+def selection(honest: dict[str, list[Result]]) -> str:
+    """What choosing a snapshot on the test cases adds to the last weights: the optimism of test-set selection."""
+    lines = []
+    for profile, results in honest.items():
+        for method, group in by_method(results, []).items():
+            gains = [gain(r.snapshots) for r in group if len(r.snapshots)]
+            if gains:
+                final, chosen = np.mean(gains, axis=0)
+                most = max(b - a for a, b in gains)
+                cells = [number(final), number(chosen), number(chosen - final, "+"), number(most, "+")]
+                lines.append([profile, method, str(len(gains)), *cells])
+    return section(
+        "Choosing the checkpoint on the test set (`test_selection`)",
+        "The best of all snapshots by its mean Dice on the test cases (*oracle*) against the last weights of the same "
+        "trainings. The difference is the optimism of test-set selection; the oracle stands in no table.",
+        ["profile", "method", "runs", "Dice of the last [%]", "oracle [%]", "optimism", "most in one run"],
+        lines,
+    )
+
+
+def gain(snapshots: pd.DataFrame) -> tuple[float, float]:
+    """Mean test Dice of the last weights and of those that the oracle chooses."""
+    means = snapshots[snapshots["part"] == "test"].groupby("step")["dice_percent"].mean()
+    return float(means[last(snapshots)]), float(means[oracle(snapshots)])
+
+
+def empties(honest: dict[str, list[Result]]) -> str:
+    """What counting an empty prediction with a distance of 0 does, where there was one."""
+    lines, total = [], 0
+    for profile, results in honest.items():
+        for method, group in by_method(results, []).items():
+            total += sum(len(r.headline()) for r in group)
+            failed = int(sum(r.headline()["failed"].sum() for r in group))
+            if failed:
+                columns = [SCORES[name] for name in ("asd", "hd95")]
+                cells = [number(mean(scores(group, c, p))) for c in columns for p in POLICIES.values()]
+                lines.append([profile, method, f"{failed} of {sum(len(r.headline()) for r in group)}", *cells])
+    return section(
+        "An empty prediction scored 0 (`empty_zero`)",
+        "Mean distances in voxels with the empty predictions left out, with the diagonal of the volume, and with 0, "
+        "which makes a method better for having failed. Rows without an empty prediction are not listed.",
+        ["profile", "method", "empty", *(f"{m}: {p}" for m in ("ASD", "95HD") for p in ("left out", "diagonal", "0"))],
+        lines,
+        f"*None of the {total} predictions in these profiles is empty: nothing to count, so the flaw changes nothing.*",
+    )
+
+
+def trained(flaw: str, honest: dict[str, list[Result]], settings: config.Statistics) -> str:
+    """What a flaw that changes the training, or its data, does to the Dice."""
+    lines = []
+    for profile in [p for p in honest if f"{p}-{flaw}" in profiles()]:
+        for method, flawed in by_method(read_results(f"{profile}-{flaw}"), []).items():
+            sound = [r for r in honest[profile] if r.record["method"] == method]
+            if sound:
+                lines.append([profile, method, *comparison(flawed, sound, settings)])
+    return section(
+        f"`{flaw}`",
+        TRAINED[flaw],
+        ["profile", "method", "runs", "honest Dice [%]", "flawed Dice [%]", "difference", "p"],
+        lines,
+    )
+
+
+def comparison(flawed: Sequence[Result], sound: Sequence[Result], settings: config.Statistics) -> Iterator[str]:
+    """Cells: shared runs, both means over them, the difference and its p."""
+    a, b = (scores(group, SCORES["dice"]) for group in (flawed, sound))
+    shared = a.index.intersection(b.index)
+    found = statistics.compare(a, b, count=settings.resamples, seed=settings.seed)
+    yield str(len(shared))
+    yield from (number(mean(table.loc[shared])) for table in (b, a))
+    yield f"{number(found.difference, '+')} [{number(found.low, '+')}, {number(found.high, '+')}]"
+    yield probability(found.p_value)
+
+
+def fields(honest: dict[str, list[Result]]) -> str:
+    """What the crop around the label gives away: the same weights on other fields of view."""
+    lines = []
+    for profile, results in honest.items():
+        for method, group in by_method(results, []).items():
+            measured = [(field, [r for r in group if r.names.field(field).is_file()]) for field in get_args(Field)]
+            lines += [[profile, method, *against_crop(runs, field)] for field, runs in measured if runs]
+    return section(
+        "Cropping around the label",
+        "The volumes that the field passes on are cropped around the label that is to be found. The same weights were "
+        "scored on the crop, on the volume's center (of a size that the labeled training cases give) and on the whole "
+        "volume, always against the whole label. The field's h5 files are cropped already: what was around them is "
+        "lost, so there *padded* puts zeros, the mean intensity, around them; it shows what more air does, not what "
+        "more anatomy would do. Center and whole volume take raw scans; the phantoms are such.",
+        [
+            "profile",
+            "method",
+            "field",
+            "runs",
+            "Dice on the crop [%]",
+            "Dice there [%]",
+            "95HD on the crop",
+            "95HD there",
+        ],
+        lines,
+    )
+
+
+def against_crop(group: Sequence[Result], field: Field) -> list[str]:
+    """Cells: the field, runs, and mean Dice and 95HD of the default network on the crop and there."""
+    frames = {r.run: read_scores(r.names.field(field)) for r in group}
+    cells = []
+    for name in ("dice", "hd95"):
+        cells += [number(mean(scores(group, SCORES[name]))), number(mean(score_table(frames, SCORES[name])))]
+    return [field, str(len(frames)), *cells]
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,127 @@
+"""Keeps the tables in README.md and docs/ equal to the ones in metrics/.
+
+A table stands between two marks. The first names what it is made from:
+`<!-- table: compact -->`         the whole table of a profile, metrics/compact/table.md
+`<!-- table: compact, short -->`  its rows in seven columns at most, for a first look
+`<!-- table: compact, quick -->`  the mean Dice of two profiles side by side
+"""
+
+import json
+import re
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lassl.config import metrics_folder
+from lassl.plumbing.errors import LasslError, command
+from lassl.plumbing.files import write_text
+from lassl.results.markdown import Row, data, difference, grid, listed, number, scale, side_by_side, warnings
+
+START, END, SHORT = "<!-- table: ", "<!-- end of table -->", "short"
+BLOCK = re.compile(rf"({START}([\w-]+)(?:, ([\w-]+))? -->\n)((?!{START}).)*?({END})", re.DOTALL)
+WIDTH = 120  # characters of a line of text
+
+
+def with_tables(text: str, path: Path) -> str:
+    """Replace what stands between the marks of each table in the text of a file. Raises LasslError."""
+
+    def block(match: re.Match[str]) -> str:
+        mark, first, second, _, end = match.groups()
+        if second is None:
+            return f"{mark}{content(path, first, 'table.md')}{end}"
+        if second == SHORT:
+            return f"{mark}{short(json.loads(content(path, first, 'table.json')))}{end}"
+        tables = {profile: json.loads(content(path, profile, "table.json")) for profile in (first, second)}
+        return f"{mark}{side_by_side(tables)}\n{end}"
+
+    replaced, count = BLOCK.subn(block, text)
+    if not count == text.count(START) == text.count(END):
+        raise LasslError(
+            f"{path}: found {text.count(START)} times '{START}' and {text.count(END)} times '{END}', of which {count} "
+            f"make a pair; write each table as '{START}PROFILE -->', a line break, and '{END}'"
+        )
+    return replaced
+
+
+def content(path: Path, profile: str, name: str) -> str:
+    """Read a file of the profile that a page names. Raises LasslError."""
+    source = metrics_folder(profile) / name
+    if not source.is_file():
+        raise LasslError(f"{path}: names the table of profile {profile}, but {source} is not there; run it first")
+    return source.read_text("utf-8")
+
+
+def short(table: Mapping[str, Any]) -> str:
+    """Render a table.json in seven columns at most, and below it what a reader has to know about them."""
+    rows = list(table["rows"].values())
+    baseline = table["rows"].get(table["statistics"]["baseline"])
+    published = any(row["published"] for row in rows)
+    heads = ["Method", "labels", "Dice [%]", "95HD [voxel]", *["published Dice"] * published]
+    heads += [] if baseline is None else [f"Dice against {baseline['title']}"]
+    lines = [short_row(row, baseline, published) for row in rows]
+    notes = [remark(table), *warnings(table)]
+    return "\n\n".join([grid(heads, lines), *(textwrap.fill(note, WIDTH) for note in notes)]) + "\n"
+
+
+def short_row(row: Row, baseline: Row | None, published: bool) -> list[str]:
+    """Cells of a row: labeled cases, Dice with its interval, 95HD, published Dice, the difference to the baseline."""
+    dice, hd95 = row["scores"]["dice"], row["scores"]["hd95"]
+    cells = [
+        ", ".join([f"**{row['title']}**", *filter(None, row["evaluation"])]),
+        listed(row["labeled"]) or "-",
+        f"{number(dice['mean'])} [{number(dice['low'])}, {number(dice['high'])}]",
+        number(hd95["mean"]),
+    ]
+    if published:
+        cells.append(f"{row['published']['dice']:g}" if row["published"] else "")
+    if baseline is not None:
+        cells.append("baseline" if row is baseline else difference(row["against_baseline"]["dice"]))
+    return cells
+
+
+def remark(table: Mapping[str, Any]) -> str:
+    """What the figures are of: the scans, the scale, the trainings, the empty predictions, and the tests."""
+    rows = list(table["rows"].values())
+    steps = listed(sorted({steps for row in rows for steps in row["steps"]}))
+    runs = "one run of each row" if all(len(row["runs"]) <= 1 for row in rows) else "means over the runs of a row"
+    cases = listed(sorted({row["cases"] for row in rows}))
+    sentences = [
+        f"Profile `{table['profile']}`: cohort `{table['cohort']}`{data(table)}, {scale(table)}, {steps} steps, "
+        f"{runs}, on {' and '.join(table['devices'])}.",
+        f"Means over {cases} test cases [95 % bootstrap interval].",
+        empty(sum(row["failed"] for row in rows)),
+    ]
+    if table["statistics"]["baseline"] in table["rows"] and len(rows) > 1:
+        sentences.append(
+            "Differences: paired, with their 95 % bootstrap interval, and the p of a Wilcoxon signed-rank test over "
+            "the cases with Holm's correction over the rows."
+        )
+    if any(row["published"] for row in rows):
+        sentences.append("Published: Gupta and Guo, on the real scans at full resolution.")
+    return " ".join(sentences)
+
+
+def empty(failed: int) -> str:
+    """Tell how many predictions are empty, and how they enter the distances."""
+    if not failed:
+        return "No prediction is empty."
+    return f"Empty predictions: {failed}; the distances leave them out, unless a row's name says how they count."
+
+
+def pages() -> list[Path]:
+    """The files that may show tables: README.md and the pages in docs/."""
+    return [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
+
+
+def update() -> None:
+    """Write the current tables into every page: into all of them, or into none. Raises LasslError."""
+    before = {path: path.read_text("utf-8") for path in pages()}
+    after = {path: with_tables(text, path) for path, text in before.items()}
+    for path, text in after.items():
+        if text != before[path]:
+            write_text(path, text)
+
+
+if __name__ == "__main__":
+    command(update)

@@ -1,0 +1,102 @@
+"""Checkpoints of a training: whole, verified, bound to all that shaped them; the two newest are kept."""
+
+import fcntl
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lassl.plumbing.errors import LasslError, note
+from lassl.plumbing.files import write_bytes
+
+KEPT = 2  # if the newest turns out damaged, the one before it serves
+
+
+class Checkpoints:
+    """The checkpoints of one run in a folder of their own; `shaped_by` names and describes all that the training uses.
+
+    A file is the sha256 of the rest, a line feed, and what torch.save makes of tensors and plain values.
+    """
+
+    def __init__(self, folder: Path, shaped_by: dict[str, str]):
+        self.folder = folder
+        self.shaped_by = shaped_by
+        self.good: list[Path] = []  # those written or read here, newest first
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other process from training the same run meanwhile. Raises LasslError if one does already."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise LasslError(
+                    f"{self.folder}: process {lock.read()} is training this run; wait for it, or stop it with "
+                    "`kill` and that number, and try again"
+                ) from None
+            lock.truncate(0)
+            print(os.getpid(), end="", file=lock, flush=True)
+            for half_written in self.folder.glob(".*"):
+                half_written.unlink()
+            yield
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write the state after `step` steps; the one before stays, others go. Raises LasslError on a full disk."""
+        path = self.folder / f"step-{step:08d}.pt"
+        self._write(path, state)
+        self.good = [path, *(p for p in self.good if p != path)][:KEPT]
+        for old in set(self.folder.glob("step-*.pt")) - set(self.good):
+            old.unlink()
+
+    def load(self) -> dict[str, Any] | None:
+        """Give the newest sound state of this training, None if there is none; says what it passes over and why."""
+        for path in sorted(self.folder.glob("step-*.pt"), reverse=True):
+            try:
+                content = read(path)
+            except LasslError as error:
+                note(f"note: {error}; looking for an earlier one")
+                continue
+            if differs := [k for k, v in self.shaped_by.items() if content["shaped_by"].get(k) != v]:
+                note(f"note: {path} is of another training (not the same {', '.join(differs)}), so it is not used")
+                continue
+            self.good = [path]
+            state: dict[str, Any] = content["state"]
+            return state
+        return None
+
+    def keep(self, name: str, state: dict[str, Any]) -> Path:
+        """Write a state aside, to be looked at with `read`; no training goes on from it."""
+        path = self.folder / f"{name}.pt"
+        self._write(path, state)
+        return path
+
+    def remove(self) -> None:
+        """Remove them all, once the training is done."""
+        shutil.rmtree(self.folder)
+
+    def _write(self, path: Path, state: dict[str, Any]) -> None:
+        buffer = io.BytesIO()
+        torch.save({"shaped_by": self.shaped_by, "state": state}, buffer)
+        packed = buffer.getvalue()
+        write_bytes(path, _digest(packed) + b"\n" + packed)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU, running nothing that may be in it. Raises LasslError if it is damaged."""
+    digest, _, packed = path.read_bytes().partition(b"\n")
+    if digest != _digest(packed):
+        raise LasslError(f"{path} is damaged (its {path.stat().st_size} bytes are not those that were written)")
+    content: dict[str, Any] = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
+    return content
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()

@@ -1,0 +1,58 @@
+"""Composes params.yaml from the defaults in conf/, as `dvc exp run` does before an experiment."""
+
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dvc.utils.hydra import compose_and_dump
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from lassl.config import load
+from lassl.plumbing.errors import LasslError, command
+from lassl.plumbing.files import whole
+from lassl.plumbing.lockfile import settle
+
+PARAMS = Path("params.yaml")
+
+
+def compose(output: Path, *overrides: str) -> None:
+    """Write the composition of conf/ with overrides such as "profile=compact". Raises LasslError."""
+    try:
+        compose_and_dump(output, str(Path("conf").resolve()), None, "config", "", list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        reason = " ".join(re.split("Config search path|See https", str(error))[0].split())
+        raise LasslError("\n".join(to_quote(overrides)) or f"{reason}; mend {shlex.join(overrides)} or conf/") from None
+
+
+def to_quote(overrides: Sequence[str]) -> list[str]:
+    """Give a line for each override whose value Hydra does not take for one word, with how it is written."""
+    parser, lines = OverridesParser.create(), []
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        try:
+            one = not parser.parse_override(override).is_sweep_override()
+        except HydraException:
+            one = not equals
+        if not one:
+            quoted = value.replace("'", r"\'")
+            lines.append(f"{override}: the value is no plain text to Hydra; quote it, as in \"{key}='{quoted}'\"")
+    return lines
+
+
+def main() -> None:
+    """Compose params.yaml anew, if it is right, and bring what is known of its runs into dvc.lock."""
+    with whole(PARAMS) as temporary:
+        compose(temporary, *sys.argv[1:])
+        try:
+            settings = load(temporary)
+        except LasslError as error:
+            raise LasslError(str(error).replace(str(temporary), str(PARAMS))) from None
+    settle(settings)
+
+
+if __name__ == "__main__":
+    command(main)
