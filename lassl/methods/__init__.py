@@ -31,12 +31,11 @@ def module_of(algorithm: str) -> str:
 
 def class_of(algorithm: str) -> "type[Algorithm]":
     """The class of an algorithm. Raises LasslError for an unknown one, and where its file lacks the class or a part."""
-    from lassl.methods.base import Algorithm
-
+    base: type[Algorithm] = import_module(f"{__name__}.base").Algorithm  # an import statement would close a circle
     name = "".join(word.capitalize() for word in algorithm.split("_"))
     found = getattr(import_module(module_of(algorithm)), name, None)
     file = f"lassl/methods/{algorithm}.py"
-    if not (isinstance(found, type) and issubclass(found, Algorithm)):
+    if not (isinstance(found, type) and issubclass(found, base)):
         raise LasslError(f"{file}: no class {name} that inherits from Algorithm; write `class {name}(Algorithm)`")
     if found.__abstractmethods__:
         missing = ", ".join(sorted(found.__abstractmethods__))
