@@ -23,7 +23,7 @@ from lassl.evaluation import evaluate as evaluation
 from lassl.evaluation import metrics
 from lassl.methods import ramps
 from lassl.methods.base import Batch, Progress
-from lassl.model import placement as precision
+from lassl.model import placement
 from lassl.model.vnet import VNet
 from lassl.training.train import first_state
 from pipeline.compose import compose
@@ -54,12 +54,12 @@ class Pair:
     dtype: torch.dtype | None = None
 
 
-def composed(profile: str) -> Config:
+def composed(profile: str, precision: str = "auto") -> Config:
     """Compose a profile on the CPU with the network behind the published figures. Raises LasslError."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
         network = ("network.residual=false", "network.dropout=0.5")
-        compose(path, f"profile={profile}", *network, "compute.device=cpu")
+        compose(path, f"profile={profile}", *network, "compute.device=cpu", f"compute.precision={precision}")
         return load(path)
 
 
@@ -82,14 +82,14 @@ def scans(folder: Path, tiny: bool) -> Prepared:
 
 def step(row: str, setting: Setting) -> Pair:
     """Compare one training step of a method."""
-    where = precision.choose(setting.config.compute)
+    where = placement.choose(setting.config.compute, setting.config.patches.size)
     return Pair(TITLES[row], plain_step(row, setting.config), our_step(row, setting.config), where.dtype)
 
 
 def our_step(row: str, config: Config) -> Act:
     """Make a training step as lassl.training.train does it."""
     method = config.methods[STEPS[row]]
-    where = precision.choose(config.compute)
+    where = placement.choose(config.compute, config.patches.size)
     state = first_state(config, method, where, seed=0)
     batch, progress = random_batch(config.patches.size, method.batch), halfway(config)
     rates = [config.train.lr] * len(state.optimizer.param_groups)
@@ -134,7 +134,7 @@ def random_batch(size: tuple[int, int, int], count: BatchSize) -> Batch:
 def inference(setting: Setting) -> Pair:
     """Compare the segmentation of the first test case."""
     config, image = setting.config, setting.prepared.read_image(setting.prepared.split.test[0])
-    where = precision.choose(config.compute)
+    where = placement.choose(config.compute, config.patches.size)
     torch.manual_seed(0)
     network = VNet(config.network).eval()
     ours = where.module(copy.deepcopy(network))
@@ -171,7 +171,9 @@ def loading(setting: Setting) -> Pair:
     method = config.methods[STEPS["supervised"]]
     labeled = prepared.split.train[: method.labeled]
     source = PatchSource(prepared, Draw(labeled, ()), config.patches, method.batch, 0)
-    batches = iter(loader(source, range(10**9), config.running.workers, precision.choose(config.compute)))
+    batches = iter(
+        loader(source, range(10**9), config.running.workers, placement.choose(config.compute, config.patches.size))
+    )
     files = pooled_files(prepared, labeled, config.patches.pool, setting.folder)
     rng = np.random.default_rng(0)
 

@@ -15,15 +15,15 @@ from lassl.evaluation import evaluate as evaluation
 from lassl.evaluation import inference
 from lassl.images.grids import covering, directions, orientation, shifted, to_image, turned
 from lassl.images.volumes import Geometry, Volume
-from lassl.model import placement as precision
-from lassl.model.placement import Precision
+from lassl.model import placement
+from lassl.model.placement import Placement
 from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError
 from lassl.predict import scan_files as scanfiles
 from lassl.predict.segment import PROBABILITY, UNCERTAINTY, Task, entropy, needed_bytes, plan, segment
 from lassl.predict.settings import NORMALIZATION, Needs
 
-CPU = Precision(torch.device("cpu"), torch.float32, False)
+CPU = Placement(torch.device("cpu"), torch.float32, False)
 CENTER = np.array([-30.0, 12.5, 40.0])  # mm
 AXES = np.array([8.0, 5.0, 6.0])  # half axes of the blob, mm
 
@@ -143,7 +143,7 @@ def test_on_the_grid_of_the_training_the_probability_is_that_of_the_evaluation_b
 ):
     config = settings(tiny_data, patches={"pool": pool}, evaluate={"batch": 4})
     networks = {name: network(seed) for seed, name in enumerate(names)}
-    where = precision.choose(config.compute)
+    where = placement.choose(config.compute)
     own = needs(pool=pool, window=(16, 16, 16), stride=(8, 8, 8), batch=4, channels_last=where.channels_last)
     scan = scanfiles.read(tiny_data.folder / "C6" / "lgemri.nrrd")
     expected = list(inference.foregrounds(networks, prepared.read_image("C6"), config, where).values())[-1]

@@ -15,7 +15,7 @@ from lassl.evaluation import metrics
 from lassl.evaluation.inference import sliding_window
 from lassl.methods import losses, mean_teacher, ramps
 from lassl.methods.base import Progress
-from lassl.model import placement as precision
+from lassl.model import placement
 from lassl.training.train import first_state
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ class Ours:
 
     def __init__(self, config, name):
         self.config, self.method = config, config.methods[name]
-        self.where = precision.choose(config.compute)
+        self.where = placement.choose(config.compute)
         self.state = first_state(config, self.method, self.where, 0)
         self.batch = rows.random_batch(SIZE, self.method.batch)
         self.progress = Progress(step=5, steps=8, epoch=0, seed=0)

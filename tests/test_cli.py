@@ -25,7 +25,7 @@ from lassl.evaluation import inference
 from lassl.evaluation.inference import largest_component
 from lassl.evaluation.publish import publish
 from lassl.images.volumes import Geometry, Volume, read, write
-from lassl.model import placement as precision
+from lassl.model import placement
 from lassl.plumbing.errors import LasslError
 from lassl.predict import model_file as exported
 from lassl.predict.scan_files import read as read_scan
@@ -68,7 +68,7 @@ def lassl(*words) -> int:
 def expected(tiny_data, case="C6", name="first") -> np.ndarray:
     """The mask that the evaluation makes of a case with a network of the run."""
     config = settings(tiny_data)
-    where = precision.choose(config.compute)
+    where = placement.choose(config.compute)
     networks = {n: where.module(m).eval() for n, m in exported.read(exported.find(RUN)).model.networks.items()}
     image = open_prepared(tiny_data.prepared).read_image(case)
     return inference.foregrounds(networks, image, config, where)[name] > 0.5
@@ -114,7 +114,7 @@ def test_an_exported_file_predicts_the_same_elsewhere(tiny_data, raw, tmp_path, 
 def expected_in(tiny_data, folder: Path) -> np.ndarray:
     """The mask of the exported model in a folder."""
     config = settings(tiny_data)
-    where = precision.choose(config.compute)
+    where = placement.choose(config.compute)
     network = exported.read(folder / "new/model.pt").networks("default")["first"].eval()
     return evaluation.predict(network, open_prepared(tiny_data.prepared).read_image("C6"), config, where)
 

@@ -17,7 +17,7 @@ from lassl.evaluation.publish import publish
 from lassl.evaluation.scores import summarize
 from lassl.evaluation.summary import variant
 from lassl.images.volumes import read
-from lassl.model import placement as precision
+from lassl.model import placement
 from lassl.plumbing.errors import LasslError
 from lassl.training import train as training
 
@@ -97,7 +97,7 @@ class Sure(torch.nn.Module):
 
 def test_the_ensemble_is_the_mean_probability_at_native_resolution(tiny_data):
     config = settings(tiny_data, patches={"pool": 2})
-    where = precision.choose(config.compute)
+    where = placement.choose(config.compute)
     image = np.zeros((21, 18, 17), np.float32)
     networks = {"a": Sure(3.0), "b": Sure(-1.0), "c": Sure(-9.0)}
     found = inference.foregrounds(networks, image, config, where)

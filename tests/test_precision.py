@@ -7,7 +7,6 @@ from test_training import settings
 
 from lassl.config import Compute
 from lassl.data.prepared import open_prepared
-from lassl.model import placement as precision
 from lassl.model.placement import choose
 from lassl.predict import segment as application
 from lassl.training import train as training
@@ -21,12 +20,12 @@ def compute(device: str = "cpu", format: str = "auto") -> Compute:
 
 @pytest.fixture
 def with_bf16(monkeypatch):
-    monkeypatch.setattr(precision, "multiplies_bf16", lambda: True)
+    monkeypatch.setattr(placement, "multiplies_bf16", lambda: True)
 
 
 @pytest.fixture
 def without_bf16(monkeypatch):
-    monkeypatch.setattr(precision, "multiplies_bf16", lambda: False)
+    monkeypatch.setattr(placement, "multiplies_bf16", lambda: False)
     monkeypatch.setattr(application, "multiplies_bf16", lambda: False)
 
 
@@ -63,25 +62,25 @@ def test_auto_on_a_gpu_is_bf16_from_compute_capability_8_and_fp16_below(monkeypa
     try:
         where = choose(compute(device="auto"), (16, 16, 16))
     finally:
-        precision.make_deterministic(False)
+        placement.make_deterministic(False)
     assert (where.device.type, where.name) == ("cuda", name)
     assert ".".join(map(str, capability)) in where.reason
 
 
 def test_what_torch_can_do_is_asked_too(monkeypatch):
-    monkeypatch.setattr(precision.processor, "bf16_units", lambda: [])
-    precision.multiplies_bf16.cache_clear()
+    monkeypatch.setattr(placement.processor, "bf16_units", lambda: [])
+    placement.multiplies_bf16.cache_clear()
     try:
-        assert not precision.multiplies_bf16()
+        assert not placement.multiplies_bf16()
     finally:
-        precision.multiplies_bf16.cache_clear()
+        placement.multiplies_bf16.cache_clear()
 
 
 def test_a_checkpoint_is_bound_to_the_format_that_was_taken(tiny_data, monkeypatch):
     config = settings(tiny_data, compute={"precision": "auto"})
     told = []
     for patch in ((16, 16, 16), (64, 64, 64)):
-        monkeypatch.setattr(precision, "multiplies_bf16", lambda: True)
+        monkeypatch.setattr(placement, "multiplies_bf16", lambda: True)
         where = choose(config.compute, patch)
         run, cohort = config.run("vnet_16", 0, 0), open_prepared(tiny_data.prepared).manifest_hash
         told.append(training.shaped_by(config, run, cohort, "code", where))

@@ -11,7 +11,7 @@ from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepared import Draw, Prepared
 from lassl.images.volumes import Array
 from lassl.methods.base import Batch
-from lassl.model.placement import Precision
+from lassl.model.placement import Placement
 from lassl.seeds import stream
 
 
@@ -53,7 +53,7 @@ class PatchSource(Dataset[Batch]):
         return Batch(stacked, torch.from_numpy(np.stack(labels)))
 
 
-def loader(source: PatchSource, steps: range, workers: int, where: Precision) -> Iterable[Batch]:
+def loader(source: PatchSource, steps: range, workers: int, where: Placement) -> Iterable[Batch]:
     """Give the batches of the steps, made ahead by `workers` processes, or in this one; pinned for a GPU."""
     return DataLoader(
         source,

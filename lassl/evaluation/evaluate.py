@@ -17,9 +17,9 @@ from lassl.evaluation.inference import foregrounds, largest_component
 from lassl.evaluation.snapshots import CHOICES, COLUMNS
 from lassl.evaluation.summary import headline
 from lassl.images.volumes import Array, write
-from lassl.model import placement as precision
+from lassl.model import placement
 from lassl.model import trained as model
-from lassl.model.placement import Precision
+from lassl.model.placement import Placement
 from lassl.model.trained import Model
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import text_hash, whole_folder
@@ -37,7 +37,7 @@ def evaluate(config: Config, run: Run) -> None:
     prepared = open_prepared(config.data.prepared)
     trained = model.load(run.model)
     scored = trained.named(config.evaluate.network)
-    where = precision.choose(config.compute, config.patches.size)
+    where = placement.choose(config.compute, config.patches.size)
     keep_memory()
     started = time.perf_counter()
     trajectory = follow(trained, prepared, config, where)
@@ -82,14 +82,14 @@ def variants(probabilities: Mapping[str, Array]) -> Iterator[tuple[str, str, Arr
         yield name, "largest", largest_component(mask)
 
 
-def predict(network: nn.Module, image: Array, config: Config, where: Precision) -> Array:
+def predict(network: nn.Module, image: Array, config: Config, where: Placement) -> Array:
     """Segment an image (X, Y, Z): the voxels whose probability at native resolution is above one half."""
     (probability,) = foregrounds({"network": network}, image, config, where).values()
     mask: Array = probability > 0.5
     return mask
 
 
-def follow(trained: Model, prepared: Prepared, config: Config, where: Precision) -> pd.DataFrame:
+def follow(trained: Model, prepared: Prepared, config: Config, where: Placement) -> pd.DataFrame:
     """Dice in percent of each snapshot, and of the last weights, on each held-out and each test case.
 
     Columns: step, part (held_out or test), case, dice_percent. Empty if no snapshot was kept.

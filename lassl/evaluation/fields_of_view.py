@@ -13,7 +13,7 @@ from lassl.data.raw import Door, find_door, read_scan
 from lassl.evaluation import metrics
 from lassl.evaluation.evaluate import predict
 from lassl.images.volumes import Array
-from lassl.model import placement as precision
+from lassl.model import placement
 from lassl.model import trained as model
 from lassl.plumbing.files import write_text
 from lassl.plumbing.progress import bar
@@ -52,7 +52,7 @@ def evaluate_field(config: Config, run: Run, field: Field) -> None:
     """
     prepared = open_prepared(config.data.prepared)
     trained = model.load(run.model)
-    where = precision.choose(config.compute, config.patches.size)
+    where = placement.choose(config.compute, config.patches.size)
     network = where.module(next(iter(trained.networks.values()))).eval()
     extent = largest_extent(prepared, trained.record["labeled"], config.data.margin[1])
     door = find_door(config.data.folder)

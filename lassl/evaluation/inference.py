@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lassl.config import Config
 from lassl.data.pooling import pooled_image
 from lassl.images.volumes import Array
-from lassl.model.placement import Precision
+from lassl.model.placement import Placement
 from lassl.plumbing.errors import LasslError
 
 ENSEMBLE = "ensemble"
@@ -21,7 +21,7 @@ Size = tuple[int, int, int]
 Predict = Callable[[Tensor], Tensor]  # (B, 1, *window) -> logits (B, 2, *window)
 
 
-def foregrounds(networks: Mapping[str, nn.Module], image: Array, config: Config, where: Precision) -> dict[str, Array]:
+def foregrounds(networks: Mapping[str, nn.Module], image: Array, config: Config, where: Placement) -> dict[str, Array]:
     """Foreground probability (X, Y, Z) of each network at native resolution; of several, also of their mean."""
     pooled = torch.from_numpy(pooled_image(image, config.patches.pool)).to(where.device)
     found = {name: foreground(network, pooled, config, where) for name, network in networks.items()}
@@ -30,7 +30,7 @@ def foregrounds(networks: Mapping[str, nn.Module], image: Array, config: Config,
     return {name: upsample(p, config.patches.pool, image.shape).cpu().numpy() for name, p in found.items()}
 
 
-def foreground(network: nn.Module, image: Tensor, config: Config, where: Precision) -> Tensor:
+def foreground(network: nn.Module, image: Tensor, config: Config, where: Placement) -> Tensor:
     """Foreground probability of an image (X, Y, Z) of pooled voxels."""
 
     def logits(windows: Tensor) -> Tensor:

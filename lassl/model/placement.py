@@ -19,7 +19,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Precision:
+class Placement:
     """A device, the format of convolutions under autocast and why it was taken, and the memory layout."""
 
     device: torch.device
@@ -73,8 +73,8 @@ class Precision:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
 
-def choose(compute: Compute, patch: tuple[int, int, int] | None = None) -> Precision:
-    """Turn the configuration into a Precision; `patch` (X, Y, Z) is what networks will see, where that is known.
+def choose(compute: Compute, patch: tuple[int, int, int] | None = None) -> Placement:
+    """Turn the configuration into a Placement; `patch` (X, Y, Z) is what networks will see, where that is known.
 
     Notes a format that will be slow here. Raises LasslError for a device or format the machine lacks.
     """
@@ -89,7 +89,7 @@ def choose(compute: Compute, patch: tuple[int, int, int] | None = None) -> Preci
     taken, reason = str(compute.precision), "asked for"
     if taken == "auto":
         taken, reason = automatic_cuda() if name == "cuda" else automatic_cpu(patch)
-    where = Precision(torch.device(name), DTYPES[taken], compute.channels_last, reason)
+    where = Placement(torch.device(name), DTYPES[taken], compute.channels_last, reason)
     if where.slow:
         note(f"note: compute.precision={taken}: {where.slow}")
     return where

@@ -17,7 +17,7 @@ from lassl.evaluation.inference import foregrounds
 from lassl.images.grids import ALIKE, Grid, covering, fits, orientation, resampled, shifted, turned
 from lassl.images.volumes import Array, Volume
 from lassl.methods import losses
-from lassl.model.placement import Precision, choose, multiplies_bf16
+from lassl.model.placement import Placement, choose, multiplies_bf16
 from lassl.plumbing.errors import LasslError
 from lassl.predict.settings import Needs
 from lassl.seeds import stream_seed
@@ -36,7 +36,7 @@ class Task:
 
     networks: Mapping[str, nn.Module]
     needs: Needs
-    where: Precision
+    where: Placement
     normalized: bool = False
     passes: int = 0
     memory_gib: float = 4.0
@@ -47,7 +47,7 @@ class Task:
         return [PROBABILITY, UNCERTAINTY] if self.passes else [PROBABILITY]
 
 
-def precision_for(needs: Needs, device: str = "auto", precision: str | None = None) -> Precision:
+def precision_for(needs: Needs, device: str = "auto", precision: str | None = None) -> Placement:
     """Choose device (auto, cpu or cuda) and number format: that asked for, else that of the training.
 
     On a CPU that does not multiply the training's format, fp32 takes its place. Raises LasslError for a device or

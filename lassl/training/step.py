@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lassl.methods.base import Algorithm, Batch, Progress
-from lassl.model.placement import Precision
+from lassl.model.placement import Placement
 from lassl.seeds import stream_seed
 
 PLAIN = ("step", "seconds", "resumed", "curves", "snapshots")
@@ -35,7 +35,7 @@ class State:
     curves: list[dict[str, float]] = field(default_factory=list)  # every step's values
     snapshots: dict[int, Weights] = field(default_factory=dict)  # of the default network, by steps done
 
-    def advance(self, batch: Batch, progress: Progress, rates: Sequence[float], where: Precision) -> None:
+    def advance(self, batch: Batch, progress: Progress, rates: Sequence[float], where: Placement) -> None:
         """Make one step at a learning rate for each group of weights. Raises NotFinite."""
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
@@ -78,7 +78,7 @@ def one_step(
     algorithm: Algorithm,
     batch: Batch,
     progress: Progress,
-    where: Precision,
+    where: Placement,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
 ) -> dict[str, float]:

@@ -15,8 +15,8 @@ from lassl.data.patches import PatchSource, loader
 from lassl.data.prepared import UNLABELED, Draw, Prepared, choose, open_prepared
 from lassl.methods import build, module_of, ramps
 from lassl.methods.base import Batch, Progress
-from lassl.model import placement as precision
-from lassl.model.placement import Precision
+from lassl.model import placement
+from lassl.model.placement import Placement
 from lassl.model.trained import Model, save
 from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError, Stopped, note
@@ -39,7 +39,7 @@ def train(config: Config, run: Run) -> None:
     """
     method = config.methods[run.method]
     prepared = open_prepared(config.data.prepared)
-    where = precision.choose(config.compute, config.patches.size)
+    where = placement.choose(config.compute, config.patches.size)
     where.check_patch(config.patches.size)
     settings = config.settings(run.method)
     code = fingerprint("lassl.training.train", module_of(method.algorithm), *named_modules(settings), root=ROOT)
@@ -72,7 +72,7 @@ def train(config: Config, run: Run) -> None:
         checkpoints.remove()
 
 
-def shaped_by(config: Config, run: Run, cohort: str, code: str, where: Precision) -> dict[str, str]:
+def shaped_by(config: Config, run: Run, cohort: str, code: str, where: Placement) -> dict[str, str]:
     """All that decides the bits of a run's weights, in words: a checkpoint serves only where they are all the same."""
     computer = machine(where.device)
     return {
@@ -89,7 +89,7 @@ def fit(
     config: Config,
     method: Method,
     source: PatchSource,
-    where: Precision,
+    where: Placement,
     seed: int,
     checkpoints: Checkpoints | None = None,
     curves: Path | None = None,
@@ -149,7 +149,7 @@ def snapshot_steps(steps: int, count: int) -> set[int]:
     return {(steps * (count + i)) // (2 * count) for i in range(count)}
 
 
-def first_state(config: Config, method: Method, where: Precision, seed: int) -> State:
+def first_state(config: Config, method: Method, where: Placement, seed: int) -> State:
     """Make the algorithm with its initial weights, and its optimizer."""
     torch.manual_seed(stream_seed(seed, "weights"))
     module = where.module(build(method.algorithm, lambda: VNet(config.network), method.options)).train()
