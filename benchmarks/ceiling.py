@@ -1,8 +1,8 @@
 """`python -m benchmarks.ceiling`: what a supervised step is made of, and how near it is to its layers alone.
 
 Each layer of the V-Net is run by itself, forward and backward, on noise of the shape, format and layout that it meets
-in the step. Convolutions are held against the matrix product; norms with their activation move memory. The sum of both is
-a ceiling that only fused or fewer operations could pass.
+in the step. Convolutions are held against the matrix product; norms with their activation move memory. The sum of both
+is a ceiling that only fused or fewer operations could pass.
 """
 
 import argparse

@@ -69,7 +69,7 @@ def test_crossed_schedulers_lower_the_first_learning_rate_twice_and_the_second_n
     ends, rates = [], []
     for params in (composed("method=cps"), composed("method=cps", "flaw=crossed_schedulers")):
         config = settings(tiny_data, params, train={"steps": 4, "lr": 0.02})
-        method, where = config.methods["cps"], training.precision.choose(config.compute)
+        method, where = config.methods["cps"], training.placement.choose(config.compute)
         draw = training.drawn(config, method, prepared, 0)
         source = training.PatchSource(prepared, draw, config.patches, method.batch, 0)
         state = training.fit(config, method, source, where, 0)

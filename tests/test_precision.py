@@ -7,6 +7,7 @@ from test_training import settings
 
 from lassl.config import Compute
 from lassl.data.prepared import open_prepared
+from lassl.model import placement
 from lassl.model.placement import choose
 from lassl.predict import segment as application
 from lassl.training import train as training

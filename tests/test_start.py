@@ -51,5 +51,5 @@ def test_a_stage_loads_nothing_that_it_has_no_use_for(stage):
 
 
 def test_the_hashes_of_the_code_are_made_without_loading_that_code():
-    done = "from pathlib import Path; from lassl.plumbing.provenance import fingerprint; from lassl.methods import module_of"
+    done = "from lassl.plumbing.provenance import fingerprint; from lassl.methods import module_of"
     assert loaded(done, "fingerprint('pipeline.train', module_of('mean_teacher'))") == set()

@@ -198,7 +198,7 @@ def test_a_loss_that_is_not_finite_leaves_the_batch_and_the_state_that_gave_it(t
     (path,) = run.checkpoints.glob("not-finite-*.pt")
     assert str(path) in str(told.value)
     content = checkpoint.read(path)["state"]
-    where = training.precision.choose(config.compute)
+    where = training.placement.choose(config.compute)
     state = training.first_state(config, config.methods["vnet_16"], where, run.seed)
     state.restore(content)
     assert len(state.curves) == state.step > 0
@@ -236,7 +236,7 @@ def test_the_number_of_loading_processes_changes_nothing(trainer, workers):
 def test_chance_used_elsewhere_moves_nothing(tiny_data, prepared):
     config = settings(tiny_data)
     method = config.methods["mt_un"]
-    where = training.precision.choose(config.compute)
+    where = training.placement.choose(config.compute)
     draw = training.choose(prepared.split.train, prepared.with_label, 3, 3, 0)
 
     class Wasteful(PatchSource):

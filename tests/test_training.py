@@ -116,7 +116,7 @@ def test_too_few_cases_and_unknown_options_are_named(tiny_data, workspace):
 @pytest.mark.parametrize(("method", "rates"), [("vnet_16", [0.1]), ("mt_un", [0.1]), ("cps", [0.1, 0.01])])
 def test_every_trained_network_but_the_first_has_a_learning_rate_of_its_own(tiny_data, prepared, method, rates):
     config = settings(tiny_data, train={"lr": 0.1, "schedule": f"{__name__}:a_tenth_for_the_second"})
-    where = training.precision.choose(config.compute)
+    where = training.placement.choose(config.compute)
     draw = training.drawn(config, config.methods[method], prepared, 0)
     source = training.PatchSource(prepared, draw, config.patches, config.methods[method].batch, 0)
     groups = training.fit(config, config.methods[method], source, where, 0).optimizer.param_groups
@@ -174,11 +174,11 @@ def test_a_damaged_model_is_named_with_its_remedy(workspace):
 def test_the_deterministic_switch_is_for_cuda_and_sets_what_torch_asks_for(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     try:
-        training.precision.make_deterministic(True)
+        training.placement.make_deterministic(True)
         assert torch.are_deterministic_algorithms_enabled() and not torch.backends.cudnn.benchmark
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     finally:
-        training.precision.make_deterministic(False)
+        training.placement.make_deterministic(False)
     assert not torch.are_deterministic_algorithms_enabled() and torch.backends.cudnn.benchmark
 
 
@@ -202,7 +202,7 @@ def test_fp16_scales_the_loss_and_learns_like_fp32(tiny_data):
     opened = open_prepared(tiny_data.prepared)
     draw = choose(opened.split.train, opened.with_label, 3, 0, 0)
     source = PatchSource(opened, draw, Patches(pool=1, size=(16, 16, 16)), BatchSize(labeled=2, unlabeled=0), 0)
-    full = training.precision.choose(config.compute.model_copy(update={"precision": "fp32"}))
+    full = training.placement.choose(config.compute.model_copy(update={"precision": "fp32"}))
     weights = []
     for where in (full, replace(full, dtype=torch.float16)):
         algorithm = training.fit(config, config.methods["vnet_16"], source, where, 0).algorithm

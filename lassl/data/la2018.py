@@ -1,7 +1,7 @@
 """The 100 real scans as the field passes them on: where they are to be had, and how they are known.
 
-As a program it brings them to data/raw/la2018: `python -m lassl.data.la2018`, or with a repository and a folder in it to
-have them from there.
+As a program it brings them to data/raw/la2018: `python -m lassl.data.la2018`, or with a repository and a folder in it
+to have them from there.
 """
 
 import hashlib

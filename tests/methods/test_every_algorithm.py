@@ -50,7 +50,7 @@ class Trial:
         changes = {"train": train, "network": network, "running": running}
         self.config = settings(tiny_data, folder / "params.yaml", **changes)
         self.method = self.config.methods[row]
-        self.where = training.precision.choose(self.config.compute)
+        self.where = training.placement.choose(self.config.compute)
         self.draw = training.drawn(self.config, self.method, prepared, 0)
         self.source = PatchSource(prepared, self.draw, self.config.patches, self.method.batch, 0)
         self.state = training.first_state(self.config, self.method, self.where, 0)
