@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Time the step and its layers; prints a table. Raises LasslError."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ceiling", description=__doc__)
     parser.add_argument("--scale", choices=["paper", "compact", "tiny"], default="paper")
-    parser.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="auto")
+    parser.add_argument("--precision", choices=["auto", "bf16", "fp32"], help="default: that of the profile")
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args(arguments)
     config = composed(asked.scale, asked.precision)

@@ -54,12 +54,13 @@ class Pair:
     dtype: torch.dtype | None = None
 
 
-def composed(profile: str, precision: str = "auto") -> Config:
+def composed(profile: str, precision: str | None = None) -> Config:
     """Compose a profile on the CPU with the network behind the published figures. Raises LasslError."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
         network = ("network.residual=false", "network.dropout=0.5")
-        compose(path, f"profile={profile}", *network, "compute.device=cpu", f"compute.precision={precision}")
+        asked = [f"compute.precision={precision}"] if precision else []
+        compose(path, f"profile={profile}", *network, "compute.device=cpu", *asked)
         return load(path)
 
 

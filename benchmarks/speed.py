@@ -149,7 +149,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--scale", nargs="+", choices=["paper", "compact"], default=["paper", "compact"])
     parser.add_argument("--repeats", type=int, help="turns after the warm-up (default 10, networks at paper scale 3)")
-    parser.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="auto", help="of ours (default: auto)")
+    parser.add_argument("--precision", choices=["auto", "bf16", "fp32"], help="default: that of the profile")
     parser.add_argument("--tiny", action="store_true", help="a scale that says nothing, to try the program")
     parser.add_argument("--memory", choices=STEPS, help="only print the peak MiB of this method's step, at paper scale")
     return parser.parse_args(arguments)
@@ -174,7 +174,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("\n" + markdown(["method", "peak MiB", "below 11 GB"], memory))
 
 
-def compare(chosen: Sequence[str], scales: Sequence[str], precision: str, repeats: int | None, folder: Path) -> None:
+def compare(
+    chosen: Sequence[str], scales: Sequence[str], precision: str | None, repeats: int | None, folder: Path
+) -> None:
     """Measure each row at each scale that it is for; prints the scans' name, a table and its notes."""
     prepared = scans(folder, tiny=scales == ["tiny"])
     size = 256 if scales == ["tiny"] else 2048

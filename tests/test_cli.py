@@ -411,4 +411,4 @@ def test_all_commands_are_there_and_installed_as_lassl(capsys):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert project["project"]["scripts"] == {"lassl": "lassl.cli.main:main"}
     assert arguments.parser().parse_args(["evaluate", "p", "r"]).output == metrics_folder("external")
-    assert "lassl.commands" in project["tool"]["setuptools"]["packages"]
+    assert project["tool"]["setuptools"]["packages"]["find"]["include"] == ["lassl*", "pipeline"]

@@ -74,6 +74,7 @@ def test_without_a_flaw_nothing_of_the_flaws_is_named(profile):
 def test_no_core_module_knows_of_flaws_but_the_table_that_shows_a_policy_for_failures():
     found = {}
     modules = {*ROOT.glob("lassl/**/*.py"), *ROOT.glob("pipeline/**/*.py")} - {*ROOT.glob("lassl/flaws/**/*.py")}
+    modules -= {ROOT / "lassl/results/flaws_page.py"}
     for path in modules:
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):

@@ -233,7 +233,6 @@ def test_every_page_in_docs_is_linked_from_the_readme():
     assert {Path(link) for link in LINK.findall((ROOT / README).read_text())} >= set(PAGES[1:])
 
 
-@pytest.mark.skipif(not (ROOT / "lassl/plumbing").is_dir(), reason="the modules are not in rooms yet")
 def test_the_tree_in_the_readme_has_the_folders_of_the_code():
     (tree,) = re.findall(r"```text\nlassl/\n(.*?)```", (ROOT / README).read_text(), re.DOTALL)
     rooms = re.findall(r"^  (\w+)/ ", tree, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The command `lassl`: one subcommand for each module of lassl.commands, which is imported when it is asked for."""
+"""The command `lassl`: a module of this room for each subcommand, imported when it is asked for."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from lassl.plumbing.errors import command
 def run(words: Sequence[str]) -> int:
     """Run a command line without the program's name, and give the exit code. Raises LasslError."""
     arguments = parser().parse_args(words)
-    code: int = import_module(f"lassl.commands.{arguments.command}").run(arguments)
+    code: int = import_module(f"lassl.cli.{arguments.command}").run(arguments)
     return code
 
 

@@ -41,9 +41,8 @@ def source(module: str, root: Path) -> Path | None:
 
 
 def imports(path: Path) -> list[str]:
-    """Names that a file imports, absolute; `from a import b` gives a and a.b, since b may be a module."""
-    nodes = ast.walk(parsed(path.read_text("utf-8")))
-    found = [words for node in nodes for words in imported(node)]
+    """Names of ours that a file imports, absolute; `from a import b` gives a and a.b, since b may be a module."""
+    _, found = stripped(path.read_text("utf-8"))
     return [name for module, word, _ in found for name in ([module, f"{module}.{word}"] if word else [module])]
 
 
@@ -53,12 +52,6 @@ def imported(node: ast.AST) -> Iterator[tuple[str, str, str]]:
         yield from ((alias.name, "", alias.asname or alias.name) for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module:
         yield from ((node.module, alias.name, alias.asname or alias.name) for alias in node.names)
-
-
-@cache  # by the text: a file is behind many stages
-def parsed(text: str) -> ast.Module:
-    """The syntax tree of a file; it is shared, so nobody may change it."""
-    return ast.parse(text)
 
 
 def code_hash(module: str, root: Path = Path(), known: dict[str, str] | None = None) -> str:
@@ -98,7 +91,7 @@ def packages(module: str, root: Path) -> list[str]:
     return [text_hash(text)[:16] for text in texts if text]
 
 
-@cache
+@cache  # by the text: a file is behind many stages
 def stripped(text: str) -> tuple[str, tuple[tuple[str, str, str], ...]]:
     """The statements of a file without comments, docstrings and imports of ours; and what these imports name.
 
