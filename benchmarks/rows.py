@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from benchmarks import plain
 from lassl.config import BatchSize, Config, Data, load
-from lassl.data.patches import PatchSource, loader
+from lassl.data.patches import Batch, PatchSource, loader
 from lassl.data.phantom import write_cohort
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepare import prepare
@@ -22,7 +22,7 @@ from lassl.data.prepared import MANIFEST, Draw, Prepared, open_prepared
 from lassl.evaluation import evaluate as evaluation
 from lassl.evaluation import metrics
 from lassl.methods import ramps
-from lassl.methods.base import Batch, Progress
+from lassl.methods.base import Progress
 from lassl.model import placement
 from lassl.model.vnet import VNet
 from lassl.training.train import first_state
@@ -172,9 +172,7 @@ def loading(setting: Setting) -> Pair:
     method = config.methods[STEPS["supervised"]]
     labeled = prepared.split.train[: method.labeled]
     source = PatchSource(prepared, Draw(labeled, ()), config.patches, method.batch, 0)
-    batches = iter(
-        loader(source, range(10**9), config.running.workers, placement.choose(config.compute, config.patches.size))
-    )
+    batches = iter(loader(source, range(10**9), config.running.workers, pin_memory=False))
     files = pooled_files(prepared, labeled, config.patches.pool, setting.folder)
     rng = np.random.default_rng(0)
 

@@ -1,6 +1,5 @@
 """The configuration: read once from params.yaml, checked, frozen. Every path of the project is made here."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -9,12 +8,12 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from lassl.plumbing.errors import LasslError
+from lassl.plumbing.plugins import NAMED
 
 Positive = Annotated[int, pydantic.Field(ge=1)]
 Count = Annotated[int, pydantic.Field(ge=0)]
 Field = Literal["whole", "center", "padded"]
 ATRIA = ("la2018", "synthetic")  # cohorts of the challenge's scans and of phantoms like them; all others are somebody's
-NAMED = re.compile(r"(\w+\.)*\w+:\w+")  # module:function
 Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
 
 

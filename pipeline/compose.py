@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lassl.config import load
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import whole
-from lassl.plumbing.lockfile import settle
+from pipeline.lockfile import settle
 
 PARAMS = Path("params.yaml")
 

@@ -6,7 +6,7 @@ from lassl import config
 from lassl.config import Config
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import write_text
-from lassl.plumbing.lockfile import settle
+from pipeline.lockfile import settle
 
 
 def main() -> None:

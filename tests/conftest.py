@@ -17,10 +17,11 @@ import torch
 from torch import nn
 
 from lassl.config import Data
+from lassl.data.patches import Batch
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images.volumes import Geometry, Volume, write
-from lassl.methods.base import Batch, Progress
+from lassl.methods.base import Progress
 from lassl.seeds import stream
 
 TOGETHER = ("test_pipeline.py", "test_own_data.py", "test_report_browser.py")  # what their tests share takes long

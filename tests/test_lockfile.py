@@ -8,7 +8,7 @@ from runs import CONFIG
 
 from lassl.config import Config
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.lockfile import put_away, settle, unnamed_models
+from pipeline.lockfile import put_away, settle, unnamed_models
 
 LOCK = Path("dvc.lock")
 

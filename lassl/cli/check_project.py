@@ -121,7 +121,7 @@ def cache_of(root: Path) -> Path:
 
 def models(config: "Config", root: Path) -> Iterator[Finding]:
     """Models that only the cache still has, since params.yaml names other runs."""
-    from lassl.plumbing.lockfile import unnamed_models
+    from pipeline.lockfile import unnamed_models
 
     if found := unnamed_models(config, cache_of(root), root):
         told = f"DVC: the cache has {len(found)} models that params.yaml does not name, as {found[0]}"

@@ -1,18 +1,30 @@
 """Cases in memory -> random patches; each batch is a pure function of (seed, step)."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lassl.config import BatchSize, Patches
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepared import Draw, Prepared
 from lassl.images.volumes import Array
-from lassl.methods.base import Batch
-from lassl.model.placement import Placement
 from lassl.seeds import stream
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Patches of one step. Labels exist for the first L cases only: an unlabeled case has none to leak."""
+
+    image: Tensor  # (N, 1, X, Y, Z)
+    label: Tensor  # (L, X, Y, Z) uint8 {0, 1}, L <= N
+
+    def pin_memory(self) -> "Batch":
+        """Give the same in memory that a GPU can copy from while it computes; called by torch's loader."""
+        return Batch(self.image.pin_memory(), self.label.pin_memory())
 
 
 class PatchSource(Dataset[Batch]):
@@ -53,14 +65,14 @@ class PatchSource(Dataset[Batch]):
         return Batch(stacked, torch.from_numpy(np.stack(labels)))
 
 
-def loader(source: PatchSource, steps: range, workers: int, where: Placement) -> Iterable[Batch]:
-    """Give the batches of the steps, made ahead by `workers` processes, or in this one; pinned for a GPU."""
+def loader(source: PatchSource, steps: range, workers: int, pin_memory: bool) -> Iterable[Batch]:
+    """Give the batches of the steps, made ahead by `workers` processes, or in this one; pinned for a GPU if asked."""
     return DataLoader(
         source,
         batch_size=None,
         sampler=steps,
         num_workers=workers,
-        pin_memory=where.device.type == "cuda",
+        pin_memory=pin_memory,
         generator=torch.Generator(),  # it draws from one, although nothing here uses what it draws
     )
 

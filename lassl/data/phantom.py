@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 from scipy.spatial.transform import Rotation
 
-from lassl.images.volumes import Geometry, Volume, write
+from lassl.images.volumes import Box, Geometry, Triple, Volume, write
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import whole_folder
 from lassl.plumbing.progress import bar
@@ -24,8 +24,6 @@ from lassl.seeds import stream
 Field = NDArray[np.float32]  # (X, Y, Z), or (3, X, Y, Z) for coordinates
 Mask = NDArray[np.bool_]  # (X, Y, Z)
 Point = NDArray[np.float64]  # (3,)
-Size = tuple[int, int, int]
-Box = tuple[slice, slice, slice]
 
 GEOMETRY = Geometry(spacing_mm=(0.625, 0.625, 0.625))
 HALF_WIDTH = np.array([1.0, 0.9, 0.5])  # of the volume, in anatomical units before the pose
@@ -68,7 +66,7 @@ class Space:
         return np.full(self.p.shape[1:], FAR, np.float32)
 
 
-def phantom(size: Size, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Mask]:
+def phantom(size: Triple, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Mask]:
     """Draw one case: image (X, Y, Z) in 0..255 and the label of the atrium's blood pool (X, Y, Z).
 
     The label is one connected piece, clear of the volume's sides in x and y; all lengths scale with the size.
@@ -88,7 +86,7 @@ def phantom(size: Size, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Ma
     return _acquire(ideal, rng), label
 
 
-def write_cohort(cases: Sequence[str], folder: Path, size: Size, seed: int) -> None:
+def write_cohort(cases: Sequence[str], folder: Path, size: Triple, seed: int) -> None:
     """Write `<folder>/<case>/lgemri.nrrd` and `laendo.nrrd` for each case, on all cores; the folder is whole or absent.
 
     A case depends on the seed, its name and the size only, not on its place in the list or on the number of cores.
@@ -99,13 +97,13 @@ def write_cohort(cases: Sequence[str], folder: Path, size: Size, seed: int) -> N
             pass
 
 
-def _write_case(case: str, folder: Path, size: Size, seed: int) -> None:
+def _write_case(case: str, folder: Path, size: Triple, seed: int) -> None:
     image, label = phantom(size, stream(seed, "phantom", case))
     write(folder / case / "lgemri.nrrd", Volume(image, GEOMETRY))
     write(folder / case / "laendo.nrrd", Volume(label.astype(np.uint8) * 255, GEOMETRY))
 
 
-def _smooth(size: Size, waves: int, rng: np.random.Generator) -> Field:
+def _smooth(size: Triple, waves: int, rng: np.random.Generator) -> Field:
     """A random field of unit variance with at most `waves` half-waves along x and y, half as many along z."""
     coarse = rng.standard_normal((waves, waves, max(2, waves // 2))).astype(np.float32)
     coarse[0, 0, 0] = 0  # no constant part
@@ -113,7 +111,7 @@ def _smooth(size: Size, waves: int, rng: np.random.Generator) -> Field:
     return np.asarray(field / field.std(), np.float32)
 
 
-def _space(size: Size, rng: np.random.Generator) -> Space:
+def _space(size: Triple, rng: np.random.Generator) -> Space:
     """Coordinates of a case: random pose and size, then a smooth random bending."""
     turn = Rotation.from_euler("zyx", rng.uniform(-1, 1, 3) * (25, 12, 15), degrees=True)
     shift, scale = rng.uniform(-1, 1, 3) * (0.14, 0.14, 0.06), rng.uniform(0.82, 1.18)

@@ -18,14 +18,13 @@ from lassl.data.prepared import MANIFEST, Case, Manifest, Part, cohort_hash
 from lassl.data.raw import Door, find_door, image_problems, label_problems, linked, read_scan
 from lassl.data.split_file import Split, check_labels, check_split
 from lassl.images.grids import unlike
-from lassl.images.volumes import Array, Geometry, Volume
+from lassl.images.volumes import Array, Box, Geometry, Volume
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import whole_folder
 from lassl.plumbing.plugins import part
 from lassl.plumbing.progress import bar
 from lassl.seeds import stream
 
-Box = tuple[slice, slice, slice]
 PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # attributes of a case's h5
 
 

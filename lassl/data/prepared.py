@@ -13,12 +13,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lassl.data.split_file import Split
-from lassl.images.volumes import Array, Geometry, Volume
+from lassl.images.volumes import Array, Geometry, Triple, Volume
 from lassl.plumbing.errors import LasslError
 from lassl.seeds import stream
 
 MANIFEST = "manifest.json"
-Triple = tuple[int, int, int]  # voxels along x, y, z
 Part = Literal["train", "test"]
 # (cases in the draw's order, the labeled ones, count) -> unlabeled cases
 Unlabeled = Callable[[Sequence[str], Collection[str], int], Sequence[str]]

@@ -8,18 +8,18 @@ from scipy import ndimage
 
 from lassl.config import Config, Data, Field, Run
 from lassl.data.prepare import normalize
-from lassl.data.prepared import Prepared, Triple, open_prepared
+from lassl.data.prepared import Prepared, open_prepared
 from lassl.data.raw import Door, find_door, read_scan
 from lassl.evaluation import metrics
 from lassl.evaluation.evaluate import predict
-from lassl.images.volumes import Array
+from lassl.images.volumes import Array, Box, Triple
 from lassl.model import placement
 from lassl.model import trained as model
 from lassl.plumbing.files import write_text
 from lassl.plumbing.progress import bar
 
 PADDING = 32  # voxels
-Place = tuple[slice, slice, slice]  # in the raw volume's voxels; may begin before it and end after it
+Place = Box  # in the raw volume's voxels; may begin before it and end after it
 
 
 def whole(size: Triple, extent: Triple) -> Place:

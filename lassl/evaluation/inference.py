@@ -12,12 +12,11 @@ from torch import Tensor, nn
 
 from lassl.config import Config
 from lassl.data.pooling import pooled_image
-from lassl.images.volumes import Array
+from lassl.images.volumes import Array, Triple
 from lassl.model.placement import Placement
 from lassl.plumbing.errors import LasslError
 
 ENSEMBLE = "ensemble"
-Size = tuple[int, int, int]
 Predict = Callable[[Tensor], Tensor]  # (B, 1, *window) -> logits (B, 2, *window)
 
 
@@ -42,7 +41,7 @@ def foreground(network: nn.Module, image: Tensor, config: Config, where: Placeme
 
 
 @torch.inference_mode()
-def sliding_window(predict: Predict, image: Tensor, window: Size, stride: Size, batch: int) -> Tensor:
+def sliding_window(predict: Predict, image: Tensor, window: Triple, stride: Triple, batch: int) -> Tensor:
     """Foreground probability (X, Y, Z) in float32: the mean softmax of all windows over a voxel.
 
     The image (X, Y, Z) is padded with zeros on both sides where it is smaller than the window. `batch` windows go
@@ -70,7 +69,7 @@ def window_starts(length: int, window: int, stride: int) -> list[int]:
     return [*range(0, length - window, stride), length - window]
 
 
-def _pad(image: Tensor, window: Size) -> tuple[Tensor, tuple[slice, ...]]:
+def _pad(image: Tensor, window: Triple) -> tuple[Tensor, tuple[slice, ...]]:
     """Zeros around an image smaller than the window, and where the image is in the result."""
     missing = [max(w - n, 0) for n, w in zip(image.shape, window, strict=True)]
     before = [m // 2 for m in missing]
@@ -79,7 +78,7 @@ def _pad(image: Tensor, window: Size) -> tuple[Tensor, tuple[slice, ...]]:
     return F.pad(image, [p for pair in reversed(pairs) for p in pair]), inside  # F.pad lists the last axis first
 
 
-def _coverage(starts: list[list[int]], window: Size, like: Tensor) -> Tensor:
+def _coverage(starts: list[list[int]], window: Triple, like: Tensor) -> Tensor:
     """How many windows cover each voxel: the product of the counts along the three axes."""
     counts = [like.new_zeros(n) for n in like.shape]
     for count, axis, w in zip(counts, starts, window, strict=True):
@@ -89,7 +88,7 @@ def _coverage(starts: list[list[int]], window: Size, like: Tensor) -> Tensor:
     return x[:, None, None] * y[:, None] * z
 
 
-def upsample(probability: Tensor, pool: int, size: Size) -> Tensor:
+def upsample(probability: Tensor, pool: int, size: Triple) -> Tensor:
     """Trilinear interpolation of a map of pooled voxels at the `size` voxels of the native volume."""
     expected = tuple(math.ceil(n / pool) for n in size)
     if probability.shape != expected:

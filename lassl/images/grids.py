@@ -8,8 +8,7 @@ from itertools import product
 import numpy as np
 import SimpleITK as sitk
 
-from lassl.data.prepared import Triple
-from lassl.images.volumes import Array, Geometry, Volume
+from lassl.images.volumes import Array, Geometry, Triple, Volume
 
 TOLERANCE = 1e-3  # mm and cosines: what the rounding of a file's header may be
 ALIKE = 0.1  # spacings closer than this share of themselves are one to a network: patients differ by more

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ANGLE = 2e-3  # of direction cosines: what their rounding in a header may be
 Array = np.ndarray[tuple[int, int, int], np.dtype[Any]]  # axes x, y, z
+Triple = tuple[int, int, int]  # voxels along x, y, z
+Box = tuple[slice, slice, slice]  # along x, y, z
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lassl.data.patches import Batch
 from lassl.methods import losses
 from lassl.seeds import stream_seed
 
 MakeNetwork = Callable[[], nn.Module]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Patches of one step. Labels exist for the first L cases only: an unlabeled case has none to leak."""
-
-    image: Tensor  # (N, 1, X, Y, Z)
-    label: Tensor  # (L, X, Y, Z) uint8 {0, 1}, L <= N
-
-    def pin_memory(self) -> "Batch":
-        """Give the same in memory that a GPU can copy from while it computes; called by torch's loader."""
-        return Batch(self.image.pin_memory(), self.label.pin_memory())
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from lassl.data.patches import Batch
 from lassl.methods import losses, ramps
-from lassl.methods.base import Algorithm, Batch, MakeNetwork, Progress, Step
+from lassl.methods.base import Algorithm, MakeNetwork, Progress, Step
 from lassl.plumbing.plugins import part
 
 

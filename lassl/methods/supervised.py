@@ -2,8 +2,9 @@
 
 from torch import nn
 
+from lassl.data.patches import Batch
 from lassl.methods import losses
-from lassl.methods.base import Algorithm, Batch, MakeNetwork, Progress, Step, supervised_terms
+from lassl.methods.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
 
 
 class Supervised(Algorithm):

@@ -1,11 +1,13 @@
 """Parts that params.yaml names: a word of ours, or a function elsewhere that does the same job."""
 
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from lassl.plumbing.errors import LasslError
 
+NAMED = re.compile(r"(\w+\.)*\w+:\w+")  # module:function
 Part = TypeVar("Part", bound=Callable[..., object])
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from lassl.config import NAMED
 from lassl.plumbing.files import text_hash
+from lassl.plumbing.plugins import NAMED
 
 PACKAGES = ("lassl", "pipeline")
 NO_NUMBERS = ("lassl", "lassl.config")  # beside the room lassl.plumbing: they read settings, whose values count

@@ -11,11 +11,10 @@ import torch
 from torch import nn
 
 from lassl.config import Compute
-from lassl.data.prepare import Box, normalize
-from lassl.data.prepared import Triple
+from lassl.data.prepare import normalize
 from lassl.evaluation.inference import foregrounds
 from lassl.images.grids import ALIKE, Grid, covering, fits, orientation, resampled, shifted, turned
-from lassl.images.volumes import Array, Volume
+from lassl.images.volumes import Array, Box, Triple, Volume
 from lassl.methods import losses
 from lassl.model.placement import Placement, choose, multiplies_bf16
 from lassl.plumbing.errors import LasslError

@@ -11,13 +11,13 @@ import pandas as pd
 from lassl.data.prepared import Prepared
 from lassl.evaluation.inference import ENSEMBLE
 from lassl.images import volumes
-from lassl.images.volumes import Array, Volume
+from lassl.images.volumes import Array, Box, Volume
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import bar
 from lassl.predict import model_file as exported
 from lassl.predict.segment import UNCERTAINTY, Task, precision_for, segment
 from lassl.report import figures
-from lassl.report.slices import Box, box_around, chosen_slices, gray_range, outline, picture
+from lassl.report.slices import box_around, chosen_slices, gray_range, outline, picture
 from lassl.report.surface import distances_mm, small
 from lassl.results.runs import Result, score_table
 

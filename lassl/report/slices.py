@@ -9,10 +9,9 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from lassl.images.volumes import Array
+from lassl.images.volumes import Array, Box
 
 Plane = NDArray[np.generic]  # (X, Y)
-Box = tuple[slice, slice, slice]
 MARGIN = 12  # voxels around the masks in a slice
 SLICES = 40  # at most, of a case
 QUALITY = 70  # of a JPEG picture

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lassl.methods.base import Algorithm, Batch, Progress
+from lassl.data.patches import Batch
+from lassl.methods.base import Algorithm, Progress
 from lassl.model.placement import Placement
 from lassl.seeds import stream_seed
 

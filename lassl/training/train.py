@@ -11,10 +11,10 @@ import pandas as pd
 import torch
 
 from lassl.config import Config, Method, Run
-from lassl.data.patches import PatchSource, loader
+from lassl.data.patches import Batch, PatchSource, loader
 from lassl.data.prepared import UNLABELED, Draw, Prepared, choose, open_prepared
 from lassl.methods import build, module_of, ramps
-from lassl.methods.base import Batch, Progress
+from lassl.methods.base import Progress
 from lassl.model import placement
 from lassl.model.placement import Placement
 from lassl.model.trained import Model, save
@@ -107,7 +107,7 @@ def fit(
         state.restore(content)
         state.resumed += 1
         note(f"going on from step {state.step} of {steps}")
-    batches = loader(source, range(state.step, steps), config.running.workers, where)
+    batches = loader(source, range(state.step, steps), config.running.workers, where.device.type == "cuda")
     began, saved = time.monotonic() - state.seconds, time.monotonic()
     with stop_request() as asked:
         shown = bar(batches, "train", "step", steps, state.step)

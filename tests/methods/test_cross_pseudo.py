@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lassl.methods.base import Batch
+from lassl.data.patches import Batch
 from lassl.methods.cross_pseudo import CrossPseudo
 
 RAMP = math.exp(-5 * 0.25)  # half way

@@ -9,10 +9,10 @@ import yaml
 from test_training import settings
 
 from lassl.config import BatchSize
-from lassl.data.patches import PatchSource
+from lassl.data.patches import Batch, PatchSource
 from lassl.data.prepared import Prepared
 from lassl.methods import algorithms
-from lassl.methods.base import Algorithm, Batch, Progress
+from lassl.methods.base import Algorithm, Progress
 from lassl.methods.losses import hard_dice
 from lassl.training import train as training
 from pipeline.compose import compose

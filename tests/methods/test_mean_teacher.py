@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from lassl.data.patches import Batch
 from lassl.methods import losses
-from lassl.methods.base import Batch
 from lassl.methods.mean_teacher import MeanTeacher
 
 RAMP = math.exp(-5 * 0.25)  # half way

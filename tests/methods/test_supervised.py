@@ -2,8 +2,8 @@
 
 import torch
 
+from lassl.data.patches import Batch
 from lassl.methods import losses
-from lassl.methods.base import Batch
 from lassl.methods.supervised import Supervised
 
 
