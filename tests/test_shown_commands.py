@@ -85,6 +85,9 @@ NOT_RUN = {
     "takes minutes": (
         "make test",
         "make check",
+        "python -m benchmarks.busy",
+        "python -m benchmarks.ceiling --precision fp32",
+        "python -m benchmarks.locks",
         "python -m benchmarks.speed",
         "python -m benchmarks.speed --scale compact",
     ),
