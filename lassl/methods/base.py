@@ -42,7 +42,7 @@ class Step:
 
 
 class Algorithm(nn.Module, ABC):
-    """A way to train. All of them go through one loop (`fit` in training.py, `State.advance`), in short.
+    """A way to train. All of them go through one loop (`fit` in lassl/training/train.py, `State.advance`), in short.
 
         algorithm = Mine(make_network, **options)      # weights drawn from the run's seed
         optimizer = SGD(a group for each network that has trainable weights)
