@@ -20,9 +20,8 @@ from tqdm import tqdm
 from benchmarks.rows import composed, our_step, random_batch
 from benchmarks.speed import markdown, number, product_speed
 from lassl.config import Config
-from lassl.model import placement
 from lassl.model.batch_norm import BatchNorm3d
-from lassl.model.placement import Placement
+from lassl.model.placement import Placement, place
 from lassl.model.vnet import VNet
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import keep_memory, machine
@@ -90,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args(arguments)
     config = composed(asked.scale, asked.precision)
-    where = placement.choose(config.compute, config.patches.size)
+    where = place(config.compute, config.patches.size)
     keep_memory()
     act, counter = our_step("supervised", config), FlopCounterMode(display=False)
     with counter:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lassl.images.volumes import Array
+from lassl.images.geometry import Array
 
 NOISE = 0.1  # standard deviation of the teacher's input noise
 NOISE_LIMIT = 0.2

@@ -22,11 +22,11 @@ from tqdm import tqdm
 from benchmarks.series import write_series
 from benchmarks.speed import markdown
 from lassl import config
-from lassl.config import Run
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images import volumes
-from lassl.images.grids import covering, orientation, resampled, turned
-from lassl.images.volumes import Volume
+from lassl.images.geometry import Volume, orientation
+from lassl.images.grids import covering, resampled, turned
+from lassl.paths import Run
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import machine
 from lassl.predict import model_file as exported
@@ -61,7 +61,7 @@ def write_scan(path: Path, image: Volume) -> Path:
     """Write a scan, as a DICOM folder where the name has no suffix."""
     if not path.suffix:
         return write_series(path, image, slope=SLOPE)
-    volumes.write(path, Volume(image.array.astype(np.float32), image.geometry))
+    volumes.write_volume(path, Volume(image.array.astype(np.float32), image.geometry))
     return path
 
 
@@ -86,7 +86,7 @@ def measure(case: str, form: str, model: str, prepared: Prepared, folder: Path) 
     reference = change(Volume(prepared.read_label(case).astype(np.float32), place)).array > 0.5
     image = change(Volume(prepared.read_image(case), place))
     mask, seconds, gib = predicted(write_scan(folder / f"scan{suffix}", image), model, folder / "masks")
-    return 100 * binary.dc(volumes.read(mask).array > 0, reference), seconds, gib
+    return 100 * binary.dc(volumes.read_volume(mask).array > 0, reference), seconds, gib
 
 
 def evaluated(run: Run, cases: Sequence[str]) -> float:

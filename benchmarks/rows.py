@@ -13,19 +13,20 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks import plain
-from lassl.config import BatchSize, Config, Data, load
+from lassl.config import Config, load
 from lassl.data.patches import Batch, PatchSource, loader
-from lassl.data.phantom import write_cohort
+from lassl.data.phantom import phantom
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepare import prepare
 from lassl.data.prepared import MANIFEST, Draw, Prepared, open_prepared
-from lassl.evaluation import evaluate as evaluation
 from lassl.evaluation import metrics
-from lassl.methods import ramps
-from lassl.methods.base import Progress
-from lassl.model import placement
+from lassl.evaluation.inference import Windows, predicted_mask
+from lassl.learning import ramps
+from lassl.learning.base import Progress
+from lassl.model.placement import place
 from lassl.model.vnet import VNet
-from lassl.training.train import first_state
+from lassl.sections import BatchSize, Data
+from lassl.training.loop import first_state
 from pipeline.compose import compose
 
 Act = Callable[[], object]
@@ -70,7 +71,7 @@ def scans(folder: Path, tiny: bool) -> Prepared:
         return open_prepared(REAL)
     size = (40, 36, 24) if tiny else SIZE
     cases = [f"P{i}" for i in range(5)]
-    write_cohort(cases, folder / "raw", size, seed=0)
+    phantom(cases, folder / "raw", size, seed=0)
     split = folder / "split.csv"
     split.write_text("case,split\n" + "".join(f"{case},train\n" for case in cases[1:]) + f"{cases[0]},test\n")
     data = Data(
@@ -83,14 +84,14 @@ def scans(folder: Path, tiny: bool) -> Prepared:
 
 def step(row: str, setting: Setting) -> Pair:
     """Compare one training step of a method."""
-    where = placement.choose(setting.config.compute, setting.config.patches.size)
+    where = place(setting.config.compute, setting.config.patches.size)
     return Pair(TITLES[row], plain_step(row, setting.config), our_step(row, setting.config), where.dtype)
 
 
 def our_step(row: str, config: Config) -> Act:
     """Make a training step as lassl.training.train does it."""
     method = config.methods[STEPS[row]]
-    where = placement.choose(config.compute, config.patches.size)
+    where = place(config.compute, config.patches.size)
     state = first_state(config, method, where, seed=0)
     batch, progress = random_batch(config.patches.size, method.batch), halfway(config)
     rates = [config.train.lr] * len(state.optimizer.param_groups)
@@ -135,14 +136,14 @@ def random_batch(size: tuple[int, int, int], count: BatchSize) -> Batch:
 def inference(setting: Setting) -> Pair:
     """Compare the segmentation of the first test case."""
     config, image = setting.config, setting.prepared.read_image(setting.prepared.split.test[0])
-    where = placement.choose(config.compute, config.patches.size)
+    where = place(config.compute, config.patches.size)
     torch.manual_seed(0)
     network = VNet(config.network).eval()
     ours = where.module(copy.deepcopy(network))
     return Pair(
         "inference of a case",
         lambda: plain.sliding_window(network, image, config.patches.size, config.evaluate.stride),
-        lambda: evaluation.predict(ours, image, config, where),
+        lambda: predicted_mask(ours, image, Windows.of(config), where),
         where.dtype,
     )
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from lassl.images.geometry import Volume
 from lassl.images.grids import to_image
-from lassl.images.volumes import Volume
 
 
 def write_series(

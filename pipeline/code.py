@@ -28,7 +28,7 @@ def behind(settings: Config) -> dict[str, list[str]]:
         "prepare": named_modules(settings.data.model_dump()),
         "evaluate": named_modules(settings.model_dump(include={"evaluate", "snapshots"})),
     }
-    stages = ("phantom", "prepare", "evaluate", "publish", "fields", "table", "report")
+    stages = ("phantom", "prepare", "evaluate", "publish", "fields_of_view", "table", "report")
     training = {
         f"train/{name}": [module_of(method.algorithm), *named_modules(settings.settings(name))]
         for name, method in settings.methods.items()

@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from lassl.config import Config, metrics_folder
+from lassl.config import Config
+from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_text
 

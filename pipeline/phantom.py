@@ -1,7 +1,7 @@
 """Stage `phantom`: synthetic scans in the layout of the challenge."""
 
 from lassl import config
-from lassl.data.phantom import write_cohort
+from lassl.data.phantom import phantom
 from lassl.data.split_file import read_split
 from lassl.plumbing.errors import command
 
@@ -10,7 +10,7 @@ def main() -> None:
     """Write the raw scans of the synthetic cohort."""
     settings = config.load()
     split = read_split(settings.data.split)
-    write_cohort((*split.train, *split.test), settings.data.folder, settings.phantom.size, settings.phantom.seed)
+    phantom((*split.train, *split.test), settings.data.folder, settings.phantom.size, settings.phantom.seed)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from lassl import config
 from lassl.plumbing.errors import command
-from lassl.report.page import write_report
+from lassl.report.report import report
 
 
 def main() -> None:
     """Write report/<profile>/index.html, and print where it is."""
     settings = config.load()
-    print(write_report(settings.name, settings.data.prepared))
+    print(report(settings.name, settings.data.prepared))
 
 
 if __name__ == "__main__":

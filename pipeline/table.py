@@ -2,14 +2,14 @@
 
 from lassl import config
 from lassl.plumbing.errors import command
-from lassl.results.table import write_table
+from lassl.results.table import table
 from lassl.results.terminal import show
 
 
 def main() -> None:
     """Write metrics/<profile>/table.json, table.md and details.md, and show the scores."""
     settings = config.load()
-    write_table(settings.name, settings.statistics)
+    table(settings.name, settings.statistics)
     show(settings.name)
 
 

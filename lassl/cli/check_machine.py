@@ -117,7 +117,7 @@ def device(config: "Config") -> Iterator[Finding]:
     """What torch would compute on, and in which format."""
     import torch
 
-    from lassl.model import placement
+    from lassl.model.placement import place
 
     for i in range(torch.cuda.device_count()):
         yield gpu(torch.cuda.get_device_name(i), torch.cuda.get_device_properties(i).total_memory)
@@ -125,7 +125,7 @@ def device(config: "Config") -> Iterator[Finding]:
         mark: Mark = "warning" if config.profile == "paper" else "ok"
         yield Finding(mark, "GPU: none that torch can use; the paper profile is meant for one of 11 GB")
     try:
-        where = placement.choose(config.compute, config.patches.size)
+        where = place(config.compute, config.patches.size)
         where.check_patch(config.patches.size)
     except LasslError as error:
         yield Finding("missing", str(error))

@@ -153,7 +153,7 @@ def split_problems(split: Path) -> Iterator[Finding]:
 
 def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
     """Raw scans against the cases of a split; what is missing is so only if it is needed."""
-    from lassl.data.raw import find_door, linked
+    from lassl.data.raw import find_layout, linked
     from lassl.data.split_file import check_labels, check_split
 
     lacking: Mark = "missing" if needed else "warning"
@@ -162,9 +162,9 @@ def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
     cases = parts.train + parts.test
     problems += linked(folder, cases)
     try:
-        door = find_door(folder)
-        images = [door.file(folder / case, "image") for case in cases]
-        labels = [door.file(folder / case, "label") for case in parts.test]
+        layout = find_layout(folder)
+        images = [layout.file(folder / case, "image") for case in cases]
+        labels = [layout.file(folder / case, "label") for case in parts.test]
     except LasslError as error:
         problems.append(str(error))
     yield from (Finding(lacking, problem) for problem in problems)
@@ -172,7 +172,7 @@ def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
         return
     absent = [str(path) for path in dict.fromkeys(images + labels) if not path.is_file()]
     there = sum(path.is_file() for path in images)
-    told = f"{folder}: {there} of {len(cases)} cases of {split} ({door.name})"
+    told = f"{folder}: {there} of {len(cases)} cases of {split} ({layout.name})"
     if absent:
         yield Finding(lacking, f"{told}, {len(absent)} files are not there, as {absent[0]}", "bring them")
     else:
@@ -182,11 +182,11 @@ def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
 def known_scans(config: "Config", root: Path) -> Iterator[Finding]:
     """Whether the field's h5 of the real scans are those behind the committed results; another cohort is not known."""
     from lassl.data.la2018 import COHORT, HASHES, hashes, unlike
-    from lassl.data.raw import find_door
+    from lassl.data.raw import find_layout
 
     folder = root / config.data.folder
     try:
-        known = config.data.cohort == COHORT and find_door(folder).name == "h5"
+        known = config.data.cohort == COHORT and find_layout(folder).name == "h5"
     except LasslError:
         return  # told already
     if known:
@@ -201,8 +201,7 @@ def known_scans(config: "Config", root: Path) -> Iterator[Finding]:
 
 def label_counts(config: "Config", root: Path) -> Iterator[Finding]:
     """Whether scans and labels are as many as the rows ask for; what is wrong with the scans is not told again."""
-    from lassl.data.prepared import choose
-    from lassl.data.raw import find_door
+    from lassl.data.raw import find_layout
     from lassl.data.split_file import check_labels, read_split
 
     folder, split = root / config.data.folder, root / config.data.split
@@ -210,15 +209,15 @@ def label_counts(config: "Config", root: Path) -> Iterator[Finding]:
         train = read_split(split).train
         with_label = set(train) - check_labels(split)[0]
         if not phantoms(config):
-            door = find_door(folder)
-            with_label = {case for case in with_label if door.file(folder / case, "label").is_file()}
+            layout = find_layout(folder)
+            with_label = {case for case in with_label if layout.file(folder / case, "label").is_file()}
     except LasslError:
         return
     lacking = []
     for name, method in config.methods.items():
         try:
             for draw in config.draws:
-                choose(train, with_label, method.labeled, method.unlabeled, draw, config.cases.held_out)
+                draw_cases(train, with_label, method.labeled, method.unlabeled, draw, config.cases.held_out)
         except LasslError as error:
             lacking.append(Finding("missing", f"{name}: {error}", "`counts` in the profile sets them for the table"))
     told = f"{split}: {len(with_label)} of {len(train)} training cases have a label to learn from"

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 import torch
 
 from lassl.evaluation.inference import largest_component
-from lassl.images.volumes import Volume
+from lassl.images.geometry import Volume
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.progress import bar
 from lassl.predict import model_file as exported

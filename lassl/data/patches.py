@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lassl.config import BatchSize, Patches
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepared import Draw, Prepared
-from lassl.images.volumes import Array
+from lassl.images.geometry import Array
+from lassl.sections import BatchSize, Patches
 from lassl.seeds import stream
 
 

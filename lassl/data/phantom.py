@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 from scipy.spatial.transform import Rotation
 
-from lassl.images.volumes import Box, Geometry, Triple, Volume, write
+from lassl.images.geometry import Box, Geometry, Triple, Volume
+from lassl.images.volumes import write_volume
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import whole_folder
 from lassl.plumbing.progress import bar
@@ -66,7 +67,7 @@ class Space:
         return np.full(self.p.shape[1:], FAR, np.float32)
 
 
-def phantom(size: Triple, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Mask]:
+def draw_phantom(size: Triple, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Mask]:
     """Draw one case: image (X, Y, Z) in 0..255 and the label of the atrium's blood pool (X, Y, Z).
 
     The label is one connected piece, clear of the volume's sides in x and y; all lengths scale with the size.
@@ -86,7 +87,7 @@ def phantom(size: Triple, rng: np.random.Generator) -> tuple[NDArray[np.uint8], 
     return _acquire(ideal, rng), label
 
 
-def write_cohort(cases: Sequence[str], folder: Path, size: Triple, seed: int) -> None:
+def phantom(cases: Sequence[str], folder: Path, size: Triple, seed: int) -> None:
     """Write `<folder>/<case>/lgemri.nrrd` and `laendo.nrrd` for each case, on all cores; the folder is whole or absent.
 
     A case depends on the seed, its name and the size only, not on its place in the list or on the number of cores.
@@ -98,9 +99,9 @@ def write_cohort(cases: Sequence[str], folder: Path, size: Triple, seed: int) ->
 
 
 def _write_case(case: str, folder: Path, size: Triple, seed: int) -> None:
-    image, label = phantom(size, stream(seed, "phantom", case))
-    write(folder / case / "lgemri.nrrd", Volume(image, GEOMETRY))
-    write(folder / case / "laendo.nrrd", Volume(label.astype(np.uint8) * 255, GEOMETRY))
+    image, label = draw_phantom(size, stream(seed, "phantom", case))
+    write_volume(folder / case / "lgemri.nrrd", Volume(image, GEOMETRY))
+    write_volume(folder / case / "laendo.nrrd", Volume(label.astype(np.uint8) * 255, GEOMETRY))
 
 
 def _smooth(size: Triple, waves: int, rng: np.random.Generator) -> Field:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lassl.images.volumes import Array
+from lassl.images.geometry import Array
 
 
 def pooled_image(image: Array, pool: int) -> Array:

@@ -13,16 +13,16 @@ import h5py
 import numpy as np
 from scipy import ndimage
 
-from lassl.config import Data
 from lassl.data.prepared import MANIFEST, Case, Manifest, Part, cohort_hash
-from lassl.data.raw import Door, find_door, image_problems, label_problems, linked, read_scan
+from lassl.data.raw import RawLayout, find_layout, image_problems, label_problems, linked, read_scan
 from lassl.data.split_file import Split, check_labels, check_split
+from lassl.images.geometry import Array, Box, Geometry, Volume
 from lassl.images.grids import unlike
-from lassl.images.volumes import Array, Box, Geometry, Volume
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import whole_folder
-from lassl.plumbing.plugins import part
+from lassl.plumbing.plugins import plugin
 from lassl.plumbing.progress import bar
+from lassl.sections import Data
 from lassl.seeds import stream
 
 PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # attributes of a case's h5
@@ -46,38 +46,38 @@ def prepare(data: Data) -> None:
     split, problems = check_split(data.split)
     unused, more = check_labels(data.split)
     problems += [*more, *linked(data.folder, split.train + split.test)]
-    door = _attempt(problems, find_door, data.folder)
-    if door is None:
+    layout = _attempt(problems, find_layout, data.folder)
+    if layout is None:
         raise LasslError("\n".join(problems))
     with whole_folder(data.prepared) as out:
-        outcomes = _prepare_all(data, door, split, unused, out)
+        outcomes = _prepare_all(data, layout, split, unused, out)
         problems += [problem for outcome in outcomes.values() for problem in outcome.problems]
         problems += _twins(data.folder, outcomes)
         if problems:
             raise LasslError("\n".join(problems))
         cases = tuple(outcome.case for outcome in outcomes.values() if outcome.case)
         manifest = Manifest(
-            door="challenge" if door.raw else "h5",  # how scans were treated; the options of somebody's own say "form"
-            options=_options(data, door),
+            door=layout.name,
+            options=_options(data, layout),
             hash=cohort_hash(cases),
             cases=cases,
         )
-        (out / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
+        (out / MANIFEST).write_text(manifest.model_dump_json(indent=1, by_alias=True) + "\n", "utf-8")
     for line in unlike({c.case: Geometry(c.spacing_mm, c.origin_mm, c.direction) for c in cases}):
         todo = f"networks learn in voxels: resample the scans to one grid, or leave these cases out of {data.split}"
         note(f"note: {data.folder}: {line}; {todo}")
 
 
-def _prepare_all(data: Data, door: Door, split: Split, unused: Collection[str], out: Path) -> dict[str, Outcome]:
+def _prepare_all(data: Data, layout: RawLayout, split: Split, unused: Collection[str], out: Path) -> dict[str, Outcome]:
     names = split.train + split.test
-    work = partial(_prepare_case, data, door, out)
+    work = partial(_prepare_case, data, layout, out)
     tests, used = [name in split.test for name in names], [name not in unused for name in names]
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
         outcomes = bar(pool.map(work, names, tests, used), f"prepare {data.cohort}", "case", len(names))
         return dict(zip(names, outcomes, strict=True))
 
 
-def _prepare_case(data: Data, door: Door, out: Path, name: str, test: bool, used: bool) -> Outcome:
+def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: bool, used: bool) -> Outcome:
     """Check one case and, when it is sound, write its h5; only its description comes back from the worker.
 
     A label that is not `used` is not looked at.
@@ -86,18 +86,18 @@ def _prepare_case(data: Data, door: Door, out: Path, name: str, test: bool, used
     if not folder.is_dir():
         return Outcome((f"{folder}: no such case folder; add it or delete the case from {data.split}",))
     problems: list[str] = []
-    image: Volume | None = _attempt(problems, read_scan, door, folder, "image", True)
-    label: Volume | None = _attempt(problems, read_scan, door, folder, "label", test) if used else None
+    image: Volume | None = _attempt(problems, read_scan, layout, folder, "image", True)
+    label: Volume | None = _attempt(problems, read_scan, layout, folder, "label", test) if used else None
     if image:
-        problems += image_problems(door.file(folder, "image"), image.array)
+        problems += image_problems(layout.file(folder, "image"), image.array)
     if label:
-        problems += label_problems(door.file(folder, "label"), label, image)
+        problems += label_problems(layout.file(folder, "label"), label, image)
     scan_sha256 = _sha256(image.array) if image else None
     if problems or image is None:
         return Outcome(tuple(dict.fromkeys(problems)), None, scan_sha256)  # an h5 that both reads fail on: once
     mask = (label.array > 0).astype(np.uint8) if label else None
-    box = _box(data, door, name, image, mask)
-    prepared = normalize(image.array, box) if door.raw else image.array
+    box = _box(data, layout, name, image, mask)
+    prepared = normalize(image.array, box) if layout.raw else image.array
     part: Part = "test" if test else "train"
     return Outcome((), _write_case(out, name, part, image, box, prepared, mask), scan_sha256)
 
@@ -122,12 +122,11 @@ def _twins(folder: Path, outcomes: dict[str, Outcome]) -> Iterator[str]:
             yield f"{folder / name}: the same image as case {first}; delete one of the two from the split file"
 
 
-def _options(data: Data, door: Door) -> dict[str, Any]:
+def _options(data: Data, layout: RawLayout) -> dict[str, Any]:
     """What the prepared folder depends on beside its scans."""
-    if not door.raw:
+    if not layout.raw:
         return {"crop": "none"}
-    form = {"form": door.name} if door.name == "own" else {}
-    return form | data.model_dump(mode="json", include={"crop", "crop_z", "margin", "margins", "min_size", "seed"})
+    return data.model_dump(mode="json", include={"crop", "crop_z", "margin", "margins", "min_size", "seed"})
 
 
 def normalize(image: Array, box: Box) -> Array:
@@ -155,7 +154,7 @@ def crop_box(label: Array, data: Data, case: str) -> Box:
     the field's h5 (Yu et al. 2019, UA-MT), which drew its margins without a seed. The label is never cut, whatever the
     margins.
     """
-    chance = part("data.margins", data.margins, MARGINS)(data.seed, case)
+    chance = plugin("data.margins", data.margins, MARGINS)(data.seed, case)
     margins = chance.integers(*data.margin, size=(3, 2), endpoint=True)  # (axis, side)
     sides = zip(ndimage.find_objects(label)[0], margins.tolist(), data.min_size, label.shape, strict=True)
     x, y, z = (_side(*side) for side in sides)
@@ -168,8 +167,8 @@ def _side(part: slice, margin: tuple[int, int], least: int, size: int) -> slice:
     return slice(max(first - margin[0] - half, 0), min(max(last + margin[1] + half, part.stop), size))
 
 
-def _box(data: Data, door: Door, name: str, image: Volume, mask: Array | None) -> Box:
-    if mask is not None and data.crop == "label" and door.raw:  # the field's h5 come cropped
+def _box(data: Data, layout: RawLayout, name: str, image: Volume, mask: Array | None) -> Box:
+    if mask is not None and data.crop == "label" and layout.raw:  # the field's h5 come cropped
         return crop_box(mask, data, name)
     x, y, z = (slice(0, n) for n in image.array.shape)
     return x, y, z

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import h5py
 import numpy as np
+import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lassl.data.split_file import Split
-from lassl.images.volumes import Array, Geometry, Triple, Volume
+from lassl.images.geometry import Array, Geometry, Triple, Volume
 from lassl.plumbing.errors import LasslError
 from lassl.seeds import stream
 
@@ -40,7 +41,7 @@ def rest(order: Sequence[str], labeled: Collection[str], count: int) -> Sequence
 UNLABELED: dict[str, Unlabeled] = {"rest": rest}
 
 
-def choose(
+def draw_cases(
     train: Sequence[str],
     with_label: Collection[str],
     labeled: int,
@@ -112,7 +113,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    door: Literal["challenge", "h5"]
+    layout: Literal["challenge", "h5", "own"] = pydantic.Field(alias="door")  # its name in the file
     options: dict[str, Any]
     hash: str
     cases: tuple[Case, ...]

@@ -10,14 +10,14 @@ import h5py
 import numpy as np
 
 from lassl.images import volumes
-from lassl.images.volumes import Array, Geometry, Volume
+from lassl.images.geometry import Array, Geometry, Volume
 from lassl.plumbing.errors import LasslError
 
 SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")  # of image files
 
 
 @dataclass(frozen=True)
-class Door:
+class RawLayout:
     """A form in which raw scans come: the names that a case's image and label may have, and how either is read.
 
     Capitals in names of files make no difference. `read` gives None for what is not there. `raw` scans come as from a
@@ -44,7 +44,7 @@ class Door:
 
 
 def _read_image(path: Path, key: str) -> Volume | None:
-    return volumes.read(path) if path.is_file() else None
+    return volumes.read_volume(path) if path.is_file() else None
 
 
 def _read_h5(path: Path, key: str) -> Volume | None:
@@ -75,19 +75,19 @@ def _lacking(data: h5py.Dataset) -> bool:
     return bool(data.id.get_storage_size() < data.nbytes)
 
 
-DOORS = (
-    Door("challenge", {"image": ("lgemri.nrrd",), "label": ("laendo.nrrd",)}, _read_image, raw=True),
-    Door("h5", {"image": ("mri_norm2.h5",), "label": ("mri_norm2.h5",)}, _read_h5, raw=False),
-    Door("own", {key: tuple(f"{key}{s}" for s in SUFFIXES) for key in ("image", "label")}, _read_image, raw=True),
+LAYOUTS = (
+    RawLayout("challenge", {"image": ("lgemri.nrrd",), "label": ("laendo.nrrd",)}, _read_image, raw=True),
+    RawLayout("h5", {"image": ("mri_norm2.h5",), "label": ("mri_norm2.h5",)}, _read_h5, raw=False),
+    RawLayout("own", {key: tuple(f"{key}{s}" for s in SUFFIXES) for key in ("image", "label")}, _read_image, raw=True),
 )
 
 
-def find_door(folder: Path) -> Door:
+def find_layout(folder: Path) -> RawLayout:
     """Recognise the form of a folder of raw scans by the files in it. Raises LasslError."""
-    doors = [door for door in DOORS if door.all(folder, "image")]
-    if len(doors) == 1:
-        return doors[0]
-    finding = "found several forms of scans, expected one of" if doors else "found no scans, expected"
+    layouts = [layout for layout in LAYOUTS if layout.all(folder, "image")]
+    if len(layouts) == 1:
+        return layouts[0]
+    finding = "found several forms of scans, expected one of" if layouts else "found no scans, expected"
     raise LasslError(
         f"{folder}: {finding} <CASE>/lgemri.nrrd with <CASE>/laendo.nrrd, <CASE>/mri_norm2.h5, or <CASE>/image.nrrd "
         f"with <CASE>/label.nrrd (or {', '.join(SUFFIXES[1:])}); run `make la2018` for the real scans, put or link "
@@ -108,12 +108,12 @@ def linked(folder: Path, cases: Iterable[str]) -> Iterator[str]:
             )
 
 
-def read_scan(door: Door, folder: Path, key: str, needed: bool) -> Volume | None:
+def read_scan(layout: RawLayout, folder: Path, key: str, needed: bool) -> Volume | None:
     """Read a case's image or label (`key`); None if it is not there and not needed. Raises LasslError."""
-    path = door.file(folder, key)
-    volume = door.read(path, key)
+    path = layout.file(folder, key)
+    volume = layout.read(path, key)
     if volume is None and needed:
-        who, others = "every" if key == "image" else "a test", door.files[key][1:]
+        who, others = "every" if key == "image" else "a test", layout.files[key][1:]
         also = f" (nor {', '.join(others)})" if others else ""
         raise LasslError(
             f"{path}: no {key}{also}, which {who} case needs; add it or delete the case from the split file"

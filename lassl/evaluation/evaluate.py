@@ -1,30 +1,31 @@
-"""A trained model -> predicted masks, scores and the record of a run."""
+"""Stage `evaluate`: a trained model -> predicted masks, scores and the record of a run."""
 
 import json
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
 
 import pandas as pd
-import yaml
 from medpy.metric import binary
 from torch import nn
 
-from lassl.config import Config, Run
+from lassl.config import Config
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.evaluation import metrics
-from lassl.evaluation.inference import foregrounds, largest_component
+from lassl.evaluation.inference import Windows, foregrounds, largest_component, predicted_mask
 from lassl.evaluation.snapshots import CHOICES, COLUMNS
 from lassl.evaluation.summary import headline
-from lassl.images.volumes import Array, write
-from lassl.model import placement
-from lassl.model import trained as model
-from lassl.model.placement import Placement
-from lassl.model.trained import Model
+from lassl.images.geometry import Array
+from lassl.images.volumes import write_volume
+from lassl.model.placement import Placement, place
+from lassl.model.record import Evaluated, Evaluation, Scored, Trained, record_text
+from lassl.model.trained import TrainedModel, load_model
+from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import text_hash, whole_folder
 from lassl.plumbing.machine import keep_memory, machine, peak_memory_mib
-from lassl.plumbing.plugins import part
+from lassl.plumbing.plugins import plugin
 from lassl.plumbing.progress import bar
 
 
@@ -35,40 +36,57 @@ def evaluate(config: Config, run: Run) -> None:
     for, the scores of all variants, those of the snapshots, and the record. Raises LasslError.
     """
     prepared = open_prepared(config.data.prepared)
-    trained = model.load(run.model)
-    scored = trained.named(config.evaluate.network)
-    where = placement.choose(config.compute, config.patches.size)
+    model = load_model(run.model)
+    network = model.named(config.evaluate.network, "params.yaml: evaluate.network")
+    placement = place(config.compute, config.patches.size)
     keep_memory()
     started = time.perf_counter()
-    trajectory = follow(trained, prepared, config, where)
-    step = choose(trajectory, config.snapshots.use) if len(trajectory) else None
-    networks = {name: where.module(network).eval() for name, network in trained.after(step).items()}
-    rows = []
+    snapshots = score_snapshots(model, prepared, config, placement)
+    step = scored_step(snapshots, config.snapshots.use) if len(snapshots) else None
     with whole_folder(run.predictions) as folder:
-        for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
-            probabilities = foregrounds(networks, prepared.read_image(case), config, where)
-            reference = prepared.read_label(case) > 0
-            for name, parts, mask in variants(probabilities):
-                scores = metrics.score(mask, reference, prepared.geometry(case).spacing_mm)
-                rows.append({"case": case, "network": name, "parts": parts, **vars(scores)})
-                if (name, parts) == (scored, "largest" if config.evaluate.largest_component else "all"):
-                    write(folder / f"{case}.nrrd", prepared.paste(case, mask))
-        told = {
-            **config.evaluate.model_dump(mode="json"),
-            "network": scored,
-            "snapshot": {"use": config.snapshots.use, "step": step},
-            "seconds": round(time.perf_counter() - started, 1),
-            "peak_memory_mib": peak_memory_mib(where.device),
-            "precision": where.name,
-            **machine(where.device),
-        }
-        for name, text in results(pd.DataFrame(rows), trajectory, trained.record | {"evaluation": told}).items():
+        cases = score_cases(config, model.after(step), network, prepared, placement, folder)
+        evaluation = Evaluation(
+            **config.evaluate.model_dump(exclude={"network"}),
+            network=network,
+            snapshot=Scored(use=config.snapshots.use, step=step),
+            seconds=round(time.perf_counter() - started, 1),
+            peak_memory_mib=peak_memory_mib(placement.device),
+            precision=placement.name,
+            **machine(placement.device),
+        )
+        for name, text in published_texts(cases, snapshots, model.record, evaluation).items():
             (folder / name).write_text(text, "utf-8")
 
 
-def choose(trajectory: pd.DataFrame, use: str) -> int:
-    """Choose the weights to score from the Dice of all snapshots. Raises LasslError for steps that are not there."""
-    step, known = part("snapshots.use", use, CHOICES)(trajectory), sorted(set(trajectory["step"]))
+def score_cases(
+    config: Config,
+    networks: Mapping[str, nn.Module],
+    reported: str,
+    prepared: Prepared,
+    placement: Placement,
+    folder: Path,
+) -> pd.DataFrame:
+    """Score all variants of all test cases; writes the masks of the variant that is reported to `folder`.
+
+    A row for each case and variant: case, network, parts (all or largest), then the fields of Scores.
+    """
+    placed = {name: placement.module(network).eval() for name, network in networks.items()}
+    variant = (reported, "largest" if config.evaluate.largest_component else "all")
+    rows = []
+    for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
+        probabilities = foregrounds(placed, prepared.read_image(case), Windows.of(config), placement)
+        reference = prepared.read_label(case) > 0
+        for name, parts, mask in variants(probabilities):
+            scores = metrics.score(mask, reference, prepared.geometry(case).spacing_mm)
+            rows.append({"case": case, "network": name, "parts": parts, **asdict(scores)})
+            if (name, parts) == variant:
+                write_volume(folder / f"{case}.nrrd", prepared.paste(case, mask))
+    return pd.DataFrame(rows)
+
+
+def scored_step(snapshots: pd.DataFrame, use: str) -> int:
+    """Choose the step whose weights are scored by the Dice of all snapshots. Raises LasslError for one without any."""
+    step, known = plugin("snapshots.use", use, CHOICES)(snapshots), sorted(set(snapshots["step"]))
     if step not in known:
         raise LasslError(f"params.yaml: snapshots.use: '{use}' chose step {step}; expected one of {known}: mend it")
     return int(step)
@@ -82,38 +100,36 @@ def variants(probabilities: Mapping[str, Array]) -> Iterator[tuple[str, str, Arr
         yield name, "largest", largest_component(mask)
 
 
-def predict(network: nn.Module, image: Array, config: Config, where: Placement) -> Array:
-    """Segment an image (X, Y, Z): the voxels whose probability at native resolution is above one half."""
-    (probability,) = foregrounds({"network": network}, image, config, where).values()
-    mask: Array = probability > 0.5
-    return mask
-
-
-def follow(trained: Model, prepared: Prepared, config: Config, where: Placement) -> pd.DataFrame:
+def score_snapshots(model: TrainedModel, prepared: Prepared, config: Config, placement: Placement) -> pd.DataFrame:
     """Dice in percent of each snapshot, and of the last weights, on each held-out and each test case.
 
     Columns: step, part (held_out or test), case, dice_percent. Empty if no snapshot was kept.
     """
-    parts = {"held_out": trained.record["held_out"], "test": prepared.split.test}
-    steps = [*sorted(trained.snapshots), trained.steps] if trained.snapshots else []
+    cases = [("held_out", case) for case in model.record.held_out] + [("test", case) for case in prepared.split.test]
+    steps = [*sorted(model.snapshots), model.steps] if model.snapshots else []
     rows = []
     for step in bar(steps, "snapshots", "snapshot", len(steps)):
-        network = where.module(next(iter(trained.after(step).values()))).eval()
-        for name, cases in parts.items():
-            for case in cases:
-                mask = predict(network, prepared.read_image(case), config, where)
-                dice = 100 * binary.dc(mask, prepared.read_label(case))
-                rows.append((step, name, case, dice))
+        network = placement.module(model.after(step)[model.default]).eval()
+        for part, case in cases:
+            mask = predicted_mask(network, prepared.read_image(case), Windows.of(config), placement)
+            rows.append((step, part, case, 100 * binary.dc(mask, prepared.read_label(case))))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def results(cases: pd.DataFrame, trajectory: pd.DataFrame, record: dict[str, Any]) -> dict[str, str]:
+def published_texts(
+    cases: pd.DataFrame, snapshots: pd.DataFrame, trained: Trained, evaluation: Evaluation
+) -> dict[str, str]:
     """The texts of a run's published files, by name: headline figures, scores of cases and snapshots, the record."""
-    table, followed = (frame.to_csv(index=False, float_format="%.6f") for frame in (cases, trajectory))
-    hashes = {"cases_sha256": text_hash(table), "snapshots_sha256": text_hash(followed)}
+    case_table, snapshot_table = (frame.to_csv(index=False, float_format="%.6f") for frame in (cases, snapshots))
+    record = Evaluated(
+        **trained.plain(),
+        evaluation=evaluation,
+        cases_sha256=text_hash(case_table),
+        snapshots_sha256=text_hash(snapshot_table),
+    )
     return {
-        "headline.json": json.dumps(headline(cases, record["evaluation"]), indent=2) + "\n",
-        "cases.csv": table,
-        "snapshots.csv": followed,
-        "record.yaml": yaml.safe_dump(record | hashes, sort_keys=False),
+        "headline.json": json.dumps(headline(cases, evaluation), indent=2) + "\n",
+        "cases.csv": case_table,
+        "snapshots.csv": snapshot_table,
+        "record.yaml": record_text(record),
     }

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from lassl.data.raw import DOORS, SUFFIXES, Door, read_scan
+from lassl.data.raw import LAYOUTS, SUFFIXES, RawLayout, read_scan
 from lassl.evaluation import metrics
 from lassl.evaluation.summary import headline
 from lassl.images import volumes
+from lassl.images.geometry import Volume
 from lassl.images.names import utf8
-from lassl.images.volumes import Volume
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import text_hash, write_text
 from lassl.plumbing.progress import bar
@@ -31,17 +31,17 @@ class Masks:
     """The mask files of a folder by case, and the form of raw scans that they are part of (None: of none)."""
 
     files: dict[str, Path]
-    door: Door | None = None
+    layout: RawLayout | None = None
 
     @property
     def placed(self) -> bool:
         """Whether the files say where their voxels lie; the field's h5 do not."""
-        return self.door is None or self.door.raw
+        return self.layout is None or self.layout.raw
 
     def read(self, case: str) -> Volume:
         """Read a case's mask, boolean (X, Y, Z). Raises LasslError, also for other values than those of a mask."""
         path = self.files[case]
-        volume = read_scan(self.door, path.parent, "label", False) if self.door else volumes.read(path)
+        volume = read_scan(self.layout, path.parent, "label", False) if self.layout else volumes.read_volume(path)
         if volume is None:
             raise LasslError(f"{path}: no label; add it or leave the case out")
         values = np.unique(volume.array.ravel("K")).tolist()
@@ -97,8 +97,8 @@ def find_references(folder: Path) -> tuple[Masks, list[str]]:
     """As find_predictions, also for a folder of raw scans, whose labels they are then."""
     files, problems = _files(folder)
     forms = [Masks(files)]
-    for door in DOORS:
-        forms.append(Masks({Path(utf8(path.parent)).name: path for path in door.all(folder, "label")}, door))
+    for layout in LAYOUTS:
+        forms.append(Masks({Path(utf8(path.parent)).name: path for path in layout.all(folder, "label")}, layout))
     forms = [masks for masks in forms if masks.files]
     if len(forms) != 1:
         finding = "found several forms of masks, expected one of" if forms else "found no mask, expected"

@@ -1,69 +1,72 @@
-"""The same weights on another field of view than the crop around the label, which nobody has before segmenting."""
+"""Stage `fields_of_view`: the same weights beyond the crop around the label, which nobody has before segmenting."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from lassl.config import Config, Data, Field, Run
+from lassl.config import Config
 from lassl.data.prepare import normalize
 from lassl.data.prepared import Prepared, open_prepared
-from lassl.data.raw import Door, find_door, read_scan
+from lassl.data.raw import RawLayout, find_layout, read_scan
 from lassl.evaluation import metrics
-from lassl.evaluation.evaluate import predict
-from lassl.images.volumes import Array, Box, Triple
-from lassl.model import placement
-from lassl.model import trained as model
+from lassl.evaluation.inference import Windows, predicted_mask
+from lassl.images.geometry import Array, Box, Triple
+from lassl.model.placement import place
+from lassl.model.trained import load_model
+from lassl.paths import Run
 from lassl.plumbing.files import write_text
 from lassl.plumbing.progress import bar
+from lassl.sections import Data, Field
 
 PADDING = 32  # voxels
-Place = Box  # in the raw volume's voxels; may begin before it and end after it
 
 
-def whole(size: Triple, extent: Triple) -> Place:
+def whole(size: Triple, extent: Triple) -> Box:
     """All of the raw volume."""
     x, y, z = (slice(0, n) for n in size)
     return x, y, z
 
 
-def center(size: Triple, extent: Triple) -> Place:
+def center(size: Triple, extent: Triple) -> Box:
     """A box of `extent` voxels in the middle of the raw volume, or as much of it as there is."""
     starts = [max((n - e) // 2, 0) for n, e in zip(size, extent, strict=True)]
     x, y, z = (slice(a, min(a + e, n)) for a, e, n in zip(starts, extent, size, strict=True))
     return x, y, z
 
 
-def padded(size: Triple, extent: Triple) -> Place:
+def padded(size: Triple, extent: Triple) -> Box:
     """The raw volume and PADDING voxels around it in plane; meant for scans that come cropped around the label."""
     x, y, z = size
     return slice(-PADDING, x + PADDING), slice(-PADDING, y + PADDING), slice(0, z)
 
 
-FIELDS: dict[Field, Callable[[Triple, Triple], Place]] = {"whole": whole, "center": center, "padded": padded}
+# (size of the raw volume, extent) -> box in its voxels, which may begin before it and end after it
+FIELDS: dict[Field, Callable[[Triple, Triple], Box]] = {"whole": whole, "center": center, "padded": padded}
 
 
-def evaluate_field(config: Config, run: Run, field: Field) -> None:
+def fields_of_view(config: Config, run: Run, field: Field) -> None:
     """Score a run's default network on the test cases in another field, against the raw volume's whole label.
 
     Writes the scores of each case. The box in the middle has the size that the run's own labeled cases call for, so no
     label of a test case has a part in it. Raises LasslError.
     """
     prepared = open_prepared(config.data.prepared)
-    trained = model.load(run.model)
-    where = placement.choose(config.compute, config.patches.size)
-    network = where.module(next(iter(trained.networks.values()))).eval()
-    extent = largest_extent(prepared, trained.record["labeled"], config.data.margin[1])
-    door = find_door(config.data.folder)
+    model = load_model(run.model)
+    placement = place(config.compute, config.patches.size)
+    network = placement.module(model.networks[model.default]).eval()
+    extent = largest_extent(prepared, model.record.labeled, config.data.margin[1])
+    layout = find_layout(config.data.folder)
     rows = []
     for case in bar(prepared.split.test, f"field {field}", "case", len(prepared.split.test)):
-        image, label = whole_case(config.data, door, case)
-        place = FIELDS[field](prepared.full_size(case), extent)
+        image, label = whole_case(config.data, layout, case)
+        box = FIELDS[field](prepared.full_size(case), extent)
         mask = np.zeros(label.shape, bool)
-        put(mask, predict(network, view(image, place), config, where), place)
+        put(mask, predicted_mask(network, view(image, box), Windows.of(config), placement), box)
         scores = metrics.score(mask, label, prepared.geometry(case).spacing_mm)
-        rows.append({"case": case, "field": field, **vars(scores)})
+        rows.append({"case": case, "field": field, **asdict(scores)})
     write_text(run.field(field), pd.DataFrame(rows).to_csv(index=False, float_format="%.6f"))
 
 
@@ -74,26 +77,26 @@ def largest_extent(prepared: Prepared, labeled: Sequence[str], margin: int) -> T
     return x, y, z
 
 
-def whole_case(data: Data, door: Door, case: str) -> tuple[Array, Array]:
+def whole_case(data: Data, layout: RawLayout, case: str) -> tuple[Array, Array]:
     """Read a raw scan, normalized as in preparation but not cropped, and its label, boolean. Raises LasslError."""
-    image = read_scan(door, data.folder / case, "image", True)
-    label = read_scan(door, data.folder / case, "label", True)
+    image = read_scan(layout, data.folder / case, "image", True)
+    label = read_scan(layout, data.folder / case, "label", True)
     assert image is not None and label is not None  # both were needed
     x, y, z = image.array.shape
     everything = slice(0, x), slice(0, y), slice(0, z)
-    return normalize(image.array, everything) if door.raw else image.array, label.array > 0
+    return normalize(image.array, everything) if layout.raw else image.array, label.array > 0
 
 
-def view(volume: Array, place: Place) -> Array:
-    """Cut a place from a volume; 0, the mean of a normalized scan, is what lies outside."""
-    before = [max(-p.start, 0) for p in place]
-    after = [max(p.stop - n, 0) for p, n in zip(place, volume.shape, strict=True)]
-    inside = tuple(slice(max(p.start, 0), p.stop) for p in place)
+def view(volume: Array, box: Box) -> Array:
+    """Cut a box from a volume; what lies outside is 0, the mean of a normalized scan."""
+    before = [max(-p.start, 0) for p in box]
+    after = [max(p.stop - n, 0) for p, n in zip(box, volume.shape, strict=True)]
+    inside = tuple(slice(max(p.start, 0), p.stop) for p in box)
     return np.pad(volume[inside], list(zip(before, after, strict=True)))
 
 
-def put(mask: Array, part: Array, place: Place) -> None:
-    """Write into a mask of the whole volume what was predicted at a place; what lies outside is dropped."""
-    before = [max(-p.start, 0) for p in place]
-    inside = tuple(slice(max(p.start, 0), min(p.stop, n)) for p, n in zip(place, mask.shape, strict=True))
+def put(mask: Array, part: Array, box: Box) -> None:
+    """Write into a mask of the whole volume what was predicted in a box; what lies outside is dropped."""
+    before = [max(-p.start, 0) for p in box]
+    inside = tuple(slice(max(p.start, 0), min(p.stop, n)) for p, n in zip(box, mask.shape, strict=True))
     mask[inside] = part[tuple(slice(b, b + i.stop - i.start) for b, i in zip(before, inside, strict=True))]

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import product
+from typing import Self
 
 import numpy as np
 import scipy.ndimage
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from lassl.config import Config
 from lassl.data.pooling import pooled_image
-from lassl.images.volumes import Array, Triple
+from lassl.images.geometry import Array, Triple
 from lassl.model.placement import Placement
 from lassl.plumbing.errors import LasslError
 
@@ -20,24 +22,48 @@ ENSEMBLE = "ensemble"
 Predict = Callable[[Tensor], Tensor]  # (B, 1, *window) -> logits (B, 2, *window)
 
 
-def foregrounds(networks: Mapping[str, nn.Module], image: Array, config: Config, where: Placement) -> dict[str, Array]:
+@dataclass(frozen=True)
+class Windows:
+    """How a network goes over a volume: pooling, size and stride of its windows in pooled voxels, windows a pass."""
+
+    pool: int
+    size: Triple
+    stride: Triple
+    batch: int
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """The windows of params.yaml's evaluation."""
+        return cls(config.patches.pool, config.patches.size, config.evaluate.stride, config.evaluate.batch)
+
+
+def foregrounds(
+    networks: Mapping[str, nn.Module], image: Array, windows: Windows, placement: Placement
+) -> dict[str, Array]:
     """Foreground probability (X, Y, Z) of each network at native resolution; of several, also of their mean."""
-    pooled = torch.from_numpy(pooled_image(image, config.patches.pool)).to(where.device)
-    found = {name: foreground(network, pooled, config, where) for name, network in networks.items()}
-    if len(found) > 1:
-        found[ENSEMBLE] = torch.stack(list(found.values())).mean(0)
-    return {name: upsample(p, config.patches.pool, image.shape).cpu().numpy() for name, p in found.items()}
+    pooled = torch.from_numpy(pooled_image(image, windows.pool)).to(placement.device)
+    maps = {name: foreground(network, pooled, windows, placement) for name, network in networks.items()}
+    if len(maps) > 1:
+        maps[ENSEMBLE] = torch.stack(list(maps.values())).mean(0)
+    return {name: upsample(p, windows.pool, image.shape).cpu().numpy() for name, p in maps.items()}
 
 
-def foreground(network: nn.Module, image: Tensor, config: Config, where: Placement) -> Tensor:
+def foreground(network: nn.Module, image: Tensor, windows: Windows, placement: Placement) -> Tensor:
     """Foreground probability of an image (X, Y, Z) of pooled voxels."""
 
-    def logits(windows: Tensor) -> Tensor:
-        with where.autocast():
-            result: Tensor = network(where.tensor(windows))
+    def logits(patches: Tensor) -> Tensor:
+        with placement.autocast():
+            result: Tensor = network(placement.tensor(patches))
         return result
 
-    return sliding_window(logits, image, config.patches.size, config.evaluate.stride, config.evaluate.batch)
+    return sliding_window(logits, image, windows.size, windows.stride, windows.batch)
+
+
+def predicted_mask(network: nn.Module, image: Array, windows: Windows, placement: Placement) -> Array:
+    """Segment an image (X, Y, Z): the voxels whose probability at native resolution is above one half."""
+    (probability,) = foregrounds({"network": network}, image, windows, placement).values()
+    mask: Array = probability > 0.5
+    return mask
 
 
 @torch.inference_mode()

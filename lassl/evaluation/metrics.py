@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from lassl.evaluation.scores import DISTANCES, Scores
-from lassl.images.volumes import Array
+from lassl.images.geometry import Array
 from lassl.plumbing.errors import LasslError
 
 Distances = NDArray[np.float64]  # one for each voxel of a surface

@@ -1,6 +1,6 @@
 """What git keeps of an evaluated run, copied from where DVC keeps all of it."""
 
-from lassl.config import Run
+from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
 

@@ -1,13 +1,13 @@
 """The headline figures of a run: which of its scores they are of, and how failures enter them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import pandas as pd
 
 from lassl.evaluation.scores import summarize, with_failures
-from lassl.plumbing.plugins import part
+from lassl.model.record import Evaluation
+from lassl.plumbing.plugins import plugin
 
 # the scores of cases -> the same with the distances that failed cases (empty predictions) are to count with
 FAILURES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
@@ -16,10 +16,10 @@ FAILURES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 }
 
 
-def chosen(cases: pd.DataFrame, evaluation: Mapping[str, Any]) -> pd.DataFrame:
+def chosen(cases: pd.DataFrame, evaluation: Evaluation) -> pd.DataFrame:
     """The scores of the variant that an evaluation reports: its network, with all parts of a mask or the largest."""
-    parts = "largest" if evaluation["largest_component"] else "all"
-    return variant(cases, evaluation["network"], parts)
+    parts = "largest" if evaluation.largest_component else "all"
+    return variant(cases, evaluation.network, parts)
 
 
 def variant(cases: pd.DataFrame, network: str, parts: str) -> pd.DataFrame:
@@ -29,10 +29,10 @@ def variant(cases: pd.DataFrame, network: str, parts: str) -> pd.DataFrame:
 
 def counted(cases: pd.DataFrame, policy: str) -> pd.DataFrame:
     """Let failed cases count as a policy says: excluded, diagonal, or a function's name. Raises LasslError."""
-    return part("evaluate.failures", policy, FAILURES)(cases)
+    return plugin("evaluate.failures", policy, FAILURES)(cases)
 
 
-def headline(cases: pd.DataFrame, evaluation: Mapping[str, Any]) -> dict[str, float | int | None]:
+def headline(cases: pd.DataFrame, evaluation: Evaluation) -> dict[str, float | int | None]:
     """Means over the cases of the variant that an evaluation reports, rounded to four decimals; see summarize."""
-    found = summarize(counted(chosen(cases, evaluation), evaluation["failures"]))
-    return {name: round(v, 4) if isinstance(v, float) else v for name, v in found.items()}
+    means = summarize(counted(chosen(cases, evaluation), evaluation.failures))
+    return {name: round(v, 4) if isinstance(v, float) else v for name, v in means.items()}

@@ -1,6 +1,6 @@
 """Flaw: the scheduler of the second network's optimizer was given the first one's."""
 
-from lassl.methods import ramps
+from lassl.training.schedules import poly
 
 
 def crossed(done: int, steps: int, network: int = 0) -> float:
@@ -8,4 +8,4 @@ def crossed(done: int, steps: int, network: int = 0) -> float:
 
     As with schedulers that multiply the rate that they find, such as torch's ExponentialLR, StepLR and PolynomialLR.
     """
-    return ramps.poly(done, steps) ** 2 if network == 0 else 1.0
+    return poly(done, steps) ** 2 if network == 0 else 1.0

@@ -8,8 +8,9 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from lassl.images.geometry import Volume
 from lassl.images.names import utf8
-from lassl.images.volumes import ANGLE, Volume, volume_of
+from lassl.images.volumes import ANGLE, volume_of
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import tell
 

@@ -8,9 +8,8 @@ from itertools import product
 import numpy as np
 import SimpleITK as sitk
 
-from lassl.images.volumes import Array, Geometry, Triple, Volume
+from lassl.images.geometry import TOLERANCE, Array, Geometry, Triple, Volume, directions, orientation
 
-TOLERANCE = 1e-3  # mm and cosines: what the rounding of a file's header may be
 ALIKE = 0.1  # spacings closer than this share of themselves are one to a network: patients differ by more
 
 
@@ -35,18 +34,6 @@ def from_image(image: sitk.Image) -> Volume:
     """Copy a 3-D image of SimpleITK into a volume."""
     array = sitk.GetArrayFromImage(image).transpose(2, 1, 0)
     return Volume(array, Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection()))
-
-
-def orientation(geometry: Geometry) -> str:
-    """Three letters, one for each axis: the side of the patient that it runs towards most nearly, such as LPS."""
-    code: str = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(geometry.direction)
-    return code
-
-
-def directions(code: str) -> tuple[float, ...]:
-    """Give the direction cosines, row by row, of axes that run exactly towards the sides that `code` names."""
-    cosines: tuple[float, ...] = sitk.DICOMOrientImageFilter.GetDirectionCosinesFromOrientation(code)
-    return cosines
 
 
 def turned(volume: Volume, code: str) -> Volume:

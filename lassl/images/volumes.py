@@ -1,15 +1,14 @@
-"""Scans and masks on disk, as arrays with axes (x, y, z) that keep their place in the patient."""
+"""Image files: NRRD, NIfTI and MetaImage, read whole and written whole."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lassl.images import nifti
-from lassl.images import whole_files as imagefiles
+from lassl.images import nifti, whole_files
+from lassl.images.geometry import Geometry, Volume
 from lassl.images.names import image_io, utf8
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import whole
@@ -18,29 +17,9 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 ANGLE = 2e-3  # of direction cosines: what their rounding in a header may be
-Array = np.ndarray[tuple[int, int, int], np.dtype[Any]]  # axes x, y, z
-Triple = tuple[int, int, int]  # voxels along x, y, z
-Box = tuple[slice, slice, slice]  # along x, y, z
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """Where voxels lie: size of a voxel, centre of voxel (0, 0, 0), and the axes' direction cosines, row by row."""
-
-    spacing_mm: tuple[float, ...] = (1.0, 1.0, 1.0)
-    origin_mm: tuple[float, ...] = (0.0, 0.0, 0.0)
-    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class Volume:
-    """An array (X, Y, Z) and its geometry."""
-
-    array: Array
-    geometry: Geometry = Geometry()
-
-
-def read(path: Path) -> Volume:
+def read_volume(path: Path) -> Volume:
     """Read an image file, NRRD, NIfTI or MetaImage, that is whole and says one place. Raises LasslError.
 
     Every image file that is read comes through here.
@@ -52,12 +31,12 @@ def read(path: Path) -> Volume:
         path.open("rb").close()  # the system says best why a file cannot be opened
         form = image_io(path) or sitk.ImageFileReader.GetImageIOFromFileName(utf8(path))
         if form == "NiftiImageIO":
-            header = imagefiles.check_nifti(path)
+            header = whole_files.check_nifti(path)
             nifti.check_forms(path, header)
         elif form == "NrrdImageIO":
-            imagefiles.check_nrrd(path)
+            whole_files.check_nrrd(path)
         elif form == "MetaImageIO":
-            imagefiles.check_metaimage(path)
+            whole_files.check_metaimage(path)
         else:
             raise RuntimeError(f"no whole NRRD, NIfTI or MetaImage by name and content{form and f', but {form}'}")
         image = sitk.ReadImage(utf8(path), imageIO=image_io(path))
@@ -109,7 +88,7 @@ def _affine_ras(geometry: Geometry) -> nifti.Affine:
     return affine
 
 
-def write(path: Path, volume: Volume) -> None:
+def write_volume(path: Path, volume: Volume) -> None:
     """Write a volume, compressed, in the format of the path's suffix; the file is whole or absent."""
     import SimpleITK as sitk
 

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from lassl.plumbing.errors import LasslError
 
-if TYPE_CHECKING:  # who asks for a name alone does not wait for torch
-    from lassl.methods.base import Algorithm, MakeNetwork
-
-SHARED = ("__init__", "base", "losses", "ramps")
+if TYPE_CHECKING:
+    from lassl.learning.base import Algorithm, MakeNetwork
 
 
 def algorithms() -> list[str]:
-    """Names of all algorithms: the modules of this package but those that they share."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in SHARED)
+    """Names of all algorithms: the modules of this package."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
 
 
 def module_of(algorithm: str) -> str:
@@ -31,7 +29,9 @@ def module_of(algorithm: str) -> str:
 
 def class_of(algorithm: str) -> "type[Algorithm]":
     """The class of an algorithm. Raises LasslError for an unknown one, and where its file lacks the class or a part."""
-    base: type[Algorithm] = import_module(f"{__name__}.base").Algorithm  # an import statement would close a circle
+    base: type[Algorithm] = import_module(
+        "lassl.learning.base"
+    ).Algorithm  # here, so that who asks for a name waits for no torch
     name = "".join(word.capitalize() for word in algorithm.split("_"))
     found = getattr(import_module(module_of(algorithm)), name, None)
     file = f"lassl/methods/{algorithm}.py"
@@ -39,7 +39,7 @@ def class_of(algorithm: str) -> "type[Algorithm]":
         raise LasslError(f"{file}: no class {name} that inherits from Algorithm; write `class {name}(Algorithm)`")
     if found.__abstractmethods__:
         missing = ", ".join(sorted(found.__abstractmethods__))
-        raise LasslError(f"{file}: class {name} does not define {missing}; lassl/methods/base.py says what it gives")
+        raise LasslError(f"{file}: class {name} does not define {missing}; lassl/learning/base.py says what it gives")
     return found
 
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
-from lassl.methods import losses, ramps
-from lassl.methods.base import Algorithm, MakeNetwork, Progress, Step
-from lassl.plumbing.plugins import part
+from lassl.learning import losses, ramps
+from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step
+from lassl.plumbing.plugins import plugin
 
 
 class CrossPseudo(Algorithm):
@@ -24,7 +24,7 @@ class CrossPseudo(Algorithm):
 
     def __init__(self, make_network: MakeNetwork, *, weight: float, adaptive: bool, measure: str = "dice"):
         super().__init__()
-        self.measure = part("options.measure", measure, {"dice": losses.hard_dice})
+        self.measure = plugin("options.measure", measure, {"dice": losses.hard_dice})
         self.first = make_network()
         self.second = make_network()
         self.weight = weight

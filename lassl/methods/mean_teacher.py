@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lassl.data.patches import Batch
-from lassl.methods import losses, ramps
-from lassl.methods.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
+from lassl.learning import losses, ramps
+from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
 
 NOISE = 0.1  # standard deviation of the teacher's input noise, in units of the image's
 NOISE_LIMIT = 0.2

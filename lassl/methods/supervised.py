@@ -3,8 +3,8 @@
 from torch import nn
 
 from lassl.data.patches import Batch
-from lassl.methods import losses
-from lassl.methods.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
+from lassl.learning import losses
+from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
 
 
 class Supervised(Algorithm):

@@ -9,9 +9,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from lassl.config import Compute
 from lassl.plumbing import processor
 from lassl.plumbing.errors import LasslError, note
+from lassl.sections import Compute
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 WRONG_BF16 = (16, 32)  # voxels along x, see check_patch
@@ -37,8 +37,8 @@ class Placement:
         """Why this format will be slow here, nothing if it will not."""
         if self.device.type == "cpu" and self.dtype == torch.bfloat16 and not multiplies_bf16():
             return (
-                "this processor multiplies no bf16, and a step may take 40 times as long as in fp32 (seen on one with "
-                "AVX2 alone); compute.precision=auto avoids that"
+                "this processor multiplies no bf16, and a step may take 46 times as long as in fp32 (seen with "
+                "AVX2 kernels); compute.precision=auto avoids that"
             )
         return ""
 
@@ -73,26 +73,26 @@ class Placement:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
 
-def choose(compute: Compute, patch: tuple[int, int, int] | None = None) -> Placement:
+def place(compute: Compute, patch: tuple[int, int, int] | None = None) -> Placement:
     """Turn the configuration into a Placement; `patch` (X, Y, Z) is what networks will see, where that is known.
 
     Notes a format that will be slow here. Raises LasslError for a device or format the machine lacks.
     """
-    found = "cuda" if torch.cuda.is_available() else "cpu"
-    name = found if compute.device == "auto" else compute.device
-    if name == "cuda" and found == "cpu":
+    available = "cuda" if torch.cuda.is_available() else "cpu"
+    name = available if compute.device == "auto" else compute.device
+    if name == "cuda" and available == "cpu":
         raise LasslError("params.yaml: compute.device: found no CUDA device, asked for cuda; use auto or cpu")
     if name == "cpu" and compute.precision == "fp16":
         raise LasslError("params.yaml: compute.precision: fp16 is for CUDA; use auto, bf16 or fp32 on the CPU")
     if name == "cuda":
         make_deterministic(compute.deterministic)
-    taken, reason = str(compute.precision), "asked for"
-    if taken == "auto":
-        taken, reason = automatic_cuda() if name == "cuda" else automatic_cpu(patch)
-    where = Placement(torch.device(name), DTYPES[taken], compute.channels_last, reason)
-    if where.slow:
-        note(f"note: compute.precision={taken}: {where.slow}")
-    return where
+    precision, reason = str(compute.precision), "asked for"
+    if precision == "auto":
+        precision, reason = automatic_cuda() if name == "cuda" else automatic_cpu(patch)
+    placement = Placement(torch.device(name), DTYPES[precision], compute.channels_last, reason)
+    if placement.slow:
+        note(f"note: compute.precision={precision}: {placement.slow}")
+    return placement
 
 
 def automatic_cuda() -> tuple[str, str]:

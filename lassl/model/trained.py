@@ -5,34 +5,38 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lassl.config import Network
+from lassl.model.record import Trained
 from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
+from lassl.sections import Network
 
 
 @dataclass(frozen=True)
-class Model:
-    """Networks by name, the default first; the configuration that builds them; a record of plain values.
+class TrainedModel:
+    """Networks by name, the default first; the configuration that builds them; the record of their training.
 
     `snapshots` are earlier weights of the default network, by the number of steps after which they were taken.
     """
 
     config: Network
     networks: Mapping[str, nn.Module]
-    record: dict[str, Any]
+    record: Trained
     snapshots: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
         """How many steps the training had."""
-        steps: int = self.record["settings"]["train"]["steps"]
-        return steps
+        return self.record.settings.train.steps
+
+    @property
+    def default(self) -> str:
+        """The name of the network that is evaluated unless another is asked for: the first."""
+        return next(iter(self.networks))
 
     def after(self, step: int | None) -> dict[str, nn.Module]:
         """Give the networks at the end (None), or the default one alone as it was after a number of steps."""
@@ -40,20 +44,22 @@ class Model:
             return dict(self.networks)
         network = VNet(self.config)
         network.load_state_dict(self.snapshots[step])
-        return {next(iter(self.networks)): network}
+        return {self.default: network}
 
-    def named(self, which: str) -> str:
-        """Name the network that `evaluate.network` asks for. Raises LasslError if the model has none such."""
-        names = list(self.networks)
+    def named(self, which: str, key: str) -> str:
+        """Name the network that is asked for at `key`: default, ensemble (of several), or one by its name.
+
+        Raises LasslError if the model has none such.
+        """
         if which == "default":
-            return names[0]
-        if which not in names and (which != "ensemble" or len(names) == 1):
-            known = ", ".join(names)
-            raise LasslError(f"params.yaml: evaluate.network: the model has no '{which}' (found: {known}); use default")
+            return self.default
+        if which not in self.networks and (which != "ensemble" or len(self.networks) == 1):
+            known = ", ".join(self.networks)
+            raise LasslError(f"{key}: the model has no '{which}' (found: {known}); use one of these or default")
         return which
 
 
-def save(path: Path, model: Model) -> None:
+def save_model(path: Path, model: TrainedModel) -> None:
     """Write a model; its record gets the hash of all weights, by which two trainings are compared."""
     weights = {name: {k: v.cpu() for k, v in n.state_dict().items()} for name, n in model.networks.items()}
     digest = hashlib.sha256()
@@ -64,14 +70,14 @@ def save(path: Path, model: Model) -> None:
         "network": model.config.model_dump(),
         "weights": {n: {k: v.contiguous() for k, v in w.items()} for n, w in weights.items()},
         "snapshots": {step: dict(weights) for step, weights in model.snapshots.items()},
-        "record": model.record | {"weights_sha256": digest.hexdigest()},
+        "record": {**model.record.plain(), "weights_sha256": digest.hexdigest()},
     }
     buffer = io.BytesIO()  # torch tells a full disk from a path no better than "failed writing"
     torch.save(content, buffer)
     write_bytes(path, buffer.getvalue())
 
 
-def load(path: Path) -> Model:
+def load_model(path: Path) -> TrainedModel:
     """Read a model onto the CPU without running code from the file. Raises LasslError."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -84,4 +90,4 @@ def load(path: Path) -> Model:
     for name, weights in content["weights"].items():
         networks[name] = VNet(config)
         networks[name].load_state_dict(weights)
-    return Model(config, networks, content["record"], content["snapshots"])
+    return TrainedModel(config, networks, Trained.model_validate(content["record"]), content["snapshots"])

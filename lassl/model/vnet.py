@@ -1,12 +1,13 @@
 """The V-Net of Milletari et al. 2016 as the field uses it: added skips, batch norm, an optional residual path."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from lassl.config import Network
 from lassl.model.batch_norm import BatchNorm3d
+from lassl.sections import Network
 
 
 class Stage(nn.Module):
@@ -72,13 +73,21 @@ class VNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Compute the logits."""
-        h = image  # (N, 1, X, Y, Z)
-        skips = []
-        for stage, halve in zip(self.encoder, self.downs, strict=True):
-            skips.append(stage(h))  # (N, w, X, Y, Z), (N, 2w, X/2, ...), (N, 4w, X/4, ...), (N, 8w, X/8, ...)
-            h = halve(skips[-1])
-        h = self.bottom(h)  # (N, 16w, X/16, Y/16, Z/16)
-        for stage, double in zip(self.decoder, self.ups, strict=True):
-            h = stage(double(h) + skips.pop())  # back up to (N, w, X, Y, Z)
-        logits: Tensor = self.head(h)
+        logits: Tensor = self.head(self.decode(self.encode(image)))
         return logits
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Features of five scales: (N, w, X, Y, Z), (N, 2w, X/2, Y/2, Z/2), ..., (N, 16w, X/16, Y/16, Z/16)."""
+        h = image
+        features = []
+        for stage, halve in zip(self.encoder, self.downs, strict=True):
+            features.append(stage(h))
+            h = halve(features[-1])
+        return [*features, self.bottom(h)]
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """Bring the features of all scales back up to (N, w, X, Y, Z), from which `head` makes logits."""
+        *skips, h = features
+        for stage, double in zip(self.decoder, self.ups, strict=True):
+            h = stage(double(h) + skips.pop())
+        return h

@@ -6,6 +6,7 @@ import platform
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from lassl.plumbing import processor
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # names and numbers of glibc's malloc.h
 
 
-def machine(device: torch.device) -> dict[str, str | int]:
+def machine(device: torch.device) -> dict[str, Any]:
     """What computed: device, threads, versions. A CPU's name goes with its instruction set: AMD EPYC has several."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor.name()
     if device.type == "cpu":

@@ -11,7 +11,7 @@ NAMED = re.compile(r"(\w+\.)*\w+:\w+")  # module:function
 Part = TypeVar("Part", bound=Callable[..., object])
 
 
-def part(key: str, name: str, ours: Mapping[str, Part]) -> Part:
+def plugin(key: str, name: str, ours: Mapping[str, Part]) -> Part:
     """Find the part that is named at `key`: one of ours, or any function by its name, `package.module:function`.
 
     Raises LasslError for a name that leads nowhere.

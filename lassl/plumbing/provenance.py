@@ -14,7 +14,8 @@ from lassl.plumbing.files import text_hash
 from lassl.plumbing.plugins import NAMED
 
 PACKAGES = ("lassl", "pipeline")
-NO_NUMBERS = ("lassl", "lassl.config")  # beside the room lassl.plumbing: they read settings, whose values count
+# beside the room lassl.plumbing: settings, whose values count, and names of files
+NO_NUMBERS = ("lassl", "lassl.config", "lassl.sections", "lassl.paths")
 
 
 def closure(module: str, root: Path = Path()) -> dict[str, Path]:

@@ -25,13 +25,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from lassl.config import Network
 from lassl.model import trained as model
 from lassl.model.trained import Model
 from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
 from lassl.predict.settings import Needs, metrics_of, needs_of
+from lassl.sections import Network
 
 FORMAT, VERSION = "lassl model", 1
 

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from lassl.data.raw import DOORS, SUFFIXES, image_problems
+from lassl.data.raw import LAYOUTS, SUFFIXES, image_problems
 from lassl.images import dicom, volumes
+from lassl.images.geometry import Volume
 from lassl.images.names import utf8
-from lassl.images.volumes import Volume
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import whole
 
 MASK = "mask"
-CASE_IMAGES = {name.split(".")[0] for door in DOORS for name in door.files["image"]}  # image, lgemri, ...
+CASE_IMAGES = {name.split(".")[0] for layout in LAYOUTS for name in layout.files["image"]}  # image, lgemri, ...
 
 
 def split_name(scan: Path) -> tuple[str, str]:
@@ -91,7 +91,7 @@ def read(scan: Path) -> Volume:
     if not scan.exists():
         raise _missing(scan)
     with same_locale():
-        volume = dicom.read(scan) if scan.is_dir() else volumes.read(scan)
+        volume = dicom.read(scan) if scan.is_dir() else volumes.read_volume(scan)
     if problems := list(image_problems(scan, volume.array)):
         raise LasslError("\n".join(problems))
     return volume
@@ -116,10 +116,10 @@ def write(path: Path, volume: Volume) -> None:
     try:
         if path.suffix == ".mhd":  # as .mha, the header and the voxels are one file, which every reader of .mhd takes
             with whole(path) as temporary:
-                volumes.write(temporary.with_suffix(".mha"), volume)
+                volumes.write_volume(temporary.with_suffix(".mha"), volume)
                 temporary.with_suffix(".mha").rename(temporary)
         else:
-            volumes.write(path, volume)
+            volumes.write_volume(path, volume)
     except (RuntimeError, OSError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise LasslError(f"{path}: cannot be written ({reason}); see to its folder and run the same again") from None

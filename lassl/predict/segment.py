@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from lassl.config import Compute
 from lassl.data.prepare import normalize
 from lassl.evaluation.inference import foregrounds
-from lassl.images.grids import ALIKE, Grid, covering, fits, orientation, resampled, shifted, turned
-from lassl.images.volumes import Array, Box, Triple, Volume
-from lassl.methods import losses
+from lassl.images.geometry import Array, Box, Triple, Volume, orientation
+from lassl.images.grids import ALIKE, Grid, covering, fits, resampled, shifted, turned
+from lassl.learning import losses
 from lassl.model.placement import Placement, choose, multiplies_bf16
 from lassl.plumbing.errors import LasslError
 from lassl.predict.settings import Needs
+from lassl.sections import Compute
 from lassl.seeds import stream_seed
 
 PROBABILITY, UNCERTAINTY = "probability", "uncertainty"

@@ -9,11 +9,12 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from lassl.config import ATRIA, Config, Evaluate, Patches, Positive, Run, Size
+from lassl.config import Config
 from lassl.data.prepared import open_prepared
-from lassl.images.grids import orientation
-from lassl.images.volumes import Geometry
+from lassl.images.geometry import Geometry, orientation
+from lassl.paths import Run
 from lassl.plumbing.errors import LasslError, note
+from lassl.sections import ATRIA, Evaluate, Patches, Positive, Size
 
 NORMALIZATION: Literal["whole volume mean and standard deviation"] = "whole volume mean and standard deviation"
 SPACING_MM = (0.625, 0.625, 0.625)  # of the challenge's scans

@@ -11,7 +11,7 @@ import pandas as pd
 from lassl.data.prepared import Prepared
 from lassl.evaluation.inference import ENSEMBLE
 from lassl.images import volumes
-from lassl.images.volumes import Array, Box, Volume
+from lassl.images.geometry import Array, Box, Volume
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import bar
 from lassl.predict import model_file as exported
@@ -153,7 +153,7 @@ def outlines(mask: Array, box: Box, numbers: Sequence[int]) -> list[str]:
 def cropped(result: Result, case: str, prepared: Prepared) -> Array:
     """A predicted mask in the prepared case's grid (X, Y, Z). Raises LasslError."""
     path = result.names.predictions / f"{case}.nrrd"
-    full = volumes.read(path).array
+    full = volumes.read_volume(path).array
     if full.shape != prepared.full_size(case):
         expected = prepared.full_size(case)
         raise LasslError(f"{path}: found {full.shape} voxels, expected {expected} as in the raw scan: run `dvc repro`")

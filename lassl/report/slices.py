@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from lassl.images.volumes import Array, Box
+from lassl.images.geometry import Array, Box
 
 Plane = NDArray[np.generic]  # (X, Y)
 MARGIN = 12  # voxels around the masks in a slice

@@ -8,7 +8,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from lassl.images.volumes import Array
+from lassl.images.geometry import Array
 
 VERTICES = 4000  # at most, of a mesh on the page
 AROUND = ((0, 0), (-1, 0), (-1, -1), (0, -1))  # the four cells around an edge, counterclockwise

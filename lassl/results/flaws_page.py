@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from lassl import config
-from lassl.config import Field
 from lassl.evaluation.snapshots import last
 from lassl.flaws.test_selection import oracle
 from lassl.plumbing.errors import command
@@ -17,6 +16,7 @@ from lassl.results import statistics
 from lassl.results.markdown import INTERVAL_AND_TEST, grid, number, probability
 from lassl.results.runs import Result, by_method, read_results, read_scores, score_table
 from lassl.results.table import POLICIES, SCORES, mean, scores
+from lassl.sections import Field, Statistics
 
 TRAINED = {  # flaws that take a training of their own, in the order of the page
     "overlap": "The unlabeled list begins with the labeled cases, so 16 of the 64 unlabeled images are not new.",
@@ -53,7 +53,7 @@ def main() -> None:
     write_text(Path("docs/flaws.md"), page(config.load().statistics))
 
 
-def page(settings: config.Statistics) -> str:
+def page(settings: Statistics) -> str:
     """Render the page from what is in metrics/."""
     found = {p: read_results(p) for p in profiles() if not any(p.endswith(f"-{flaw}") for flaw in TRAINED)}
     real_first = sorted(found, key=lambda p: (found[p][0].record["cohort"]["name"] == "synthetic", p))
@@ -122,7 +122,7 @@ def empties(honest: dict[str, list[Result]]) -> str:
     )
 
 
-def trained(flaw: str, honest: dict[str, list[Result]], settings: config.Statistics) -> str:
+def trained(flaw: str, honest: dict[str, list[Result]], settings: Statistics) -> str:
     """What a flaw that changes the training, or its data, does to the Dice."""
     lines = []
     for profile in [p for p in honest if f"{p}-{flaw}" in profiles()]:
@@ -138,7 +138,7 @@ def trained(flaw: str, honest: dict[str, list[Result]], settings: config.Statist
     )
 
 
-def comparison(flawed: Sequence[Result], sound: Sequence[Result], settings: config.Statistics) -> Iterator[str]:
+def comparison(flawed: Sequence[Result], sound: Sequence[Result], settings: Statistics) -> Iterator[str]:
     """Cells: shared runs, both means over them, the difference and its p."""
     a, b = (scores(group, SCORES["dice"]) for group in (flawed, sound))
     shared = a.index.intersection(b.index)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lassl.config import metrics_folder
+from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import write_text
 from lassl.results.markdown import Row, data, difference, grid, listed, number, scale, side_by_side, warnings

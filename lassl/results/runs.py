@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from lassl.config import Run, metrics_folder
 from lassl.evaluation import summary as headline
+from lassl.paths import Run, metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import text_hash
 from lassl.results.statistics import INDEX

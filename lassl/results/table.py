@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from lassl.config import ATRIA, Statistics, metrics_folder
 from lassl.evaluation import summary as headline
 from lassl.evaluation.scores import Scores
 from lassl.flaws.empty_zero import zero
+from lassl.paths import metrics_folder
 from lassl.plumbing.files import write_text
 from lassl.results import markdown, statistics
 from lassl.results.runs import Result, by_method, read_external, read_results, score_table
+from lassl.sections import ATRIA, Statistics
 
 SCORES = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
 HIGHER = {"dice", "jaccard"}  # is better
@@ -29,7 +30,7 @@ POLICIES = {"excluded": "excluded", "diagonal": "diagonal", "zero": f"{zero.__mo
 Tables = Mapping[str, Mapping[str, pd.DataFrame]]  # method -> score -> (draw, seed) x cases
 
 
-def write_table(profile: str, settings: Statistics, published: Path = Path("metrics/published.yaml")) -> str:
+def table(profile: str, settings: Statistics, published: Path = Path("metrics/published.yaml")) -> str:
     """Write a profile's table.json, table.md and details.md, and give the text of table.md. Raises LasslError."""
     table = build(profile, settings, yaml.safe_load(published.read_text("utf-8")))
     folder = metrics_folder(profile)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lassl import config
-from lassl.config import metrics_folder
+from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError, command
 from lassl.results.markdown import data, scale, warnings
 

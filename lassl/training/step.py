@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lassl.data.patches import Batch
-from lassl.methods.base import Algorithm, Progress
+from lassl.learning.base import Algorithm, Progress
 from lassl.model.placement import Placement
 from lassl.seeds import stream_seed
 
@@ -36,11 +36,11 @@ class State:
     curves: list[dict[str, float]] = field(default_factory=list)  # every step's values
     snapshots: dict[int, Weights] = field(default_factory=dict)  # of the default network, by steps done
 
-    def advance(self, batch: Batch, progress: Progress, rates: Sequence[float], where: Placement) -> None:
+    def advance(self, batch: Batch, progress: Progress, rates: Sequence[float], placement: Placement) -> None:
         """Make one step at a learning rate for each group of weights. Raises NotFinite."""
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
-        values = one_step(self.algorithm, batch, progress, where, self.optimizer, self.scaler)
+        values = one_step(self.algorithm, batch, progress, placement, self.optimizer, self.scaler)
         self.curves.append(values | {"learning_rate": rates[0]})
         self.step += 1
 
@@ -79,14 +79,14 @@ def one_step(
     algorithm: Algorithm,
     batch: Batch,
     progress: Progress,
-    where: Placement,
+    placement: Placement,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
 ) -> dict[str, float]:
     """Forward, backward, update; gives the terms, their sum, the logged values. Raises NotFinite before the update."""
     torch.manual_seed(stream_seed(progress.seed, "dropout", progress.step))
-    with where.autocast():
-        step = algorithm.losses(Batch(where.tensor(batch.image), where.tensor(batch.label)), progress)
+    with placement.autocast():
+        step = algorithm.losses(Batch(placement.tensor(batch.image), placement.tensor(batch.label)), progress)
     loss = torch.stack(list(step.terms.values())).sum()
     values = as_floats({**step.terms, "loss": loss, **step.logs})
     if not torch.isfinite(loss):

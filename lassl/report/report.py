@@ -12,9 +12,9 @@ import pandas as pd
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
-from lassl.config import metrics_folder
 from lassl.data.prepared import MANIFEST, Prepared, open_prepared
-from lassl.images.grids import orientation
+from lassl.images.geometry import orientation
+from lassl.paths import metrics_folder
 from lassl.plumbing.files import whole_folder
 from lassl.report import figures, origin
 from lassl.report.cases import extremes, fits, means_of_cases, showable, views
@@ -38,7 +38,7 @@ class Table:
     remarks: list[Markup]
 
 
-def write_report(profile: str, prepared: Path) -> Path:
+def report(profile: str, prepared: Path) -> Path:
     """Write report/<profile>/index.html from the profile's runs and the prepared folder. Raises LasslError."""
     text = render(gather(profile, prepared))
     folder = Path("report") / profile

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
-from lassl.methods import losses
+from lassl.learning import losses
 from lassl.seeds import stream_seed
 
 MakeNetwork = Callable[[], nn.Module]

@@ -1,0 +1,23 @@
+"""Ramps of weights, thresholds and decays: plain functions of the step or of the fraction of training that is done."""
+
+import math
+
+
+def sigmoid_ramp(t: float) -> float:
+    """exp(-5 (1 - t)^2) for a fraction t of training, clipped to [0, 1]: from 0.0067 up to 1 (Laine and Aila 2017)."""
+    return math.exp(-5 * (1 - min(max(t, 0.0), 1.0)) ** 2)
+
+
+def staircase(step: int, steps: int) -> float:
+    """Fraction of training in 40 equal stairs, as the ramps of UA-MT climb: (step // 150) / 40 of 6000 steps."""
+    return (40 * step // steps) / 40
+
+
+def ema_decay(step: int, limit: float = 0.99) -> float:
+    """Share that the teacher keeps of itself: a plain mean over the first steps, then `limit` (Tarvainen 2017)."""
+    return min(1 - 1 / (step + 1), limit)
+
+
+def uncertainty_threshold(t: float) -> float:
+    """Entropy in nats below which a voxel is certain at fraction t of training: from 0.75 ln 2 to ln 2 (UA-MT)."""
+    return (0.75 + 0.25 * sigmoid_ramp(t)) * math.log(2)

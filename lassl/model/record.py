@@ -1,0 +1,149 @@
+"""The record of a run: what was trained on what, how it was evaluated, on which machine.
+
+A model's file holds the record of its training; metrics/<profile>/records holds it with the evaluation. Fields with a
+default are those that older records lack.
+"""
+
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lassl.config import Config
+from lassl.paths import Run
+from lassl.plumbing.errors import LasslError
+from lassl.sections import Cases, Compute, Count, Method, Network, Patches, Size, Train
+
+
+class Entry(BaseModel):
+    """A part of a record: read-only, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def plain(self) -> dict[str, Any]:
+        """The entry as plain values, without what was not known when it was made."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class Kept(Entry):
+    """How many snapshots a training kept."""
+
+    count: Count
+
+
+class Settings(Entry):
+    """Everything that shaped a training: its method, and what is common to the rows of a profile."""
+
+    network: Network
+    patches: Patches
+    train: Train
+    compute: Compute
+    cases: Cases
+    snapshots: Kept
+    method: Method
+
+    @classmethod
+    def of(cls, config: Config, method: str) -> Self:
+        """The settings that params.yaml gives a method."""
+        return cls.model_validate(config.settings(method))
+
+
+class Cohort(Entry):
+    """A prepared cohort: its name, the hash of its content, spacing (mm, along x, y, z) and orientation of its scans.
+
+    Orientation names the side of the patient that each axis runs towards, as LPS does.
+    """
+
+    name: str
+    hash: str
+    spacing_mm: tuple[float, float, float] | None = None
+    orientation: str | None = None
+
+
+class Computation(Entry):
+    """Time, memory and machine of a piece of work, and the number format of its networks."""
+
+    seconds: float
+    peak_memory_mib: int
+    precision: str | None = None
+    device: str
+    threads: int
+    cores: int
+    python: str
+    torch: str
+    numpy: str
+
+
+class Training(Computation):
+    """How a training went: why its number format was taken, and how often it went on from a checkpoint."""
+
+    resumed: int
+    precision_reason: str | None = None
+
+
+class Scored(Entry):
+    """Which weights were scored: the rule, and the step that it chose (None: there was nothing to choose)."""
+
+    use: str
+    step: int | None
+
+
+class Evaluation(Computation):
+    """How a run was evaluated: the sliding window, and what its headline figures are of (see Evaluate)."""
+
+    stride: Size
+    batch: int
+    network: str
+    largest_component: bool
+    failures: str
+    snapshot: Scored
+
+
+class Trained(Entry):
+    """The record of a training; `weights_sha256` is over all weights of its networks."""
+
+    profile: str
+    method: str
+    draw: int
+    seed: int
+    settings: Settings
+    cohort: Cohort
+    labeled: tuple[str, ...]
+    held_out: tuple[str, ...]
+    training: Training
+    weights_sha256: str = ""
+
+    @property
+    def run(self) -> Run:
+        """The run that the record is of."""
+        return Run(profile=self.profile, method=self.method, draw=self.draw, seed=self.seed)
+
+    @property
+    def precision(self) -> str:
+        """The number format of the training; older records tell only which one was asked for."""
+        return self.training.precision or self.settings.compute.precision
+
+
+class Evaluated(Trained):
+    """The record of a run that was evaluated, with hashes of the tables of its cases and snapshots."""
+
+    evaluation: Evaluation
+    cases_sha256: str
+    snapshots_sha256: str
+
+
+def read_record(path: Path) -> Evaluated:
+    """Read the record of an evaluated run. Raises LasslError."""
+    try:
+        return Evaluated.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    except OSError as error:
+        raise LasslError(f"{path}: cannot be read ({error.strerror}); `dvc repro` makes it") from None
+    except (yaml.YAMLError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise LasslError(f"{path}: no record of a run ({reason}); restore it from git, or run `dvc repro`") from None
+
+
+def record_text(record: Evaluated) -> str:
+    """The record of an evaluated run as YAML."""
+    return yaml.safe_dump(record.plain(), sort_keys=False)

@@ -1,0 +1,99 @@
+"""Every file and folder of the project, by what it holds."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+from pydantic import BaseModel, ConfigDict
+
+Count = Annotated[int, pydantic.Field(ge=0)]
+PUBLISHED = Path("metrics/published.yaml")  # the figures of papers
+MODELS = Path("models")
+DOCS = Path("docs")
+FIGURES = DOCS / "figures"
+EXTERNAL = Path("metrics/external")  # scores of masks that were made elsewhere
+
+
+def metrics_folder(profile: str) -> Path:
+    """Folder of a profile's run files and its table."""
+    return Path("metrics") / profile
+
+
+def prepared_folder(cohort: str) -> Path:
+    """Folder of a prepared cohort."""
+    return Path("data/prepared") / cohort
+
+
+def report_page(profile: str) -> Path:
+    """The page of a profile's report."""
+    return Path("report") / profile / "index.html"
+
+
+class Run(BaseModel):
+    """One training: profile x method x draw x seed, and where its files are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: str
+    method: str
+    draw: Count
+    seed: Count
+
+    @property
+    def name(self) -> str:
+        """File name of the run, such as cps_alw-d0-s0."""
+        return f"{self.method}-d{self.draw}-s{self.seed}"
+
+    @property
+    def model(self) -> Path:
+        """The trained networks and the record of their training."""
+        return MODELS / self.profile / f"{self.name}.pt"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the states from which an interrupted training goes on."""
+        return Path("checkpoints") / self.profile / self.name
+
+    @property
+    def curves(self) -> Path:
+        """Folder of the values logged at every step."""
+        return Path("curves") / self.profile / self.name
+
+    @property
+    def predictions(self) -> Path:
+        """Folder of the predicted masks of the test cases, and of the files that are published."""
+        return Path("predictions") / self.profile / self.name
+
+    @property
+    def published(self) -> dict[str, Path]:
+        """Where git keeps what an evaluation writes beside the masks, by its name there."""
+        return {
+            "headline.json": self.metrics,
+            "cases.csv": self.cases,
+            "snapshots.csv": self.snapshots,
+            "record.yaml": self.record,
+        }
+
+    @property
+    def metrics(self) -> Path:
+        """The headline figures."""
+        return metrics_folder(self.profile) / f"{self.name}.json"
+
+    @property
+    def cases(self) -> Path:
+        """The scores of each test case."""
+        return metrics_folder(self.profile) / f"{self.name}.csv"
+
+    @property
+    def snapshots(self) -> Path:
+        """The Dice of the snapshots of the training."""
+        return metrics_folder(self.profile) / "snapshots" / f"{self.name}.csv"
+
+    def field(self, field: str) -> Path:
+        """The scores of each test case in another field of view."""
+        return metrics_folder(self.profile) / "fields" / f"{self.name}-{field}.csv"
+
+    @property
+    def record(self) -> Path:
+        """What ran: configuration, data, code, versions, times."""
+        return metrics_folder(self.profile) / "records" / f"{self.name}.yaml"

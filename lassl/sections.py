@@ -1,0 +1,198 @@
+"""The sections of params.yaml: checked, frozen."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator, model_validator
+
+from lassl.paths import prepared_folder
+from lassl.plumbing.plugins import NAMED
+
+Positive = Annotated[int, pydantic.Field(ge=1)]
+Count = Annotated[int, pydantic.Field(ge=0)]
+Field = Literal["whole", "center", "padded"]
+ATRIA = ("la2018", "synthetic")  # cohorts of the challenge's scans and of phantoms like them; all others are somebody's
+Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
+
+
+def _plugin(*words: str) -> AfterValidator:
+    """Accept one of our words, or the name of a function that does the same job: see lassl/plumbing/plugins.py."""
+
+    def known(name: str) -> str:
+        if name not in words and not NAMED.fullmatch(name):
+            raise ValueError(f"expected {', '.join(words)}, or a function's name as in package.module:function")
+        return name
+
+    return AfterValidator(known)
+
+
+Schedule = Annotated[str, _plugin("step", "poly", "constant")]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: read-only, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Phantom(Section):
+    """The synthetic cohort: names of the cohorts to make (none for real data), volume size, seed."""
+
+    cohorts: tuple[str, ...]
+    size: Size
+    seed: int
+
+
+class Data(Section):
+    """Where the raw scans are and how they are prepared; sizes and margins in voxels."""
+
+    cohort: str
+    folder: Path
+    split: Path
+    crop: Literal["label", "none"]
+    crop_z: bool
+    margin: tuple[Count, Count]
+    margins: Annotated[str, _plugin("seeded")]
+    min_size: Size
+    seed: int
+
+    @model_validator(mode="after")
+    def _margin_in_order(self) -> Self:
+        if self.margin[0] > self.margin[1]:
+            raise ValueError(f"margin {list(self.margin)} runs backwards; give the smaller one first")
+        return self
+
+    @property
+    def prepared(self) -> Path:
+        """Folder of the prepared cohort."""
+        return prepared_folder(self.cohort)
+
+
+class Network(Section):
+    """The V-Net: channels of its first stage, residual stages, dropout probability."""
+
+    width: Positive
+    residual: bool
+    dropout: Annotated[float, pydantic.Field(ge=0, lt=1)]
+
+
+class Patches(Section):
+    """Pooling of the volumes and size of the training patch and inference window, in pooled voxels."""
+
+    pool: Positive
+    size: Size
+
+    @field_validator("size")
+    @classmethod
+    def _halves_four_times(cls, size: Size) -> Size:
+        if any(n % 16 for n in size):
+            raise ValueError("expected multiples of 16, since the V-Net halves every axis four times")
+        return size
+
+
+class Train(Section):
+    """What every row shares: the number of steps, the optimizer's rate and momentum, a schedule for all rows."""
+
+    steps: Positive
+    lr: Annotated[float, pydantic.Field(gt=0)]
+    momentum: Annotated[float, pydantic.Field(ge=0, lt=1)]
+    schedule: Schedule | None
+
+
+class Cases(Section):
+    """Which training cases serve as what: the unlabeled ones, and how many labeled ones choose a snapshot only."""
+
+    unlabeled: Annotated[str, _plugin("rest")]
+    held_out: Count
+
+
+class Snapshots(Section):
+    """How many states of the second half of training are kept beside the last, and which of them all is scored."""
+
+    count: Count
+    use: Annotated[str, _plugin("last", "validated")]
+
+
+class Weights(Section):
+    """Final weights of the terms without labels. What counts is the copy of one among each method's options."""
+
+    cross: Annotated[float, pydantic.Field(ge=0)]
+    consistency: Annotated[float, pydantic.Field(ge=0)]
+
+
+class Learned(Section):
+    """Training cases that are labeled and unlabeled."""
+
+    labeled: Positive
+    unlabeled: Count
+
+
+class Counts(Section):
+    """Training cases that the seven rows learn from; `all`: labeled ones. What counts is each method's copy of them."""
+
+    few: Learned
+    more: Learned
+    all: Positive
+
+
+class Evaluate(Section):
+    """The sliding window's stride in pooled voxels, windows per pass, and what the headline figures are of."""
+
+    stride: Size
+    batch: Positive
+    network: Literal["default", "teacher", "second", "ensemble"]
+    largest_component: bool
+    failures: Annotated[str, _plugin("excluded", "diagonal")]
+
+
+class Statistics(Section):
+    """The row that others are compared with, and the number and seed of bootstrap replicates."""
+
+    baseline: str
+    resamples: Positive
+    seed: Count
+
+
+class Compute(Section):
+    """Where and in which number format networks run."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "bf16", "fp16", "fp32"]
+    channels_last: bool
+    deterministic: bool
+
+
+class Running(Section):
+    """How a training goes about it, without influence on its result: loading processes, minutes between checkpoints."""
+
+    workers: Count
+    checkpoint_minutes: Annotated[float, pydantic.Field(ge=0)]
+
+
+class BatchSize(Section):
+    """Patches of labeled and of unlabeled cases in one step."""
+
+    labeled: Positive
+    unlabeled: Count
+
+
+class Method(Section):
+    """A row of the table: an algorithm, its options, its label counts and its optimiser."""
+
+    algorithm: str
+    labeled: Positive
+    unlabeled: Count
+    batch: BatchSize
+    weight_decay: Annotated[float, pydantic.Field(ge=0)]
+    schedule: Schedule
+    options: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _unlabeled_cases_have_patches(self) -> Self:
+        if (self.unlabeled > 0) != (self.batch.unlabeled > 0):
+            raise ValueError(
+                f"unlabeled is {self.unlabeled} (cases) and batch.unlabeled {self.batch.unlabeled} (their patches in a "
+                "step); expected both above 0, or both 0 (`counts` sets the cases of the table's rows)"
+            )
+        return self

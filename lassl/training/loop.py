@@ -1,0 +1,109 @@
+"""The training loop: the only one, for every algorithm. It can stop at any instant and go on as if it had not."""
+
+import signal
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from lassl.config import Config
+from lassl.data.patches import Batch, PatchSource, loader
+from lassl.learning.base import Progress
+from lassl.methods import build
+from lassl.model.placement import Placement
+from lassl.model.vnet import VNet
+from lassl.plumbing.errors import LasslError, Stopped, note
+from lassl.plumbing.files import whole_folder
+from lassl.plumbing.plugins import plugin
+from lassl.plumbing.progress import bar, recent
+from lassl.sections import Method
+from lassl.seeds import stream_seed
+from lassl.training.checkpoints import Checkpoints
+from lassl.training.interrupt import stop_request
+from lassl.training.schedules import SCHEDULES
+from lassl.training.step import NotFinite, State, sgd
+
+
+def fit(
+    config: Config,
+    method: Method,
+    source: PatchSource,
+    placement: Placement,
+    seed: int,
+    checkpoints: Checkpoints | None = None,
+    curves: Path | None = None,
+) -> State:
+    """Train an algorithm for config.train.steps on a source of patches and give its last state. Raises LasslError.
+
+    With `checkpoints` it goes on from the last one and writes one every few minutes, and the curves so far with it.
+    SIGTERM and Ctrl-C write one, too, after the step that is being made.
+    """
+    steps = config.train.steps
+    schedule = plugin("schedule", config.train.schedule or method.schedule, SCHEDULES)
+    keep = snapshot_steps(steps, config.snapshots.count)
+    state = first_state(config, method, placement, seed)
+    if checkpoints and (content := checkpoints.load()):
+        state.restore(content)
+        state.resumed += 1
+        note(f"going on from step {state.step} of {steps}")
+    batches = loader(source, range(state.step, steps), config.running.workers, placement.device.type == "cuda")
+    began, saved = time.monotonic() - state.seconds, time.monotonic()
+    with stop_request() as asked:
+        shown = bar(batches, "train", "step", steps, state.step)
+        for batch in shown:
+            groups = range(len(state.optimizer.param_groups))
+            rates = [config.train.lr * schedule(state.step, steps, network) for network in groups]
+            try:
+                state.advance(batch, Progress(state.step, steps, source.epoch(state.step), seed), rates, placement)
+            except NotFinite as error:
+                raise explained(error, state, batch, checkpoints) from None
+            shown.set_postfix_str(recent(state.curves), refresh=False)
+            if state.step in keep:
+                state.take_snapshot()
+            state.seconds = time.monotonic() - began
+            if state.step == steps:
+                continue  # the loader ends here, and the bar is full
+            stop = asked()
+            if checkpoints and (stop or time.monotonic() - saved >= 60 * config.running.checkpoint_minutes):
+                checkpoints.save(state.step, state.content())
+                if curves:
+                    write_curves(curves, state.curves)
+                saved = time.monotonic()
+            if stop:
+                kept = "it is saved, and the same command goes on from there" if checkpoints else "nothing is saved"
+                name = signal.Signals(stop).name
+                raise Stopped(f"stopped by {name} after step {state.step} of {steps}; {kept}", stop)
+    return state
+
+
+def snapshot_steps(steps: int, count: int) -> set[int]:
+    """Steps after which a snapshot is kept: evenly spaced from the middle of training, the last step left out."""
+    return {(steps * (count + i)) // (2 * count) for i in range(count)}
+
+
+def first_state(config: Config, method: Method, placement: Placement, seed: int) -> State:
+    """Make the algorithm with its initial weights, and its optimizer."""
+    torch.manual_seed(stream_seed(seed, "weights"))
+    module = placement.module(build(method.algorithm, lambda: VNet(config.network), method.options)).train()
+    optimizer = sgd(module, config.train.lr, config.train.momentum, method.weight_decay)
+    scaler = torch.amp.GradScaler(placement.device.type, enabled=placement.dtype == torch.float16)
+    return State(module, optimizer, scaler)
+
+
+def explained(error: NotFinite, state: State, batch: Batch, checkpoints: Checkpoints | None) -> LasslError:
+    """Keep the state and the batch that gave a loss which is not finite, and say where they are and what to do."""
+    advice = "try a lower train.lr or compute.precision=fp32, and look at the curves before this step"
+    if not checkpoints:
+        return LasslError(f"{error}; {advice}")
+    seen = {"image": batch.image, "label": batch.label}
+    path = checkpoints.keep(f"not-finite-{state.step:08d}", {**state.content(), "batch": seen})
+    return LasslError(f"{error}; the state and the batch that gave it are in {path}; {advice}")
+
+
+def write_curves(folder: Path, curves: list[dict[str, float]]) -> None:
+    """Write a table of step and value for each name in `folder`, as `dvc plots show` draws them."""
+    frame = pd.DataFrame(curves).rename_axis("step")
+    with whole_folder(folder) as temporary:
+        for name, values in frame.items():
+            values.dropna().to_csv(temporary / f"{name}.tsv", sep="\t", float_format="%.7g")

@@ -1,0 +1,20 @@
+"""Stage `fields_of_view`: one trained run on another field of view than the crop around the label."""
+
+import sys
+from typing import cast
+
+from lassl import config
+from lassl.evaluation.fields_of_view import fields_of_view
+from lassl.plumbing.errors import command
+from lassl.sections import Field
+
+
+def main() -> None:
+    """Usage: python -m pipeline.fields_of_view METHOD DRAW SEED FIELD."""
+    method, draw, seed, field = sys.argv[1:]
+    settings = config.load()
+    fields_of_view(settings, settings.run(method, int(draw), int(seed)), cast(Field, field))
+
+
+if __name__ == "__main__":
+    command(main)
