@@ -201,6 +201,7 @@ def known_scans(config: "Config", root: Path) -> Iterator[Finding]:
 
 def label_counts(config: "Config", root: Path) -> Iterator[Finding]:
     """Whether scans and labels are as many as the rows ask for; what is wrong with the scans is not told again."""
+    from lassl.data.prepared import draw_cases
     from lassl.data.raw import find_layout
     from lassl.data.split_file import check_labels, read_split
 
