@@ -92,6 +92,18 @@ def consistency(
     return (mask * distance).sum() / (2 * mask.sum() + 1e-16)
 
 
+def uncertainty_weighted(student_logits: Tensor, teacher_logits: Tensor, beta: float) -> Tensor:
+    """UnCL (Assefa et al. 2025): squared difference of the softmax, less where either is uncertain, over all voxels.
+
+    Mean of |p - q|^2 / (e^(beta H(p)) + e^(beta H(q))) + beta (H(p) + H(q)), H the entropy in nats. No gradient reaches
+    the teacher.
+    """
+    p, q = student_logits.float().softmax(1), teacher_logits.detach().float().softmax(1)
+    h_p, h_q = entropy(p), entropy(q)
+    weighted = (p - q).square().sum(1) / ((beta * h_p).exp() + (beta * h_q).exp())
+    return (weighted + beta * (h_p + h_q)).mean()
+
+
 def _voxel_entropy(margin: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy of each voxel against a foreground probability."""
     return F.binary_cross_entropy_with_logits(margin, target, reduction="none")

@@ -21,3 +21,13 @@ def ema_decay(step: int, limit: float = 0.99) -> float:
 def uncertainty_threshold(t: float) -> float:
     """Entropy in nats below which a voxel is certain at fraction t of training: from 0.75 ln 2 to ln 2 (UA-MT)."""
     return (0.75 + 0.25 * sigmoid_ramp(t)) * math.log(2)
+
+
+def ambiguity_threshold(t: float) -> float:
+    """Entropy in nats from which a voxel is ambiguous: from 0.75 ln 2 to 0.95 ln 2 (AC-MT, Xu et al. 2023)."""
+    return (0.75 + 0.2 * sigmoid_ramp(t)) * math.log(2)
+
+
+def falling_exponent(t: float) -> float:
+    """The beta of UnCL at fraction t of training: from 5 down to 0.5, exponentially (Assefa et al. 2025)."""
+    return 5 * math.pow(0.1, min(max(t, 0.0), 1.0))

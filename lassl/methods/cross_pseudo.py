@@ -1,4 +1,17 @@
-"""Cross Pseudo Supervision (Chen et al. 2021) and the adaptive loss weight for its unlabeled term."""
+"""Cross Pseudo Supervision (Chen et al. 2021), its adaptive weight, and CutMix (French et al. 2020) with it.
+
+Each of two networks learns from the labels and from the other's arg-max (Equations 1 to 3 of the adaptive weight's
+paper), the cross terms weighted by `weight` times a sigmoid ramp that ends at the fraction `ramp` of training.
+
+    adaptive       the unlabeled term is also multiplied by the mean foreground Dice of both networks on the labeled
+                   batches of the epoch before, 0 in the first epoch (Equation 4); `measure` names another function of
+                   logits and labels to take instead of the Dice
+    mix: cutmix    both networks see unlabeled patches with a box of each other, and learn from the arg-max of the
+                   other on the patches as they were, mixed in the same way
+    lovasz         weight of Lovasz-Softmax (Berman et al. 2018) beside the cross-entropy of the labeled cases
+"""
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -6,29 +19,36 @@ from torch import Tensor, nn
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
 from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step
+from lassl.learning.mixing import cutmix, half_box
 from lassl.plumbing.plugins import plugin
 
 
 class CrossPseudo(Algorithm):
-    """Two networks, each learning from the labels and from the other's arg-max (Equations 1 to 3 of the paper).
-
-    The cross terms are weighted by `weight` times the sigmoid ramp. With `adaptive` (Equation 4) the unlabeled one
-    is also multiplied by the mean foreground Dice of both networks on the labeled batches of the epoch before,
-    0 in the first epoch; `measure` names another function of logits and labels to take instead of the Dice.
-    """
+    """Two networks that teach each other."""
 
     epoch: Tensor  # the epoch that is being summed up
     dice_sum: Tensor
     dice_count: Tensor
     dice_before: Tensor  # mean Dice of the epoch before
 
-    def __init__(self, make_network: MakeNetwork, *, weight: float, adaptive: bool, measure: str = "dice"):
+    def __init__(
+        self,
+        make_network: MakeNetwork,
+        *,
+        weight: float,
+        adaptive: bool,
+        measure: str = "dice",
+        mix: Literal["none", "cutmix"] = "none",
+        lovasz: float = 0.0,
+        ramp: float = 1.0,
+    ):
         super().__init__()
+        if mix not in ("none", "cutmix"):
+            raise ValueError(f"mix is '{mix}'; expected none or cutmix")
         self.measure = plugin("options.measure", measure, {"dice": losses.hard_dice})
         self.first = make_network()
         self.second = make_network()
-        self.weight = weight
-        self.adaptive = adaptive
+        self.weight, self.adaptive, self.mix, self.lovasz, self.ramp = weight, adaptive, mix, lovasz, ramp
         for name in ("epoch", "dice_sum", "dice_count", "dice_before"):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
 
@@ -40,22 +60,40 @@ class CrossPseudo(Algorithm):
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms of both networks and the cross terms of labeled and unlabeled cases."""
         labeled = len(batch.label)
-        a, b = self.first(batch.image), self.second(batch.image)  # (N, 2, X, Y, Z) each
+        image, taught = batch.image, None
+        if self.mix == "cutmix" and len(image) > labeled:
+            image, taught = self._mixed(batch, progress)
+        a, b = self.first(image), self.second(image)  # (N, 2, X, Y, Z) each
         dice = (self.measure(a[:labeled], batch.label) + self.measure(b[:labeled], batch.label)) / 2
         self._follow_dice(dice, progress.epoch)
-        weight = self.weight * ramps.sigmoid_ramp(ramps.staircase(progress.step, progress.steps))
+        weight = self.weight * ramps.sigmoid_ramp(ramps.staircase(progress.step, progress.steps) / self.ramp)
         adaptive = float(self.dice_before) if self.adaptive else 1.0
         terms = {
             "supervised_first": losses.cross_entropy(a[:labeled], batch.label),
             "supervised_second": losses.cross_entropy(b[:labeled], batch.label),
             "cross_labeled": weight * cross_terms(a[:labeled], b[:labeled]),
         }
+        if self.lovasz:
+            both = [losses.lovasz_softmax(logits[:labeled], batch.label) for logits in (a, b)]
+            terms["lovasz"] = self.lovasz * (both[0] + both[1])
         logs: dict[str, Tensor | float] = {"dice": dice, "weight": weight}
-        if len(batch.image) > labeled:
-            terms["cross_unlabeled"] = weight * adaptive * cross_terms(a[labeled:], b[labeled:])
+        if len(image) > labeled:
+            a, b = a[labeled:], b[labeled:]
+            cross = cross_terms(a, b) if taught is None else taught_terms(a, b, *taught)
+            terms["cross_unlabeled"] = weight * adaptive * cross
             logs["weight_unlabeled"] = weight * adaptive
-            logs["agreement"] = agreement(a[labeled:], b[labeled:])
+            logs["agreement"] = agreement(a, b)
         return Step(terms, logs)
+
+    @torch.no_grad()
+    def _mixed(self, batch: Batch, progress: Progress) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The batch with its unlabeled patches mixed, and both networks' labels of these, mixed in the same way."""
+        labeled = len(batch.label)
+        unlabeled = batch.image[labeled:]
+        inside = half_box(unlabeled.shape[2:], progress.generator("cutmix", torch.device("cpu")))
+        labels = [cutmix(pseudo_label(network(unlabeled)), inside) for network in (self.first, self.second)]
+        image = torch.cat([batch.image[:labeled], cutmix(unlabeled, inside)])
+        return image, (labels[0], labels[1])
 
     @torch.no_grad()
     def _follow_dice(self, dice: Tensor, epoch: int) -> None:
@@ -76,7 +114,12 @@ def pseudo_label(logits: Tensor) -> Tensor:
 
 def cross_terms(a: Tensor, b: Tensor) -> Tensor:
     """Cross-entropy of each network against the other's pseudo-label, summed (Equation 2)."""
-    return losses.cross_entropy(a, pseudo_label(b)) + losses.cross_entropy(b, pseudo_label(a))
+    return taught_terms(a, b, pseudo_label(a), pseudo_label(b))
+
+
+def taught_terms(a: Tensor, b: Tensor, label_a: Tensor, label_b: Tensor) -> Tensor:
+    """Cross-entropy of each network against the label that the other gave, summed."""
+    return losses.cross_entropy(a, label_b) + losses.cross_entropy(b, label_a)
 
 
 def agreement(a: Tensor, b: Tensor) -> Tensor:

@@ -1,14 +1,27 @@
-"""Mean teacher (Tarvainen and Valpola 2017) with an uncertainty mask (Yu et al. 2019), and Lovasz-Softmax."""
+"""Mean teacher (Tarvainen and Valpola 2017) in five ways, among them UA-MT (Yu et al. 2019) and Lovasz-Softmax.
+
+The student follows the teacher on unlabeled cases, by the mean squared difference (or KL) over the voxels of a mask:
+
+    certain    the entropy of the mean of `passes` further passes of the teacher, dropout on, is under a threshold that
+               rises from 0.75 ln 2 to ln 2 (UA-MT)
+    ambiguous  the entropy of the student is over a threshold that rises from 0.75 ln 2 to 0.95 ln 2 (AC-MT, Xu et al.
+               2023): the voxels that UA-MT leaves out
+    all        every voxel: the mean teacher itself
+
+or, with `weighting: uncertainty`, by UnCL (Assefa et al. 2025) over all voxels. The weight climbs by a sigmoid ramp, in
+40 stairs, until the fraction `ramp` of training. Here the teacher's batch-norm statistics average the student's, where
+public code lets its passes move them; AC-MT's and UnCL's targets are of one noisy pass, as UA-MT's.
+"""
 
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
 from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
+from lassl.learning.teacher import follow, teacher_of
 
 NOISE = 0.1  # standard deviation of the teacher's input noise, in units of the image's
 NOISE_LIMIT = 0.2
@@ -17,9 +30,7 @@ NOISE_LIMIT = 0.2
 class MeanTeacher(Algorithm):
     """A student, and a teacher whose weights are the running average of the student's.
 
-    On unlabeled cases the student follows one noisy pass of the teacher (`consistency`: mse or kl) where the entropy
-    of the mean of `passes` further ones, dropout on, is under a rising threshold. `weight` is the final weight of that
-    term, `lovasz` the constant weight of Lovasz-Softmax on the labeled cases.
+    `weight` is the final weight of the consistency, `lovasz` the constant one of Lovasz-Softmax on labeled cases.
     """
 
     def __init__(
@@ -30,18 +41,25 @@ class MeanTeacher(Algorithm):
         passes: int,
         consistency: Literal["mse", "kl"],
         lovasz: float,
+        mask: Literal["certain", "ambiguous", "all"] = "certain",
+        weighting: Literal["none", "uncertainty"] = "none",
+        ramp: float = 1.0,
     ):
         super().__init__()
         if consistency not in ("mse", "kl"):
             raise ValueError(f"consistency is '{consistency}'; expected mse or kl")
+        if mask not in ("certain", "ambiguous", "all"):
+            raise ValueError(f"mask is '{mask}'; expected certain, ambiguous or all")
+        if weighting not in ("none", "uncertainty"):
+            raise ValueError(f"weighting is '{weighting}'; expected none or uncertainty")
+        if (mask == "certain") != (passes > 0):
+            raise ValueError(f"passes is {passes} and mask '{mask}'; expected passes with mask certain, 0 with others")
+        if weighting == "uncertainty" and (mask, consistency) != ("all", "mse"):
+            raise ValueError("weighting is 'uncertainty'; expected mask all and consistency mse beside it")
         self.student = make_network()
-        self.teacher = make_network()
-        self.teacher.load_state_dict(self.student.state_dict())
-        self.teacher.requires_grad_(False)
-        for module in self.teacher.modules():
-            if isinstance(module, nn.BatchNorm3d):
-                module.momentum = 0.0  # its running statistics average the student's; its own passes leave them alone
+        self.teacher = teacher_of(self.student)
         self.weight, self.passes, self.consistency, self.lovasz = weight, passes, consistency, lovasz
+        self.mask, self.weighting, self.ramp = mask, weighting, ramp
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -49,7 +67,7 @@ class MeanTeacher(Algorithm):
         return {"student": self.student, "teacher": self.teacher}
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
-        """Compute the supervised terms and the masked consistency on the unlabeled cases."""
+        """Compute the supervised terms and the consistency on the unlabeled cases."""
         labeled = len(batch.label)
         logits = self.student(batch.image)  # (N, 2, X, Y, Z)
         terms = supervised_terms(logits[:labeled], batch.label)
@@ -57,19 +75,34 @@ class MeanTeacher(Algorithm):
             terms["lovasz"] = self.lovasz * losses.lovasz_softmax(logits[:labeled], batch.label)
         logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label)}
         if len(batch.image) > labeled:
-            weight = self.weight * ramps.sigmoid_ramp(ramps.staircase(progress.step, progress.steps))
+            weight = self.weight * ramps.sigmoid_ramp(ramps.staircase(progress.step, progress.steps) / self.ramp)
             target, uncertainty = self.teach(batch.image[labeled:], progress)
-            mask = uncertainty < ramps.uncertainty_threshold(progress.fraction)
-            measured = losses.consistency(logits[labeled:], target, mask, self.consistency)
-            terms["consistency"] = weight * measured
-            logs |= {"weight": weight, "mask_share": mask.float().mean()}
+            term, share = self.follow_teacher(logits[labeled:], target, uncertainty, progress)
+            terms["consistency"] = weight * term
+            logs |= {"weight": weight, "mask_share": share}
         return Step(terms, logs)
+
+    def follow_teacher(
+        self, student: Tensor, target: Tensor, uncertainty: Tensor, progress: Progress
+    ) -> tuple[Tensor, Tensor | float]:
+        """The consistency of logits (U, 2, X, Y, Z) with the teacher's, and the share of voxels that it counts."""
+        if self.weighting == "uncertainty":
+            return losses.uncertainty_weighted(student, target, ramps.falling_exponent(progress.fraction)), 1.0
+        if self.mask == "certain":
+            mask = uncertainty < ramps.uncertainty_threshold(progress.fraction)
+        elif self.mask == "ambiguous":
+            entropy = losses.entropy(student.detach().float().softmax(1))
+            mask = entropy >= ramps.ambiguity_threshold(progress.fraction / self.ramp)
+        else:
+            mask = torch.ones_like(uncertainty, dtype=torch.bool)
+        return losses.consistency(student, target, mask, self.consistency), mask.float().mean()
 
     @torch.no_grad()
     def teach(self, image: Tensor, progress: Progress) -> tuple[Tensor, Tensor]:
         """Logits (U, 2, X, Y, Z) of one noisy pass over images (U, 1, X, Y, Z), and the entropy (U, X, Y, Z) of others.
 
-        All passes go through the network as one batch, so batch norm sees them together.
+        All passes go through the network as one batch, so batch norm sees them together. Without others the entropy
+        is that of the one pass.
         """
         many = image.repeat(self.passes + 1, 1, 1, 1, 1)  # (U (T + 1), 1, X, Y, Z), pass by pass
         generator = progress.generator("noise", image.device)
@@ -77,16 +110,14 @@ class MeanTeacher(Algorithm):
         noisy = many + (NOISE * noise).clamp_(-NOISE_LIMIT, NOISE_LIMIT)
         logits = self.teacher(noisy.contiguous(memory_format=layout(image))).float()
         target, others = logits[: len(image)], logits[len(image) :]
+        if not self.passes:
+            return target, losses.entropy(target.softmax(1))
         mean = others.softmax(1).unflatten(0, (self.passes, len(image))).mean(0)  # (U, 2, X, Y, Z)
         return target, losses.entropy(mean)
 
-    @torch.no_grad()
     def after_step(self, progress: Progress) -> None:
         """Move the teacher, batch-norm statistics included, towards the student."""
-        pairs = zip(self.teacher.state_dict().values(), self.student.state_dict().values(), strict=True)
-        teacher, student = zip(*((t, s) for t, s in pairs if t.is_floating_point()), strict=True)
-        move = get_ema_multi_avg_fn(ramps.ema_decay(progress.step))  # type: ignore[no-untyped-call]
-        move(teacher, student, None)
+        follow(self.teacher, self.student, ramps.ema_decay(progress.step))
 
 
 def layout(x: Tensor) -> torch.memory_format:
