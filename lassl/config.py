@@ -26,7 +26,6 @@ from lassl.sections import (
     Snapshots,
     Statistics,
     Train,
-    Weights,
 )
 
 
@@ -44,7 +43,7 @@ class Config(Section):
     train: Train
     cases: Cases
     snapshots: Snapshots
-    weights: Weights
+    weights: dict[str, Annotated[float, pydantic.Field(ge=0)]]  # what counts is the copy among a method's options
     counts: Counts
     evaluate: Evaluate
     fields: tuple[Field, ...]

@@ -114,13 +114,6 @@ class Snapshots(Section):
     use: Annotated[str, _plugin("last", "validated")]
 
 
-class Weights(Section):
-    """Final weights of the terms without labels. What counts is the copy of one among each method's options."""
-
-    cross: Annotated[float, pydantic.Field(ge=0)]
-    consistency: Annotated[float, pydantic.Field(ge=0)]
-
-
 class Learned(Section):
     """Training cases that are labeled and unlabeled."""
 
