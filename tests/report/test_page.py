@@ -1,208 +1,20 @@
-"""The report: meshes, slices, figures and the page, from masks and runs that can be followed by hand."""
+"""The page of the report, from masks and runs that can be followed by hand."""
 
-import base64
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-import SimpleITK as sitk
-import torch
 import yaml
 from helpers.pages import numbers, scored, write_masks, written_page
 from helpers.project import ROOT
-from helpers.runs import NAN, PROFILE, STATISTICS, cases, write_run
+from helpers.runs import PROFILE, STATISTICS, write_run
 
-from lassl.config import Network, Run
 from lassl.data.prepared import open_prepared
-from lassl.images.volumes import Volume, write
-from lassl.model.trained import Model, load, save
-from lassl.model.vnet import VNet
-from lassl.plumbing.errors import LasslError
-from lassl.report import figures, origin
-from lassl.report.cases import Shown, cropped, extremes, means_of_cases, showable, task_of, views
 from lassl.report.page import formatted, gather, read_table, write_report
-from lassl.report.slices import box_around, chosen_slices, outline, picture
-from lassl.report.surface import Mesh, block_means, distances_mm, small, surface
-from lassl.results.runs import by_method, read_results
+from lassl.report.slices import box_around, outline
 from lassl.results.table import write_table
-
-
-def ball(size: tuple[int, int, int], center: tuple[float, float, float], radius: float) -> np.ndarray:
-    grid = np.stack(np.meshgrid(*map(np.arange, size), indexing="ij"), -1)
-    return np.square(grid - np.array(center)).sum(-1) < radius**2
-
-
-def volume(mesh: Mesh) -> float:
-    """Enclosed volume, positive if the triangles are counterclockwise from outside."""
-    a, b, c = (mesh.vertices[mesh.triangles[:, n]] for n in range(3))
-    return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
-
-
-# surfaces
-
-
-def test_the_surface_of_a_single_voxel_is_a_closed_box_around_it():
-    mask = np.zeros((4, 3, 5))
-    mask[2, 1, 3] = 1
-    found = surface(mask)
-    assert (len(found.vertices), len(found.triangles)) == (8, 12)
-    expected = {(2 + i, 1 + j, 3 + k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)}
-    shifted = {tuple(np.round((v - (2, 1, 3)) * 6 + (2, 1, 3), 6)) for v in found.vertices}
-    assert shifted == expected  # the mean of three crossings, each half a voxel along one axis: a sixth along each
-
-
-def test_the_surface_of_a_ball_is_closed_and_encloses_its_volume():
-    mask = ball((20, 18, 17), (9.3, 9, 8.2), 6)
-    found = surface(mask)
-    sides = np.concatenate([found.triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])])
-    edges, times = np.unique(np.sort(sides, 1), axis=0, return_counts=True)
-    assert set(times) == {2}
-    assert len(found.vertices) - len(edges) + len(found.triangles) == 2
-    assert volume(found) == pytest.approx(mask.sum(), rel=0.05)
-
-
-def test_a_surface_at_the_border_of_the_volume_is_closed_too():
-    assert volume(surface(np.ones((12, 10, 11)))) == pytest.approx(1320, rel=0.03)
-
-
-def test_a_field_is_crossed_where_it_has_the_level():
-    field = np.zeros((6, 5, 5))
-    field[2:4, :, :] = 0.8
-    along_x = surface(field, level=0.2).vertices
-    inner = along_x[(abs(along_x[:, 1] - 2) < 1) & (abs(along_x[:, 2] - 2) < 1), 0]
-    assert set(np.round(inner, 6)) == {1.25, 3.75}
-
-
-def test_a_mesh_is_made_coarser_until_it_has_few_vertices_and_stays_in_place():
-    mask = ball((40, 37, 35), (20, 17, 18.5), 13)
-    found = small(mask, vertices=700)
-    assert len(surface(mask).vertices) > 700 >= len(found.vertices) > 100
-    np.testing.assert_allclose(found.vertices.mean(0), (20, 17, 18.5), atol=0.3)
-    assert volume(found) == pytest.approx(mask.sum(), rel=0.1)  # corners are cut
-
-
-def test_blocks_at_the_end_count_what_is_missing_as_outside():
-    mask = np.zeros((3, 2, 2))
-    mask[2] = 1
-    mask[0, 0, 0] = 1
-    np.testing.assert_allclose(block_means(mask, 2), [[[0.125]], [[0.5]]] / np.float64(0.5))
-    mask[1] = 1
-    np.testing.assert_allclose(block_means(mask, 2), [[[0.625]], [[0.5]]])
-
-
-def test_equal_masks_have_distance_zero_everywhere():
-    mask = ball((14, 15, 16), (7, 7, 8), 4)
-    assert np.abs(distances_mm(surface(mask), mask, (0.5, 1.0, 2.0))).max() == 0
-
-
-def test_the_distance_is_in_millimetres_and_negative_inside_the_reference():
-    reference = np.zeros((16, 14, 12), bool)
-    reference[4:12, 3:11, 3:9] = True
-    narrower, wider = reference.copy(), reference.copy()
-    narrower[9:] = False
-    wider[12:14, 3:11, 3:9] = True
-    spacing = (0.5, 1.0, 2.0)
-    for mask, expected in ((narrower, -1.5), (wider, 1.0)):  # three and two voxels of half a millimetre
-        mesh = surface(mask)
-        flat = (abs(mesh.vertices[:, 1] - 6.5) < 2) & (abs(mesh.vertices[:, 2] - 5.5) < 2) & (mesh.vertices[:, 0] > 8)
-        assert flat.any()
-        np.testing.assert_allclose(distances_mm(mesh, reference, spacing)[flat], expected, atol=0.01)
-
-
-# slices
-
-
-def test_a_box_holds_all_masks_with_a_margin_and_stays_in_the_volume():
-    first, second = np.zeros((2, 60, 50, 9), bool)
-    first[20, 30, 3] = True
-    second[25, 45, 8] = True
-    assert box_around([first, second]) == (slice(8, 38), slice(18, 50), slice(2, 9))
-
-
-def test_all_slices_are_shown_or_every_so_many():
-    assert chosen_slices(slice(2, 9), 7) == [2, 3, 4, 5, 6, 7, 8]
-    assert chosen_slices(slice(2, 9), 6) == [2, 4, 6, 8]
-
-
-def test_a_picture_has_x_to_the_right_and_y_downwards(tmp_path):
-    plane = np.zeros((24, 16))
-    plane[16:, :8] = 2.0
-    uri = picture(plane, 0, 1)
-    kind, content = uri.split(",")
-    assert kind == "data:image/jpeg;base64"
-    (tmp_path / "a.jpg").write_bytes(base64.b64decode(content))
-    found = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.jpg")))
-    assert found.shape == (16, 24)
-    assert found[:8, 16:].min() > 245 and found[8:].max() < 10 and found[:, :16].max() < 10
-
-
-def test_an_outline_is_the_border_of_the_mask_in_unbroken_runs():
-    mask = np.array([[1, 0, 0], [1, 1, 0]], bool)  # [x, y]
-    assert outline(mask) == "M0,0h2M0,1h1M1,2h1M0,0v1M1,1v1M2,0v2"
-    assert outline(np.zeros((2, 3), bool)) == ""
-
-
-# figures
-
-
-def test_a_case_stands_at_the_same_place_of_every_strip_and_its_missing_distance_is_none():
-    rows = {"V-Net": pd.Series([1.0, 2.0, 6.0], list("ABC")), "CPS": pd.Series([2.0, NAN, 4.0], list("ABC"))}
-    found = figures.strips(rows, "ASD [voxel]")
-    points = found["data"][:2]
-    assert [t["customdata"] for t in points] == [["A", "B", "C"]] * 2
-    assert [t["y"] for t in points] == [[1.0, 2.0, 6.0], [2.0, None, 4.0]]
-    assert [round(b - a, 3) for a, b in zip(points[0]["x"], points[1]["x"], strict=True)] == [1, 1, 1]
-    assert [t["y"] for t in found["data"][2:4]] == [[3.0, 3.0], [3.0, 3.0]]
-    assert found["data"][4]["x"] == []
-    assert found["layout"]["xaxis"]["ticktext"] == ["V-Net", "CPS"]
-
-
-def test_a_row_without_any_distance_has_no_mean():
-    found = figures.strips({"V-Net": pd.Series([NAN], ["A"])}, "ASD")
-    assert found["data"][1]["y"] == [None, None]
-    json.dumps(found, allow_nan=False)
-
-
-def test_a_line_is_thinned_evenly_with_its_ends():
-    steps, values = figures.thinned(pd.Series(np.arange(1000.0) * 2), points=5)
-    assert steps.tolist() == [0, 250, 500, 749, 999]
-    assert values.tolist() == [0, 500, 1000, 1498, 1998]
-
-
-def test_a_short_line_is_not_thinned():
-    assert figures.thinned(pd.Series([3.0, 4.0], index=[7, 9]))[0].tolist() == [7, 9]
-
-
-def test_every_quantity_has_a_panel_with_a_raw_and_a_smoothed_line_of_each_run_that_logged_it():
-    loss = pd.Series(np.where(np.arange(80) % 2, 3.0, 1.0))
-    runs = {"cps-d0-s0": {"loss": loss, "agreement": loss / 4}, "vnet_16-d0-s0": {"loss": loss}}
-    found = figures.curves(runs, ["cps", "vnet_16"])
-    assert list(found) == ["loss", "agreement"]
-    lines = found["loss"]["data"]
-    assert [t["legendgroup"] for t in lines] == ["cps-d0-s0", "cps-d0-s0", "vnet_16-d0-s0", "vnet_16-d0-s0"]
-    assert [t["legendgroup"] for t in found["agreement"]["data"]] == ["cps-d0-s0"] * 2
-    assert set(numbers(lines[0]["y"])) == {1.0, 3.0}
-    assert numbers(lines[1]["y"])[1:-1] == [2.0] * 78  # the window is two steps
-    assert len(numbers(lines[1]["x"])) == 80
-
-
-def test_a_quantity_that_nobody_foresaw_has_a_panel_under_its_own_name():
-    found = figures.curves({"a": {"cross_first": pd.Series([1.0]), "loss": pd.Series([2.0])}}, ["a"])
-    assert list(found) == ["loss", "cross_first"]
-    assert found["cross_first"]["layout"]["title"]["text"] == "cross first"
-
-
-def test_runs_of_a_row_share_its_color_and_differ_by_their_dash():
-    looks = figures.styles(["cps", "cps", "mt_un"])
-    assert looks[0]["color"] == looks[1]["color"] != looks[2]["color"]
-    assert [look["dash"] for look in looks] == ["solid", "dot", "solid"]
-
-
-# which cases
 
 
 @pytest.fixture
@@ -210,22 +22,6 @@ def workspace(tmp_path, monkeypatch) -> Path:
     """An empty folder to write runs to."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def test_the_best_median_and_worst_cases_are_chosen_by_the_mean_over_the_rows(workspace):
-    write_run("vnet_16", scores=cases((90, 10, 50, 70, 60)))
-    write_run("cps", 0, 0, cases((40, 30, 95, 60, 60)))
-    write_run("cps", 0, 1, cases((50, 30, 95, 60, 60)))  # means: 67.5, 20, 72.5, 65, 60
-    groups = by_method(read_results(PROFILE), [])
-    assert extremes(groups) == {"best": "C", "median": "D", "worst": "B"}
-    assert means_of_cases(groups["cps"], "dice_percent").tolist() == [45, 30, 95, 60, 60]
-
-
-def test_two_cases_are_best_and_worst_and_a_single_one_is_best(workspace):
-    write_run(scores=cases((40, 60)))
-    assert extremes(by_method(read_results(PROFILE), [])) == {"best": "B", "worst": "A"}
-    write_run(scores=cases((40,)))
-    assert extremes(by_method(read_results(PROFILE), [])) == {"best": "A"}
 
 
 # the table
@@ -320,57 +116,6 @@ def test_outlines_surfaces_and_dice_of_a_case_are_those_of_its_masks(page, prepa
     assert first["limit"] == 2
 
 
-def write_weights(run: Run) -> None:
-    """A network with weights of chance, and its hash in the run's record, as if the masks were made with it."""
-    told = yaml.safe_load(run.record.read_text())
-    torch.manual_seed(0)
-    network = Network.model_validate(told["settings"]["network"])
-    save(run.model, Model(network, {"network": VNet(network)}, told))
-    told["weights_sha256"] = load(run.model).record["weights_sha256"]
-    run.record.write_text(yaml.safe_dump(told))
-
-
-def test_the_uncertainty_of_the_weights_behind_a_mask_is_shown_beside_it(workspace, prepared):
-    run = write_run(scores=scored(prepared, 80, 90), cohort=("synthetic", prepared.manifest_hash))
-    write_masks(run, prepared, 1)
-    write_weights(run)
-    (row,) = showable({}, {"cps": read_results(PROFILE)}, prepared)
-    (found,) = views([row], {"best": prepared.split.test[1]}, prepared)
-    maps = found["rows"][0]["uncertainty"]
-    assert len(maps) == len(found["numbers"]) and maps[0].startswith("data:image/jpeg")
-    assert maps == views([row], {"best": prepared.split.test[1]}, prepared)[0]["rows"][0]["uncertainty"]
-
-
-def test_weights_other_than_those_behind_the_masks_are_not_asked(workspace, prepared):
-    run = write_run(scores=scored(prepared, 80, 90), cohort=("synthetic", prepared.manifest_hash))
-    write_weights(run)
-    told = yaml.safe_load(run.record.read_text())
-    run.record.write_text(yaml.safe_dump(told | {"weights_sha256": "other"}))
-    (result,) = read_results(PROFILE)
-    assert task_of(result) is None
-    run.record.write_text(yaml.safe_dump(told))
-    (result,) = read_results(PROFILE)
-    assert list(task_of(result).networks) == ["network"]
-
-
-def test_an_empty_prediction_has_no_surface(workspace, prepared):
-    run = write_run(scores=scored(prepared, 0, 0), cohort=("synthetic", prepared.manifest_hash))
-    for case in prepared.split.test:
-        write(run.predictions / f"{case}.nrrd", prepared.paste(case, 0 * prepared.read_label(case)))
-    (result,) = read_results(PROFILE)
-    (found,) = views([Shown("CPS", result)], {"best": prepared.split.test[0]}, prepared)
-    assert found["rows"][0]["surface"] is None and set(found["rows"][0]["outlines"]) == {""}
-
-
-def test_masks_of_another_size_are_refused(workspace, prepared):
-    run = write_run(scores=scored(prepared, 0, 0))
-    case = prepared.split.test[0]
-    write(run.predictions / f"{case}.nrrd", Volume(np.zeros((3, 4, 5), np.uint8)))
-    (result,) = read_results(PROFILE)
-    with pytest.raises(LasslError, match=rf"{case}.nrrd: found \(3, 4, 5\) voxels, expected .*: run `dvc repro`"):
-        cropped(result, case, prepared)
-
-
 def test_metrics_alone_give_a_page_that_says_what_is_missing(workspace, prepared):
     write_run("cps", scores=scored(prepared, 80, 90), cohort=("la2018", "aa"))
     write_table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
@@ -388,23 +133,3 @@ def test_masks_of_other_data_than_the_prepared_scans_are_not_shown(workspace, pr
     found = gather(PROFILE, prepared.folder)
     assert found["without_masks"] == ["cps-d0-s0 (run on other data than the prepared scans)"]
     assert found["data"]["cases"] == []
-
-
-def git(folder: Path, *words: str) -> None:
-    who = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
-
-
-def test_the_commit_is_told_and_whether_files_differ_from_it_but_for_what_runs_write(tmp_path):
-    assert origin.commit(tmp_path) == "unknown: no git repository here"
-    git(tmp_path, "init")
-    (tmp_path / "code.py").write_text("a = 1\n")
-    git(tmp_path, "add", ".")
-    git(tmp_path, "commit", "--message", "first")
-    clean = origin.commit(tmp_path)
-    assert re.fullmatch("[0-9a-f]{40}", clean)
-    (tmp_path / "metrics").mkdir()
-    (tmp_path / "metrics/a.json").write_text("{}")
-    assert origin.commit(tmp_path) == clean
-    (tmp_path / "code.py").write_text("a = 2\n")
-    assert origin.commit(tmp_path) == f"{clean} (dirty)"

@@ -73,7 +73,7 @@ NOT_RUN = {
         "-S 'draws=[1,2]'",
         "-S snapshots.count=10 -S cases.held_out=4 -S snapshots.use=validated",
     ),
-    "needs a trained model or masks; tests/cli/test_main.py and whole/test_own_data.py have them": (
+    "needs a trained model or masks; tests/cli/test_predict.py, test_export.py and whole/test_own_data.py have them": (
         "lassl predict compact/mt_un-d0-s0 SCAN... -o masks",
         "lassl predict kidney/mt_un-d0-s0 SCAN... -o masks",
         "lassl export compact/mt_un-d0-s0 -o model.pt",
