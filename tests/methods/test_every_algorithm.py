@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from test_training import settings
+from helpers.project import ROOT
+from helpers.trainings import settings
 
 from lassl.config import BatchSize
 from lassl.data.patches import Batch, PatchSource
@@ -17,7 +18,6 @@ from lassl.methods.losses import hard_dice
 from lassl.training import train as training
 from pipeline.compose import compose
 
-ROOT = Path(__file__).parents[2]
 STEPS = 6  # two passes over the three labeled cases, and more
 RATE = 0.05
 
