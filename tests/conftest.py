@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.scans import write_case
 from torch import nn
 
-from lassl.config import Data
+from helpers.scans import write_case
 from lassl.data.patches import Batch
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Prepared, open_prepared
-from lassl.methods.base import Progress
+from lassl.learning.base import Progress
+from lassl.sections import Data
 
 TOGETHER = ("test_pipeline.py", "test_own_data.py", "test_browser.py")  # what their tests share takes long
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.project import ROOT
 
-from lassl.config import Config, load, metrics_folder
+from helpers.project import ROOT
+from lassl.config import Config, load
+from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
 from pipeline.compose import compose
 from pipeline.compose import main as compose_main

@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
-from helpers.project import ROOT
 
-from lassl.config import Config, Method, load
+from helpers.project import ROOT
+from lassl.config import Config, load
 from lassl.methods import algorithms, build
 from lassl.plumbing.errors import LasslError
+from lassl.sections import Method
 from pipeline.compose import compose
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())

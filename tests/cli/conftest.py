@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from helpers.trainings import settings
 
-from lassl.config import Data
-from lassl.evaluation import evaluate as evaluation
+from helpers.trainings import settings
+from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.publish import publish
-from lassl.training import train as training
+from lassl.sections import Data
+from lassl.training.train import train
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +19,8 @@ def project(tiny_data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         config = settings(tiny_data, train={"steps": 3})
         run = config.run("cps", 0, 0)
-        training.train(config, run)
-        evaluation.evaluate(config, run)
+        train(config, run)
+        evaluate(config, run)
         publish(run)
     return folder
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from helpers.project import ROOT
 from helpers.runs import CONFIG
 from helpers.scans import write_case
-
 from lassl.cli import check_machine as machine_checks
 from lassl.cli import check_project as checks
 from lassl.cli import doctor

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from helpers.command import RUN, lassl
 from helpers.trainings import settings
-
 from lassl.data.prepared import open_prepared
 from lassl.plumbing.errors import LasslError
 from lassl.predict import model_file as exported

@@ -6,11 +6,11 @@ import sys
 import tomllib
 
 import pytest
+
 from helpers.command import lassl
 from helpers.project import ROOT
-
 from lassl.cli import arguments
-from lassl.config import metrics_folder
+from lassl.paths import metrics_folder
 
 pytestmark = pytest.mark.usefixtures("in_project")
 

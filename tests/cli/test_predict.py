@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.command import RUN, expected, lassl
-from helpers.scans import numbered
-from helpers.trainings import settings
 from medpy.metric import binary
 
 from benchmarks import predict as benchmark
 from benchmarks.series import write_series
+from helpers.command import RUN, expected, lassl
+from helpers.scans import numbered
+from helpers.trainings import settings
 from lassl.data.prepared import open_prepared
 from lassl.evaluation import evaluate as evaluation
 from lassl.evaluation.inference import largest_component
-from lassl.images.volumes import Geometry, Volume, read, write
-from lassl.model import placement
+from lassl.images.geometry import Geometry, Volume
+from lassl.images.volumes import read_volume, write_volume
+from lassl.model.placement import place
 from lassl.plumbing.errors import LasslError
 from lassl.predict import model_file as exported
 from lassl.predict.scan_files import read as read_scan
@@ -30,10 +31,10 @@ GEOMETRY = Geometry((0.625, 0.625, 0.625))
 
 def test_a_run_predicts_what_its_evaluation_predicted(tiny_data, raw, tmp_path, capsys):
     assert lassl("predict", RUN, raw, "-o", tmp_path / "out") == 0
-    mask = read(tmp_path / "out" / "C6.nrrd")
-    assert mask.array.dtype == np.uint8 and mask.geometry == read(raw).geometry
+    mask = read_volume(tmp_path / "out" / "C6.nrrd")
+    assert mask.array.dtype == np.uint8 and mask.geometry == read_volume(raw).geometry
     np.testing.assert_array_equal(mask.array, expected(tiny_data))
-    np.testing.assert_array_equal(mask.array, read(Path("predictions/quick/cps-d0-s0/C6.nrrd")).array)
+    np.testing.assert_array_equal(mask.array, read_volume(Path("predictions/quick/cps-d0-s0/C6.nrrd")).array)
     assert capsys.readouterr().out.split() == [str(tmp_path / "out" / "C6.nrrd")]
 
 
@@ -62,13 +63,13 @@ def test_an_exported_file_predicts_the_same_elsewhere(tiny_data, raw, tmp_path, 
     capsys.readouterr()
     assert lassl("predict", "new/model.pt", raw, "-o", "out") == 0
     assert "note" not in capsys.readouterr().err
-    np.testing.assert_array_equal(read(Path("out/C6.nrrd")).array, expected_in(tiny_data, tmp_path))
+    np.testing.assert_array_equal(read_volume(Path("out/C6.nrrd")).array, expected_in(tiny_data, tmp_path))
 
 
 def expected_in(tiny_data, folder: Path) -> np.ndarray:
     """The mask of the exported model in a folder."""
     config = settings(tiny_data)
-    where = placement.choose(config.compute)
+    where = place(config.compute)
     network = exported.read(folder / "new/model.pt").networks("default")["first"].eval()
     return evaluation.predict(network, open_prepared(tiny_data.prepared).read_image("C6"), config, where)
 
@@ -77,15 +78,15 @@ def test_networks_parts_and_maps_are_those_that_were_asked_for(tiny_data, raw, t
     seen = set()
     for which, name in (("default", "first"), ("second", "second"), ("ensemble", "ensemble")):
         assert lassl("predict", RUN, raw, "-o", tmp_path / which, "--network", which, "--probability") == 0
-        mask = read(tmp_path / which / "C6.nrrd").array
-        probability = read(tmp_path / which / "C6-probability.nrrd")
-        assert probability.array.dtype == np.float32 and probability.geometry == read(raw).geometry
+        mask = read_volume(tmp_path / which / "C6.nrrd").array
+        probability = read_volume(tmp_path / which / "C6-probability.nrrd")
+        assert probability.array.dtype == np.float32 and probability.geometry == read_volume(raw).geometry
         np.testing.assert_array_equal(mask, expected(tiny_data, name=name))
         np.testing.assert_array_equal(mask, probability.array > 0.5)
         seen.add(probability.array.tobytes())
         large = tmp_path / f"large {which}"
         assert lassl("predict", RUN, raw, "-o", large, "--network", which, "--largest-component") == 0
-        np.testing.assert_array_equal(read(large / "C6.nrrd").array, largest_component(mask))
+        np.testing.assert_array_equal(read_volume(large / "C6.nrrd").array, largest_component(mask))
     assert len(seen) == 3
     assert sorted(path.name for path in large.iterdir()) == ["C6.nrrd"]
 
@@ -93,23 +94,23 @@ def test_networks_parts_and_maps_are_those_that_were_asked_for(tiny_data, raw, t
 def test_the_same_call_gives_the_same_uncertainty(raw, tmp_path):
     for folder in ("a", "b"):
         assert lassl("predict", RUN, raw, "-o", tmp_path / folder, "--uncertainty", "--passes", 2) == 0
-    a, b = (read(tmp_path / folder / "C6-uncertainty.nrrd") for folder in ("a", "b"))
+    a, b = (read_volume(tmp_path / folder / "C6-uncertainty.nrrd") for folder in ("a", "b"))
     np.testing.assert_array_equal(a.array, b.array)
     assert a.array.dtype == np.float32 and 0 < a.array.max() <= np.log(2) + 1e-6
     assert lassl("predict", RUN, raw, "-o", tmp_path / "c", "--uncertainty", "--passes", 3) == 0
-    assert not np.array_equal(read(tmp_path / "c" / "C6-uncertainty.nrrd").array, a.array)
+    assert not np.array_equal(read_volume(tmp_path / "c" / "C6-uncertainty.nrrd").array, a.array)
 
 
 def test_normalized_scans_are_taken_as_they_are(tiny_data, raw, tmp_path):
-    image = Volume(open_prepared(tiny_data.prepared).read_image("C6"), read(raw).geometry)
-    write(tmp_path / "in" / "a.nii.gz", image)
-    write(tmp_path / "in" / "b.nii.gz", Volume(3 * image.array + 5, image.geometry))
+    image = Volume(open_prepared(tiny_data.prepared).read_image("C6"), read_volume(raw).geometry)
+    write_volume(tmp_path / "in" / "a.nii.gz", image)
+    write_volume(tmp_path / "in" / "b.nii.gz", Volume(3 * image.array + 5, image.geometry))
     masks = {}
     for words in ((), ("--normalized",)):
         for name in "ab":
             out = tmp_path / f"out{len(words)}"
             assert lassl("predict", RUN, tmp_path / "in" / f"{name}.nii.gz", "-o", out, "--probability", *words) == 0
-            masks[name, len(words)] = read(out / f"{name}-probability.nii.gz").array
+            masks[name, len(words)] = read_volume(out / f"{name}-probability.nii.gz").array
     np.testing.assert_array_equal(masks["a", 1] > 0.5, expected(tiny_data))
     np.testing.assert_allclose(masks["b", 0], masks["a", 0], atol=1e-4)
     assert not np.allclose(masks["b", 1], masks["a", 1], atol=1e-3)
@@ -119,7 +120,7 @@ def test_bad_scans_are_told_in_a_line_each_and_the_others_are_done(raw, tmp_path
     (tmp_path / "empty.nrrd").touch()
     (tmp_path / "none").mkdir()
     write_series(tmp_path / "series", numbered())
-    write(tmp_path / "good.mha", Volume(numbered().array, Geometry((2.0, 2.5, 3.0))))
+    write_volume(tmp_path / "good.mha", Volume(numbered().array, Geometry((2.0, 2.5, 3.0))))
     scans = [tmp_path / name for name in ("empty.nrrd", "none", "absent.nii", "good.mha", "picture.png", "series")]
     capsys.readouterr()
     assert lassl("predict", RUN, *scans, "-o", tmp_path / "out") == 1
@@ -132,7 +133,7 @@ def test_bad_scans_are_told_in_a_line_each_and_the_others_are_done(raw, tmp_path
 
 def test_no_scan_is_overwritten_and_no_mask_by_another(raw, tmp_path, capsys):
     for folder in ("a", "b"):
-        write(tmp_path / folder / "scan.nrrd", numbered())
+        write_volume(tmp_path / folder / "scan.nrrd", numbered())
     scans = [tmp_path / "a" / "scan.nrrd", tmp_path / "b" / "scan.nrrd"]
     with pytest.raises(LasslError, match=r"out/scan\.nrrd: would be written for .*a/scan.nrrd and for .*b/scan.nrrd"):
         lassl("predict", RUN, *scans, "-o", tmp_path / "out")
@@ -145,13 +146,13 @@ def test_no_scan_is_overwritten_and_no_mask_by_another(raw, tmp_path, capsys):
 
 def test_scans_of_case_folders_in_two_calls_get_masks_of_their_own(tmp_path):
     for case in ("K01", "K02"):
-        write(tmp_path / "in" / case / "image.nii.gz", Volume(numbered().array, Geometry((2.0, 2.5, 3.0))))
+        write_volume(tmp_path / "in" / case / "image.nii.gz", Volume(numbered().array, Geometry((2.0, 2.5, 3.0))))
         assert lassl("predict", RUN, tmp_path / "in" / case / "image.nii.gz", "-o", tmp_path / "out") == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["K01.nii.gz", "K02.nii.gz"]
 
 
 def test_what_is_there_stays_unless_it_may_be_overwritten_and_the_others_are_done(raw, tmp_path, capsys):
-    write(tmp_path / "b" / "scan.mha", Volume(numbered().array, Geometry((2.0, 2.5, 3.0))))
+    write_volume(tmp_path / "b" / "scan.mha", Volume(numbered().array, Geometry((2.0, 2.5, 3.0))))
     out = tmp_path / "out"
     out.mkdir()
     (out / "C6.nrrd").write_text("a mask of something else")
@@ -160,7 +161,7 @@ def test_what_is_there_stays_unless_it_may_be_overwritten_and_the_others_are_don
     told = capsys.readouterr().err
     assert f"error: {raw}: {out / 'C6.nrrd'}: is there already; give another folder with -o, or --overwrite" in told
     assert lassl("predict", RUN, raw, "-o", out, "--overwrite") == 0
-    assert read(out / "C6.nrrd").geometry == read(raw).geometry
+    assert read_volume(out / "C6.nrrd").geometry == read_volume(raw).geometry
 
 
 def test_a_name_that_is_not_in_utf8_is_told_and_the_other_scans_are_done(raw, tmp_path, capfd):
@@ -203,8 +204,8 @@ def test_options_of_no_sense_are_usage_errors(raw, tmp_path, words, capsys):
 
 def test_stride_and_precision_take_the_place_of_the_models(raw, tmp_path):
     found = []
-    write(tmp_path / "long.mha", Volume(np.tile(read(raw).array, (2, 1, 1)), read(raw).geometry))
+    write_volume(tmp_path / "long.mha", Volume(np.tile(read_volume(raw).array, (2, 1, 1)), read_volume(raw).geometry))
     for i, words in enumerate(([], ["--stride", "16,16,16"], ["--precision", "bf16"])):
         assert lassl("predict", RUN, tmp_path / "long.mha", "-o", tmp_path / str(i), "--probability", *words) == 0
-        found.append(read(tmp_path / str(i) / "long-probability.mha").array)
+        found.append(read_volume(tmp_path / str(i) / "long-probability.mha").array)
     assert 0 < np.abs(found[1] - found[0]).max() and 0 < np.abs(found[2] - found[0]).max() < 0.1

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.project import ROOT
 
+from helpers.project import ROOT
 from lassl.cli import check_project as checks
 from lassl.config import Config
 from lassl.data.la2018 import COHORT, FOLDER, HASHES, SOURCES, bring, hashes, unlike

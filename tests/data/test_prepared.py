@@ -19,7 +19,7 @@ from lassl.data.prepared import (
     rest,
 )
 from lassl.data.split_file import Split
-from lassl.images.volumes import Geometry
+from lassl.images.geometry import Geometry
 from lassl.plumbing.errors import LasslError
 
 TRAIN = tuple("HCAFBGDE")

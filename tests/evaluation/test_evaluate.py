@@ -8,18 +8,20 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from helpers.trainings import settings, trained
 
-from lassl.config import Data, Run
-from lassl.evaluation import evaluate as evaluation
+from helpers.trainings import settings, trained
 from lassl.evaluation import inference
+from lassl.evaluation.evaluate import evaluate
+from lassl.evaluation.inference import Windows, predicted_mask
 from lassl.evaluation.publish import publish
 from lassl.evaluation.scores import summarize
 from lassl.evaluation.summary import variant
-from lassl.images.volumes import read
-from lassl.model import placement
+from lassl.images.volumes import read_volume
+from lassl.model.placement import place
+from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
-from lassl.training import train as training
+from lassl.sections import Data
+from lassl.training.train import train
 
 
 @pytest.fixture(autouse=True)
@@ -31,8 +33,8 @@ def workspace(tmp_path, monkeypatch):
 def test_evaluation_writes_masks_scores_and_the_record(tiny_data, prepared):
     config = settings(tiny_data)
     run = config.run("mt_un", 0, 0)
-    training.train(config, run)
-    evaluation.evaluate(config, run)
+    train(config, run)
+    evaluate(config, run)
     publish(run)
     assert set(json.loads(run.metrics.read_text())) == {"dice", "jaccard", "asd", "hd95", "failed"}
     rows = pd.read_csv(run.cases)[["case", "network", "parts"]].itertuples(index=False, name=None)
@@ -44,7 +46,7 @@ def test_evaluation_writes_masks_scores_and_the_record(tiny_data, prepared):
     assert record["evaluation"]["network"] == "student"
     assert record["evaluation"]["snapshot"] == {"use": "last", "step": None}
     for case in prepared.split.test:
-        mask, raw = read(run.predictions / f"{case}.nrrd"), read(tiny_data.folder / case / "laendo.nrrd")
+        mask, raw = read_volume(run.predictions / f"{case}.nrrd"), read_volume(tiny_data.folder / case / "laendo.nrrd")
         assert mask.array.shape == raw.array.shape
         assert mask.geometry == raw.geometry
 
@@ -52,11 +54,11 @@ def test_evaluation_writes_masks_scores_and_the_record(tiny_data, prepared):
 def test_the_headline_and_the_masks_are_of_the_network_and_parts_that_were_asked_for(tiny_data, prepared):
     config = settings(tiny_data, train={"steps": 12, "lr": 0.02})
     run = config.run("cps", 0, 0)
-    training.train(config, run)
+    train(config, run)
     dice = []
     for network, parts in (("default", "all"), ("second", "all"), ("second", "largest"), ("ensemble", "all")):
         asked = {"network": network, "largest_component": parts == "largest"}
-        evaluation.evaluate(settings(tiny_data, train={"steps": 12, "lr": 0.02}, evaluate=asked), run)
+        evaluate(settings(tiny_data, train={"steps": 12, "lr": 0.02}, evaluate=asked), run)
         publish(run)
         own = variant(pd.read_csv(run.cases), network.replace("default", "first"), parts)
         assert json.loads(run.metrics.read_text()) == pytest.approx(summarize(own), abs=1e-4)
@@ -69,7 +71,7 @@ def test_the_headline_and_the_masks_are_of_the_network_and_parts_that_were_asked
 def written_dice(run: Run, data: Data, case: str) -> float:
     """Dice in percent of a written mask in the raw scan's grid."""
     paths = (run.predictions / f"{case}.nrrd", data.folder / case / "laendo.nrrd")
-    mask, raw = (read(path).array > 0 for path in paths)
+    mask, raw = (read_volume(path).array > 0 for path in paths)
     return float(200 * (mask & raw).sum() / (mask.sum() + raw.sum()))
 
 
@@ -97,7 +99,7 @@ class Sure(torch.nn.Module):
 
 def test_the_ensemble_is_the_mean_probability_at_native_resolution(tiny_data):
     config = settings(tiny_data, patches={"pool": 2})
-    where = placement.choose(config.compute)
+    where = place(config.compute)
     image = np.zeros((21, 18, 17), np.float32)
     networks = {"a": Sure(3.0), "b": Sure(-1.0), "c": Sure(-9.0)}
     found = inference.foregrounds(networks, image, config, where)
@@ -105,5 +107,5 @@ def test_the_ensemble_is_the_mean_probability_at_native_resolution(tiny_data):
         assert found[name].shape == image.shape
         np.testing.assert_allclose(found[name], expected, atol=1e-5)
     assert list(inference.foregrounds({"a": networks["a"]}, image, config, where)) == ["a"]
-    assert evaluation.predict(networks["a"], image, config, where).all()
-    assert not evaluation.predict(networks["b"], image, config, where).any()
+    assert predicted_mask(networks["a"], image, Windows.of(config), where).all()
+    assert not predicted_mask(networks["b"], image, Windows.of(config), where).any()

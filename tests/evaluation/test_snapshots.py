@@ -6,14 +6,13 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from helpers.trainings import settings
 
-from lassl.evaluation import evaluate as evaluation
+from helpers.trainings import settings
+from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.publish import publish
 from lassl.evaluation.snapshots import CHOICES, COLUMNS, best, last, validated
-from lassl.model import trained as model
-from lassl.training import train as training
-from lassl.training.train import snapshot_steps
+from lassl.model.trained import load_model
+from lassl.training.train import snapshot_steps, train
 
 
 @pytest.fixture(autouse=True)
@@ -76,8 +75,8 @@ def test_snapshots_are_spread_evenly_from_the_middle_without_the_last_step(steps
 
 def trained(config, method="vnet_16"):
     run = config.run(method, 0, 0)
-    training.train(config, run)
-    return run, model.load(run.model)
+    train(config, run)
+    return run, load_model(run.model)
 
 
 def test_a_snapshot_holds_the_weights_that_the_training_had_after_its_step(tiny_data):
@@ -117,7 +116,7 @@ def test_the_trajectory_is_written_and_the_chosen_snapshot_is_scored(tiny_data):
     assert model_of_run.record["held_out"] == ["C2"]
     headlines = {}
     for use in ("last", "validated", f"{__name__}:earliest"):
-        evaluation.evaluate(settings(tiny_data, **shape, snapshots={"count": 2, "use": use}), run)
+        evaluate(settings(tiny_data, **shape, snapshots={"count": 2, "use": use}), run)
         publish(run)
         found = pd.read_csv(run.snapshots)
         assert list(found.columns) == list(COLUMNS)
@@ -136,7 +135,7 @@ def test_the_trajectory_is_written_and_the_chosen_snapshot_is_scored(tiny_data):
 def test_without_snapshots_nothing_is_followed_and_the_last_weights_are_scored(tiny_data):
     config = settings(tiny_data, cases={"held_out": 1})
     run, _ = trained(config)
-    evaluation.evaluate(config, run)
+    evaluate(config, run)
     publish(run)
     assert run.snapshots.read_text() == ",".join(COLUMNS) + "\n"
     assert yaml.safe_load(run.record.read_text())["evaluation"]["snapshot"] == {"use": "last", "step": None}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.project import ROOT, composed
 
-from lassl.plumbing.plugins import part
+from helpers.project import ROOT, composed
+from lassl.plumbing.plugins import plugin
 
 MODULES = {path.stem for path in (ROOT / "lassl/flaws").glob("*.py")} - {"__init__", "page"}
 PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))
@@ -56,7 +56,7 @@ def test_every_flaws_module_is_named_by_the_one_file_of_its_name():
     for path in (ROOT / "conf/flaw").glob("*.yaml"):
         for module, function in re.findall(r"lassl\.flaws\.(\w+):(\w+)", path.read_text()):
             named.setdefault(module, []).append(path.stem)
-            assert callable(part("key", f"lassl.flaws.{module}:{function}", {}))
+            assert callable(plugin("key", f"lassl.flaws.{module}:{function}", {}))
     assert named == {module: [module] for module in MODULES}
 
 

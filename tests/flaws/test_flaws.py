@@ -6,24 +6,27 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
 from helpers.project import ROOT, composed
 from helpers.trainings import settings
-
 from lassl.config import load
+from lassl.data.patches import PatchSource
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Case, Manifest, Prepared, open_prepared
 from lassl.data.split_file import read_split
-from lassl.evaluation import evaluate as evaluation
+from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.metrics import score
 from lassl.evaluation.publish import publish
 from lassl.evaluation.snapshots import CHOICES, COLUMNS, validated
 from lassl.evaluation.summary import headline
 from lassl.flaws.broken_dice import broken_dice
+from lassl.learning.losses import hard_dice
+from lassl.learning.ramps import poly
 from lassl.methods import build
-from lassl.methods.losses import hard_dice
-from lassl.methods.ramps import poly
-from lassl.plumbing.plugins import part
-from lassl.training import train as training
+from lassl.model.placement import place
+from lassl.plumbing.plugins import plugin
+from lassl.training.loop import fit
+from lassl.training.train import cases_of
 
 
 @pytest.fixture(autouse=True)
@@ -45,11 +48,11 @@ def test_overlap_puts_the_labeled_cases_among_the_unlabeled():
     cases = tuple(described(name, name in split.train) for name in split.train + split.test)
     prepared = Prepared(ROOT, Manifest(door="h5", options={}, hash="", cases=cases))
     flawed, honest = (load(composed("method=cps", *o)) for o in (["flaw=overlap"], []))
-    draw, expected = (training.drawn(c, c.methods["cps"], prepared, 0) for c in (flawed, honest))
+    draw, expected = (cases_of(c, c.methods["cps"], prepared, 0) for c in (flawed, honest))
     assert draw.labeled == expected.labeled and len(draw.unlabeled) == len(expected.unlabeled) == 64
     assert set(draw.unlabeled) & set(draw.labeled) == set(split.train[:16])
     assert not set(expected.unlabeled) & set(expected.labeled)
-    seeded = training.drawn(flawed, flawed.methods["cps"], prepared, 3)
+    seeded = cases_of(flawed, flawed.methods["cps"], prepared, 3)
     assert set(seeded.labeled) < set(seeded.unlabeled) and set(seeded.labeled) != set(draw.labeled)
 
 
@@ -57,10 +60,10 @@ def test_crossed_schedulers_lower_the_first_learning_rate_twice_and_the_second_n
     ends, rates = [], []
     for params in (composed("method=cps"), composed("method=cps", "flaw=crossed_schedulers")):
         config = settings(tiny_data, params, train={"steps": 4, "lr": 0.02})
-        method, where = config.methods["cps"], training.placement.choose(config.compute)
-        draw = training.drawn(config, method, prepared, 0)
-        source = training.PatchSource(prepared, draw, config.patches, method.batch, 0)
-        state = training.fit(config, method, source, where, 0)
+        method, where = config.methods["cps"], place(config.compute)
+        draw = cases_of(config, method, prepared, 0)
+        source = PatchSource(prepared, draw, config.patches, method.batch, 0)
+        state = fit(config, method, source, where, 0)
         rates.append([group["lr"] for group in state.optimizer.param_groups])
         ends.append([torch.cat([p.flatten() for p in n.parameters()]) for n in state.algorithm.networks.values()])
     factor = poly(3, 4)
@@ -134,7 +137,7 @@ def test_empty_zero_makes_the_best_distance_of_a_failure():
 
 
 def test_test_selection_follows_the_test_cases_where_the_held_out_ones_disagree():
-    oracle = part("snapshots.use", load(composed("flaw=test_selection")).snapshots.use, CHOICES)
+    oracle = plugin("snapshots.use", load(composed("flaw=test_selection")).snapshots.use, CHOICES)
     means = {"held_out": {50: 90, 75: 60, 100: 70}, "test": {50: 60, 75: 80, 100: 70}}
     rows = [
         (s, part, f"{part} {i}", m + d) for part in means for s, m in means[part].items() for i, d in ((0, 5), (1, -5))
@@ -152,8 +155,8 @@ def test_test_selection_scores_the_snapshot_that_is_best_on_the_test_cases(tiny_
     shape = {"train": train, "network": {"width": 4, "dropout": 0.0}}
     config = settings(tiny_data, composed("flaw=test_selection"), **shape)
     run = config.run("vnet_16", 0, 0)
-    training.train(config, run)
-    evaluation.evaluate(config, run)
+    train(config, run)
+    evaluate(config, run)
     publish(run)
     found = pd.read_csv(run.snapshots)
     means = found[found["part"] == "test"].groupby("step")["dice_percent"].mean()
@@ -177,7 +180,7 @@ def test_fewer_exposures_show_half_the_labeled_patches_in_as_many_steps(tiny_dat
     for params in (composed("method=vnet_16"), composed("method=vnet_16", "flaw=fewer_exposures")):
         config = settings(tiny_data, params)
         method = config.methods["vnet_16"]
-        draw = training.drawn(config, method, prepared, 0)
-        source = training.PatchSource(prepared, draw, config.patches, method.batch, 0)
+        draw = cases_of(config, method, prepared, 0)
+        source = PatchSource(prepared, draw, config.patches, method.batch, 0)
         seen.append((config.train.steps, sum(len(source[step].label) for step in range(config.train.steps))))
     assert seen == [(3, 12), (3, 6)]

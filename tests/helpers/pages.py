@@ -8,11 +8,11 @@ import pandas as pd
 
 from helpers.project import ROOT
 from helpers.runs import PROFILE, STATISTICS, cases, write_run
-from lassl.config import Run
 from lassl.data.prepared import Prepared
-from lassl.images.volumes import write
-from lassl.report.page import write_report
-from lassl.results.table import write_table
+from lassl.images.volumes import write_volume
+from lassl.paths import Run
+from lassl.report.report import report
+from lassl.results.table import table
 from lassl.training.train import write_curves
 
 CURVES = [{"loss": 3.0 / (n + 1), "dice": n / 500, "mask_share": 0.5} for n in range(500)]
@@ -27,7 +27,7 @@ def write_masks(run: Run, prepared: Prepared, shift: int) -> None:
     """Predictions: the reference, moved along x."""
     for case in prepared.split.test:
         mask = np.roll(prepared.read_label(case), shift, axis=0)
-        write(run.predictions / f"{case}.nrrd", prepared.paste(case, mask))
+        write_volume(run.predictions / f"{case}.nrrd", prepared.paste(case, mask))
 
 
 def written_page(prepared: Prepared) -> Path:
@@ -38,8 +38,8 @@ def written_page(prepared: Prepared) -> Path:
         write_masks(run, prepared, shift)
         write_curves(run.curves, CURVES)
     write_run("mt_un", scores=scored(prepared, 60, 50), cohort=cohort)
-    write_table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
-    return write_report(PROFILE, prepared.folder)
+    table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
+    return report(PROFILE, prepared.folder)
 
 
 def numbers(packed: dict[str, str]) -> list[float]:

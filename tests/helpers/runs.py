@@ -7,12 +7,14 @@ import pandas as pd
 import yaml
 
 from helpers.project import ROOT
-from lassl.config import Run, Statistics, load
+from lassl.config import load
 from lassl.evaluation.evaluate import results
 from lassl.evaluation.scores import Scores
 from lassl.evaluation.snapshots import COLUMNS
+from lassl.paths import Run
 from lassl.plumbing.files import write_text
 from lassl.results import table
+from lassl.sections import Statistics
 
 CONFIG = load(ROOT / "params.yaml")
 PROFILE = CONFIG.name

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lassl.images.volumes import Geometry, Volume, write
+from lassl.images.geometry import Geometry, Volume
+from lassl.images.volumes import write_volume
 from lassl.seeds import stream
 
 SIZE = (7, 6, 5)
@@ -32,5 +33,5 @@ def write_case(folder: Path, case: str, size: tuple[int, int, int] = (20, 18, 17
     inside = np.square(grid - center).sum(-1) < chance.uniform(16, 30)
     image = (40 + 30 * chance.random(size) + 120 * inside).astype(np.uint8)
     geometry = Geometry(spacing_mm=(0.625, 0.625, 0.625))
-    write(folder / case / "lgemri.nrrd", Volume(image, geometry))
-    write(folder / case / "laendo.nrrd", Volume((255 * inside).astype(np.uint8), geometry))
+    write_volume(folder / case / "lgemri.nrrd", Volume(image, geometry))
+    write_volume(folder / case / "laendo.nrrd", Volume((255 * inside).astype(np.uint8), geometry))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
-from lassl.config import Config, Run
+from lassl.config import Config
+from lassl.paths import Run
 from lassl.plumbing.errors import command
-from lassl.training import train as training
+from lassl.training.train import train
 
 
 def work(config: Config, run: Run, folder: Path) -> None:
@@ -16,4 +17,4 @@ def work(config: Config, run: Run, folder: Path) -> None:
     os.chdir(folder)
     sys.stderr = (folder / "stderr").open("a", buffering=1)
     torch.set_num_threads(1)
-    command(lambda: training.train(config, run))
+    command(lambda: train(config, run))

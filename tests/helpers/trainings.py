@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from helpers.project import ROOT
-from lassl.config import Config, Data, load
-from lassl.model.trained import Model
-from lassl.model.trained import load as load_model
+from lassl.config import Config, load
+from lassl.model.trained import TrainedModel, load_model
 from lassl.predict.settings import NORMALIZATION, Needs
-from lassl.training import train as training
+from lassl.sections import Data
+from lassl.training.train import train
 
 
 def settings(tiny_data: Data, params: Path = ROOT / "params.yaml", **changes: dict[str, Any]) -> Config:
@@ -27,10 +27,10 @@ def settings(tiny_data: Data, params: Path = ROOT / "params.yaml", **changes: di
     return Config.model_validate(values)
 
 
-def trained(config: Config, method: str = "vnet_16", draw: int = 0, seed: int = 0) -> Model:
+def trained(config: Config, method: str = "vnet_16", draw: int = 0, seed: int = 0) -> TrainedModel:
     """Train a run in the current folder; gives its model."""
     run = config.run(method, draw, seed)
-    training.train(config, run)
+    train(config, run)
     return load_model(run.model)
 
 

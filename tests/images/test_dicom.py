@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers.scans import PLACE, SIZE, numbered, same_place
 
 from benchmarks.series import write_series
-from lassl.images.volumes import Geometry, Volume
+from helpers.scans import PLACE, SIZE, numbered, same_place
+from lassl.images.geometry import Geometry, Volume
 from lassl.plumbing.errors import LasslError
 from lassl.predict.scan_files import read
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lassl.methods.losses import consistency, cross_entropy, dice_loss, entropy, hard_dice, lovasz_softmax
+from lassl.learning.losses import consistency, cross_entropy, dice_loss, entropy, hard_dice, lovasz_softmax
 
 SHAPE = (2, 3, 4, 5)  # N, X, Y, Z
 SUPERVISED = [cross_entropy, dice_loss, lovasz_softmax]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lassl.methods.ramps import (
+from lassl.learning.ramps import (
     SCHEDULES,
     constant,
     ema_decay,

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lassl.config import Network
 from lassl.model.vnet import Stage, VNet
+from lassl.sections import Network
 
 
 def network(width=2, residual=True):

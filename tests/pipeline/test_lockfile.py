@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.runs import CONFIG
 
+from helpers.runs import CONFIG
 from lassl.config import Config
 from lassl.plumbing.errors import LasslError
 from pipeline.lockfile import put_away, settle, unnamed_models

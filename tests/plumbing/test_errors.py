@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from helpers.project import ROOT
 
 START = "import sys; from lassl.plumbing.errors import LasslError, Stopped, command; "

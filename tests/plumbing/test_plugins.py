@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.project import ROOT
 
+from helpers.project import ROOT
 from lassl.config import load
 from lassl.data.prepare import MARGINS
 from lassl.data.prepared import UNLABELED
 from lassl.evaluation.snapshots import CHOICES
 from lassl.evaluation.summary import FAILURES, counted
+from lassl.learning.ramps import SCHEDULES, poly
 from lassl.methods import build
-from lassl.methods.ramps import SCHEDULES, poly
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.plugins import part
+from lassl.plumbing.plugins import plugin
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 SEAMS = {
@@ -34,19 +34,19 @@ def double(x: float) -> float:
 
 
 def test_a_word_of_ours_gives_our_part():
-    assert part("train.schedule", "poly", SCHEDULES) is poly
+    assert plugin("train.schedule", "poly", SCHEDULES) is poly
 
 
 def test_a_function_elsewhere_is_found_by_module_and_name():
-    assert part("key", "math:hypot", {}) is math.hypot
-    assert part("key", f"{__name__}:double", SCHEDULES)(3.5) == 7
-    assert part("train.schedule", "lassl.methods.ramps:poly", {}) is poly
+    assert plugin("key", "math:hypot", {}) is math.hypot
+    assert plugin("key", f"{__name__}:double", SCHEDULES)(3.5) == 7
+    assert plugin("train.schedule", "lassl.learning.ramps:poly", {}) is poly
 
 
 @pytest.mark.parametrize("name", ["cosine", "math:hypotenuse", "nowhere.at_all:f", "two words", ""])
 def test_a_name_that_leads_nowhere_is_refused_with_its_key_and_what_there_is(name):
     with pytest.raises(LasslError) as error:
-        part("train.schedule", name, SCHEDULES)
+        plugin("train.schedule", name, SCHEDULES)
     assert str(error.value).startswith(f"params.yaml: train.schedule: cannot find '{name}' (")
     assert str(error.value).endswith("); write step, poly, constant, or package.module:function")
 
@@ -54,7 +54,7 @@ def test_a_name_that_leads_nowhere_is_refused_with_its_key_and_what_there_is(nam
 @pytest.mark.parametrize(("name", "found"), [("math:pi", "3.14"), ("math", "<module 'math'")])
 def test_a_name_of_what_is_no_function_is_refused_with_what_it_is(name, found):
     with pytest.raises(LasslError, match=rf"params.yaml: key: '{name}' is no function but {found}.*name a function"):
-        part("key", name, {})
+        plugin("key", name, {})
 
 
 def test_the_measure_behind_the_adaptive_weight_is_a_part(make_network):

@@ -6,8 +6,8 @@ import timeit
 
 import pandas as pd
 import pytest
-from helpers.trainings import settings, trained
 
+from helpers.trainings import settings, trained
 from lassl.plumbing.progress import RECENT, bar, recent
 
 

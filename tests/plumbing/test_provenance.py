@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.project import ROOT
 
+from helpers.project import ROOT
 from lassl.config import Config
 from lassl.methods import algorithms, module_of
 from lassl.plumbing.provenance import closure, code_hash, fingerprint, imports, named_modules

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from helpers.scans import IMAGES, PLACE, SIZE, numbered, same_place
 
 from benchmarks.series import write_series
+from helpers.scans import IMAGES, PLACE, SIZE, numbered, same_place
+from lassl.images.geometry import Volume
 from lassl.images.grids import to_image
-from lassl.images.volumes import Volume
-from lassl.images.volumes import read as read_volume
+from lassl.images.volumes import read_volume
 from lassl.plumbing.errors import LasslError
 from lassl.predict.scan_files import (
     check_free,

@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from helpers.scans import IMAGES, same_place
-from helpers.trainings import needs, settings
 from torch import nn
 
 from benchmarks.series import write_series
+from helpers.scans import IMAGES, same_place
+from helpers.trainings import needs, settings
 from lassl.evaluation import evaluate as evaluation
 from lassl.evaluation import inference
-from lassl.images.grids import covering, directions, orientation, shifted, to_image, turned
-from lassl.images.volumes import Geometry, Volume
-from lassl.model import placement
-from lassl.model.placement import Placement
+from lassl.images.geometry import Geometry, Volume, directions, orientation
+from lassl.images.grids import covering, shifted, to_image, turned
+from lassl.model.placement import Placement, place
 from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError
 from lassl.predict import scan_files as scanfiles
@@ -128,7 +127,7 @@ def test_on_the_grid_of_the_training_the_probability_is_that_of_the_evaluation_b
 ):
     config = settings(tiny_data, patches={"pool": pool}, evaluate={"batch": 4})
     networks = {name: network(seed) for seed, name in enumerate(names)}
-    where = placement.choose(config.compute)
+    where = place(config.compute)
     own = needs(pool=pool, window=(16, 16, 16), stride=(8, 8, 8), batch=4, channels_last=where.channels_last)
     scan = scanfiles.read(tiny_data.folder / "C6" / "lgemri.nrrd")
     expected = list(inference.foregrounds(networks, prepared.read_image("C6"), config, where).values())[-1]

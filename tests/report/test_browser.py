@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from helpers.pages import written_page
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from helpers.pages import written_page
 from lassl.data.prepared import open_prepared
 from lassl.report.browser import PATIENCE, chromium, missing, show
 from lassl.report.pictures import save_pictures

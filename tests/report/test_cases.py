@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 import yaml
+
 from helpers.pages import scored, write_masks
 from helpers.runs import PROFILE, cases, write_run
-
-from lassl.config import Network, Run
-from lassl.images.volumes import Volume, write
+from lassl.images.geometry import Volume
+from lassl.images.volumes import write_volume
 from lassl.model.trained import Model, load, save
 from lassl.model.vnet import VNet
+from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
 from lassl.report.cases import Shown, cropped, extremes, means_of_cases, showable, task_of, views
 from lassl.results.runs import by_method, read_results
+from lassl.sections import Network
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def test_weights_other_than_those_behind_the_masks_are_not_asked(workspace, prep
 def test_an_empty_prediction_has_no_surface(workspace, prepared):
     run = write_run(scores=scored(prepared, 0, 0), cohort=("synthetic", prepared.manifest_hash))
     for case in prepared.split.test:
-        write(run.predictions / f"{case}.nrrd", prepared.paste(case, 0 * prepared.read_label(case)))
+        write_volume(run.predictions / f"{case}.nrrd", prepared.paste(case, 0 * prepared.read_label(case)))
     (result,) = read_results(PROFILE)
     (found,) = views([Shown("CPS", result)], {"best": prepared.split.test[0]}, prepared)
     assert found["rows"][0]["surface"] is None and set(found["rows"][0]["outlines"]) == {""}
@@ -86,7 +88,7 @@ def test_an_empty_prediction_has_no_surface(workspace, prepared):
 def test_masks_of_another_size_are_refused(workspace, prepared):
     run = write_run(scores=scored(prepared, 0, 0))
     case = prepared.split.test[0]
-    write(run.predictions / f"{case}.nrrd", Volume(np.zeros((3, 4, 5), np.uint8)))
+    write_volume(run.predictions / f"{case}.nrrd", Volume(np.zeros((3, 4, 5), np.uint8)))
     (result,) = read_results(PROFILE)
     with pytest.raises(LasslError, match=rf"{case}.nrrd: found \(3, 4, 5\) voxels, expected .*: run `dvc repro`"):
         cropped(result, case, prepared)

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pandas as pd
+
 from helpers.pages import numbers
 from helpers.runs import NAN
-
 from lassl.report import figures
 
 

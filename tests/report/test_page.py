@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+
 from helpers.pages import numbers, scored, write_masks, written_page
 from helpers.project import ROOT
 from helpers.runs import PROFILE, STATISTICS, write_run
-
 from lassl.data.prepared import open_prepared
-from lassl.report.page import formatted, gather, read_table, write_report
+from lassl.report.report import formatted, gather, read_table, report
 from lassl.report.slices import box_around, outline
-from lassl.results.table import write_table
+from lassl.results.table import table
 
 
 @pytest.fixture
@@ -118,8 +118,8 @@ def test_outlines_surfaces_and_dice_of_a_case_are_those_of_its_masks(page, prepa
 
 def test_metrics_alone_give_a_page_that_says_what_is_missing(workspace, prepared):
     write_run("cps", scores=scored(prepared, 80, 90), cohort=("la2018", "aa"))
-    write_table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
-    page = write_report(PROFILE, workspace / "nothing").read_text()
+    table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
+    page = report(PROFILE, workspace / "nothing").read_text()
     assert "No curves on this machine of cps-d0-s0." in page
     assert "Not shown: cps-d0-s0 (the prepared scans are not here)." in page
     assert "No masks to show." in page and "phantoms" not in page
@@ -129,7 +129,7 @@ def test_metrics_alone_give_a_page_that_says_what_is_missing(workspace, prepared
 def test_masks_of_other_data_than_the_prepared_scans_are_not_shown(workspace, prepared):
     run = write_run("cps", scores=scored(prepared, 80, 90), cohort=("synthetic", "other"))
     write_masks(run, prepared, 1)
-    write_table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
+    table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
     found = gather(PROFILE, prepared.folder)
     assert found["without_masks"] == ["cps-d0-s0 (run on other data than the prepared scans)"]
     assert found["data"]["cases"] == []

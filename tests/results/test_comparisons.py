@@ -1,6 +1,7 @@
 """Rows beside each other, from runs that can be compared by hand: differences, the best row, letters."""
 
 import pytest
+
 from helpers.runs import STATISTICS, built, cases, write_run
 
 LOW = (60, 61, 62, 63, 64, 65, 66, 67)

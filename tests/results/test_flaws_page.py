@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from helpers.project import ROOT
 from helpers.runs import CONFIG, NAN, PROFILE, STATISTICS, cases, write_run
-
 from lassl.evaluation.snapshots import COLUMNS
 from lassl.results.flaws_page import TESTS, page
 from lassl.results.runs import read_results

@@ -2,8 +2,8 @@
 
 import pandas as pd
 import pytest
-from helpers.runs import NAN, PUBLISHED, built, cases, write_run
 
+from helpers.runs import NAN, PUBLISHED, built, cases, write_run
 from lassl.results import table as build
 from lassl.results.markdown import MORE, details, number, probability, table
 

@@ -5,8 +5,8 @@ import json
 import pandas as pd
 import pytest
 import yaml
-from helpers.runs import NAN, PROFILE, RECORDS, built, cases, write_run
 
+from helpers.runs import NAN, PROFILE, RECORDS, built, cases, write_run
 from lassl.evaluation.scores import DISTANCES
 from lassl.evaluation.snapshots import COLUMNS
 from lassl.evaluation.summary import chosen, counted, headline

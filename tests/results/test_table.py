@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from helpers.project import ROOT
 from helpers.runs import CONFIG, NAN, PROFILE, PUBLISHED, RECORDS, STATISTICS, built, cases, write_run
-
-from lassl.config import Statistics
 from lassl.evaluation import external_masks as external
 from lassl.results import markdown, table
+from lassl.sections import Statistics
 
 PROFILES = sorted({path.parts[-3] for path in RECORDS})
 
@@ -197,7 +197,7 @@ def refuse(constant: str) -> None:
 def test_the_written_table_is_the_built_one():
     write_run("vnet_16", scores=cases((0, 0), (NAN, NAN)))
     write_run("cps", scores=cases((0, 90), (NAN, 4)))
-    text = table.write_table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
+    text = table.table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
     folder = Path("metrics") / PROFILE
     assert (folder / "table.md").read_text() == text == markdown.table(built())
     assert (folder / "details.md").read_text() == markdown.details(built())

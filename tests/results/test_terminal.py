@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from helpers.project import ROOT
 from helpers.runs import NAN, PROFILE, PUBLISHED, STATISTICS, cases, write_run
-
 from lassl import config
 from lassl.plumbing.errors import LasslError
 from lassl.results import table, terminal
@@ -26,7 +26,7 @@ def workspace(tmp_path, monkeypatch):
 
 def shown(capsys, profile=PROFILE) -> str:
     """What is printed of the runs that were written."""
-    table.write_table(profile, STATISTICS, ROOT / "metrics/published.yaml")
+    table.table(profile, STATISTICS, ROOT / "metrics/published.yaml")
     terminal.show(profile)
     return capsys.readouterr().out
 
@@ -101,7 +101,7 @@ def test_the_whole_table_and_the_page_are_named_last(capsys):
 @pytest.mark.parametrize(("encoding", "rule"), [("ascii", "---"), ("latin-1", "---"), ("utf-8", "───")])
 def test_piped_it_has_no_colour_codes_and_no_characters_that_the_encoding_lacks(monkeypatch, encoding, rule):
     write_run()
-    table.write_table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
+    table.table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
     piped = io.TextIOWrapper(io.BytesIO(), encoding, write_through=True)
     with monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", piped)
@@ -115,7 +115,7 @@ def test_a_title_with_brackets_is_shown_as_it_is(capsys, monkeypatch):
     write_run("cps")
     row = {**PUBLISHED["rows"]["cps"], "title": "[red]CPS[/] :smile:"}
     Path("published.yaml").write_text(json.dumps({"rows": {"cps": row}, "titles": {}, "notes": {}}))
-    table.write_table(PROFILE, STATISTICS, Path("published.yaml"))
+    table.table(PROFILE, STATISTICS, Path("published.yaml"))
     terminal.show(PROFILE)
     assert "[red]CPS[/] :smile: " in capsys.readouterr().out
 

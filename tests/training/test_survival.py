@@ -13,16 +13,21 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+
 from helpers.training_process import work
 from helpers.trainings import settings
-
-from lassl.config import Config, Run
-from lassl.data.patches import PatchSource
-from lassl.methods.base import Progress
-from lassl.model import trained as model
+from lassl.config import Config
+from lassl.data.patches import Batch, PatchSource
+from lassl.data.prepared import draw_cases
+from lassl.learning.base import Progress
+from lassl.model.placement import place
+from lassl.model.trained import load_model
+from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
 from lassl.training import checkpoints as checkpoint
-from lassl.training import train as training
+from lassl.training.loop import first_state, fit
+from lassl.training.step import NotFinite
+from lassl.training.train import train
 
 # A server that has imported torch once: each training is a process of its own that starts in milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -60,7 +65,7 @@ class Trainer:
         process.join()
         assert process.exitcode == 0, self.told()
         assert not (self.folder / self.run.checkpoints).exists()
-        record = model.load(self.folder / self.run.model).record
+        record = load_model(self.folder / self.run.model).record
         curves = {path.name: path.read_bytes() for path in (self.folder / self.run.curves).iterdir()}
         return Result(record["weights_sha256"], curves, record["training"]["resumed"])
 
@@ -159,7 +164,7 @@ def test_a_killed_training_ends_with_the_same_snapshots_those_from_before_includ
     killed_late(again, after=13)
     found = again.finish()
     assert (found.weights, found.resumed) == (expected.weights, 1)
-    first, second = (model.load(each.folder / each.run.model).snapshots for each in (whole, again))
+    first, second = (load_model(each.folder / each.run.model).snapshots for each in (whole, again))
     assert list(first) == list(second) == [10, 12, 14, 16, 18]
     for step, weights in first.items():
         assert weights.keys() == second[step].keys()
@@ -194,16 +199,16 @@ def test_a_loss_that_is_not_finite_leaves_the_batch_and_the_state_that_gave_it(t
     with pytest.raises(
         LasslError, match=r"step \d+: the loss is not finite .* are in (?P<path>\S+); try a lower"
     ) as told:
-        training.train(config, run)
+        train(config, run)
     (path,) = run.checkpoints.glob("not-finite-*.pt")
     assert str(path) in str(told.value)
     content = checkpoint.read(path)["state"]
-    where = training.placement.choose(config.compute)
-    state = training.first_state(config, config.methods["vnet_16"], where, run.seed)
+    where = place(config.compute)
+    state = first_state(config, config.methods["vnet_16"], where, run.seed)
     state.restore(content)
     assert len(state.curves) == state.step > 0
-    batch = training.Batch(**content["batch"])
-    with pytest.raises(training.NotFinite):
+    batch = Batch(**content["batch"])
+    with pytest.raises(NotFinite):
         state.advance(batch, Progress(state.step, 10, 0, run.seed), [1.0], where)
 
 
@@ -236,8 +241,8 @@ def test_the_number_of_loading_processes_changes_nothing(trainer, workers):
 def test_chance_used_elsewhere_moves_nothing(tiny_data, prepared):
     config = settings(tiny_data)
     method = config.methods["mt_un"]
-    where = training.placement.choose(config.compute)
-    draw = training.choose(prepared.split.train, prepared.with_label, 3, 3, 0)
+    where = place(config.compute)
+    draw = draw_cases(prepared.split.train, prepared.with_label, 3, 3, 0)
 
     class Wasteful(PatchSource):
         def __getitem__(self, step):
@@ -248,5 +253,5 @@ def test_chance_used_elsewhere_moves_nothing(tiny_data, prepared):
     ends = []
     for kind in (PatchSource, Wasteful):
         source = kind(prepared, draw, config.patches, method.batch, 0)
-        ends.append(training.fit(config, method, source, where, 0).algorithm.state_dict())
+        ends.append(fit(config, method, source, where, 0).algorithm.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(*(end.values() for end in ends), strict=True))

@@ -8,15 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.trainings import settings, trained
 
+from helpers.trainings import settings, trained
 from lassl.config import Config
-from lassl.evaluation import evaluate as evaluation
+from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.publish import publish
-from lassl.model import trained as model
+from lassl.model.placement import make_deterministic, place
+from lassl.model.trained import load_model
 from lassl.plumbing.errors import LasslError
-from lassl.training import train as training
+from lassl.training.loop import fit
 from lassl.training.step import sgd
+from lassl.training.train import cases_of, train
 
 
 @pytest.fixture
@@ -38,8 +40,8 @@ def test_the_same_run_twice_gives_the_same_weights_bit_for_bit(tiny_data, worksp
 def test_training_learns_what_can_be_learned(tiny_data, workspace):
     config = settings(tiny_data, train={"steps": 60, "lr": 0.05}, network={"width": 4, "dropout": 0.0})
     run = config.run("vnet_16", 0, 0)
-    training.train(config, run)
-    evaluation.evaluate(config, run)
+    train(config, run)
+    evaluate(config, run)
     publish(run)
     assert json.loads(run.metrics.read_text())["dice"] > 70
 
@@ -92,10 +94,10 @@ def test_too_few_cases_and_unknown_options_are_named(tiny_data, workspace):
 @pytest.mark.parametrize(("method", "rates"), [("vnet_16", [0.1]), ("mt_un", [0.1]), ("cps", [0.1, 0.01])])
 def test_every_trained_network_but_the_first_has_a_learning_rate_of_its_own(tiny_data, prepared, method, rates):
     config = settings(tiny_data, train={"lr": 0.1, "schedule": f"{__name__}:a_tenth_for_the_second"})
-    where = training.placement.choose(config.compute)
-    draw = training.drawn(config, config.methods[method], prepared, 0)
-    source = training.PatchSource(prepared, draw, config.patches, config.methods[method].batch, 0)
-    groups = training.fit(config, config.methods[method], source, where, 0).optimizer.param_groups
+    where = place(config.compute)
+    draw = cases_of(config, config.methods[method], prepared, 0)
+    source = PatchSource(prepared, draw, config.patches, config.methods[method].batch, 0)
+    groups = fit(config, config.methods[method], source, where, 0).optimizer.param_groups
     assert [group["lr"] for group in groups] == pytest.approx(rates)
 
 
@@ -142,19 +144,19 @@ def test_a_damaged_model_is_named_with_its_remedy(workspace):
     path.parent.mkdir()
     path.write_bytes(b"nothing")
     with pytest.raises(LasslError, match=r"broken.pt: is no readable model (?s:.*)delete it"):
-        model.load(path)
+        load_model(path)
     with pytest.raises(LasslError, match=r"absent.pt: not found"):
-        model.load(Path("models/absent.pt"))
+        load_model(Path("models/absent.pt"))
 
 
 def test_the_deterministic_switch_is_for_cuda_and_sets_what_torch_asks_for(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     try:
-        training.placement.make_deterministic(True)
+        make_deterministic(True)
         assert torch.are_deterministic_algorithms_enabled() and not torch.backends.cudnn.benchmark
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     finally:
-        training.placement.make_deterministic(False)
+        make_deterministic(False)
     assert not torch.are_deterministic_algorithms_enabled() and torch.backends.cudnn.benchmark
 
 
@@ -170,18 +172,19 @@ def test_the_record_tells_time_memory_and_machine(tiny_data, workspace):
 def test_fp16_scales_the_loss_and_learns_like_fp32(tiny_data):
     from dataclasses import replace
 
-    from lassl.config import BatchSize, Patches
     from lassl.data.patches import PatchSource
-    from lassl.data.prepared import choose, open_prepared
+    from lassl.data.patches import PatchSource
+from lassl.data.prepared import draw_cases, open_prepared
+    from lassl.sections import BatchSize, Patches
 
     config = settings(tiny_data, train={"steps": 2}, network={"dropout": 0.0})
     opened = open_prepared(tiny_data.prepared)
-    draw = choose(opened.split.train, opened.with_label, 3, 0, 0)
+    draw = draw_cases(opened.split.train, opened.with_label, 3, 0, 0)
     source = PatchSource(opened, draw, Patches(pool=1, size=(16, 16, 16)), BatchSize(labeled=2, unlabeled=0), 0)
-    full = training.placement.choose(config.compute.model_copy(update={"precision": "fp32"}))
+    full = place(config.compute.model_copy(update={"precision": "fp32"}))
     weights = []
     for where in (full, replace(full, dtype=torch.float16)):
-        algorithm = training.fit(config, config.methods["vnet_16"], source, where, 0).algorithm
+        algorithm = fit(config, config.methods["vnet_16"], source, where, 0).algorithm
         weights.append(torch.cat([p.detach().flatten() for p in algorithm.network.parameters()]))
     assert not torch.equal(*weights)
     torch.testing.assert_close(*weights, atol=2e-2, rtol=0)

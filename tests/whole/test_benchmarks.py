@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.project import ROOT
 
 from benchmarks import busy, ceiling, locks, plain, rows, speed
+from helpers.project import ROOT
 from lassl.config import Config
 from lassl.evaluation import metrics
 from lassl.evaluation.inference import sliding_window
-from lassl.methods import losses, mean_teacher, ramps
-from lassl.methods.base import Progress
-from lassl.model import placement
+from lassl.learning import losses, mean_teacher, ramps
+from lassl.learning.base import Progress
+from lassl.model.placement import place
 from lassl.training.train import first_state
 
 SIZE = (32, 16, 48)
@@ -37,7 +37,7 @@ class Ours:
 
     def __init__(self, config, name):
         self.config, self.method = config, config.methods[name]
-        self.where = placement.choose(config.compute)
+        self.where = place(config.compute)
         self.state = first_state(config, self.method, self.where, 0)
         self.batch = rows.random_batch(SIZE, self.method.batch)
         self.progress = Progress(step=5, steps=8, epoch=0, seed=0)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.project import ROOT
 
+from helpers.project import ROOT
 from lassl.results.readme import BLOCK, pages, with_tables
 
 README = Path("README.md")

@@ -1,12 +1,26 @@
 """The order of the rooms: what a module imports lies in its own room or on a lower floor."""
 
 import pytest
-from helpers.project import ROOT
 
+from helpers.project import ROOT
 from lassl.plumbing.provenance import imports, source
 
 FLOORS = (  # from the ground up; the files beside the rooms are floors of their own
-    *("plumbing", "seeds", "config", "images", "data", "model", "methods", "training", "evaluation", "flaws"),
+    *(
+        "plumbing",
+        "seeds",
+        "paths",
+        "sections",
+        "config",
+        "images",
+        "data",
+        "model",
+        "learning",
+        "methods",
+        "training",
+        "evaluation",
+        "flaws",
+    ),
     *("predict", "results", "report", "pipeline", "cli"),
 )
 FILES = sorted([*ROOT.glob("lassl/*/*.py"), *ROOT.glob("lassl/*.py"), *ROOT.glob("pipeline/*.py")])

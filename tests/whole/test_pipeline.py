@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 import yaml
+
 from helpers.project import ROOT, ROWS, call, clone, words_of
 
 

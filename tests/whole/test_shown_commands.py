@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from dvc.cli.parser import get_main_parser
 from dvc.utils.hydra import get_hydra_sweeps
-from helpers.project import ROOT, call, clone
 
+from helpers.project import ROOT, call, clone
 from lassl.cli.arguments import parser
 from lassl.config import load
 from pipeline.compose import compose

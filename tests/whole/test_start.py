@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import yaml
+
 from helpers.project import ROOT
 
 SLOW = (
