@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 
 from helpers.trainings import settings, trained
 from lassl.evaluation import inference
@@ -18,6 +17,7 @@ from lassl.evaluation.scores import summarize
 from lassl.evaluation.summary import variant
 from lassl.images.volumes import read_volume
 from lassl.model.placement import place
+from lassl.model.record import Scored, read_record
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
 from lassl.sections import Data
@@ -40,11 +40,11 @@ def test_evaluation_writes_masks_scores_and_the_record(tiny_data, prepared):
     rows = pd.read_csv(run.cases)[["case", "network", "parts"]].itertuples(index=False, name=None)
     assert list(rows) == list(product(("C6", "C7"), ("student", "teacher", "ensemble"), ("all", "largest")))
     assert pd.read_csv(run.snapshots).empty
-    record = yaml.safe_load(run.record.read_text())
-    assert record["cohort"]["hash"] == prepared.manifest_hash
-    assert record["settings"]["method"]["options"]["passes"] == 8
-    assert record["evaluation"]["network"] == "student"
-    assert record["evaluation"]["snapshot"] == {"use": "last", "step": None}
+    record = read_record(run.record)
+    assert record.cohort.hash == prepared.manifest_hash
+    assert record.settings.method.options["passes"] == 8
+    assert record.evaluation.network == "student"
+    assert record.evaluation.snapshot == Scored(use="last", step=None)
     for case in prepared.split.test:
         mask, raw = read_volume(run.predictions / f"{case}.nrrd"), read_volume(tiny_data.folder / case / "laendo.nrrd")
         assert mask.array.shape == raw.array.shape

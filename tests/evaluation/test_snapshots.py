@@ -5,14 +5,15 @@ import json
 import pandas as pd
 import pytest
 import torch
-import yaml
 
 from helpers.trainings import settings
 from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.publish import publish
 from lassl.evaluation.snapshots import CHOICES, COLUMNS, best, last, validated
+from lassl.model.record import Scored, read_record
 from lassl.model.trained import load_model
-from lassl.training.train import snapshot_steps, train
+from lassl.training.loop import snapshot_steps
+from lassl.training.train import train
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +104,7 @@ def test_keeping_snapshots_changes_no_weight(tiny_data):
     _, without = trained(settings(tiny_data, train={"steps": 4}), "mt_un")
     _, kept = trained(settings(tiny_data, train={"steps": 4}, snapshots={"count": 2}), "mt_un")
     assert len(kept.snapshots) == 2 and not without.snapshots
-    assert kept.record["weights_sha256"] == without.record["weights_sha256"]
+    assert kept.record.weights_sha256 == without.record.weights_sha256
 
 
 def earliest(found: pd.DataFrame) -> int:
@@ -113,7 +114,7 @@ def earliest(found: pd.DataFrame) -> int:
 def test_the_trajectory_is_written_and_the_chosen_snapshot_is_scored(tiny_data):
     shape = {"train": {"steps": 24, "lr": 0.02}, "network": {"width": 4, "dropout": 0.0}, "cases": {"held_out": 1}}
     run, model_of_run = trained(settings(tiny_data, **shape, snapshots={"count": 2}))
-    assert model_of_run.record["held_out"] == ["C2"]
+    assert model_of_run.record.held_out == ("C2",)
     headlines = {}
     for use in ("last", "validated", f"{__name__}:earliest"):
         evaluate(settings(tiny_data, **shape, snapshots={"count": 2, "use": use}), run)
@@ -123,10 +124,10 @@ def test_the_trajectory_is_written_and_the_chosen_snapshot_is_scored(tiny_data):
         rows = list(found[["step", "part", "case"]].itertuples(index=False, name=None))
         cases = [("held_out", "C2"), ("test", "C6"), ("test", "C7")]
         assert rows == [(step, *case) for step in (12, 18, 24) for case in cases]
-        told = yaml.safe_load(run.record.read_text())["evaluation"]["snapshot"]
-        own = found[(found["step"] == told["step"]) & (found["part"] == "test")]["dice_percent"]
-        headlines[use] = (told["step"], json.loads(run.metrics.read_text())["dice"])
-        assert told["use"] == use and headlines[use][1] == pytest.approx(own.mean(), abs=1e-3)
+        scored = read_record(run.record).evaluation.snapshot
+        own = found[(found["step"] == scored.step) & (found["part"] == "test")]["dice_percent"]
+        headlines[use] = (scored.step, json.loads(run.metrics.read_text())["dice"])
+        assert scored.use == use and headlines[use][1] == pytest.approx(own.mean(), abs=1e-3)
     (end, late), (start, early) = headlines["last"], headlines[f"{__name__}:earliest"]
     assert (start, end) == (12, 24) and abs(late - early) > 1
     assert headlines["validated"][0] == validated(found)
@@ -138,4 +139,4 @@ def test_without_snapshots_nothing_is_followed_and_the_last_weights_are_scored(t
     evaluate(config, run)
     publish(run)
     assert run.snapshots.read_text() == ",".join(COLUMNS) + "\n"
-    assert yaml.safe_load(run.record.read_text())["evaluation"]["snapshot"] == {"use": "last", "step": None}
+    assert read_record(run.record).evaluation.snapshot == Scored(use="last", step=None)

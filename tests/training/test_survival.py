@@ -67,7 +67,7 @@ class Trainer:
         assert not (self.folder / self.run.checkpoints).exists()
         record = load_model(self.folder / self.run.model).record
         curves = {path.name: path.read_bytes() for path in (self.folder / self.run.curves).iterdir()}
-        return Result(record["weights_sha256"], curves, record["training"]["resumed"])
+        return Result(record.weights_sha256, curves, record.training.resumed)
 
     def told(self) -> str:
         return (self.folder / "stderr").read_text() if (self.folder / "stderr").exists() else ""

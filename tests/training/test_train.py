@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,14 @@ import torch
 
 from helpers.trainings import settings, trained
 from lassl.config import Config
+from lassl.data.patches import PatchSource
+from lassl.data.prepared import draw_cases, open_prepared
 from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.publish import publish
 from lassl.model.placement import make_deterministic, place
 from lassl.model.trained import load_model
 from lassl.plumbing.errors import LasslError
+from lassl.sections import BatchSize, Patches
 from lassl.training.loop import fit
 from lassl.training.step import sgd
 from lassl.training.train import cases_of, train
@@ -31,10 +35,10 @@ def workspace(tmp_path, monkeypatch):
 @pytest.mark.parametrize("method", ["vnet_16", "cps_alw", "mt_un_lovasz"])
 def test_the_same_run_twice_gives_the_same_weights_bit_for_bit(tiny_data, workspace, method):
     config = settings(tiny_data)
-    first = trained(config, method).record["weights_sha256"]
-    assert trained(config, method).record["weights_sha256"] == first
-    assert trained(config, method, seed=1).record["weights_sha256"] != first
-    assert trained(config, method, draw=1).record["weights_sha256"] != first
+    first = trained(config, method).record.weights_sha256
+    assert trained(config, method).record.weights_sha256 == first
+    assert trained(config, method, seed=1).record.weights_sha256 != first
+    assert trained(config, method, draw=1).record.weights_sha256 != first
 
 
 def test_training_learns_what_can_be_learned(tiny_data, workspace):
@@ -161,22 +165,15 @@ def test_the_deterministic_switch_is_for_cuda_and_sets_what_torch_asks_for(monke
 
 
 def test_the_record_tells_time_memory_and_machine(tiny_data, workspace):
-    told = trained(settings(tiny_data)).record["training"]
-    assert told["seconds"] > 0 and told["resumed"] == 0
-    assert 50 < told["peak_memory_mib"] < 20_000
-    assert told["device"].startswith("cpu: ") and told["torch"] == torch.__version__
-    assert torch.backends.cpu.get_cpu_capability() in told["device"]  # a name alone spans several arithmetics
-    assert (told["precision"], told["precision_reason"]) == ("fp32", "asked for")
+    training = trained(settings(tiny_data)).record.training
+    assert training.seconds > 0 and training.resumed == 0
+    assert 50 < training.peak_memory_mib < 20_000
+    assert training.device.startswith("cpu: ") and training.torch == torch.__version__
+    assert torch.backends.cpu.get_cpu_capability() in training.device  # a name alone spans several arithmetics
+    assert (training.precision, training.precision_reason) == ("fp32", "asked for")
 
 
 def test_fp16_scales_the_loss_and_learns_like_fp32(tiny_data):
-    from dataclasses import replace
-
-    from lassl.data.patches import PatchSource
-    from lassl.data.patches import PatchSource
-from lassl.data.prepared import draw_cases, open_prepared
-    from lassl.sections import BatchSize, Patches
-
     config = settings(tiny_data, train={"steps": 2}, network={"dropout": 0.0})
     opened = open_prepared(tiny_data.prepared)
     draw = draw_cases(opened.split.train, opened.with_label, 3, 0, 0)
