@@ -64,6 +64,17 @@ class Config(Section):
         return f"{self.profile}{self.variant}"
 
     @model_validator(mode="after")
+    def _tuning_has_a_folder_of_its_own(self) -> Self:
+        if (self.cases.tuning > 0) != self.variant.startswith("-tuning"):
+            raise ValueError(
+                f"cases.tuning is {self.cases.tuning} and variant '{self.variant}'; scores of training cases go to a "
+                "folder of their own: take both from conf/mode/tuning.yaml with mode=tuning, or neither"
+            )
+        if self.cases.tuning and self.fields:
+            raise ValueError("cases.tuning is above 0, but fields are of test cases; set fields to []")
+        return self
+
+    @model_validator(mode="after")
     def _snapshots_have_what_chooses_them(self) -> Self:
         if self.snapshots.use == "validated" and not (self.snapshots.count and self.cases.held_out):
             raise ValueError("snapshots.use is validated, which needs snapshots.count and cases.held_out above 0")

@@ -7,16 +7,17 @@ import pydantic
 from pydantic import BaseModel, ConfigDict
 
 Count = Annotated[int, pydantic.Field(ge=0)]
-PUBLISHED = Path("metrics/published.yaml")  # the figures of papers
+METRICS = Path("metrics")
+PUBLISHED = METRICS / "published.yaml"  # the figures of papers
 MODELS = Path("models")
 DOCS = Path("docs")
 FIGURES = DOCS / "figures"
-EXTERNAL = Path("metrics/external")  # scores of masks that were made elsewhere
+EXTERNAL = METRICS / "external"  # scores of masks that were made elsewhere
 
 
 def metrics_folder(profile: str) -> Path:
     """Folder of a profile's run files and its table."""
-    return Path("metrics") / profile
+    return METRICS / profile
 
 
 def prepared_folder(cohort: str) -> Path:

@@ -101,10 +101,14 @@ class Train(Section):
 
 
 class Cases(Section):
-    """Which training cases serve as what: the unlabeled ones, and how many labeled ones choose a snapshot only."""
+    """Which training cases serve as what: the unlabeled ones; how many labeled ones choose a snapshot only.
+
+    `tuning` of them are scored in the place of the test cases, to choose settings on; 0: the test cases are scored.
+    """
 
     unlabeled: Annotated[str, _plugin("rest")]
     held_out: Count
+    tuning: Count = 0  # older records lack it
 
 
 class Snapshots(Section):
@@ -126,6 +130,7 @@ class Counts(Section):
 
     few: Learned
     more: Learned
+    fewest: Learned
     all: Positive
 
 

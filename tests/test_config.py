@@ -282,7 +282,7 @@ def test_the_settings_of_a_method_are_plain_values_without_the_other_methods():
     settings = table().settings("cps")
     assert set(settings) == {"network", "patches", "train", "compute", "cases", "snapshots", "method"}
     assert settings["method"] == PARAMS["methods"]["cps"]
-    assert settings["cases"] == {"unlabeled": "rest", "held_out": 0}
+    assert settings["cases"] == {"unlabeled": "rest", "held_out": 0, "tuning": 0}
     assert settings["snapshots"] == {"count": 0}  # which of them is scored does not shape the training
     assert yaml.safe_load(yaml.safe_dump(settings)) == settings
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import h5py
 import numpy as np
@@ -118,6 +118,21 @@ class Manifest(BaseModel):
     hash: str
     cases: tuple[Case, ...]
 
+    def for_tuning(self, count: int) -> Self:
+        """The cohort with the last `count` labeled training cases in the place of the test cases, which are left out.
+
+        Raises LasslError where no other training case would be left.
+        """
+        training = [case for case in self.cases if case.split == "train"]
+        scored = {case.case for case in [case for case in training if case.labeled][-count:]}
+        if len(scored) < count or len(scored) == len(training):
+            raise LasslError(
+                f"params.yaml: cases.tuning: found {count}, but {len(training)} training cases, of which "
+                f"{len(scored)} have a label; leave some to train on"
+            )
+        cases = [c.model_copy(update={"split": "test"}) if c.case in scored else c for c in training]
+        return self.model_copy(update={"cases": tuple(sorted(cases, key=lambda case: case.split == "test"))})
+
 
 def cohort_hash(cases: Sequence[Case]) -> str:
     """Hash (sha256) every case's content hashes, split and place; paths and times have no part in it."""
@@ -203,12 +218,16 @@ class Prepared:
             raise LasslError(f"{path}: cannot read the {key} ({error}); make it again with `dvc repro`") from None
 
 
-def open_prepared(folder: Path) -> Prepared:
-    """Open a prepared cohort by its manifest. Raises LasslError when that is missing or damaged."""
+def open_prepared(folder: Path, tuning: int = 0) -> Prepared:
+    """Open a prepared cohort by its manifest; `tuning` as in Manifest.for_tuning. Raises LasslError.
+
+    With tuning the test cases are not part of it: whoever asks for one is refused.
+    """
     path = folder / MANIFEST
     try:
-        return Prepared(folder, Manifest.model_validate_json(path.read_bytes()))
+        manifest = Manifest.model_validate_json(path.read_bytes())
     except OSError:
         raise LasslError(f"{path}: cannot be read; prepare the cohort with `dvc repro`") from None
     except ValidationError as error:
         raise LasslError(f"{path}: damaged ({error.error_count()} errors); make it again with `dvc repro`") from None
+    return Prepared(folder, manifest.for_tuning(tuning) if tuning else manifest)

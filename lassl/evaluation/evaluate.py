@@ -35,7 +35,7 @@ def evaluate(config: Config, run: Run) -> None:
     Writes to `run.predictions`, all or nothing, the masks and headline figures of the variant that params.yaml asks
     for, the scores of all variants, those of the snapshots, and the record. Raises LasslError.
     """
-    prepared = open_prepared(config.data.prepared)
+    prepared = open_prepared(config.data.prepared, config.cases.tuning)
     model = load_model(run.model)
     network = model.named(config.evaluate.network, "params.yaml: evaluate.network")
     placement = place(config.compute, config.patches.size)

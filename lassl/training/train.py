@@ -29,7 +29,7 @@ def train(config: Config, run: Run) -> None:
     Raises LasslError; whatever happens, the checkpoints written so far stay good.
     """
     method = config.methods[run.method]
-    prepared = open_prepared(config.data.prepared)
+    prepared = open_prepared(config.data.prepared, config.cases.tuning)
     placement = place(config.compute, config.patches.size)
     placement.check_patch(config.patches.size)
     named = named_modules(config.settings(run.method))

@@ -1,0 +1,113 @@
+"""Tuning: training cases are scored in the place of the test cases, which nobody reads; trials are kept and tabled."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from helpers.project import composed
+from helpers.trainings import settings
+from lassl.config import Config, load
+from lassl.data.prepared import open_prepared
+from lassl.evaluation.evaluate import evaluate
+from lassl.evaluation.publish import publish
+from lassl.plumbing.errors import LasslError
+from lassl.results import trials
+from lassl.sections import Data
+from lassl.training.train import train
+
+
+@pytest.fixture
+def without_test_cases(tiny_data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Data:
+    """The tiny cohort without the files of its test cases."""
+    monkeypatch.chdir(tmp_path)
+    copy = tmp_path / "prepared"
+    shutil.copytree(tiny_data.prepared, copy)
+    for case in open_prepared(copy).split.test:
+        (copy / f"{case}.h5").unlink()
+    return tiny_data.model_copy(update={"cohort": str(copy)})
+
+
+def tuning(data: Data, weight: float = 0.1) -> Config:
+    """The tiny cohort in the tuning mode: three labeled cases, one unlabeled, two that are scored."""
+    values = settings(data).model_dump() | {"variant": "-tuning", "fields": ()}
+    values["cases"] |= {"tuning": 2}
+    for method in values["methods"].values():
+        method["unlabeled"] = min(method["unlabeled"], 1)
+    values["methods"]["cps"]["options"]["weight"] = weight
+    return Config.model_validate(values)
+
+
+def tried(config: Config, method: str = "cps") -> None:
+    """Train and score a run."""
+    run = config.run(method, 0, 0)
+    train(config, run)
+    evaluate(config, run)
+    publish(run)
+
+
+def test_the_last_labeled_training_cases_take_the_place_of_the_test_cases(prepared, tiny_data):
+    cohort = open_prepared(tiny_data.prepared, tuning=2)
+    assert prepared.split.train == ("C0", "C1", "C2", "C3", "C4", "C5") and prepared.split.test == ("C6", "C7")
+    assert cohort.split.train == ("C0", "C1", "C2", "C3") and cohort.split.test == ("C4", "C5")
+    assert cohort.manifest_hash == prepared.manifest_hash
+    with pytest.raises(LasslError, match="no case C6"):
+        cohort.read_image("C6")
+
+
+@pytest.mark.parametrize("count", [6, 7])
+def test_a_cohort_with_nothing_left_to_train_on_is_refused(tiny_data, count):
+    with pytest.raises(LasslError, match=f"cases.tuning: found {count}, but 6 training cases, of which 6"):
+        open_prepared(tiny_data.prepared, tuning=count)
+
+
+def test_a_run_is_trained_and_scored_without_the_test_cases(without_test_cases):
+    config = tuning(without_test_cases)
+    tried(config)
+    run = config.run("cps", 0, 0)
+    assert run.metrics.parts[1].endswith("-tuning")
+    assert set(pd.read_csv(run.cases)["case"]) == {"C4", "C5"}
+    assert yaml.safe_load(run.record.read_text())["settings"]["cases"]["tuning"] == 2
+    with pytest.raises(LasslError, match="C6"):  # as it would be with the test cases
+        tried(settings(without_test_cases))
+
+
+@pytest.mark.parametrize(("tuned", "variant"), [(2, ""), (2, "-overlap"), (0, "-tuning"), (0, "-tuning-overlap")])
+def test_scores_of_training_cases_have_a_folder_of_their_own(tiny_data, tuned, variant):
+    values = settings(tiny_data).model_dump() | {"variant": variant}
+    values["cases"] |= {"tuning": tuned}
+    with pytest.raises(ValueError, match="mode=tuning"):
+        Config.model_validate(values)
+
+
+def test_the_mode_composes_for_both_tables_with_cases_left_to_score():
+    for method in ("table", "table_8"):
+        config = load(composed("profile=compact", "mode=tuning", f"method={method}"))
+        assert config.name == "compact-tuning" and config.cases.tuning == 16
+        assert all(m.labeled + m.unlabeled <= 64 for m in config.methods.values())
+
+
+def test_trials_of_other_settings_are_kept_beside_each_other_and_tabled(without_test_cases, capsys):
+    subprocess.run(["git", "init", "-q"], check=True)
+    folder = Path("metrics") / tuning(without_test_cases).name
+    for weight in (0.1, 0.3, 0.1):
+        tried(tuning(without_test_cases, weight))
+        trials.main()
+    assert capsys.readouterr().out.splitlines()[-1] == f"{folder}/trials: 2 trials, 0 of them new"
+    tables = sorted(folder.glob("trials/*.csv"))
+    means = []
+    for path in tables:
+        cases = pd.read_csv(path)
+        means.append(cases[(cases["network"] == "first") & (cases["parts"] == "all")]["dice_percent"].mean())
+    text = trials.trials_table(folder)
+    assert "weight 0.1" in text and "weight 0.3" in text
+    assert sorted(float(line.split("|")[3].strip(" *")) for line in text.splitlines()[2:]) == pytest.approx(
+        sorted(round(mean, 2) for mean in means), abs=0.006
+    )
+    assert text.count("**") >= 2
+    tables[0].write_text(tables[0].read_text().replace("C4", "C5"))
+    with pytest.raises(LasslError, match="restore both from git"):
+        trials.read_trials(folder)
