@@ -8,23 +8,20 @@ import lassl as lassl  # before torch is loaded, too: it says how long threads s
 
 import locale  # isort: skip
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from lassl.config import Data
+from helpers.scans import write_case
 from lassl.data.patches import Batch
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Prepared, open_prepared
-from lassl.images.volumes import Geometry, Volume, write
-from lassl.methods.base import Progress
-from lassl.seeds import stream
+from lassl.learning.base import Progress
+from lassl.sections import Data
 
-TOGETHER = ("test_pipeline.py", "test_own_data.py", "test_report_browser.py")  # what their tests share takes long
+TOGETHER = ("test_pipeline.py", "test_own_data.py", "test_browser.py")  # what their tests share takes long
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -81,18 +78,6 @@ def batch() -> Batch:
 def progress() -> Callable[..., Progress]:
     """Progress at a step of 40, epoch 0 unless told."""
     return lambda step=20, epoch=0: Progress(step, 40, epoch, seed=0)
-
-
-def write_case(folder: Path, case: str, size: tuple[int, int, int] = (20, 18, 17)) -> None:
-    """Write a scan in the challenge's layout: noise, and a bright ball as the atrium."""
-    chance = stream(0, "test case", case)
-    center = [n / 2 + chance.uniform(-1, 1) for n in size]
-    grid = np.stack(np.meshgrid(*map(np.arange, size), indexing="ij"), -1)
-    inside = np.square(grid - center).sum(-1) < chance.uniform(16, 30)
-    image = (40 + 30 * chance.random(size) + 120 * inside).astype(np.uint8)
-    geometry = Geometry(spacing_mm=(0.625, 0.625, 0.625))
-    write(folder / case / "lgemri.nrrd", Volume(image, geometry))
-    write(folder / case / "laendo.nrrd", Volume((255 * inside).astype(np.uint8), geometry))
 
 
 @pytest.fixture(scope="session")

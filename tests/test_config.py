@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lassl.config import Config, load, metrics_folder
+from helpers.project import ROOT
+from lassl.config import Config, load
+from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
 from pipeline.compose import compose
 from pipeline.compose import main as compose_main
 
-ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
 PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))

@@ -10,12 +10,13 @@ from tempfile import TemporaryDirectory
 import pytest
 import yaml
 
-from lassl.config import Config, Method, load
+from helpers.project import ROOT
+from lassl.config import Config, load
 from lassl.methods import algorithms, build
 from lassl.plumbing.errors import LasslError
+from lassl.sections import Method
 from pipeline.compose import compose
 
-ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
 FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "conf/method").glob("*.yaml"))}

@@ -7,8 +7,8 @@ import pytest
 from torch import nn
 
 from lassl import methods
-from lassl.methods import losses
-from lassl.methods.base import Algorithm, Step
+from lassl.learning import losses
+from lassl.learning.base import Algorithm, Step
 from lassl.plumbing.errors import LasslError
 
 WRITTEN = "lassl.methods.mine"

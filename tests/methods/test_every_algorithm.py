@@ -6,18 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from test_training import settings
 
-from lassl.config import BatchSize
+from helpers.project import ROOT
+from helpers.trainings import settings
 from lassl.data.patches import Batch, PatchSource
 from lassl.data.prepared import Prepared
+from lassl.learning.base import Algorithm, Progress
+from lassl.learning.losses import hard_dice
 from lassl.methods import algorithms
-from lassl.methods.base import Algorithm, Progress
-from lassl.methods.losses import hard_dice
-from lassl.training import train as training
+from lassl.model.placement import place
+from lassl.sections import BatchSize
+from lassl.training.loop import first_state, fit
+from lassl.training.step import State
+from lassl.training.train import cases_of
 from pipeline.compose import compose
 
-ROOT = Path(__file__).parents[2]
 STEPS = 6  # two passes over the three labeled cases, and more
 RATE = 0.05
 
@@ -50,14 +53,14 @@ class Trial:
         changes = {"train": train, "network": network, "running": running}
         self.config = settings(tiny_data, folder / "params.yaml", **changes)
         self.method = self.config.methods[row]
-        self.where = training.placement.choose(self.config.compute)
-        self.draw = training.drawn(self.config, self.method, prepared, 0)
+        self.where = place(self.config.compute)
+        self.draw = cases_of(self.config, self.method, prepared, 0)
         self.source = PatchSource(prepared, self.draw, self.config.patches, self.method.batch, 0)
-        self.state = training.first_state(self.config, self.method, self.where, 0)
+        self.state = first_state(self.config, self.method, self.where, 0)
 
-    def fit(self, checkpoints=None) -> training.State:
+    def fit(self, checkpoints=None) -> State:
         """Train from the beginning, or from a checkpoint."""
-        return training.fit(self.config, self.method, self.source, self.where, 0, checkpoints)
+        return fit(self.config, self.method, self.source, self.where, 0, checkpoints)
 
     def advance(self, batch: Batch) -> dict[str, float]:
         """Make a step half way up the ramps, in the first epoch; gives its values."""

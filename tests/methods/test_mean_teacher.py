@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lassl.data.patches import Batch
-from lassl.methods import losses
+from lassl.learning import losses
 from lassl.methods.mean_teacher import MeanTeacher
 
 RAMP = math.exp(-5 * 0.25)  # half way

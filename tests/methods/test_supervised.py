@@ -3,7 +3,7 @@
 import torch
 
 from lassl.data.patches import Batch
-from lassl.methods import losses
+from lassl.learning import losses
 from lassl.methods.supervised import Supervised
 
 

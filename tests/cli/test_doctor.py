@@ -1,0 +1,281 @@
+"""What the doctor says of machines and folders, in good order and in bad."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from helpers.project import ROOT
+from helpers.runs import CONFIG
+from helpers.scans import write_case
+from lassl.cli import check_machine as machine_checks
+from lassl.cli import check_project as checks
+from lassl.cli import doctor
+from lassl.cli import main as cli
+from lassl.cli.check_machine import Finding
+from lassl.plumbing import processor
+
+GIB = 2**30
+
+
+def marks(findings) -> list[str]:
+    return [finding.mark for finding in findings]
+
+
+def only(findings) -> Finding:
+    (found,) = findings
+    return found
+
+
+def git(folder: Path, *words: str) -> None:
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words], cwd=folder, check=True)
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A folder with what a clone of the project has that matters here."""
+    for name in ("params.yaml", "constraints.txt", "dvc.yaml", ".dvc/config", "splits/synthetic.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "first")
+    return tmp_path
+
+
+# the whole
+
+
+def test_in_an_empty_folder_it_names_what_is_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert doctor.run(argparse.Namespace()) == 1
+    text = capsys.readouterr().out
+    missing = [line for line in text.splitlines() if line.startswith("missing  ")]
+    assert [line.split("; ")[0].removeprefix("missing  ") for line in missing] == [
+        "params.yaml: not found",
+        f"{tmp_path}: no git repository",
+        f"{tmp_path}: no .dvc with dvc.yaml",
+    ]
+    assert "cannot be checked without a valid params.yaml" in text
+    assert "warning  data/raw/la2018: found no scans" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_in_a_clone_nothing_is_missing_that_the_phantoms_need(clone, monkeypatch, capsys):
+    monkeypatch.chdir(clone)
+    assert cli.run(["doctor"]) == 0
+    text = capsys.readouterr().out
+    for start in (
+        "ok       params.yaml: profile quick, vnet_16, ",
+        "ok       git: at commit ",
+        "ok       DVC: repository",
+        "warning  DVC: no remote: results cannot be shared; `dvc remote add --default NAME URL`",
+        "ok       data/raw/synthetic: phantoms, which `dvc repro` draws",
+        "warning  data/raw/la2018: found no scans",
+        "warning  data/prepared/synthetic: not there yet; `dvc repro` makes it",
+    ):
+        assert any(line.startswith(start) for line in text.splitlines()), start
+    assert all(line[:9].strip() in ("ok", "warning") for line in text.splitlines())
+
+
+def test_real_scans_that_params_yaml_asks_for_are_missing(clone, monkeypatch):
+    monkeypatch.chdir(clone)
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["data"] |= {"cohort": "la2018", "folder": "data/raw/la2018", "split": "splits/la2018.csv"}
+    Path("params.yaml").write_text(yaml.safe_dump(params | {"phantom": params["phantom"] | {"cohorts": []}}))
+    assert doctor.run(argparse.Namespace()) == 1
+    missing = [finding.found for finding in checks.examine(Path()) if finding.mark == "missing"]
+    assert [text.split(":")[0] for text in missing] == ["splits/la2018.csv", "data/raw/la2018"]
+
+
+def test_without_any_package_it_still_tells_that_they_are_missing(clone):
+    command = [sys.executable, "-S", "-m", "lassl.cli.doctor"]  # -S: Python's own library alone
+    done = subprocess.run(
+        command, cwd=clone, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("missing  ") and line.endswith(": not installed; `make install`") for line in lines)
+    assert any(line.startswith("warning  params.yaml: cannot be checked (ModuleNotFoundError") for line in lines)
+    assert any(line.startswith("ok       git: at commit ") for line in lines)
+
+
+def test_a_check_that_cannot_be_made_says_so_and_keeps_what_it_found():
+    def broken():
+        yield Finding("ok", "the first half")
+        raise RuntimeError("no\nsuch thing")
+
+    assert checks.attempt("the moon", broken) == [
+        Finding("ok", "the first half"),
+        Finding("warning", "the moon: cannot be checked (RuntimeError: no such thing)"),
+    ]
+
+
+# the machine
+
+
+@pytest.mark.parametrize(("version", "mark"), [((3, 10), "missing"), ((3, 11), "ok"), ((3, 12), "warning")])
+def test_python_is_as_new_as_it_was_tested_with(version, mark):
+    found = only(machine_checks.python(version))
+    assert found.mark == mark
+    assert found.found.startswith(f"Python 3.{version[1]}")
+
+
+def test_packages_are_compared_with_the_constraints(tmp_path):
+    pinned = machine_checks.installed("numpy")
+    text = f"# exact\nnumpy=={pinned}\nPyYAML==0.1\nno-such-package==1.0\n"
+    (tmp_path / "constraints.txt").write_text(text)
+    needed = ["numpy>=2", "nowhere-to-be-found<4,>=3", 'absent-too>=1; extra == "dev"']
+    found = list(machine_checks.packages(tmp_path / "constraints.txt", needed))
+    assert marks(found) == ["missing", "warning", "warning", "ok"]
+    assert found[0].found == "nowhere-to-be-found: not installed"
+    assert found[1].found == f"PyYAML {machine_checks.installed('pyyaml')}, not 0.1: figures may differ"
+    assert found[2].found == "1 of constraints.txt not installed: no-such-package"
+    assert found[3].found == "1 of 3 packages are as in constraints.txt"
+
+
+def test_a_build_of_the_same_version_is_no_difference(tmp_path):
+    (tmp_path / "c.txt").write_text(f"torch=={machine_checks.installed('torch').split('+')[0]}\n")
+    assert only(machine_checks.packages(tmp_path / "c.txt", ["torch>=2"])).mark == "ok"
+
+
+def test_without_constraints_versions_are_not_compared(tmp_path):
+    assert only(machine_checks.packages(tmp_path / "constraints.txt", ["numpy"])).mark == "warning"
+
+
+@pytest.mark.parametrize(("gib", "mark"), [(0.9, "missing"), (4.9, "warning"), (5, "ok")])
+def test_a_full_disk_is_told(gib, mark):
+    found = only(machine_checks.disk(Path(), gib * GIB))
+    assert (found.mark, found.found) == (mark, f"disk: {gib:.1f} GiB free")
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        (
+            "flags\t\t: fpu avx512_bf16 sse\nbugs\t: spectre_bf16\nflags\t\t: fpu avx512_bf16 amx_bf16",
+            ["amx_bf16", "avx512_bf16"],
+        ),
+        ("Features\t: fp asimd bf16 i8mm", ["bf16"]),
+        ("flags\t\t: fpu avx2", []),
+    ],
+)
+def test_bf16_is_read_from_the_processors_abilities(tmp_path, text, flags):
+    (tmp_path / "cpuinfo").write_text(text)
+    assert processor.bf16_units(tmp_path / "cpuinfo") == flags
+    found = list(machine_checks.cpu(tmp_path / "cpuinfo"))
+    assert marks(found) == ["ok", "ok"]
+    assert ("fp32" in found[1].found) == (not flags)
+
+
+def test_a_processor_that_tells_nothing_is_not_judged(tmp_path):
+    found = list(machine_checks.cpu(tmp_path / "cpuinfo"))
+    assert marks(found) == ["ok", "warning"]
+    assert "not known" in found[1].found
+
+
+@pytest.mark.parametrize(("mib", "mark"), [(8192, "warning"), (11019, "ok"), (24576, "ok")])
+def test_a_gpu_is_measured_by_the_paper_profile(mib, mark):
+    found = machine_checks.gpu("Card", mib * 2**20)
+    assert (found.mark, found.found.split(",")[0]) == (mark, "GPU: Card")
+
+
+@pytest.mark.parametrize(
+    ("width", "size", "gib", "mark"),
+    [
+        (4, (32, 32, 16), 1.5, "warning"),
+        (4, (32, 32, 16), 2, "ok"),
+        (16, (112, 112, 80), 7.9, "warning"),
+        (16, (112, 112, 80), 8, "ok"),
+        (8, (112, 112, 80), 4, "ok"),
+        (16, (112, 112, 160), 8, "warning"),
+    ],
+)
+def test_memory_is_measured_by_width_and_patch_of_the_networks(width, size, gib, mark):
+    changes = {
+        "network": CONFIG.network.model_copy(update={"width": width}),
+        "patches": CONFIG.patches.model_copy(update={"size": size}),
+    }
+    assert only(machine_checks.memory(CONFIG.model_copy(update=changes), gib * GIB)).mark == mark
+
+
+def test_the_device_that_params_yaml_asks_for_must_be_there_and_right():
+    def told(size: tuple[int, int, int] = (48, 48, 48), **compute: str) -> Finding:
+        config = CONFIG.model_copy(
+            update={
+                "compute": CONFIG.compute.model_copy(update=compute),
+                "patches": CONFIG.patches.model_copy(update={"size": size}),
+            }
+        )
+        return list(machine_checks.device(config))[-1]
+
+    assert told(device="cpu", precision="fp32").mark == "ok"
+    assert told(device="cpu", precision="fp16").mark == "missing"
+    wrong = told((32, 32, 16), device="cpu", precision="bf16")
+    assert (wrong.mark, "bf16 gradients are wrong" in wrong.found) == ("missing", True)
+
+
+# the project
+
+
+def test_params_yaml_that_is_wrong_is_missing_line_by_line(tmp_path):
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("  lr: 0.1", "  lr: -1").replace("draws:", "drawn:"))
+    kept = []
+    found = list(checks.settings(tmp_path, kept))
+    assert kept == [] and marks(found) == ["missing"] * 3
+    assert all("params.yaml: " in finding.found for finding in found)
+
+
+def test_a_git_repository_without_a_commit_cannot_run_experiments(tmp_path):
+    assert only(checks.git(tmp_path)).mark == "missing"
+    git(tmp_path, "init", "--quiet")
+    assert only(checks.git(tmp_path)).mark == "warning"
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "first")
+    assert only(checks.git(tmp_path)).mark == "ok"
+
+
+def test_the_cache_and_the_remotes_of_dvc_are_found_where_its_configuration_says(clone):
+    assert marks(checks.dvc(clone)) == ["ok", "warning", "warning"]
+    (clone / "kept").mkdir()
+    (clone / ".dvc/config.local").write_text("[cache]\n    dir = ../kept\n['remote \"share\"']\n    url = /mnt/share\n")
+    found = list(checks.dvc(clone))
+    assert marks(found) == ["ok", "ok", "ok"]
+    assert [finding.found for finding in found[1:]] == [f"DVC: cache {clone / 'kept'}", "DVC: remote share"]
+    (clone / "dvc.yaml").unlink()
+    assert only(checks.dvc(clone)).mark == "missing"
+
+
+def test_scans_are_counted_against_the_split(tmp_path):
+    for case in ("A", "B", "C"):
+        write_case(tmp_path / "raw", case, (6, 5, 4))
+    split = tmp_path / "split.csv"
+    split.write_text("case,split\nA,train\nB,train\nC,test\n")
+    found = only(checks.scans(tmp_path / "raw", split, True))
+    assert (found.mark, found.found) == ("ok", f"{tmp_path / 'raw'}: 3 of 3 cases of {split} (challenge)")
+    (tmp_path / "raw/A/laendo.nrrd").unlink()  # a training case may do without
+    assert only(checks.scans(tmp_path / "raw", split, True)).mark == "ok"
+    (tmp_path / "raw/C/laendo.nrrd").unlink()
+    (tmp_path / "raw/B/lgemri.nrrd").unlink()
+    found = only(checks.scans(tmp_path / "raw", split, True))
+    told = f"2 of 3 cases of {split} (challenge), 2 files are not there, as {tmp_path / 'raw/B/lgemri.nrrd'}"
+    assert (found.mark, found.found) == ("missing", f"{tmp_path / 'raw'}: {told}")
+    assert only(checks.scans(tmp_path / "raw", split, False)).mark == "warning"
+    found = list(checks.scans(tmp_path / "nowhere", tmp_path / "no.csv", True))
+    assert marks(found) == ["missing", "missing"]
+
+
+def test_a_prepared_cohort_is_counted_and_a_damaged_one_is_made_again(tiny_data, tmp_path):
+    folder = tmp_path / "prepared"
+    assert only(checks.prepared(folder)).mark == "warning"
+    shutil.copytree(tiny_data.prepared, folder)
+    assert only(checks.prepared(folder)) == Finding("ok", f"{folder}: 8 of 8 prepared cases")
+    (folder / "C3.h5").unlink()
+    found = only(checks.prepared(folder))
+    assert (found.mark, found.found) == ("warning", f"{folder}: 7 of 8 prepared cases")
+    (folder / "manifest.json").write_text("{")
+    assert "damaged" in only(checks.prepared(folder)).found

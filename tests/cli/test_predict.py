@@ -1,0 +1,211 @@
+"""Prediction from a trained run to files, and what is told when something is wrong."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from medpy.metric import binary
+
+from benchmarks import predict as benchmark
+from benchmarks.series import write_series
+from helpers.command import RUN, expected, lassl
+from helpers.scans import numbered
+from helpers.trainings import settings
+from lassl.data.prepared import open_prepared
+from lassl.evaluation import evaluate as evaluation
+from lassl.evaluation.inference import largest_component
+from lassl.images.geometry import Geometry, Volume
+from lassl.images.volumes import read_volume, write_volume
+from lassl.model.placement import place
+from lassl.plumbing.errors import LasslError
+from lassl.predict import model_file as exported
+from lassl.predict.scan_files import read as read_scan
+
+pytestmark = pytest.mark.usefixtures("in_project")
+
+GEOMETRY = Geometry((0.625, 0.625, 0.625))
+
+
+def test_a_run_predicts_what_its_evaluation_predicted(tiny_data, raw, tmp_path, capsys):
+    assert lassl("predict", RUN, raw, "-o", tmp_path / "out") == 0
+    mask = read_volume(tmp_path / "out" / "C6.nrrd")
+    assert mask.array.dtype == np.uint8 and mask.geometry == read_volume(raw).geometry
+    np.testing.assert_array_equal(mask.array, expected(tiny_data))
+    np.testing.assert_array_equal(mask.array, read_volume(Path("predictions/quick/cps-d0-s0/C6.nrrd")).array)
+    assert capsys.readouterr().out.split() == [str(tmp_path / "out" / "C6.nrrd")]
+
+
+def test_the_benchmark_of_forms_finds_the_dice_of_the_evaluation(tiny_data, tmp_path):
+    prepared = open_prepared(tiny_data.prepared)
+    dice = 100 * binary.dc(expected(tiny_data), prepared.read_label("C6"))
+    for form in ("NRRD as it is", "NIfTI, axes turned"):
+        found, seconds, gib = benchmark.measure("C6", form, RUN, prepared, tmp_path)
+        assert found == pytest.approx(dice, abs=1e-9) and seconds > 0 and 0.1 < gib < 4
+    assert benchmark.evaluated(settings(tiny_data).run("cps", 0, 0), ["C6"]) == pytest.approx(dice, abs=1e-4)
+
+
+def test_every_form_of_the_benchmark_shows_the_same_body(tiny_data, tmp_path):
+    label = Volume(open_prepared(tiny_data.prepared).read_label("C6").astype(np.float32), GEOMETRY)
+    own = label.array.sum() * np.prod(GEOMETRY.spacing_mm)
+    for form, (suffix, change) in benchmark.FORMS.items():
+        changed = change(label)
+        found = read_scan(benchmark.write_scan(tmp_path / f"{form}{suffix}", changed))
+        np.testing.assert_allclose(found.array, changed.array, atol=benchmark.SLOPE)
+        assert found.array.sum() * np.prod(found.geometry.spacing_mm) == pytest.approx(own, rel=0.05), form
+
+
+def test_an_exported_file_predicts_the_same_elsewhere(tiny_data, raw, tmp_path, monkeypatch, capsys):
+    assert lassl("export", RUN, "-o", tmp_path / "new" / "model.pt") == 0
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert lassl("predict", "new/model.pt", raw, "-o", "out") == 0
+    assert "note" not in capsys.readouterr().err
+    np.testing.assert_array_equal(read_volume(Path("out/C6.nrrd")).array, expected_in(tiny_data, tmp_path))
+
+
+def expected_in(tiny_data, folder: Path) -> np.ndarray:
+    """The mask of the exported model in a folder."""
+    config = settings(tiny_data)
+    where = place(config.compute)
+    network = exported.read(folder / "new/model.pt").networks("default")["first"].eval()
+    return evaluation.predict(network, open_prepared(tiny_data.prepared).read_image("C6"), config, where)
+
+
+def test_networks_parts_and_maps_are_those_that_were_asked_for(tiny_data, raw, tmp_path):
+    seen = set()
+    for which, name in (("default", "first"), ("second", "second"), ("ensemble", "ensemble")):
+        assert lassl("predict", RUN, raw, "-o", tmp_path / which, "--network", which, "--probability") == 0
+        mask = read_volume(tmp_path / which / "C6.nrrd").array
+        probability = read_volume(tmp_path / which / "C6-probability.nrrd")
+        assert probability.array.dtype == np.float32 and probability.geometry == read_volume(raw).geometry
+        np.testing.assert_array_equal(mask, expected(tiny_data, name=name))
+        np.testing.assert_array_equal(mask, probability.array > 0.5)
+        seen.add(probability.array.tobytes())
+        large = tmp_path / f"large {which}"
+        assert lassl("predict", RUN, raw, "-o", large, "--network", which, "--largest-component") == 0
+        np.testing.assert_array_equal(read_volume(large / "C6.nrrd").array, largest_component(mask))
+    assert len(seen) == 3
+    assert sorted(path.name for path in large.iterdir()) == ["C6.nrrd"]
+
+
+def test_the_same_call_gives_the_same_uncertainty(raw, tmp_path):
+    for folder in ("a", "b"):
+        assert lassl("predict", RUN, raw, "-o", tmp_path / folder, "--uncertainty", "--passes", 2) == 0
+    a, b = (read_volume(tmp_path / folder / "C6-uncertainty.nrrd") for folder in ("a", "b"))
+    np.testing.assert_array_equal(a.array, b.array)
+    assert a.array.dtype == np.float32 and 0 < a.array.max() <= np.log(2) + 1e-6
+    assert lassl("predict", RUN, raw, "-o", tmp_path / "c", "--uncertainty", "--passes", 3) == 0
+    assert not np.array_equal(read_volume(tmp_path / "c" / "C6-uncertainty.nrrd").array, a.array)
+
+
+def test_normalized_scans_are_taken_as_they_are(tiny_data, raw, tmp_path):
+    image = Volume(open_prepared(tiny_data.prepared).read_image("C6"), read_volume(raw).geometry)
+    write_volume(tmp_path / "in" / "a.nii.gz", image)
+    write_volume(tmp_path / "in" / "b.nii.gz", Volume(3 * image.array + 5, image.geometry))
+    masks = {}
+    for words in ((), ("--normalized",)):
+        for name in "ab":
+            out = tmp_path / f"out{len(words)}"
+            assert lassl("predict", RUN, tmp_path / "in" / f"{name}.nii.gz", "-o", out, "--probability", *words) == 0
+            masks[name, len(words)] = read_volume(out / f"{name}-probability.nii.gz").array
+    np.testing.assert_array_equal(masks["a", 1] > 0.5, expected(tiny_data))
+    np.testing.assert_allclose(masks["b", 0], masks["a", 0], atol=1e-4)
+    assert not np.allclose(masks["b", 1], masks["a", 1], atol=1e-3)
+
+
+def test_bad_scans_are_told_in_a_line_each_and_the_others_are_done(raw, tmp_path, capsys):
+    (tmp_path / "empty.nrrd").touch()
+    (tmp_path / "none").mkdir()
+    write_series(tmp_path / "series", numbered())
+    write_volume(tmp_path / "good.mha", Volume(numbered().array, Geometry((2.0, 2.5, 3.0))))
+    scans = [tmp_path / name for name in ("empty.nrrd", "none", "absent.nii", "good.mha", "picture.png", "series")]
+    capsys.readouterr()
+    assert lassl("predict", RUN, *scans, "-o", tmp_path / "out") == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.mha", "series.nrrd"]
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(lines) == 4
+    for name in ("empty.nrrd", "none", "absent.nii", "picture.png"):
+        assert sum(f"{tmp_path / name}: " in line for line in lines) == 1
+
+
+def test_no_scan_is_overwritten_and_no_mask_by_another(raw, tmp_path, capsys):
+    for folder in ("a", "b"):
+        write_volume(tmp_path / folder / "scan.nrrd", numbered())
+    scans = [tmp_path / "a" / "scan.nrrd", tmp_path / "b" / "scan.nrrd"]
+    with pytest.raises(LasslError, match=r"out/scan\.nrrd: would be written for .*a/scan.nrrd and for .*b/scan.nrrd"):
+        lassl("predict", RUN, *scans, "-o", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    before = scans[0].read_bytes()
+    assert lassl("predict", RUN, scans[0], raw, "-o", tmp_path / "a") == 1
+    assert scans[0].read_bytes() == before and (tmp_path / "a" / "C6.nrrd").is_file()
+    assert "would be overwritten" in capsys.readouterr().err
+
+
+def test_scans_of_case_folders_in_two_calls_get_masks_of_their_own(tmp_path):
+    for case in ("K01", "K02"):
+        write_volume(tmp_path / "in" / case / "image.nii.gz", Volume(numbered().array, Geometry((2.0, 2.5, 3.0))))
+        assert lassl("predict", RUN, tmp_path / "in" / case / "image.nii.gz", "-o", tmp_path / "out") == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["K01.nii.gz", "K02.nii.gz"]
+
+
+def test_what_is_there_stays_unless_it_may_be_overwritten_and_the_others_are_done(raw, tmp_path, capsys):
+    write_volume(tmp_path / "b" / "scan.mha", Volume(numbered().array, Geometry((2.0, 2.5, 3.0))))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "C6.nrrd").write_text("a mask of something else")
+    assert lassl("predict", RUN, raw, tmp_path / "b" / "scan.mha", "-o", out) == 1
+    assert (out / "C6.nrrd").read_text() == "a mask of something else" and (out / "scan.mha").is_file()
+    told = capsys.readouterr().err
+    assert f"error: {raw}: {out / 'C6.nrrd'}: is there already; give another folder with -o, or --overwrite" in told
+    assert lassl("predict", RUN, raw, "-o", out, "--overwrite") == 0
+    assert read_volume(out / "C6.nrrd").geometry == read_volume(raw).geometry
+
+
+def test_a_name_that_is_not_in_utf8_is_told_and_the_other_scans_are_done(raw, tmp_path, capfd):
+    strange = tmp_path / os.fsdecode(b"\xff.nrrd")
+    strange.write_bytes(raw.read_bytes())
+    assert lassl("predict", RUN, strange, raw, "-o", tmp_path / "out") == 1
+    assert (tmp_path / "out" / "C6.nrrd").is_file()
+    assert ".nrrd: found a name that is not in UTF-8, expected one that is: rename it" in capfd.readouterr().err
+    with pytest.raises(LasslError, match="is not in UTF-8"):
+        lassl("predict", RUN, raw, "-o", tmp_path / os.fsdecode(b"\xfe"))
+
+
+def test_a_bound_that_is_too_small_names_the_scan(raw, tmp_path, capsys):
+    assert lassl("predict", RUN, raw, "-o", tmp_path, "--memory", "1e-4") == 1
+    assert re.search(r"error: .*lgemri\.nrrd: a scan of .* raise --memory\n", capsys.readouterr().err)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--network", "teacher"], r"--network: the model has no 'teacher' \(found: first, second\); use one of these"),
+        (["--stride", "8,17,8"], r"--stride: found \(8, 17, 8\), the window is \(16, 16, 16\)"),
+        (["--device", "cuda"], r"--device: found no CUDA device"),
+    ],
+)
+def test_options_that_do_not_go_with_model_or_machine_are_told(raw, tmp_path, words, told):
+    if words == ["--device", "cuda"] and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(LasslError, match=told):
+        lassl("predict", RUN, raw, "-o", tmp_path, *words)
+
+
+@pytest.mark.parametrize("words", [["--memory", "0"], ["--passes", "0"], ["--stride", "8,8"], ["--stride", "8,8,x"]])
+def test_options_of_no_sense_are_usage_errors(raw, tmp_path, words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        lassl("predict", RUN, raw, "-o", tmp_path, *words)
+    assert "expected" in capsys.readouterr().err
+
+
+def test_stride_and_precision_take_the_place_of_the_models(raw, tmp_path):
+    found = []
+    write_volume(tmp_path / "long.mha", Volume(np.tile(read_volume(raw).array, (2, 1, 1)), read_volume(raw).geometry))
+    for i, words in enumerate(([], ["--stride", "16,16,16"], ["--precision", "bf16"])):
+        assert lassl("predict", RUN, tmp_path / "long.mha", "-o", tmp_path / str(i), "--probability", *words) == 0
+        found.append(read_volume(tmp_path / str(i) / "long-probability.mha").array)
+    assert 0 < np.abs(found[1] - found[0]).max() and 0 < np.abs(found[2] - found[0]).max() < 0.1

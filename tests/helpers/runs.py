@@ -1,0 +1,88 @@
+"""Runs as an evaluation writes them, with scores that can be followed by hand."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from helpers.project import ROOT
+from lassl.config import load
+from lassl.evaluation.evaluate import results
+from lassl.evaluation.scores import Scores
+from lassl.evaluation.snapshots import COLUMNS
+from lassl.paths import Run
+from lassl.plumbing.files import write_text
+from lassl.results import table
+from lassl.sections import Statistics
+
+CONFIG = load(ROOT / "params.yaml")
+PROFILE = CONFIG.name
+PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
+RECORDS = sorted((ROOT / "metrics").glob("*/records/*-d*-s*.yaml"))  # of the committed runs
+STATISTICS = Statistics(baseline="vnet_16", resamples=2000, seed=0)
+NAN = float("nan")
+
+
+def case(dice: float, asd: float, diagonal: float) -> Scores:
+    """One case, whose other scores are multiples of these; without a distance it is a failed one."""
+    distances = ("asd", "hd95", "assd", "hd95_max")
+    return Scores(
+        dice_percent=dice,
+        jaccard_percent=dice / 2,
+        **{f"{name}_voxel": times * asd for times, name in enumerate(distances, 1)},
+        **{f"{name}_mm": 10 * times * asd for times, name in enumerate(distances, 1)},
+        surface_dice_1mm_percent=dice / 10,
+        volume_error_percent=-dice / 5,
+        diagonal_voxel=diagonal,
+        diagonal_mm=10 * diagonal,
+        failed=asd != asd,
+    )
+
+
+def cases(
+    dice: Sequence[float] = (80, 90), asd: Sequence[float] | None = None, network: str = "network", parts: str = "all"
+) -> pd.DataFrame:
+    """Cases A, B, ... of a variant, in volumes with diagonals of 100, 110, ... voxels; distances 1 unless given."""
+    given = zip(dice, [1.0] * len(dice) if asd is None else asd, strict=True)
+    scored = [case(float(d), float(a), 100.0 + 10 * i) for i, (d, a) in enumerate(given)]
+    rows = [{"case": chr(65 + i), "network": network, "parts": parts, **vars(s)} for i, s in enumerate(scored)]
+    return pd.DataFrame(rows)
+
+
+def write_run(
+    method: str = "cps",
+    draw: int = 0,
+    seed: int = 0,
+    scores: pd.DataFrame | None = None,
+    *,
+    variant: str = "",
+    cohort: tuple[str, str] = ("synthetic", "aa"),
+    evaluation: Mapping[str, Any] | None = None,
+    snapshots: pd.DataFrame | None = None,
+    options: Mapping[str, Any] | None = None,
+    seconds: float = 60.0,
+    **train: Any,
+) -> Run:
+    """Write a run; evaluation, options and further arguments replace values of the record, the method and train."""
+    run = CONFIG.model_copy(update={"variant": variant}).run(method, draw, seed)
+    settings = CONFIG.settings(method)
+    settings["method"] |= options or {}
+    settings["train"] |= train
+    told = CONFIG.evaluate.model_dump(mode="json") | {"network": "network", "snapshot": {"use": "last", "step": None}}
+    record = {
+        **{"profile": run.profile, "method": method, "draw": draw, "seed": seed, "settings": settings},
+        "cohort": {"name": cohort[0], "hash": cohort[1]},
+        "training": {"seconds": seconds, "device": "cpu: Test"},
+        "evaluation": told | dict(evaluation or {}),
+    }
+    none = pd.DataFrame(columns=list(COLUMNS))
+    frames = cases() if scores is None else scores, none if snapshots is None else snapshots
+    for name, text in results(*frames, record).items():
+        write_text(run.published[name], text)
+    return run
+
+
+def built(settings: Statistics = STATISTICS, published: Mapping[str, Any] = PUBLISHED) -> dict[str, Any]:
+    """The table of the runs that were written."""
+    return table.build(PROFILE, settings, published)

@@ -1,0 +1,37 @@
+"""Scans: one whose every voxel has its own value, in an oblique place, and tiny cases in the challenge's layout."""
+
+from pathlib import Path
+
+import numpy as np
+
+from lassl.images.geometry import Geometry, Volume
+from lassl.images.volumes import write_volume
+from lassl.seeds import stream
+
+SIZE = (7, 6, 5)
+TURN = (0.0, 0.0, -1.0, 0.6, -0.8, 0.0, -0.8, -0.6, 0.0)  # oblique, axes swapped and flipped, right-handed
+PLACE = Geometry((0.625, 0.7, 2.5), (-10.5, 20.25, 3.0), TURN)
+IMAGES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")
+
+
+def numbered(dtype: str = "int16") -> Volume:
+    """Every voxel has its own value."""
+    return Volume(np.arange(210).reshape(SIZE).astype(dtype), PLACE)
+
+
+def same_place(found: Geometry, expected: Geometry) -> None:
+    """Assert that two grids lie in one place."""
+    for name, value in vars(expected).items():
+        np.testing.assert_allclose(getattr(found, name), value, atol=1e-5)
+
+
+def write_case(folder: Path, case: str, size: tuple[int, int, int] = (20, 18, 17)) -> None:
+    """Write a scan in the challenge's layout: noise, and a bright ball as the atrium."""
+    chance = stream(0, "test case", case)
+    center = [n / 2 + chance.uniform(-1, 1) for n in size]
+    grid = np.stack(np.meshgrid(*map(np.arange, size), indexing="ij"), -1)
+    inside = np.square(grid - center).sum(-1) < chance.uniform(16, 30)
+    image = (40 + 30 * chance.random(size) + 120 * inside).astype(np.uint8)
+    geometry = Geometry(spacing_mm=(0.625, 0.625, 0.625))
+    write_volume(folder / case / "lgemri.nrrd", Volume(image, geometry))
+    write_volume(folder / case / "laendo.nrrd", Volume((255 * inside).astype(np.uint8), geometry))

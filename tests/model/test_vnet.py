@@ -1,0 +1,65 @@
+"""The network."""
+
+import pytest
+import torch
+
+from lassl.model.vnet import Stage, VNet
+from lassl.sections import Network
+
+
+def network(width=2, residual=True):
+    torch.manual_seed(0)
+    return VNet(Network(width=width, residual=residual, dropout=0.5))
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_it_has_the_published_number_of_weights_with_and_without_the_residual_path(residual):
+    assert sum(p.numel() for p in network(16, residual).parameters()) == 9_448_866
+
+
+def test_unequal_sizes_keep_their_axes():
+    assert network()(torch.zeros(3, 1, 48, 32, 16)).shape == (3, 2, 48, 32, 16)
+
+
+def test_the_residual_path_adds_the_stages_input_before_the_last_relu():
+    torch.manual_seed(0)
+    plain, residual = Stage(3, 3, 2, False).eval(), Stage(3, 3, 2, True).eval()
+    residual.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 3, 5, 4, 3)
+    h = torch.relu(plain.norms[0](plain.convolutions[0](x)))
+    h = plain.norms[1](plain.convolutions[1](h))
+    torch.testing.assert_close(plain(x), torch.relu(h))
+    torch.testing.assert_close(residual(x), torch.relu(h + x))
+
+
+def test_the_image_is_added_to_every_channel_of_the_first_stage():
+    stage = Stage(1, 4, 1, True).eval()
+    x = torch.rand(1, 1, 4, 3, 2)
+    with torch.no_grad():
+        stage.convolutions[0].weight.zero_()
+        stage.convolutions[0].bias.zero_()
+    torch.testing.assert_close(stage(x), x.expand(1, 4, 4, 3, 2))
+
+
+def test_the_skips_are_added():
+    net = network(residual=False).eval()
+    seen = []
+    net.decoder[3].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    skips, ups = [], []
+    net.encoder[0].register_forward_hook(lambda module, inputs, output: skips.append(output))
+    net.ups[3].register_forward_hook(lambda module, inputs, output: ups.append(output))
+    net(torch.randn(1, 1, 32, 16, 16))
+    torch.testing.assert_close(seen[0], skips[0] + ups[0])
+
+
+def test_dropout_is_on_in_training_and_off_in_testing():
+    net, x = network(), torch.randn(2, 1, 16, 32, 16)
+    assert not torch.equal(net.train()(x), net(x))
+    assert torch.equal(net.eval()(x), net(x))
+
+
+def test_channels_last_gives_the_same():
+    net, x = network().eval(), torch.randn(2, 1, 16, 32, 16)
+    expected = net(x)
+    last = net.to(memory_format=torch.channels_last_3d)(x.contiguous(memory_format=torch.channels_last_3d))
+    torch.testing.assert_close(last, expected, rtol=1e-4, atol=1e-4)

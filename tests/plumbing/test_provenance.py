@@ -1,0 +1,305 @@
+"""What code counts for a stage, and that dvc.yaml asks for it."""
+
+import copy
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from helpers.project import ROOT
+from lassl.config import Config
+from lassl.methods import algorithms, module_of
+from lassl.plumbing.provenance import closure, code_hash, fingerprint, imports, named_modules
+from pipeline import code
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+METHODS = PARAMS["methods"]
+ENTRIES = {
+    **{f"pipeline.train {name}": ("pipeline.train", module_of(name)) for name in algorithms()},
+    **{f"pipeline.{stage}": (f"pipeline.{stage}",) for stage in STAGES if stage not in ("code", "train")},
+}
+LOAD = """
+import importlib, json, sys
+def ours():
+    return [name for name in sys.modules if name.split(".")[0] in ("lassl", "pipeline")]
+loaded = {}
+for entry, modules in json.loads(sys.argv[1]).items():
+    for name in ours():
+        del sys.modules[name]
+    for module in modules:
+        importlib.import_module(module)
+    loaded[entry] = sorted(ours())
+print(json.dumps(loaded))
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, list[str]]:
+    """Modules of ours that Python has after importing each entry, starting from none."""
+    command = [sys.executable, "-c", LOAD, json.dumps(ENTRIES)]
+    output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return json.loads(output)
+
+
+@pytest.fixture
+def module(tmp_path):
+    """Write a file of a package of ours."""
+
+    def module(name: str, text: str = "") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return module
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_the_closure_of_a_stage_is_what_python_loads(loaded, entry):
+    found = {name for start in ENTRIES[entry] for name in closure(start, ROOT)}
+    assert sorted(found) == loaded[entry]
+
+
+def test_a_closure_follows_every_form_of_import_and_its_packages(tmp_path, module):
+    module("pipeline/__init__.py")
+    module("pipeline/go.py", "import os\nimport lassl.a\nfrom lassl import b\nfrom lassl.sub.c import thing\n")
+    module("lassl/__init__.py")
+    module("lassl/a.py", "import numpy\nfrom pipeline import go\n")  # a circle
+    module("lassl/b.py", "def later():\n    from lassl import d\n")
+    module("lassl/sub/__init__.py", "import lassl.e")
+    module("lassl/sub/c.py", "thing = 1")
+    module("lassl/d.py")
+    module("lassl/e.py")
+    module("lassl/unused.py")
+    names = "lassl lassl.a lassl.b lassl.d lassl.e lassl.sub lassl.sub.c pipeline pipeline.go"
+    found = closure("pipeline.go", tmp_path)
+    assert list(found) == names.split()
+    assert found["lassl.sub"] == tmp_path / "lassl/sub/__init__.py"
+
+
+def test_no_file_of_ours_imports_relatively_or_by_star_which_a_closure_would_miss():
+    for path in [*ROOT.glob("lassl/**/*.py"), *ROOT.glob("pipeline/*.py")]:
+        assert not re.search(r"^\s*from \.", path.read_text(), re.MULTILINE), path
+        assert not any(name.endswith(".*") for name in imports(path)), path
+
+
+PLAIN = 'def f(x):\n    return x + 1\n\n\nclass A:\n    rate = "slow"\n'
+
+
+@pytest.fixture
+def hash_of(tmp_path, module):
+    """The hash of a module with a text, beside what else there is."""
+
+    def hash_of(text: str, name: str = "lassl.a") -> str:
+        module("lassl/__init__.py")
+        module(name.replace(".", "/") + ".py", text)
+        return code_hash(name, tmp_path)
+
+    return hash_of
+
+
+def test_comments_docstrings_layout_and_what_is_for_type_checkers_do_not_count(hash_of):
+    dressed = (
+        '"""A module."""\n# why\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from lassl.b import B\n'
+        'def f(x):\n    """Add one."""\n\n    return (x\n        + 1)  # one\n'
+        "class A:\n    '''A class.'''\n    rate = 'slow'\n"
+    )
+    assert hash_of(dressed) == hash_of("from typing import TYPE_CHECKING\n" + PLAIN)
+
+
+@pytest.mark.parametrize(("old", "new"), [("1", "2"), ("slow", "fast"), ("x + 1", "1 + x"), ("rate", "speed")])
+def test_what_a_file_does_counts(hash_of, old, new):
+    assert hash_of(PLAIN.replace(old, new)) != hash_of(PLAIN)
+
+
+def test_a_function_with_only_a_docstring_has_a_hash(hash_of):
+    assert hash_of('def f():\n    """Nothing."""\n') == hash_of("def f():\n    pass\n")
+
+
+def test_a_module_may_be_moved_and_renamed_and_its_imports_sorted_anew(tmp_path, module, hash_of):
+    module("lassl/beneath.py", PLAIN)
+    module("lassl/other.py", "y = 2\n")
+    before = hash_of("import os\nfrom lassl import other\nfrom lassl.beneath import A, f\n\nprint(f(1), A, other.y)\n")
+    module("lassl/deep/__init__.py", '"""A room."""\n')
+    module("lassl/deep/down.py", PLAIN)
+    module("lassl/room/__init__.py")
+    module("lassl/room/other.py", "y = 2\n")
+    text = "import os\nfrom lassl.deep.down import A, f\nfrom lassl.room import other\n\nprint(f(1), A, other.y)\n"
+    assert hash_of(text, "pipeline.go") == hash_of(text, "lassl.room.named") == before
+
+
+def test_what_is_imported_counts_however_deep_and_by_which_name(tmp_path, module, hash_of):
+    text = "from lassl.beneath import A\n\nprint(A)\n"
+    module("lassl/beneath.py", "from lassl.under import B as A\n")
+    module("lassl/under.py", "B = 1\nC = 2\n")
+    before = hash_of(text)
+    module("lassl/beneath.py", "from lassl.under import C as A\n")
+    other = hash_of(text)
+    module("lassl/under.py", "B = 3\nC = 2\n")
+    assert len({before, other, hash_of(text)}) == 3
+
+
+def test_a_definition_that_leaves_for_another_module_counts(module, hash_of):
+    module("lassl/beneath.py", "def f(x):\n    return x + 1\n")
+    assert hash_of("from lassl.beneath import f\n\nprint(f(1))\n") != hash_of(
+        "def f(x):\n    return x + 1\n\nprint(f(1))\n"
+    )
+
+
+def test_the_statements_of_a_package_count_for_its_modules(module, hash_of):
+    module("lassl/room/b.py", "x = 1\n")
+    hashes = set()
+    for text in ("", '"""A room."""\n', "y = 1\n", "y = 2\n"):
+        module("lassl/room/__init__.py", text)
+        hashes.add(hash_of("from lassl.room.b import x\n\nprint(x)\n"))
+    assert len(hashes) == 3
+
+
+def test_a_package_may_import_its_own_modules(module, hash_of):
+    module("lassl/room/__init__.py", "def find():\n    from lassl.room import b\n")
+    module("lassl/room/b.py", "x = 1\n")
+    before = hash_of("from lassl.room.b import x\n\nprint(x)\n"), hash_of("from lassl.room import find\n\nfind()\n")
+    module("lassl/room/b.py", "x = 2\n")
+    after = hash_of("from lassl.room.b import x\n\nprint(x)\n"), hash_of("from lassl.room import find\n\nfind()\n")
+    assert before[0] != after[0] and before[1] != after[1]
+
+
+def test_a_circle_of_imports_has_no_hash(module, hash_of):
+    module("lassl/b.py", "from lassl import a\n")
+    with pytest.raises(ValueError, match="imports itself"):
+        hash_of("from lassl import b\n")
+
+
+def test_a_fingerprint_is_one_hash_of_all_modules_in_whichever_order(tmp_path, module):
+    module("pipeline/__init__.py")
+    module("pipeline/go.py", "from lassl import b\n")
+    module("lassl/__init__.py")
+    module("lassl/b.py", "x = 1\n")
+    module("lassl/c.py", "x = 3\n")
+    before = fingerprint("pipeline.go", "lassl.c", root=tmp_path)
+    assert re.fullmatch("[0-9a-f]{64}\n", before) and before == fingerprint("lassl.c", "pipeline.go", root=tmp_path)
+    module("lassl/b.py", "x = 2\n")
+    assert fingerprint("pipeline.go", "lassl.c", root=tmp_path) != before
+
+
+def test_plumbing_and_the_reader_of_settings_do_not_count(tmp_path, module, hash_of):
+    hashes = set()
+    for content in ("x = 1\n", "x = 2\n"):
+        for name in ("config", "plumbing/__init__", "plumbing/files"):
+            module(f"lassl/{name}.py", content)
+        hashes.add(hash_of("from lassl import config\nfrom lassl.plumbing import files\n"))
+    assert len(hashes) == 1
+
+
+def test_the_modules_of_ours_that_settings_name_are_found_at_any_depth():
+    method = {"schedule": "lassl.b:f", "options": {"measure": "lassl.sub.a:g", "kind": "mse", "passes": 8}}
+    settings = {"method": method, "cases": {"unlabeled": "lassl.b:h"}, "size": [16, 16], "none": None}
+    assert named_modules(settings) == ["lassl.b", "lassl.sub.a"]
+    assert named_modules({"failures": "math:hypot", "use": "last", "text": "in lassl.b:f", "folder": "lassl.b"}) == []
+    assert named_modules(PARAMS) == []
+
+
+def written(folder: Path, params: dict) -> dict[str, str]:
+    """What the stage `code` writes for params.yaml in a folder, by path."""
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    for name in ("lassl", "pipeline"):
+        (folder / name).symlink_to(ROOT / name)
+    before = os.getcwd()
+    try:
+        os.chdir(folder)
+        code.main()
+    finally:
+        os.chdir(before)
+    files = [path for path in (folder / "build/code").rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+
+
+@pytest.fixture(scope="module")
+def fingerprints(tmp_path_factory) -> dict[str, str]:
+    return written(tmp_path_factory.mktemp("project"), PARAMS)
+
+
+def files_behind(params: dict = PARAMS) -> dict[str, set[str]]:
+    """The files behind each stage and row, for the contents of params.yaml."""
+    stages = code.behind(Config.model_validate(params))
+    return {
+        stage: {path.relative_to(ROOT).as_posix() for name in modules for path in closure(name, ROOT).values()}
+        for stage, modules in stages.items()
+    }
+
+
+def flaws_in(files: set[str]) -> set[str]:
+    return {Path(file).stem for file in files if file.startswith("lassl/flaws/")} - {"__init__"}
+
+
+def test_no_flaw_counts_where_none_is_named_but_for_the_table_that_shows_a_policy():
+    found = {stage: flaws_in(files) for stage, files in files_behind().items() if flaws_in(files)}
+    assert found == {"table": {"empty_zero"}}
+
+
+def test_a_named_flaw_counts_for_the_stage_that_uses_it_and_for_no_other(tmp_path, fingerprints):
+    params = copy.deepcopy(PARAMS)
+    params["data"]["margins"] = "lassl.flaws.unseeded_margins:unseeded"
+    params["train"]["schedule"] = "lassl.flaws.crossed_schedulers:crossed"
+    params["cases"]["unlabeled"] = "lassl.flaws.overlap:overlap"
+    params["snapshots"] = {"count": 2, "use": "lassl.flaws.test_selection:oracle"}
+    params["evaluate"]["failures"] = "lassl.flaws.empty_zero:zero"
+    params["methods"]["cps_alw"]["options"]["measure"] = "lassl.flaws.broken_dice:broken_dice"
+    expected = {f"train/{name}": {"crossed_schedulers", "overlap"} for name in METHODS}
+    expected["train/cps_alw"] |= {"broken_dice"}
+    expected |= {"prepare": {"unseeded_margins"}, "evaluate": {"test_selection", "empty_zero"}}
+    expected |= {"table": {"empty_zero"}}
+    found = {stage: flaws_in(files) for stage, files in files_behind(params).items()}
+    assert {stage: flaws for stage, flaws in found.items() if flaws} == expected
+    flawed = written(tmp_path, params)
+    changed = {path.removeprefix("build/code/") for path in flawed if flawed[path] != fingerprints[path]}
+    assert changed == expected.keys() - {"table"}
+
+
+def test_an_algorithm_counts_for_its_own_rows_alone():
+    for name, method in METHODS.items():
+        files = files_behind()[f"train/{name}"]
+        own = {module.replace(".", "/") + ".py" for module in map(module_of, algorithms())}
+        assert own & files == {module_of(method["algorithm"]).replace(".", "/") + ".py"}
+
+
+def test_what_follows_training_does_not_count_for_it():
+    for name in METHODS:
+        files = files_behind()[f"train/{name}"]
+        assert {"lassl/training/train.py", "lassl/model/vnet.py"} <= files
+        assert not files & {f"lassl/{later}.py" for later in ("table", "metrics", "evaluation", "inference", "readme")}
+
+
+def test_what_comes_before_the_table_does_not_count_for_it():
+    files, earlier = files_behind()["table"], ("vnet", "training", "evaluation", "inference", "phantom", "preprocess")
+    assert "lassl/results/table.py" in files and not files & {f"lassl/{name}.py" for name in earlier}
+
+
+def test_the_training_code_does_not_count_for_the_evaluation():
+    files, others = (
+        files_behind()["evaluate"],
+        ("training", "ramps", "losses", "methods/mean_teacher", "phantom", "table"),
+    )
+    assert "lassl/evaluation/evaluate.py" in files and not files & {f"lassl/{name}.py" for name in others}
+
+
+def test_every_stage_depends_on_its_code_and_that_file_is_written(fingerprints):
+    wanted = {stage: f"build/code/{stage}" for stage in STAGES if stage not in ("ready", "code")}
+    wanted["train"] = "build/code/train/${item.method}"
+    for stage, path in wanted.items():
+        assert path in STAGES[stage]["deps"], stage
+    names = {path.replace("${item.method}", name) for path in wanted.values() for name in METHODS}
+    assert set(fingerprints) == names
+
+
+def test_every_stage_runs_the_module_of_its_name():
+    for stage, content in STAGES.items():
+        (name,) = re.findall(r"^python -m ([\w.]+)", content["cmd"])
+        assert name == f"pipeline.{stage}"
+        assert (ROOT / "pipeline" / f"{stage}.py").is_file()

@@ -1,0 +1,216 @@
+"""Anybody's scans on disk: what is read from them, where it lies, and what is refused."""
+
+import locale
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from benchmarks.series import write_series
+from helpers.scans import IMAGES, PLACE, SIZE, numbered, same_place
+from lassl.images.geometry import Volume
+from lassl.images.grids import to_image
+from lassl.images.volumes import read_volume
+from lassl.plumbing.errors import LasslError
+from lassl.predict.scan_files import (
+    check_free,
+    check_inputs_stay,
+    check_outputs,
+    make_folder,
+    outputs,
+    read,
+    split_name,
+    write,
+)
+
+
+@pytest.mark.parametrize("suffix", IMAGES)
+def test_an_image_file_of_any_format_is_read_with_its_place(tmp_path, suffix):
+    sitk.WriteImage(to_image(numbered()), str(tmp_path / f"scan{suffix}"))
+    found = read(tmp_path / f"scan{suffix}")
+    np.testing.assert_array_equal(found.array, numbered().array)
+    same_place(found.geometry, PLACE)
+
+
+def test_a_dicom_series_is_read_in_the_order_of_its_places_and_rescaled(tmp_path):
+    volume = Volume(2.0 * numbered("float32").array - 50, PLACE)
+    found = read(write_series(tmp_path / "series", volume, slope=2, intercept=-50))
+    np.testing.assert_array_equal(found.array, volume.array)
+    same_place(found.geometry, PLACE)
+
+
+@pytest.mark.parametrize("suffix", IMAGES)
+def test_a_written_mask_is_one_file_in_the_same_place(tmp_path, suffix):
+    write(tmp_path / f"mask{suffix}", numbered("uint8"))
+    assert [path.name for path in tmp_path.iterdir()] == [f"mask{suffix}"]
+    found = sitk.ReadImage(str(tmp_path / f"mask{suffix}"))
+    assert found.GetPixelID() == sitk.sitkUInt8
+    again = read(tmp_path / f"mask{suffix}")
+    np.testing.assert_array_equal(again.array, numbered("uint8").array)
+    same_place(again.geometry, PLACE)
+
+
+def test_files_are_named_after_the_scan(tmp_path):
+    (tmp_path / "series.01").mkdir()
+    assert split_name(tmp_path / "series.01") == ("series.01", ".nrrd")
+    assert split_name(tmp_path / "a.b.NII.GZ") == ("a.b", ".nii.gz")
+    assert outputs(tmp_path / "a.nii.gz", tmp_path / "out", ["probability"]) == {
+        "mask": tmp_path / "out/a.nii.gz",
+        "probability": tmp_path / "out/a-probability.nii.gz",
+    }
+
+
+def test_a_file_that_is_called_as_in_every_case_is_named_after_its_folder(tmp_path, monkeypatch):
+    assert split_name(tmp_path / "K01/image.nii.gz") == ("K01", ".nii.gz")
+    assert split_name(tmp_path / "K01/IMAGE.MHA") == ("K01", ".mha")
+    assert split_name(tmp_path / "K01/lgemri.nrrd") == ("K01", ".nrrd")
+    assert split_name(tmp_path / "K01/image2.nrrd") == ("image2", ".nrrd")
+    monkeypatch.chdir(tmp_path)
+    assert split_name(Path("image.nrrd")) == (tmp_path.name, ".nrrd")
+    assert split_name(Path("K01/../image.nrrd")) == (tmp_path.name, ".nrrd")
+
+
+def test_a_linked_folder_is_named_by_its_link(tmp_path, monkeypatch):
+    (tmp_path / "1.2.840").mkdir()
+    (tmp_path / "K01").symlink_to("1.2.840")
+    assert split_name(tmp_path / "K01") == ("K01", ".nrrd")
+    monkeypatch.chdir(tmp_path / "1.2.840")
+    assert split_name(Path()) == ("1.2.840", ".nrrd")
+
+
+def test_a_file_that_is_there_is_not_written_again(tmp_path):
+    files = outputs(tmp_path / "a.nrrd", tmp_path, ["probability"])
+    check_free(files)
+    (tmp_path / "a-probability.nrrd").touch()
+    with pytest.raises(LasslError, match=r"a-probability\.nrrd: is there already; .*--overwrite to replace it"):
+        check_free(files)
+
+
+@pytest.mark.parametrize("suffix", IMAGES)
+def test_a_suffix_in_capitals_is_read_as_the_one_in_small_letters(tmp_path, suffix):
+    write(tmp_path / f"scan{suffix}", numbered())
+    path = (tmp_path / f"scan{suffix}").rename(tmp_path / f"SCAN{suffix.upper()}")
+    found = read(path)
+    np.testing.assert_array_equal(found.array, numbered().array)
+    same_place(found.geometry, PLACE)
+
+
+def test_a_suffix_that_no_library_takes_is_told(tmp_path):
+    write(tmp_path / "a.nii.gz", numbered())
+    with pytest.raises(LasslError, match=r"a\.Nii\.gz: found the suffix '\.Nii\.gz', expected small letters or"):
+        read((tmp_path / "a.nii.gz").rename(tmp_path / "a.Nii.gz"))
+
+
+def test_a_name_that_is_not_in_utf8_is_refused_and_any_other_is_read(tmp_path):
+    strange = os.fsdecode(b"\xff")
+    write(tmp_path / "Jürgen, [1] = a.nrrd", numbered())
+    read(tmp_path / "Jürgen, [1] = a.nrrd")
+    series = write_series(tmp_path / "series", numbered())
+    first = min(series.iterdir())
+    for act in (
+        lambda: split_name(tmp_path / f"{strange}.nrrd"),
+        lambda: split_name(tmp_path / strange),
+        lambda: read_volume((tmp_path / "Jürgen, [1] = a.nrrd").rename(tmp_path / f"{strange}.nrrd")),
+        lambda: write(tmp_path / f"{strange}.nrrd", numbered()),
+        lambda: make_folder(tmp_path / strange),
+        lambda: read((first.rename(series / f"{strange}.dcm")).parent),
+    ):
+        with pytest.raises(LasslError, match="found a name that is not in UTF-8, expected one that is: rename it"):
+            act()
+
+
+def test_outputs_of_one_name_are_told_together_before_any_work(tmp_path):
+    scans = [tmp_path / name for name in ("one/a.nrrd", "two/a.nrrd", "a-probability.nrrd", "b.nrrd", "a.mha")]
+    planned = {scan: outputs(scan, tmp_path / "out", ["probability"]) for scan in scans}
+    with pytest.raises(LasslError) as error:
+        check_outputs(planned)
+    assert len(str(error.value).splitlines()) == 3  # a and a-probability for the second, a-probability for the third
+    assert str(scans[0]) in str(error.value) and str(scans[1]) in str(error.value)
+    check_outputs({scan: planned[scan] for scan in scans[3:]})
+
+
+def test_a_scan_is_never_overwritten(tmp_path):
+    scan = tmp_path / "a.nrrd"
+    with pytest.raises(LasslError, match=r"a\.nrrd: is one of the scans and would be overwritten; give another folder"):
+        check_inputs_stay(outputs(scan, tmp_path / "below" / ".."), [tmp_path / "b.nrrd", scan])
+    check_inputs_stay(outputs(scan, tmp_path / "below"), [scan])
+
+
+def write_color(path):
+    sitk.WriteImage(sitk.Image(SIZE, sitk.sitkVectorUInt8, 3), str(path))
+
+
+def write_flat(path):
+    sitk.WriteImage(sitk.Image([5, 4], sitk.sitkUInt8), str(path))
+
+
+def write_values(*values):
+    return lambda path: write(path, Volume(np.resize(np.array(values, np.float32), SIZE)))
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "told"),
+    [
+        ("absent.nrrd", None, r"absent\.nrrd: not found; expected a scan's file, or a folder with a DICOM series"),
+        ("absent", None, r"absent: not found; expected a scan's file"),
+        ("empty.nrrd", lambda path: path.touch(), r"empty\.nrrd: cannot be read .*copy it again"),
+        ("empty.nii.gz", lambda path: path.touch(), r"empty\.nii\.gz: cannot be read .*copy it again"),
+        ("text.mha", lambda path: path.write_text("scan"), r"text\.mha: cannot be read .*copy it again"),
+        ("slice.png", write_flat, r"found a file named 'slice\.png', expected a name that ends in \.nrrd, .*DICOM"),
+        ("flat.nrrd", write_flat, r"flat\.nrrd: found a 2-D with 1 channel\(s\) image; expected 3-D with one channel"),
+        ("color.nrrd", write_color, r"color\.nrrd: found a 3-D with 3 channel\(s\) image; expected"),
+        ("plain.nrrd", write_values(3), r"plain\.nrrd: constant image, every voxel is 3\.0; export the scan again"),
+        ("nan.nrrd", write_values(1, np.nan), r"nan\.nrrd: 105 voxels are NaN or infinite; export the scan again"),
+        ("folder", lambda path: path.mkdir(), r"folder: found no DICOM series in the folder, expected one"),
+    ],
+)
+def test_what_is_no_scan_is_named_in_one_line_with_what_to_do(tmp_path, name, make, told):
+    if make:
+        make(tmp_path / name)
+    with pytest.raises(LasslError, match=told) as error:
+        read(tmp_path / name)
+    assert str(error.value).startswith(str(tmp_path / name)) and "\n" not in str(error.value)
+
+
+def test_reading_a_series_leaves_the_locale_as_it_was(tmp_path):
+    folder = write_series(tmp_path / "series", numbered())  # writing it changes the locale already
+    locale.setlocale(locale.LC_ALL, "C.UTF-8")
+    read(folder)
+    assert locale.setlocale(locale.LC_CTYPE) == "C.UTF-8"
+
+
+def test_several_series_in_a_folder_are_named(tmp_path):
+    write_series(tmp_path / "both", numbered(), "1.2.3.4", "LGE")
+    write_series(tmp_path / "both", numbered(), "1.2.3.5", "CINE", skip=[4])
+    with pytest.raises(LasslError, match=r"both: found 2 DICOM series, expected one: .*; put each into a folder") as e:
+        read(tmp_path / "both")
+    assert "'LGE' (5 files)" in str(e.value) and "'CINE' (4 files)" in str(e.value)
+
+
+def test_a_series_without_one_of_its_slices_is_refused(tmp_path):
+    told = r"series: distances between its 4 slices go from 2\.5 to 5 mm, expected equal ones; a slice is missing"
+    with pytest.raises(LasslError, match=told):
+        read(write_series(tmp_path / "series", numbered(), skip=[2]))
+
+
+def test_a_damaged_slice_is_named(tmp_path):
+    folder = write_series(tmp_path / "series", numbered())
+    path = min(folder.iterdir())
+    (folder / "notes.txt").write_text("what is no DICOM file counts for nothing")
+    read(folder)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(LasslError, match=r"series: 1\.2\.3\.4-00\.dcm cannot be read; .*copy them again"):
+        read(folder)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(LasslError, match=r"cannot be written to \(.*\); give another folder with -o"):
+            make_folder(folder)
+    with pytest.raises(LasslError, match=r"mask\.nrrd: cannot be written \("):
+        write(tmp_path / "file" / "mask.nrrd", numbered("uint8"))
+    make_folder(tmp_path / "new" / "folder")
+    assert not list((tmp_path / "new" / "folder").iterdir())

@@ -1,0 +1,135 @@
+"""The page of the report, from masks and runs that can be followed by hand."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from helpers.pages import numbers, scored, write_masks, written_page
+from helpers.project import ROOT
+from helpers.runs import PROFILE, STATISTICS, write_run
+from lassl.data.prepared import open_prepared
+from lassl.report.report import formatted, gather, read_table, report
+from lassl.report.slices import box_around, outline
+from lassl.results.table import table
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch) -> Path:
+    """An empty folder to write runs to."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# the table
+
+
+def test_a_table_is_taken_apart_with_the_published_figures_under_ours():
+    text = (
+        "| Method | Dice [%] | alike |\n| --- | --- | --- |\n| **V-Net & 16L**, `x` | 57.77 ± 1 [2, 3] | ab |\n"
+        "| published [1] | 78.3 |  |\n| **Mine** | - |  |\n\nMean *over* <cases>.\n\n[1] Note.\n"
+    )
+    found = read_table(text)
+    assert found.heads == ["Method", "Dice [%]", "alike"]
+    title = "<strong>V-Net &amp; 16L</strong>, <code>x</code>"
+    assert found.rows == [
+        [(title, "published [1]"), ("57.77 ± 1<br>[2, 3]", "78.3"), ("ab", "")],
+        [("<strong>Mine</strong>", ""), ("-", ""), ("", "")],
+    ]
+    assert found.remarks == ["Mean <em>over</em> &lt;cases&gt;.", "[1] Note."]
+
+
+def test_markup_in_a_title_is_text():
+    assert formatted("<b> **a & b**") == "&lt;b&gt; <strong>a &amp; b</strong>"
+
+
+# the page
+
+
+def page_data(page: str) -> dict:
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    return json.loads(found)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, tiny_data) -> str:
+    """The page of two runs with masks and curves and one without, made in a folder of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("page"))
+        return written_page(open_prepared(tiny_data.prepared)).read_text()
+
+
+def test_the_page_has_all_parts_and_holds_plotly_once(page):
+    for part in ("table", "by-case", "training", "slices", "surfaces", "origin"):
+        assert f'<section id="{part}">' in page
+    assert page.count("plotly.js v") == 1
+    assert "Synthetic phantoms, not patients" in page
+    assert "the patient's left is on the right and the back at the bottom" in page
+    assert "Published figures stand under ours." in page
+    assert len(page) < 6e6
+
+
+def test_the_page_asks_for_nothing_from_elsewhere(page):
+    assert "default-src 'none'" in page
+    assert not re.search(r"<(script|img|link|iframe)[^>]+(src|href)=[\"'](?!data:)", page)
+    assert "@import" not in page and "url(" not in page.split("</style>")[0]
+
+
+def test_a_run_without_curves_or_masks_is_left_out_of_those_parts_with_a_sentence(page):
+    assert "No curves on this machine of mt_un-d0-s0." in page
+    assert "Not shown: mt_un-d0-s0 (its masks are not here)." in page
+    found = page_data(page)
+    assert {t["legendgroup"] for t in found["curves"]["loss"]["data"]} == {"vnet_16-d0-s0", "cps-d0-s0"}
+    assert [row["title"] for row in found["cases"][0]["rows"]] == ["V-Net & 16L", "CPS & 16L+64UL"]
+    assert len(found["strips"]) == 4 and found["strips"][0]["layout"]["xaxis"]["ticktext"][2] == "MT+UN & 16L+64UL"
+
+
+def test_the_page_shows_each_runs_settings_machine_and_time(page, prepared):
+    assert prepared.manifest_hash in page
+    assert "cpu: Test" in page and "<td>1.0</td>" in page
+    (settings,) = re.findall(r"<summary>cps-d0-s0</summary><pre[^>]*>(.*?)</pre>", page, re.DOTALL)
+    assert yaml.safe_load(settings.replace("&#39;", "'"))["settings"]["method"]["algorithm"] == "cross_pseudo"
+
+
+def test_curves_are_read_back_as_they_were_logged(page):
+    loss = page_data(page)["curves"]["loss"]["data"][0]
+    steps, values = numbers(loss["x"]), numbers(loss["y"])
+    assert (len(steps), steps[0], steps[-1]) == (300, 0, 499)
+    np.testing.assert_allclose(values, [3 / (s + 1) for s in steps], rtol=1e-5)
+
+
+def test_outlines_surfaces_and_dice_of_a_case_are_those_of_its_masks(page, prepared):
+    first = page_data(page)["cases"][0]
+    assert (first["rank"], first["case"]) == ("best", prepared.split.test[0])
+    assert len(first["pictures"]) == len(first["numbers"]) == len(first["reference"])
+    reference = prepared.read_label(first["case"]) > 0
+    for shift, row in enumerate(first["rows"], 1):
+        assert row["dice"] == 70 + 10 * shift
+        moved = np.roll(reference, shift, axis=0)
+        box = box_around([reference, *(np.roll(reference, s, axis=0) for s in (1, 2))])
+        assert row["outlines"] == [outline(moved[(*box[:2], z)]) for z in first["numbers"]]
+        assert max(map(abs, numbers(row["surface"]["intensity"]))) == pytest.approx(0.625 * shift, abs=0.4)
+        assert row["uncertainty"] is None
+    assert first["limit"] == 2
+
+
+def test_metrics_alone_give_a_page_that_says_what_is_missing(workspace, prepared):
+    write_run("cps", scores=scored(prepared, 80, 90), cohort=("la2018", "aa"))
+    table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
+    page = report(PROFILE, workspace / "nothing").read_text()
+    assert "No curves on this machine of cps-d0-s0." in page
+    assert "Not shown: cps-d0-s0 (the prepared scans are not here)." in page
+    assert "No masks to show." in page and "phantoms" not in page
+    assert page_data(page)["cases"] == []
+
+
+def test_masks_of_other_data_than_the_prepared_scans_are_not_shown(workspace, prepared):
+    run = write_run("cps", scores=scored(prepared, 80, 90), cohort=("synthetic", "other"))
+    write_masks(run, prepared, 1)
+    table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
+    found = gather(PROFILE, prepared.folder)
+    assert found["without_masks"] == ["cps-d0-s0 (run on other data than the prepared scans)"]
+    assert found["data"]["cases"] == []

@@ -1,0 +1,243 @@
+"""The table and its page of details as Markdown, from runs whose figures can be checked by hand."""
+
+import pandas as pd
+import pytest
+
+from helpers.runs import NAN, PUBLISHED, built, cases, write_run
+from lassl.results import table as build
+from lassl.results.markdown import MORE, details, number, probability, table
+
+CPS = "CPS & 16L+64UL"
+ONE_RUN = "One run of each row: "
+WARNINGS = ("have different settings", "have different window strides", "trained on different data", "not one method")
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path, monkeypatch):
+    """An empty folder to write runs to."""
+    monkeypatch.chdir(tmp_path)
+
+
+def line(title: str) -> str:
+    """The one line of the table that starts with a title."""
+    (found,) = [text for text in table(built()).splitlines() if text.startswith(f"| **{title}**")]
+    return found
+
+
+def section(heading: str) -> list[str]:
+    """The lines of the details under a heading, its Markdown table without the rule under the heads."""
+    (found,) = [part for part in details(built()).split("\n## ") if part.startswith(f"{heading}\n")]
+    lines = [text for text in found.splitlines() if text.startswith("|")]
+    assert len({text.count("|") for text in lines}) == 1
+    return [lines[0], *lines[2:]]
+
+
+def warned() -> list[str]:
+    text = table(built())
+    return [words for words in WARNINGS if words in text]
+
+
+# rows
+
+
+def test_a_row_is_rendered_above_the_published_one():
+    write_run("vnet_16", scores=cases((70, 70, 70), (6, 6, 6)))
+    write_run("cps", scores=cases((80, 90, 85), (1, 5, 3)), steps=300, seconds=90)
+    # p is 2 / 8 for Dice, of which there is no other test
+    assert line(CPS) == (
+        f"| **{CPS}** | 85.00 ± 5.00 [80.00, 90.00] | 42.50 ± 2.50 [40.00, 45.00] | 3.00 ± 2.00 [1.00, 5.00] | "
+        "6.00 ± 4.00 [2.00, 10.00] | a | +15.00 [+10.00, +20.00], p = 0.250 | 1.00 | 0 | 3 | 16 + 64 | 1 | 300 | 1.5 |"
+    )
+    lines = table(built()).splitlines()
+    assert lines[0] == (
+        "| Method | Dice [%] | Jaccard [%] | ASD [voxel] | 95HD [voxel] | alike | Dice against V-Net & 16L | P(best) "
+        "| failed | cases | labeled + unlabeled | runs | steps | min |"
+    )
+    assert lines[5].startswith("| published | 86.4 | 76.6 | 3.42 | 12.1 |  |")
+    assert {text.count("|") for text in lines[:6]} == {15}
+    assert " | a | baseline | 0.00 | " in lines[2]
+
+
+def test_without_the_baseline_no_column_and_no_remark_is_about_it():
+    write_run("cps")
+    text = table(built())
+    assert "against" not in text and "Differences to" not in text and "baseline" not in text
+    assert len({row.count("|") for row in text.splitlines()[:4]}) == 1
+    write_run("vnet_16")
+    text = table(built())
+    assert "\nDice is the primary score. Differences to V-Net & 16L: paired" in text
+    assert "\nRows that share a letter" in text and "a family of tests of their own, and a larger one" in text
+
+
+def test_undefined_figures_are_dashes():
+    write_run("cps", seed=1, scores=cases((0, 0), (NAN, NAN)))
+    write_run("mt_un", seed=2, scores=cases((0, 90), (NAN, 4)))
+    assert "| 0.00 ± 0.00 [0.00, 0.00] | 0.00 ± 0.00 [0.00, 0.00] | - ± - [-, -] | - ± - [-, -] | a | - | 2 |" in line(
+        CPS
+    )
+    assert "| 4.00 ± - [4.00, 4.00] | 8.00 ± - [8.00, 8.00] | a | - | 1 | 2 |" in line("MT+UN & 16L+64UL")
+
+
+def test_a_row_tells_its_runs_and_all_of_their_steps():
+    write_run(draw=0, steps=300)
+    write_run(draw=1, steps=600)
+    assert line(CPS).endswith(" | 0 | 2 | 16 + 64 | 2 | 300, 600 | 1 |")
+
+
+def test_numbers_and_p_values_are_rounded_as_they_are_reported():
+    assert [number(2 / 3), number(2 / 3, "+"), number(-1.5, "+"), number(None)] == ["0.67", "+0.67", "-1.50", "-"]
+    found = [probability(p) for p in (None, 0.0, 0.0009, 0.001, 0.0526, 1.0)]
+    assert found == ["undefined", "< 0.001", "< 0.001", "= 0.001", "= 0.053", "= 1.000"]
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "told"),
+    [
+        ({"network": "first"}, ""),
+        ({"network": "teacher"}, ", teacher network"),
+        ({"network": "ensemble", "largest_component": True}, ", ensemble network, largest component only"),
+        ({"failures": "diagonal"}, ", failures: diagonal"),
+        ({"snapshot": {"use": "validated", "step": 120}}, ", snapshot: validated"),
+    ],
+)
+def test_a_departure_from_the_default_evaluation_is_named_in_its_row(evaluation, told):
+    parts = "largest" if "largest_component" in evaluation else "all"
+    write_run(scores=cases(network=evaluation.get("network", "network"), parts=parts), evaluation=evaluation)
+    assert line(CPS).startswith(f"| **{CPS}**{told} | 85.00 ± ")
+
+
+def test_a_method_without_published_figures_has_no_line_of_them():
+    for method in ("cps_alw", "cps"):
+        write_run(method)
+    rows = {k: v for k, v in PUBLISHED["rows"].items() if k != "cps"}
+    lines = table(built(published={**PUBLISHED, "rows": rows})).splitlines()
+    assert [text[:13] for text in lines[2:6]] == ["| **CPS+ALW &", "| published |", "| **cps** | 8", ""]
+
+
+# remarks
+
+
+def test_a_full_table_names_no_missing_row_and_finds_nothing_to_warn_of():
+    for method in PUBLISHED["rows"]:
+        write_run(method)
+    assert "Not run" not in table(built())
+    assert warned() == []
+
+
+def test_the_missing_rows_are_named():
+    for method in ("cps_alw", "cps", "vnet_80"):
+        write_run(method)
+    assert "\nNot run in this profile: vnet_16, cps_32, mt_un, mt_un_lovasz.\n" in table(built())
+
+
+def test_the_footnote_stands_under_a_table_with_its_row_only():
+    write_run("vnet_80")
+    assert "[1]" not in table(built())
+    write_run("vnet_16")
+    text = table(built())
+    assert text.count("| published [1] | 78.3 | 69 | 22.5 | 9.88 |") == 1
+    assert text.count("[1] As published. ") == 1
+
+
+def test_only_a_table_of_single_runs_says_that_they_are():
+    write_run("cps")
+    write_run("mt_un")
+    assert ONE_RUN in table(built())
+    write_run("mt_un", seed=1)
+    assert ONE_RUN not in table(built())
+
+
+@pytest.mark.parametrize(
+    ("words", "other"),
+    [
+        ("have different settings", {"lr": 0.003}),
+        ("have different window strides", {"evaluation": {"stride": [4, 4, 4]}}),
+        ("trained on different data", {"cohort": ("synthetic", "bb")}),
+    ],
+)
+def test_what_makes_rows_incomparable_is_told_between_rows_and_within_one(words, other):
+    write_run("cps")
+    write_run("mt_un")
+    assert warned() == []
+    write_run("mt_un", **other)
+    assert warned() == [words]
+    write_run("mt_un")
+    write_run("cps", seed=1, **other)
+    assert warned() == [words]
+
+
+@pytest.mark.parametrize("other", [{"options": {"weight_decay": 0.1}}, {"evaluation": {"failures": "diagonal"}}])
+def test_runs_of_one_row_with_other_options_are_not_one_method(other):
+    write_run("cps")
+    write_run("mt_un", **other)
+    assert warned() == []
+    write_run("cps", seed=1, **other)
+    assert f"**{CPS}: its runs differ in their options (see table.json): not one method.**" in table(built())
+    assert warned() == ["not one method"]
+
+
+@pytest.mark.parametrize(
+    ("cohort", "words"), [("synthetic", "synthetic phantoms, not patients"), ("la2018", "real scans")]
+)
+def test_phantoms_are_told_from_real_scans(cohort, words):
+    write_run(cohort=(cohort, "aa"))
+    assert f"cohort `{cohort}` ({words}), volumes pooled by 2, trained on cpu: Test." in table(built())
+    assert f"cohort `{cohort}` ({words}), full resolution, trained" in table({**built(), "pool": 1})
+
+
+# details
+
+
+def test_the_details_have_four_sections_with_a_line_for_each_row():
+    for method in ("vnet_16", "cps"):
+        write_run(method)
+    text = details(built())
+    assert text.startswith("# Details of the table of profile `quick`\n\n## More measures\n\n")
+    headings = [heading.split("\n")[0] for heading in text.split("\n## ")[1:]]
+    assert len(headings) == 4
+    for heading in headings:
+        assert [row.split(" | ")[0] for row in section(heading)] == ["| Method", "| V-Net & 16L", f"| {CPS}"]
+
+
+def test_the_details_give_every_other_measure_with_its_unit():
+    assert list(MORE) == build.MORE
+    write_run(scores=cases((80, 90), (1, NAN)))
+    heads, row = section("More measures")
+    found = dict(zip(heads.split(" | "), row.split(" | "), strict=True))
+    assert found["ASSD [voxel]"] == "3.00 ± -"
+    assert found["95HD [mm]"] == "20.00 ± -"
+    assert found["surface Dice at 1 mm [%]"] == "8.50 ± 0.71"
+    assert found["volume error [%] |"] == "-17.00 ± 1.41 |"
+
+
+def test_the_details_give_the_distances_of_failures_under_three_policies():
+    write_run(scores=cases((0, 90), (NAN, 4)))
+    heads, row = section("Failures under three policies")
+    assert [head.split(": ")[0] for head in heads.split(" | ")[2:]] == ["ASD"] * 3 + ["95HD"] * 3
+    assert row == f"| {CPS} | 1 | 4.00 | 52.00 | 2.00 | 8.00 | 54.00 | 4.00 |"
+
+
+def test_the_details_give_the_scores_of_every_variant():
+    write_run(scores=pd.concat([cases((80, 90), (1, 4)), cases((70, 60), (NAN, NAN), parts="largest")]))
+    assert section("Networks, ensembles and the largest component")[1:] == [
+        f"| {CPS} | network, all | 85.00 | 42.50 | 2.50 | 5.00 |",
+        f"| {CPS} | network, largest | 65.00 | 32.50 | - | - |",
+    ]
+
+
+def test_the_details_split_the_variance_of_dice_as_far_as_the_runs_can_tell():
+    write_run(seed=0, scores=cases((70, 90)))
+    assert section("Sources of variance")[1] == f"| {CPS} | 1 | - | - | 14.14 | - | - |"
+    write_run(seed=1, scores=cases((80, 100)))
+    # mean squares: seed 100, case 400; 14.14 is sqrt(400 / 2), 7.07 is sqrt(100 / 2)
+    assert section("Sources of variance")[1] == f"| {CPS} | 2 | - | 7.07 | 14.14 | 0.00 | 7.07 |"
+
+
+def test_p_values_of_the_table_are_the_adjusted_ones():
+    low = range(60, 68)
+    write_run("vnet_16", scores=cases(low))
+    write_run("mt_un", scores=cases(low))
+    write_run("cps", scores=cases([value + 1 + value / 10 for value in low]))
+    found = built()["rows"]["cps"]["against_baseline"]["dice"]
+    assert (found["p_value"], found["p_holm"]) == (0.0078, 0.0156)  # 2 / 2^8, times 2
+    assert ", p = 0.016 | 1.00 |" in line(CPS)

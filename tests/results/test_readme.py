@@ -1,0 +1,158 @@
+"""Tables put between the marks of README.md and docs/, and a short table."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lassl.plumbing.errors import LasslError
+from lassl.results.readme import short, update, with_tables
+
+README = Path("README.md")
+TEXT = """# Title
+<!-- table: quick -->
+old
+<!-- end of table -->
+between
+<!-- table: paper -->
+<!-- end of table -->
+after
+"""
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """Tables of two profiles."""
+    monkeypatch.chdir(tmp_path)
+    for profile in ("quick", "paper"):
+        Path(f"metrics/{profile}").mkdir(parents=True)
+        Path(f"metrics/{profile}/table.md").write_text(f"| {profile} \\1 ± |\n")
+
+
+def test_each_table_is_replaced_and_the_rest_is_left(tables):
+    assert with_tables(TEXT, README) == (
+        "# Title\n<!-- table: quick -->\n| quick \\1 ± |\n<!-- end of table -->\nbetween\n"
+        "<!-- table: paper -->\n| paper \\1 ± |\n<!-- end of table -->\nafter\n"
+    )
+
+
+def test_replacing_twice_changes_nothing_more(tables):
+    once = with_tables(TEXT, README)
+    assert with_tables(once, README) == once
+
+
+def test_every_page_is_updated_that_has_marks(tables):
+    Path("docs").mkdir()
+    for path in ("README.md", "docs/results.md"):
+        Path(path).write_text(TEXT)
+    Path("docs/other.md").write_text("no table\n")
+    update()
+    for path in ("README.md", "docs/results.md"):
+        assert Path(path).read_text() == with_tables(TEXT, README)
+    assert Path("docs/other.md").read_text() == "no table\n"
+
+
+def test_no_page_is_written_where_one_of_them_is_wrong(tables):
+    Path("docs").mkdir()
+    README.write_text(TEXT)
+    Path("docs/results.md").write_text("<!-- table: nowhere -->\n<!-- end of table -->\n")
+    with pytest.raises(LasslError, match=r"^docs/results\.md: names the table of profile nowhere"):
+        update()
+    assert README.read_text() == TEXT
+
+
+def test_a_table_that_was_never_made_is_named_with_the_page_that_wants_it(tables):
+    Path("metrics/paper/table.md").unlink()
+    with pytest.raises(LasslError, match=r"^README\.md: .* profile paper, but metrics/paper/table\.md is not there"):
+        with_tables(TEXT, README)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "<!-- table: quick -->\ntext without an end\n",
+        "text\n<!-- end of table -->\n",
+        "<!-- table: two words -->\n<!-- end of table -->\n",
+        "<!-- table: quick --><!-- end of table -->\n",
+    ],
+)
+def test_marks_that_make_no_pair_are_told_and_no_text_between_tables_is_lost(tables, wrong):
+    with pytest.raises(LasslError, match=r"^README\.md: found \d times '<!-- table: ' and \d times"):
+        with_tables(wrong + TEXT, README)
+
+
+def write_means(profile, **means):
+    """A table.json with the mean Dice of some rows."""
+    rows = {m: {"title": f"the {m}", "scores": {"dice": {"mean": mean}}} for m, mean in means.items()}
+    Path(f"metrics/{profile}/table.json").write_text(json.dumps({"rows": rows}))
+
+
+def test_two_profiles_stand_side_by_side_in_the_rows_that_both_have(tables):
+    write_means("quick", cps=80.0, mt_un=None, alone=1.0)
+    write_means("paper", mt_un=70.0, cps=78.756)
+    assert with_tables("<!-- table: quick, paper -->\nold\n<!-- end of table -->", README) == (
+        "<!-- table: quick, paper -->\n"
+        "| Mean Dice [%] | quick | paper | difference |\n| --- | --- | --- | --- |\n"
+        "| the cps | 80.00 | 78.76 | -1.24 |\n| the mt_un | - | 70.00 | - |\n"
+        "<!-- end of table -->"
+    )
+
+
+def test_of_two_profiles_the_one_that_was_never_made_is_named(tables):
+    write_means("quick", cps=80.0)
+    with pytest.raises(LasslError, match=r"profile paper, but metrics/paper/table\.json is not there"):
+        with_tables("<!-- table: quick, paper -->\n<!-- end of table -->", README)
+
+
+def row(title, dice, against=0.0, **more):
+    """A row of a table.json, as far as a short table tells of it."""
+    scores = {"dice": {"mean": dice, "low": dice - 1, "high": dice + 1}, "hd95": {"mean": 7.0}}
+    compared = {"dice": {"difference": against, "low": against - 1, "high": against + 1, "p_holm": 0.5}}
+    told = {"title": title, "scores": scores, "against_baseline": compared, "labeled": [16], "runs": [[0, 0]]}
+    rest = {"steps": [20], "cases": 4, "failed": 0, "evaluation": [""], "method": [{}], "shared": [], "stride": []}
+    return {**told, **rest, "published": {"dice": 80.5}} | more
+
+
+def of_rows(**rows):
+    """A table.json of these rows."""
+    statistics = {"baseline": "first"}
+    return {"profile": "mine", "cohort": "la2018", "cohort_hash": ["a"], "pool": 2, "devices": ["cpu: Test"]} | {
+        "statistics": statistics,
+        "rows": rows,
+    }
+
+
+def test_a_short_table_has_labels_the_dice_with_its_interval_95hd_the_published_dice_and_the_difference():
+    lines = short(of_rows(first=row("A", 80.0), second=row("B", 82.5, 2.5, labeled=[32]))).splitlines()
+    assert lines[:4] == [
+        "| Method | labels | Dice [%] | 95HD [voxel] | published Dice | Dice against A |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| **A** | 16 | 80.00 [79.00, 81.00] | 7.00 | 80.5 | baseline |",
+        "| **B** | 32 | 82.50 [81.50, 83.50] | 7.00 | 80.5 | +2.50 [+1.50, +3.50], p = 0.500 |",
+    ]
+
+
+def test_a_short_table_tells_scale_runs_cases_and_empty_predictions_in_short_lines():
+    text = short(of_rows(first=row("A", 80.0, failed=2), second=row("B", 82.5)))
+    told = " ".join(text.split())
+    assert "(real scans), volumes pooled by 2, 20 steps, one run of each row, on cpu: Test." in told
+    assert "Means over 4 test cases" in told and "Empty predictions: 2; the distances leave them out" in told
+    assert "Wilcoxon" in told and "Gupta and Guo" in told
+    assert all(len(line) <= 120 for line in text.splitlines() if line[:1] != "|")
+
+
+def test_a_short_table_without_baseline_or_published_figures_has_no_columns_for_them():
+    text = short(of_rows(second=row("B", 82.5, published=None), third=row("C", 80.0, published=None)))
+    assert text.startswith("| Method | labels | Dice [%] | 95HD [voxel] |\n")
+    assert "Wilcoxon" not in text and "Gupta" not in text
+
+
+def test_a_short_table_has_masks_from_elsewhere_and_says_how_their_failures_count():
+    theirs = row("B", 82.5, runs=[], labeled=[], steps=[], published=None, evaluation=["failures: diagonal"])
+    text = short(of_rows(first=row("A", 80.0), second=theirs))
+    assert "| **B**, failures: diagonal | - | 82.50 [81.50, 83.50] | 7.00 |  | +0.00 [" in text
+
+
+def test_a_short_table_warns_of_rows_that_cannot_be_compared():
+    rows = {"first": row("A", 80.0, shared=[{"lr": 1}]), "second": row("B", 82.5, shared=[{"lr": 2}])}
+    assert "**The rows have different settings (see table.json) and cannot be compared.**" in short(of_rows(**rows))

@@ -1,0 +1,190 @@
+"""The loop and the model file, on a cohort of eight tiny scans."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from helpers.trainings import settings, trained
+from lassl.config import Config
+from lassl.evaluation.evaluate import evaluate
+from lassl.evaluation.publish import publish
+from lassl.model.placement import make_deterministic, place
+from lassl.model.trained import load_model
+from lassl.plumbing.errors import LasslError
+from lassl.training.loop import fit
+from lassl.training.step import sgd
+from lassl.training.train import cases_of, train
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """An empty folder to write outputs to."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("method", ["vnet_16", "cps_alw", "mt_un_lovasz"])
+def test_the_same_run_twice_gives_the_same_weights_bit_for_bit(tiny_data, workspace, method):
+    config = settings(tiny_data)
+    first = trained(config, method).record["weights_sha256"]
+    assert trained(config, method).record["weights_sha256"] == first
+    assert trained(config, method, seed=1).record["weights_sha256"] != first
+    assert trained(config, method, draw=1).record["weights_sha256"] != first
+
+
+def test_training_learns_what_can_be_learned(tiny_data, workspace):
+    config = settings(tiny_data, train={"steps": 60, "lr": 0.05}, network={"width": 4, "dropout": 0.0})
+    run = config.run("vnet_16", 0, 0)
+    train(config, run)
+    evaluate(config, run)
+    publish(run)
+    assert json.loads(run.metrics.read_text())["dice"] > 70
+
+
+def test_every_step_is_logged_under_its_name(tiny_data, workspace):
+    config = settings(tiny_data)
+    trained(config, "cps_alw")
+    folder = config.run("cps_alw", 0, 0).curves
+    names = {"supervised_first", "supervised_second", "cross_labeled", "cross_unlabeled", "loss", "dice", "weight"}
+    names |= {"weight_unlabeled", "agreement", "learning_rate"}
+    assert {path.stem for path in folder.glob("*.tsv")} == names
+    frames = {name: pd.read_csv(folder / f"{name}.tsv", sep="\t")[name] for name in names}
+    terms = sum(frames[n] for n in ("supervised_first", "supervised_second", "cross_labeled", "cross_unlabeled"))
+    assert np.allclose(terms, frames["loss"], rtol=1e-5)
+    assert frames["learning_rate"].tolist() == pytest.approx([0.1, 0.069454, 0.037270], rel=1e-3)
+
+
+def test_a_profile_can_give_all_rows_one_schedule(tiny_data, workspace):
+    config = settings(tiny_data, train={"steps": 4, "schedule": "constant"})
+    for method in ("vnet_16", "cps"):
+        trained(config, method)
+        rates = pd.read_csv(config.run(method, 0, 0).curves / "learning_rate.tsv", sep="\t")["learning_rate"]
+        assert rates.tolist() == 4 * [config.train.lr]
+
+
+def test_a_loss_that_is_not_finite_stops_the_training_and_leaves_no_model(tiny_data, workspace):
+    config = settings(tiny_data, train={"lr": 1e30, "steps": 10})
+    with pytest.raises(LasslError, match=r"step \d+: the loss is not finite .*lower train.lr"):
+        trained(config)
+    assert not list(workspace.glob("models/**/*")) or not any(p.is_file() for p in workspace.glob("models/**/*"))
+
+
+def test_too_few_cases_and_unknown_options_are_named(tiny_data, workspace):
+    config = settings(tiny_data)
+    values = config.model_dump()
+    values["methods"]["vnet_16"]["labeled"] = 7
+    with pytest.raises(LasslError, match="asked for 7 labeled"):
+        trained(Config.model_validate(values))
+    values = config.model_dump()
+    values["methods"]["cps"]["options"]["wieght"] = 1
+    with pytest.raises(LasslError, match="wieght"):
+        trained(Config.model_validate(values), "cps")
+    values["methods"]["cps"]["algorithm"] = "crossed_pseudo"
+    with pytest.raises(LasslError, match=r"crossed_pseudo.*cross_pseudo"):
+        trained(Config.model_validate(values), "cps")
+    with pytest.raises(LasslError, match="no method 'vnet_17'"):
+        trained(config, "vnet_17")
+
+
+@pytest.mark.parametrize(("method", "rates"), [("vnet_16", [0.1]), ("mt_un", [0.1]), ("cps", [0.1, 0.01])])
+def test_every_trained_network_but_the_first_has_a_learning_rate_of_its_own(tiny_data, prepared, method, rates):
+    config = settings(tiny_data, train={"lr": 0.1, "schedule": f"{__name__}:a_tenth_for_the_second"})
+    where = place(config.compute)
+    draw = cases_of(config, config.methods[method], prepared, 0)
+    source = PatchSource(prepared, draw, config.patches, config.methods[method].batch, 0)
+    groups = fit(config, config.methods[method], source, where, 0).optimizer.param_groups
+    assert [group["lr"] for group in groups] == pytest.approx(rates)
+
+
+def a_tenth_for_the_second(done: int, steps: int, network: int) -> float:
+    return 0.1**network
+
+
+def test_the_groups_of_the_optimizer_hold_every_trainable_weight_once(make_network):
+    class Pair(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.frozen = make_network(), make_network(), make_network().requires_grad_(False)
+            self.scale = torch.nn.Parameter(torch.ones(3))
+            self.networks = {"a": self.a, "frozen": self.frozen, "b": self.b}
+
+    pair = Pair()
+    first, second = (group["params"] for group in sgd(pair, 0.1, 0.9, 0.0).param_groups)
+    assert {id(p) for p in first} == {id(p) for p in (pair.scale, *pair.a.parameters())}
+    assert [id(p) for p in second] == [id(p) for p in pair.b.parameters()]
+
+
+def test_patches_whose_bf16_gradients_are_wrong_on_the_cpu_are_refused(tiny_data, workspace):
+    with pytest.raises(LasslError, match=r"patches.size \[16, 16, 16\].*fp32"):
+        trained(settings(tiny_data, compute={"precision": "bf16"}))
+
+
+def test_bf16_gradients_are_right_at_the_sizes_that_the_profiles_use():
+    for size in ((3, 3, 2), (4, 4, 3), (7, 7, 5)):  # the V-Net's bottom for patches of 48, 64 and 112
+        image = torch.randn(2, 32, *size)
+        kernel = (0.1 * torch.randn(32, 32, 3, 3, 3)).requires_grad_()
+        (exact,) = torch.autograd.grad(torch.nn.functional.conv3d(image, kernel, padding=1).square().sum(), kernel)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output = torch.nn.functional.conv3d(
+                image.contiguous(memory_format=torch.channels_last_3d),
+                kernel.contiguous(memory_format=torch.channels_last_3d),
+                padding=1,
+            )
+        (found,) = torch.autograd.grad(output.float().square().sum(), kernel)
+        assert (found - exact).norm() < 0.02 * exact.norm()
+
+
+def test_a_damaged_model_is_named_with_its_remedy(workspace):
+    path = Path("models/broken.pt")
+    path.parent.mkdir()
+    path.write_bytes(b"nothing")
+    with pytest.raises(LasslError, match=r"broken.pt: is no readable model (?s:.*)delete it"):
+        load_model(path)
+    with pytest.raises(LasslError, match=r"absent.pt: not found"):
+        load_model(Path("models/absent.pt"))
+
+
+def test_the_deterministic_switch_is_for_cuda_and_sets_what_torch_asks_for(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    try:
+        make_deterministic(True)
+        assert torch.are_deterministic_algorithms_enabled() and not torch.backends.cudnn.benchmark
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        make_deterministic(False)
+    assert not torch.are_deterministic_algorithms_enabled() and torch.backends.cudnn.benchmark
+
+
+def test_the_record_tells_time_memory_and_machine(tiny_data, workspace):
+    told = trained(settings(tiny_data)).record["training"]
+    assert told["seconds"] > 0 and told["resumed"] == 0
+    assert 50 < told["peak_memory_mib"] < 20_000
+    assert told["device"].startswith("cpu: ") and told["torch"] == torch.__version__
+    assert torch.backends.cpu.get_cpu_capability() in told["device"]  # a name alone spans several arithmetics
+    assert (told["precision"], told["precision_reason"]) == ("fp32", "asked for")
+
+
+def test_fp16_scales_the_loss_and_learns_like_fp32(tiny_data):
+    from dataclasses import replace
+
+    from lassl.data.patches import PatchSource
+    from lassl.data.patches import PatchSource
+from lassl.data.prepared import draw_cases, open_prepared
+    from lassl.sections import BatchSize, Patches
+
+    config = settings(tiny_data, train={"steps": 2}, network={"dropout": 0.0})
+    opened = open_prepared(tiny_data.prepared)
+    draw = draw_cases(opened.split.train, opened.with_label, 3, 0, 0)
+    source = PatchSource(opened, draw, Patches(pool=1, size=(16, 16, 16)), BatchSize(labeled=2, unlabeled=0), 0)
+    full = place(config.compute.model_copy(update={"precision": "fp32"}))
+    weights = []
+    for where in (full, replace(full, dtype=torch.float16)):
+        algorithm = fit(config, config.methods["vnet_16"], source, where, 0).algorithm
+        weights.append(torch.cat([p.detach().flatten() for p in algorithm.network.parameters()]))
+    assert not torch.equal(*weights)
+    torch.testing.assert_close(*weights, atol=2e-2, rtol=0)

@@ -1,0 +1,225 @@
+"""The plain way that we are timed against computes the same numbers as ours."""
+
+import copy
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from benchmarks import busy, ceiling, locks, plain, rows, speed
+from helpers.project import ROOT
+from lassl.config import Config
+from lassl.evaluation import metrics
+from lassl.evaluation.inference import sliding_window
+from lassl.learning import losses, mean_teacher, ramps
+from lassl.learning.base import Progress
+from lassl.model.placement import place
+from lassl.training.train import first_state
+
+SIZE = (32, 16, 48)
+
+
+@pytest.fixture
+def config(monkeypatch) -> Config:
+    """The tiny profile without dropout, with patches of three sizes, in the layout that the plain side has."""
+    monkeypatch.chdir(ROOT)
+    values = rows.composed("tiny").model_dump()
+    values["network"] |= {"width": 3, "dropout": 0.0}
+    values["patches"]["size"] = SIZE
+    values["compute"]["channels_last"] = False  # another order of summing tips some ReLUs, and gradients with them
+    return Config.model_validate(values)
+
+
+class Ours:
+    """A training state of ours at its beginning, a batch for it, and how far it is."""
+
+    def __init__(self, config, name):
+        self.config, self.method = config, config.methods[name]
+        self.where = place(config.compute)
+        self.state = first_state(config, self.method, self.where, 0)
+        self.batch = rows.random_batch(SIZE, self.method.batch)
+        self.progress = Progress(step=5, steps=8, epoch=0, seed=0)
+        with torch.no_grad():
+            for network in self.networks.values():
+                network.head[1].weight *= 8  # some voxels certain, some not
+
+    @property
+    def networks(self):
+        return self.state.algorithm.networks
+
+    @property
+    def weight(self):
+        return self.method.options["weight"] * ramps.sigmoid_ramp(5 / 8)  # 25 of 40 stairs
+
+    def plain_twins(self):
+        """The networks as the plain side has them, and an optimizer for each."""
+        twins = [copy.deepcopy(n).to(memory_format=torch.contiguous_format) for n in self.networks.values()]
+        settings = {"lr": self.config.train.lr, "momentum": 0.9, "weight_decay": self.method.weight_decay}
+        return twins, [torch.optim.SGD(twin.parameters(), **settings) for twin in twins]
+
+    def step(self):
+        rates = [self.config.train.lr] * len(self.state.optimizer.param_groups)
+        self.state.advance(self.batch, self.progress, rates, self.where)
+        return self.state.curves[-1]
+
+
+def assert_same_weights(network, twin, before):
+    pairs = zip(network.parameters(), twin.parameters(), before.parameters(), strict=True)
+    for ours, theirs, old in pairs:
+        assert not torch.equal(ours, old)
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_plain_losses_equal_ours():
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(2, 2, 6, 5, 4, generator=generator)
+    label = torch.randint(2, (2, 6, 5, 4), generator=generator)
+    torch.testing.assert_close(plain.dice_loss(logits, label), losses.dice_loss(logits, label))
+    torch.testing.assert_close(F.cross_entropy(logits, label), losses.cross_entropy(logits, label))
+
+
+def test_a_plain_supervised_step_equals_ours(config):
+    ours = Ours(config, "vnet_16")
+    (twin,), (optimizer,) = ours.plain_twins()
+    before = copy.deepcopy(twin)
+    loss = plain.supervised_step(twin, optimizer, ours.batch.image, ours.batch.label.long())
+    assert ours.step()["loss"] == pytest.approx(loss, rel=1e-5)
+    assert_same_weights(ours.networks["network"], twin, before)
+
+
+def test_a_plain_step_of_cps_equals_ours(config):
+    ours = Ours(config, "cps")
+    twins, optimizers = ours.plain_twins()
+    before = copy.deepcopy(twins)
+    loss = plain.cps_step(*twins, optimizers, ours.batch.image, ours.batch.label.long(), ours.weight)
+    assert ours.step()["loss"] == pytest.approx(loss, rel=1e-5)
+    for network, twin, old in zip(ours.networks.values(), twins, before, strict=True):
+        assert_same_weights(network, twin, old)
+
+
+def test_a_plain_step_of_mean_teacher_equals_ours_where_there_is_no_noise(config, monkeypatch):
+    monkeypatch.setattr(mean_teacher, "NOISE", 0.0)
+    monkeypatch.setattr(plain, "NOISE", 0.0)
+    ours = Ours(config, "mt_un")
+    (student, teacher), (optimizer, _) = ours.plain_twins()
+    with torch.no_grad():  # a teacher that differs from its student, or there is nothing to follow
+        for network in (teacher, ours.networks["teacher"]):
+            network.head[1].weight *= -2
+    before = copy.deepcopy([student, teacher])
+    threshold = ramps.uncertainty_threshold(5 / 8)
+    supervised, consistency = plain.mean_teacher_step(
+        student, teacher, optimizer, ours.batch.image, ours.batch.label.long(), ours.weight, threshold, step=5
+    )
+    values = ours.step()
+    assert 0.02 < values["mask_share"] < 0.98
+    assert values["cross_entropy"] + values["dice_loss"] == pytest.approx(supervised, rel=1e-5)
+    assert values["consistency"] == pytest.approx(consistency, rel=1e-4)  # one voxel more in the mask: 2e-5
+    assert_same_weights(ours.networks["student"], student, before[0])
+    assert_same_weights(ours.networks["teacher"], teacher, before[1])
+
+
+def test_each_plain_pass_sees_fresh_clipped_noise():
+    image = torch.full((40, 30, 20), 3.0)
+    torch.manual_seed(0)
+    first, second = plain.noisy(image) - 3, plain.noisy(image) - 3
+    assert not torch.equal(first, second)
+    assert first.abs().max() <= 0.2 + 1e-6
+    assert first.std().item() == pytest.approx(0.0942, abs=0.002)  # 0.1, less by the clipping at two deviations: 0.88
+
+
+@pytest.mark.parametrize("size", [(23, 19, 41), (40, 14, 17)])
+def test_the_plain_sliding_window_gives_our_mask(config, size):
+    network = next(iter(Ours(config, "vnet_16").networks.values())).eval()
+    image = torch.randn(size, generator=torch.Generator().manual_seed(0))
+    window, stride = (16, 16, 32), (7, 5, 11)
+    mask = plain.sliding_window(network, image.numpy(), window, stride)
+    probability = sliding_window(network, image, window, stride, 3)
+    assert mask.shape == size
+    assert 0.02 < mask.mean() < 0.98
+    clear = ((probability - 0.5).abs() > 1e-5).numpy()  # closer to one half, the order of summing decides
+    assert clear.mean() > 0.999
+    assert np.array_equal(mask[clear], probability.numpy()[clear] > 0.5)
+
+
+def test_plain_scores_equal_ours():
+    reference = np.zeros((24, 19, 15), bool)
+    reference[6:15, 5:12, 3:11] = True
+    prediction = rows.distorted(reference)
+    ours = metrics.score(prediction, reference, (1.0, 1.0, 1.0))
+    found = (ours.dice_percent, ours.jaccard_percent, ours.asd_voxel, ours.hd95_voxel)
+    assert plain.score(prediction, reference) == pytest.approx(found, rel=1e-6)
+    assert 30 < ours.dice_percent < 90
+
+
+@pytest.mark.parametrize("size", [(6, 6, 3), (6, 6, 6)])
+def test_a_plain_patch_is_cut_and_turned_like_its_label(tmp_path, size):
+    volume = 1 + np.arange(8 * 7 * 5, dtype=np.float32).reshape(8, 7, 5)
+    with h5py.File(tmp_path / "case.h5", "w") as file:
+        file["image"], file["label"] = volume, (volume % 2).astype(np.uint8)
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(20):
+        image, label = plain.load_patch(tmp_path / "case.h5", size, rng)
+        assert image.shape == (1, *size) and image.dtype == torch.float32
+        assert torch.equal((image[0] % 2).long(), label)
+        assert len(image[image > 0].unique()) == 6 * 6 * min(size[2], 5)
+        seen.add(image.numpy().tobytes())
+    assert len(seen) > 10
+
+
+def test_the_benchmark_prints_a_line_for_each_row(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    speed.main(["--tiny", "--rows", *speed.PAIRS])
+    lines = capsys.readouterr().out.splitlines()
+    table = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ") for line in lines if " | tiny | " in line}
+    networks = {"supervised step", "CPS step", "MT+UN step", "inference of a case"}
+    assert set(table) == networks | {"scoring of a case", "loading of a batch"}
+    for what, (_, _, slow, fast, ratio, *_rest) in table.items():
+        assert float(slow) / float(fast) == pytest.approx(float(ratio), rel=0.02), what
+    assert any(line.startswith("Loading a batch takes") for line in lines)
+
+
+def test_the_work_of_a_step_is_counted_in_full_and_is_the_same_on_both_sides(config):
+    for row in rows.STEPS:
+        assert count(rows.plain_step(row, config)) == count(rows.our_step(row, config)) > 0
+    one = count(rows.our_step("supervised", config))  # four patches, forward and backward
+    assert count(rows.our_step("cps", config)) == 2 * one  # two networks
+    forward = count(lambda: rows.VNet(config.network)(torch.zeros(1, 1, *SIZE)))
+    assert count(rows.our_step("mean_teacher", config)) == one + 9 * 2 * forward  # 1 + 8 passes over two images
+
+
+def count(act) -> int:
+    with speed.FlopCounterMode(display=False) as counter:
+        act()
+    return counter.get_total_flops()
+
+
+def test_memory_is_that_of_the_measured_process_and_not_of_its_parent(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    ballast = torch.ones(400 * 2**20, dtype=torch.uint8)
+    title, peak, below = speed.memory_cells("cps", tiny=True)
+    assert (title, below) == ("CPS step", "yes")
+    assert 150 < int(peak) < speed.peak_mib("cps", rows.composed("tiny")) - ballast.numel() / 2**20 / 2
+
+
+def test_the_ceiling_is_made_of_all_layers_of_the_network(capsys):
+    found = ceiling.layers(rows.composed("tiny"))
+    kinds = {kind: sum(count for (k, *_), count in found.items() if k == kind) for kind, *_ in found}
+    assert kinds == {"Conv3d": 26, "ConvTranspose3d": 4, "BatchNorm3d": 29}  # all but the head have a norm
+    ceiling.main(["--scale", "tiny", "--repeats", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in lines[-4:]] == [
+        "| the step", "| convolutions", "| norms with ReLU", "| both, the ceiling"
+    ]  # fmt: skip
+
+
+def test_steps_beside_other_work_are_timed_in_processes_of_their_own():
+    assert 0 < busy.together("quick", 1, busy.SPIN["plain"], 0.01, others=1) < 60
+
+
+def test_invented_runs_have_names_and_files_of_their_own():
+    entry = {"cmd": "python -m pipeline.train cps 0 0", "outs": [{"path": "models/quick/cps-d0-s0.pt"}]}
+    found = locks.invented({"train@quick-cps-0-0": entry, "table@quick": {}}, 3)
+    assert list(found) == [f"train@many-cps-0-{seed}" for seed in range(3)]
+    assert found["train@many-cps-0-2"]["outs"] == [{"path": "models/many/cps-d0-s2.pt"}]

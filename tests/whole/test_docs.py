@@ -1,0 +1,90 @@
+"""README.md and docs/: the tables they show, their length, and where their links lead."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from helpers.project import ROOT
+from lassl.results.readme import BLOCK, pages, with_tables
+
+README = Path("README.md")
+PAGES = [README, *sorted(path.relative_to(ROOT) for path in ROOT.glob("docs/*.md"))]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_a_page_shows_the_committed_tables(monkeypatch, path):
+    monkeypatch.chdir(ROOT)
+    assert path in pages()
+    text = path.read_text()
+    assert text == with_tables(text, path)
+
+
+def test_the_readme_has_one_table_of_results_and_it_is_short():
+    text = (ROOT / README).read_text()
+    (table,) = re.findall("<!-- table: (.*) -->", text)
+    assert table == "compact, short"
+    heads = BLOCK.search(text)[0].splitlines()[1]
+    assert heads.count("|") - 1 <= 7
+
+
+def test_the_wide_tables_stand_on_the_page_of_results():
+    tables = re.findall("<!-- table: (.*) -->", (ROOT / "docs/results.md").read_text())
+    assert tables == ["compact", "compact, compact-again", "repeats", "quick"]
+
+
+def prose(path: Path) -> list[str]:
+    """The lines of a page without tables, and without what is generated."""
+    return [line for line in BLOCK.sub("", (ROOT / path).read_text()).splitlines() if line[:1] != "|"]
+
+
+def test_the_readme_is_short_and_so_are_its_lines():
+    lines = (ROOT / README).read_text().splitlines()
+    assert len(lines) <= 160
+    assert [line for line in lines if len(line) > 120 and line[:1] != "|"] == []
+
+
+def test_the_first_command_stands_in_the_first_screen_of_the_readme():
+    lines = (ROOT / README).read_text().splitlines()
+    assert next(number for number, line in enumerate(lines, 1) if line.startswith("make repro")) <= 25
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_a_page_has_a_title_and_then_a_sentence_that_says_what_it_is_for(path):
+    first, empty, sentence = prose(path)[:3]
+    assert first.startswith("# ") and not empty and re.match("[A-Z`]", sentence)
+
+
+def anchors(path: Path) -> set[str]:
+    """Names of a page's headings in links, as GitHub makes them."""
+    heads = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_every_relative_link_leads_to_a_file_and_a_heading_that_are_there(path):
+    for link in LINK.findall((ROOT / path).read_text()):
+        if link.startswith("https://"):
+            continue
+        name, _, heading = link.partition("#")
+        target = (ROOT / path).parent / name if name else ROOT / path
+        assert target.is_file(), link
+        assert not heading or heading in anchors(target), link
+
+
+def test_every_page_in_docs_is_linked_from_the_readme():
+    assert {Path(link) for link in LINK.findall((ROOT / README).read_text())} >= set(PAGES[1:])
+
+
+def test_the_tree_in_the_readme_has_the_folders_of_the_code():
+    (tree,) = re.findall(r"```text\nlassl/\n(.*?)```", (ROOT / README).read_text(), re.DOTALL)
+    rooms = re.findall(r"^  (\w+)/ ", tree, re.MULTILINE)
+    assert sorted(rooms) == sorted(path.parent.name for path in ROOT.glob("lassl/*/__init__.py"))
+    assert all((ROOT / name).is_dir() for name in re.findall(r"^(\w+)/ ", tree, re.MULTILINE))
+
+
+def test_the_readme_has_a_line_for_each_stage_in_order():
+    stages = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+    assert re.findall(r"^\d+\. \*\*(\w+)\*\*", (ROOT / README).read_text(), re.MULTILINE) == stages

@@ -1,0 +1,204 @@
+"""The commands that README.md and docs/ show: they are run where that takes seconds, the others are at least read.
+
+A command is a line of a block that is marked `sh`, or code in a sentence that begins with a program's name. A new one
+must be put into RUN, or into NOT_RUN under the reason.
+"""
+
+import re
+import shlex
+import shutil
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from dvc.cli.parser import get_main_parser
+from dvc.utils.hydra import get_hydra_sweeps
+
+from helpers.project import ROOT, call, clone
+from lassl.cli.arguments import parser
+from lassl.config import load
+from pipeline.compose import compose
+
+PAGES = [ROOT / "README.md", *(path for path in sorted(ROOT.glob("docs/*.md")) if path.name != "flaws.md")]
+PROGRAMS = ("make", "dvc", "lassl", "python", "git", "source", "pip", "pytest", "ruff", "mypy")
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RUN = (
+    "make help",
+    "make params",
+    "make readme",
+    "make format",
+    "source .venv/bin/activate",
+    "python -m pipeline.compose profile=compact",
+    "python -m lassl.results.terminal",
+    "python -m lassl.results.terminal compact",
+    "lassl --help",
+    "lassl predict --help",
+    "lassl doctor",
+    "dvc metrics show",
+    "dvc metrics diff",
+    "dvc exp show",
+)
+NAMED = "names a command, without what it takes"
+NOT_RUN = {
+    "trains; tests/whole/test_pipeline.py and test_own_data.py train at a tiny scale": (
+        "make repro",
+        "dvc repro",
+        "dvc queue start",
+        "dvc exp run -S method=cps -S methods.cps.options.weight=0.3",
+        "dvc exp run -S method=cps_alw",
+        "dvc exp run -S method=mine",
+        "dvc exp run -S method=table",
+        "dvc exp run -S profile=compact",
+        "dvc exp run -S profile=compact -S method=cps_8",
+        "dvc exp run -S profile=compact -S method=mt_un -S 'seeds=[0,1]'",
+        "dvc exp run -S profile=compact -S method=table_8",
+        "dvc exp run -S profile=compact -S method=vnet_16",
+        "dvc exp run -S profile=compact -S variant=-again",
+        "dvc exp run -S profile=kidney",
+        "dvc exp run -S profile=kidney -S method=cps_alw",
+        "dvc exp run -S profile=paper",
+        "dvc exp run -S profile=repeats -S method=core",
+        "dvc exp run -S profile=repeats -S method=cps -S flaw=overlap",
+        "dvc exp run --queue -S method=cps,cps_alw -S train.lr=0.01,0.003",
+        "dvc exp run --queue -S profile=compact -S data.folder=$PWD/data/raw/la2018 -S method=cps "
+        "-S methods.cps.options.weight=0.05,0.1,0.2",
+    ),
+    "options of a training": (
+        "-S compute.deterministic=true",
+        "-S compute.precision=fp16",
+        "-S data.folder=/path/to/scans -S data.split=my_split.csv",
+        "-S \"data.folder='/path/to/[my] scans'\"",
+        "-S \"data.folder='/scans/[2018], left'\"",
+        "-S 'draws=[1,2]'",
+        "-S snapshots.count=10 -S cases.held_out=4 -S snapshots.use=validated",
+    ),
+    "needs a trained model or masks; tests/cli/test_predict.py, test_export.py and whole/test_own_data.py have them": (
+        "lassl predict compact/mt_un-d0-s0 SCAN... -o masks",
+        "lassl predict kidney/mt_un-d0-s0 SCAN... -o masks",
+        "lassl export compact/mt_un-d0-s0 -o model.pt",
+        "lassl evaluate PREDICTIONS REFERENCES --name theirs",
+        "python -m benchmarks.predict repeats/mt_un-d0-s0",
+    ),
+    "needs curves of trainings; tests/whole/test_pipeline.py has them": ("dvc plots show",),
+    "needs somebody's scans; tests/whole/test_own_data.py has them": ("python -m pipeline.compose profile=kidney",),
+    "takes minutes": (
+        "make test",
+        "make check",
+        "python -m benchmarks.busy",
+        "python -m benchmarks.ceiling --precision fp32",
+        "python -m benchmarks.locks",
+        "python -m benchmarks.speed",
+        "python -m benchmarks.speed --scale compact",
+    ),
+    "tests/results/test_flaws_page.py writes the page": ("make flaws",),
+    "installs packages": ("make install",),
+    "goes to the network; tests/data/test_la2018.py has a repository of its own": ("make la2018",),
+    "needs Chromium and a report": ("make figures",),
+    "needs a remote, a commit or runs; tests/whole/test_pipeline.py has them": (
+        "dvc checkout",
+        "dvc pull",
+        "dvc push",
+        "dvc remote add --default NAME URL",
+        "dvc status",
+        "git add dvc.lock params.yaml metrics",
+        "git commit",
+        "git pull",
+        "git push",
+        "git stash apply refs/exps/apply/stash",
+    ),
+    "deletes from the cache": ("dvc gc -w", "dvc gc -w -a"),
+    NAMED: ("dvc exp apply", "dvc exp run", "dvc exp run --queue", "dvc exp run -S ...", "dvc gc"),
+}
+UNRUN = [command for commands in NOT_RUN.values() for command in commands]
+WHOLE = [command for command in UNRUN if command not in NOT_RUN[NAMED]]
+
+
+def shown(text: str) -> set[str]:
+    """The commands that a page shows, without comments."""
+    blocks = [body.replace("\\\n", "") for kind, body in BLOCK.findall(text) if kind == "sh"]
+    lines = [re.sub(r"(^|\s)#\s.*", "", line) for body in blocks for line in body.splitlines()]
+    found = {command.strip() for line in lines for command in line.split(" && ")}
+    codes = (" ".join(code.split()) for code in re.findall(r"`([^`]+)`", BLOCK.sub("", text)))
+    return (found - {""}) | {code for code in codes if " " in code and code.split()[0] in (*PROGRAMS, "-S")}
+
+
+def everywhere() -> set[str]:
+    """The commands of all pages."""
+    return set().union(*(shown(path.read_text()) for path in PAGES))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A clone whose environment is this one, so that make finds it installed."""
+    folder = clone(tmp_path_factory.mktemp("shown") / "project")
+    (folder / ".venv/bin").mkdir(parents=True)
+    (folder / ".venv/bin/activate").touch()
+    (folder / ".venv/installed").touch()
+    return folder
+
+
+@pytest.fixture
+def with_examples(tmp_path, monkeypatch):
+    """A folder with conf/, the profile of docs/own-data.md, and a method as README.md tells to write one."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "conf", "conf")
+    (profile,) = re.findall(r"```yaml\n(# @package.*?)```", (ROOT / "docs/own-data.md").read_text(), re.DOTALL)
+    Path("conf/profile/kidney.yaml").write_text(profile)
+    Path("conf/method/mine.yaml").write_text(Path("conf/method/vnet_16.yaml").read_text().replace("vnet_16", "mine"))
+    return tmp_path
+
+
+def test_commands_are_found_in_blocks_and_in_sentences_without_comments():
+    sentence = "Say `dvc\nrepro` or `-S a=1`, `lassl` or `lassl/x y`.\n"
+    block = "```sh\n# first\na b # c\nd \\\n  e && f '#1'\n```\n"
+    assert shown(f"{sentence}{block}```\ng h\n```\n") == {"dvc repro", "-S a=1", "a b", "d   e", "f '#1'"}
+
+
+def test_every_shown_command_is_run_or_there_is_a_reason_why_not():
+    assert everywhere() - set(RUN) - set(UNRUN) == set()
+
+
+def test_no_command_is_listed_that_is_not_shown_or_listed_twice():
+    assert set(RUN) | set(UNRUN) <= everywhere()
+    assert len({*RUN, *UNRUN}) == len(RUN) + len(UNRUN)
+
+
+def test_a_block_of_commands_is_marked_as_one():
+    for path in PAGES:
+        for kind, body in BLOCK.findall(path.read_text()):
+            begins = {line.split()[0] for line in body.splitlines() if line.split()}
+            assert kind == "sh" or not begins & set(PROGRAMS), f"{path.name}: {body}"
+
+
+@pytest.mark.parametrize("command", RUN)
+def test_a_shown_command_runs(project, command):
+    call(project, "git", "checkout", "--quiet", ".")
+    call(project, "bash", "-c", command)
+
+
+@pytest.mark.parametrize("command", [command for command in WHOLE if command.startswith("make ")])
+def test_make_knows_a_shown_target(project, command):
+    call(project, "bash", "-c", command.replace("make", "make --dry-run", 1))
+
+
+@pytest.mark.parametrize("command", [command for command in WHOLE if "-S " in command])
+def test_the_settings_of_a_shown_experiment_are_valid(with_examples, command):
+    words = shlex.split(command.replace("$PWD", str(with_examples)))
+    settings = [value for option, value in pairwise(words) if option == "-S"]
+    each = get_hydra_sweeps({"params.yaml": settings}) if "--queue" in words else [{"params.yaml": settings}]
+    assert len(each) > 1 or "--queue" not in words
+    for one in each:
+        compose(Path("params.yaml"), *one["params.yaml"])
+        load(Path("params.yaml"))
+
+
+@pytest.mark.parametrize("command", [command for command in WHOLE if command.startswith(("lassl ", "dvc "))])
+def test_the_words_of_a_shown_command_are_known(command):
+    program, *words = shlex.split(command)
+    (parser() if program == "lassl" else get_main_parser()).parse_args(words)
+
+
+@pytest.mark.parametrize("command", [command for command in (*RUN, *WHOLE) if command.startswith("python ")])
+def test_a_shown_module_is_there(command):
+    assert find_spec(re.fullmatch(r"python -m (\S+).*", command)[1])
