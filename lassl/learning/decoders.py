@@ -1,0 +1,57 @@
+"""Decoders beside a V-Net's own, which read the features of its encoder."""
+
+import copy
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+from lassl.model.batch_norm import BatchNorm3d
+from lassl.model.vnet import VNet
+
+Upsampling = Literal["transposed", "trilinear", "nearest"]
+
+
+class Decoder(nn.Module):
+    """The decoder half of a V-Net once more, with weights of its own: features of five scales to logits.
+
+    `upsampling` is by transposed convolutions as in the network, or by interpolation (trilinear, corners aligned, or
+    nearest) and a 3x3x3 convolution, as MC-Net's decoders differ (Wu et al. 2021).
+    """
+
+    def __init__(self, network: VNet, upsampling: Upsampling = "transposed"):
+        super().__init__()
+        self.ups = copy.deepcopy(network.ups)
+        self.decoder = copy.deepcopy(network.decoder)
+        self.head = copy.deepcopy(network.head)
+        if upsampling != "transposed":
+            replaced = [module for module in self.ups.modules() if isinstance(module, nn.ConvTranspose3d)]
+            self.ups = nn.ModuleList(interpolating_up(c.in_channels, c.out_channels, upsampling) for c in replaced)
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d | nn.ConvTranspose3d | nn.BatchNorm3d):
+                module.reset_parameters()
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Compute the logits (N, 2, X, Y, Z) from what VNet.encode gives."""
+        logits: Tensor = self.head(stages(self, features)[-1])
+        return logits
+
+
+def interpolating_up(inputs: int, outputs: int, upsampling: Literal["trilinear", "nearest"]) -> nn.Sequential:
+    """Double every axis by interpolation, then map the channels by a 3x3x3 convolution."""
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2, mode=upsampling, align_corners=True if upsampling == "trilinear" else None),
+        nn.Conv3d(inputs, outputs, kernel_size=3, padding=1),
+        BatchNorm3d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def stages(half: VNet | Decoder, features: Sequence[Tensor]) -> list[Tensor]:
+    """What each stage of a decoder gives: (N, 8w, X/8, Y/8, Z/8), ..., (N, w, X, Y, Z); the last is VNet.decode's."""
+    *skips, h = features
+    outputs = []
+    for stage, double in zip(half.decoder, half.ups, strict=True):
+        h = stage(double(h) + skips.pop())
+        outputs.append(h)
+    return outputs
