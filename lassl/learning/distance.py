@@ -12,7 +12,8 @@ def signed_distance(label: Tensor) -> Tensor:
 
     The surface, whose distance is 0, are the foreground voxels with a background neighbor along an axis. Per patch, the
     distances outside are divided by the largest of them, and so are those inside: the range is [-1, 1] (DTC, Luo et al.
-    2021, Equation 1, as its code normalizes). Without foreground all is 1, without background all is -1.
+    2021, as its code normalizes; that takes the distance to the nearest background voxel inside, off the surface).
+    Without foreground all is 1, without background all is -1.
     """
     outside = label == 0
     neighbors = [F.max_pool3d(outside[:, None].float(), k, 1, [n // 2 for n in k]) for k in CROSS]
