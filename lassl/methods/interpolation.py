@@ -1,0 +1,74 @@
+"""ICT, interpolation consistency training (Verma et al. 2019): between two patches the student is to be linear.
+
+Each unlabeled patch u is mixed with its partner v, the unlabeled patches in reverse, by a share l of its own from
+Beta(`alpha`, `alpha`):
+
+    loss = supervised + w(t) mean (p(l u + (1 - l) v) - (l q(u) + (1 - l) q(v)))^2
+
+p is the student's softmax, q that of a teacher, the student's running average up to `decay`; w(t) climbs to `weight` by
+a sigmoid ramp that ends at the fraction `ramp` of training. As in public code for medical images, dropout is on in the
+teacher, alpha is 0.2 and the greatest weight 0.1; that code makes one mixture of two patches, this one of every patch.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lassl.data.patches import Batch
+from lassl.learning import losses, ramps
+from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
+from lassl.learning.teacher import follow, teacher_of
+
+
+class Interpolation(Algorithm):
+    """A student that learns on blends of two patches the blends of a teacher's predictions."""
+
+    def __init__(self, make_network: MakeNetwork, *, weight: float, alpha: float, decay: float, ramp: float):
+        super().__init__()
+        for name, value in (("alpha", alpha), ("ramp", ramp)):
+            if value <= 0:
+                raise ValueError(f"{name} is {value}; expected a number above 0")
+        self.student = make_network()
+        self.teacher = teacher_of(self.student)
+        self.weight, self.alpha, self.decay, self.ramp = weight, alpha, decay, ramp
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """Student and teacher; the student is evaluated by default."""
+        return {"student": self.student, "teacher": self.teacher}
+
+    def losses(self, batch: Batch, progress: Progress) -> Step:
+        """Compute the supervised terms and the consistency on blends; logs the Dice of student and teacher there."""
+        labeled = len(batch.label)
+        image, unlabeled = batch.image, batch.image[labeled:]
+        if len(unlabeled):
+            blended, target = self.blends(unlabeled, progress)
+            image = torch.cat([image[:labeled], blended])
+        logits = self.student(image)  # (N, 2, X, Y, Z)
+        terms = supervised_terms(logits[:labeled], batch.label)
+        weight = self.weight * ramps.sigmoid_ramp(progress.fraction / self.ramp)
+        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
+        if len(unlabeled):
+            # both classes differ by the same, so one gives the mean over them
+            terms["consistency"] = weight * (foreground(logits[labeled:]) - target).square().mean()
+            logs["agreement"] = losses.hard_dice(logits[labeled:], target > 0.5)
+        return Step(terms, logs)
+
+    @torch.no_grad()
+    def blends(self, patches: Tensor, progress: Progress) -> tuple[Tensor, Tensor]:
+        """Blends of patches (U, 1, X, Y, Z), and the same blends of the teacher's foreground probabilities."""
+        seed = progress.generator("interpolation", torch.device("cpu")).initial_seed()
+        drawn = np.random.default_rng(seed).beta(self.alpha, self.alpha, len(patches))
+        share = torch.from_numpy(drawn).float().to(patches.device)[:, None, None, None]  # (U, 1, 1, 1)
+        taught = foreground(self.teacher(patches))  # (U, X, Y, Z)
+        return torch.lerp(patches.flip(0), patches, share[:, None]), torch.lerp(taught.flip(0), taught, share)
+
+    def after_step(self, progress: Progress) -> None:
+        """Move the teacher, batch-norm statistics included, towards the student."""
+        follow(self.teacher, self.student, ramps.ema_decay(progress.step, self.decay))
+
+
+def foreground(logits: Tensor) -> Tensor:
+    """The softmax of the foreground in float32: logits (N, 2, X, Y, Z) to (N, X, Y, Z)."""
+    probability: Tensor = logits.float().softmax(1)[:, 1]
+    return probability

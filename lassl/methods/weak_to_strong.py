@@ -1,0 +1,89 @@
+"""Weak-to-strong consistency: FixMatch (Sohn et al. 2020) and CutMix with a mean teacher (French et al. 2020).
+
+A teacher labels the unlabeled patches as they come; the student learns these labels on a strongly changed version:
+
+    loss       supervised + weight(t) sum over kept voxels of CE(student(strong), arg-max of the teacher) / all voxels
+    kept       voxels where the teacher's greater probability is `threshold` or more
+    strong     intensity: contrast, brightness and noise (lassl/learning/augment.py); mix: cutmix puts a box of half the
+               volume of another patch into each, pseudo-labels and kept voxels alike
+    teacher    student: the student itself, no gradient (FixMatch) | ema: its running average, up to `decay`
+    ramp       fraction of training at which the weight is full; 0: from the first step, as published
+
+FixMatch here is intensity and the student as teacher; the weak view is the turned and flipped patch of all methods.
+French et al. have the teacher's softmax for a target, the squared difference, and weigh it by the share of voxels over
+0.97: here CutMix differs from FixMatch in the change and the teacher alone. Both teachers' passes have dropout on.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lassl.data.patches import Batch
+from lassl.learning import losses, ramps
+from lassl.learning.augment import change_intensity
+from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
+from lassl.learning.mixing import cutmix, half_box
+from lassl.learning.regions import within
+from lassl.learning.teacher import follow, teacher_of
+
+
+class WeakToStrong(Algorithm):
+    """A student that learns on changed patches what a teacher sees on the unchanged ones."""
+
+    def __init__(
+        self, make_network: MakeNetwork, *, weight: float, threshold: float, mix: Literal["none", "cutmix"],
+        intensity: bool, teacher: Literal["student", "ema"], decay: float, ramp: float,
+    ):  # fmt: skip
+        super().__init__()
+        if mix not in ("none", "cutmix") or teacher not in ("student", "ema"):
+            raise ValueError(f"mix is '{mix}', teacher '{teacher}'; expected none or cutmix, student or ema")
+        if mix == "none" and not intensity:
+            raise ValueError("mix is 'none' and intensity false; expected one change of the patches at least")
+        if not 0.5 <= threshold < 1:
+            raise ValueError(f"threshold is {threshold}; expected a probability from 0.5 to below 1")
+        self.student = make_network()
+        self.average = teacher_of(self.student) if teacher == "ema" else None
+        self.weight, self.threshold, self.mix, self.intensity = weight, threshold, mix, intensity
+        self.teacher, self.decay, self.ramp = teacher, decay, ramp
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The student, evaluated by default, and its average if that is the teacher."""
+        return {"student": self.student, **({"teacher": self.average} if self.average else {})}
+
+    def losses(self, batch: Batch, progress: Progress) -> Step:
+        """Compute the supervised terms and that of the changed patches; logs the shares of what is kept."""
+        labeled = len(batch.label)
+        image, unlabeled = batch.image, len(batch.image) > labeled
+        if unlabeled:
+            strong, label, kept = self.changed(image[labeled:], progress)
+            image = torch.cat([image[:labeled], strong])
+        logits = self.student(image)  # (N, 2, X, Y, Z)
+        terms = supervised_terms(logits[:labeled], batch.label)
+        weight = self.weight * (ramps.sigmoid_ramp(progress.fraction / self.ramp) if self.ramp else 1.0)
+        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
+        if unlabeled:
+            terms["strong"] = weight * losses.cross_entropy(*within(logits[labeled:], label, kept))
+            logs["kept"] = kept.float().mean()
+            logs["kept_foreground"] = (kept * label).sum() / label.sum().clamp(min=1)  # 0 without foreground
+        return Step(terms, logs)
+
+    @torch.no_grad()
+    def changed(self, patches: Tensor, progress: Progress) -> tuple[Tensor, Tensor, Tensor]:
+        """Strong versions of patches (U, 1, X, Y, Z), their pseudo-labels and kept voxels, both (U, X, Y, Z)."""
+        background, foreground = (self.average or self.student)(patches).float().unbind(1)
+        label = (foreground > background).to(torch.uint8)
+        kept = (foreground - background).abs() >= math.log(self.threshold / (1 - self.threshold))
+        if self.intensity:
+            patches = change_intensity(patches, progress.generator("intensity", patches.device))
+        if self.mix == "none":
+            return patches, label, kept
+        inside = half_box(patches.shape[2:], progress.generator("cutmix", torch.device("cpu")))
+        return cutmix(patches, inside), cutmix(label, inside), cutmix(kept, inside)
+
+    def after_step(self, progress: Progress) -> None:
+        """Move the average, batch-norm statistics included, towards the student."""
+        if self.average:
+            follow(self.average, self.student, ramps.ema_decay(progress.step, self.decay))
