@@ -9,17 +9,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 import torch
 
-from benchmarks.rows import composed, our_step
+from benchmarks.pairs import composed, our_step
 from benchmarks.speed import markdown, number
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import keep_memory, machine
 
 SPIN = {"plain": {"GOMP_SPINCOUNT": "300000"}, "ours": {}}  # the former is libgomp's own default
+HEADER = ["what", "how", "plain s", "min..max", "ours s", "plain, times alone", "ours, times alone", "ratio"]
 TITLES = {"quick": "supervised step, quick size", "compact": "supervised step, compact size"}
 
 
@@ -58,6 +59,23 @@ def together(profile: str, count: int, environment: dict[str, str], seconds: flo
             process.kill()
 
 
+def measured(profile: str, turns: int, seconds: float) -> Iterator[list[str]]:
+    """Give the cells of a line of the table under HEADER for each way to share the machine."""
+    alone: dict[str, float] = {}
+    for title, count, others in (("alone", 1, 0), ("beside two busy processes", 1, 2), ("four side by side", 4, 0)):
+        if profile == "compact" and count > 1:
+            continue
+        times: dict[str, list[float]] = {way: [] for way in SPIN}
+        for _ in range(turns):
+            for way, environment in SPIN.items():
+                times[way].append(together(profile, count, environment, seconds, others))
+        plain, ours = (median(times[way]) for way in SPIN)
+        alone = alone or {"plain": plain, "ours": ours}
+        spread = f"{min(times['plain']):.3g}..{max(times['plain']):.3g}"
+        slowed = [f"{plain / alone['plain']:.1f}x", f"{ours / alone['ours']:.1f}x"]
+        yield [TITLES[profile], title, number(plain), spread, number(ours), *slowed, f"{plain / ours:.2f}"]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure alone, beside busy processes and side by side; prints a table. Raises LasslError."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.busy", description=__doc__)
@@ -72,29 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(", ".join(f"{key} {value}" for key, value in machine(torch.device("cpu")).items()) + "\n")
     lines = []
     for profile in asked.scale:
-        alone: dict[str, float] = {}
-        for title, count, others in (("alone", 1, 0), ("beside two busy processes", 1, 2), ("four side by side", 4, 0)):
-            if profile == "compact" and count > 1:
-                continue
-            turns: dict[str, list[float]] = {way: [] for way in SPIN}
-            for _ in range(asked.turns):
-                for way, environment in SPIN.items():
-                    turns[way].append(together(profile, count, environment, asked.seconds, others))
-            found = {way: median(values) for way, values in turns.items()}
-            alone = alone or found
-            times = [f"{found[way] / alone[way]:.1f}x" for way in SPIN]
-            spread = f"{min(turns['plain']):.3g}..{max(turns['plain']):.3g}"
-            cells = [
-                number(found["plain"]),
-                spread,
-                number(found["ours"]),
-                *times,
-                f"{found['plain'] / found['ours']:.2f}",
-            ]
-            lines.append([TITLES[profile], title, *cells])
-            print(f"{TITLES[profile]}, {title}: {lines[-1][2:]}", file=sys.stderr)
-    header = ["what", "how", "plain s", "min..max", "ours s", "plain, times alone", "ours, times alone", "ratio"]
-    print(markdown(header, lines))
+        for cells in measured(profile, asked.turns, asked.seconds):
+            print(f"{', '.join(cells[:2])}: {cells[2:]}", file=sys.stderr)
+            lines.append(cells)
+    print(markdown(HEADER, lines))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from benchmarks.rows import composed, our_step, random_batch
+from benchmarks.pairs import composed, our_step, random_batch
 from benchmarks.speed import markdown, number, product_speed
 from lassl.config import Config
 from lassl.model.batch_norm import BatchNorm3d
@@ -32,36 +32,36 @@ Layer = tuple[str, tuple[Any, ...], tuple[int, ...]]  # kind, its arguments, the
 
 def layers(config: Config) -> Counter[Layer]:
     """The convolutions and norms of a step, with the shapes that they see, and how often each occurs."""
-    found: Counter[Layer] = Counter()
+    counts: Counter[Layer] = Counter()
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if isinstance(module, CONVOLUTIONS):
             arguments = (module.in_channels, module.out_channels, module.kernel_size, module.stride, module.padding)
-            found[type(module).__name__, arguments, tuple(inputs[0].shape)] += 1
+            counts[type(module).__name__, arguments, tuple(inputs[0].shape)] += 1
         elif isinstance(module, NORMS):
-            found["BatchNorm3d", (module.num_features,), tuple(inputs[0].shape)] += 1
+            counts["BatchNorm3d", (module.num_features,), tuple(inputs[0].shape)] += 1
 
     network = VNet(config.network)
     for module in network.modules():
         module.register_forward_pre_hook(note)
     with torch.no_grad():
         network(random_batch(config.patches.size, config.methods["vnet_16"].batch).image)
-    return found
+    return counts
 
 
-def alone(layer: Layer, where: Placement) -> Callable[[], object]:
+def alone(layer: Layer, placement: Placement) -> Callable[[], object]:
     """Make a call that runs a layer forward and backward; a norm with the ReLU that follows it."""
     kind, arguments, shape = layer
     made = {"Conv3d": nn.Conv3d, "ConvTranspose3d": nn.ConvTranspose3d, "BatchNorm3d": BatchNorm3d}[kind](*arguments)
-    module = where.module(made).train()
+    module = placement.module(made).train()
     first = shape[1] == 1  # the image needs no gradient
-    x = where.tensor(torch.randn(shape))
-    if kind == "BatchNorm3d" and where.dtype != torch.float32:
-        x = x.to(where.dtype)
+    x = placement.tensor(torch.randn(shape))
+    if kind == "BatchNorm3d" and placement.dtype != torch.float32:
+        x = x.to(placement.dtype)
     x.requires_grad_(not first)
 
     def run() -> None:
-        with where.autocast():
+        with placement.autocast():
             y = module(x)
             y = torch.relu_(y) if kind == "BatchNorm3d" else y
         wanted = [p for p in (x, *module.parameters()) if p.requires_grad]
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args(arguments)
     config = composed(asked.scale, asked.precision)
-    where = place(config.compute, config.patches.size)
+    placement = place(config.compute, config.patches.size)
     keep_memory()
     act, counter = our_step("supervised", config), FlopCounterMode(display=False)
     with counter:
@@ -98,11 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     spent = {"convolutions": 0.0, "norms with ReLU": 0.0}
     for layer, count in tqdm(layers(config).items(), desc="layers", unit="layer"):
         part = "norms with ReLU" if layer[0] == "BatchNorm3d" else "convolutions"
-        spent[part] += count * seconds(alone(layer, where), asked.repeats)
-    peak = product_speed(where.dtype, 256 if asked.scale == "tiny" else 2048)
+        spent[part] += count * seconds(alone(layer, placement), asked.repeats)
+    peak = product_speed(placement.dtype, 256 if asked.scale == "tiny" else 2048)
     ceiling = sum(spent.values())
     print(", ".join(f"{key} {value}" for key, value in machine(torch.device("cpu")).items()))
-    print(f"{asked.scale}, {where.name} ({where.reason}); {peak / 1e9:.0f} GFLOP/s by a matrix product\n")
+    print(f"{asked.scale}, {placement.name} ({placement.reason}); {peak / 1e9:.0f} GFLOP/s by a matrix product\n")
     lines = [
         ["the step", number(whole), "", f"{flop / whole / peak:.0%}"],
         *([part, number(s), f"{s / whole:.0%}", f"{flop / s / peak:.0%}" if part == "convolutions" else ""]

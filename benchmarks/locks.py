@@ -31,15 +31,15 @@ def call(folder: Path, *words: str) -> float:
 
 def invented(stages: dict[str, Any], count: int) -> dict[str, Any]:
     """Entries of runs that never were, made from those of one that was."""
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for name, entry in stages.items():
         if "-cps-0-0" in name:
             text = yaml.safe_dump(entry).replace("quick", "many")
             for seed in range(count):
-                found[name.replace("quick", "many").replace("-cps-0-0", f"-cps-0-{seed}")] = yaml.safe_load(
+                entries[name.replace("quick", "many").replace("-cps-0-0", f"-cps-0-{seed}")] = yaml.safe_load(
                     text.replace("cps-d0-s0", f"cps-d0-s{seed}")
                 )
-    return found
+    return entries
 
 
 def prepared(folder: Path, way: str) -> Path:

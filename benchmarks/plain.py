@@ -1,4 +1,7 @@
-"""The same mathematics written straightforwardly: eager fp32, contiguous memory, one forward pass at a time."""
+"""The plain script of each method: eager fp32, contiguous memory, one forward pass at a time.
+
+The same mathematics as in lassl/, written straightforwardly; inference, scoring and loading of patches too.
+"""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +34,7 @@ def dice_loss(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def supervised_loss(logits: Tensor, label: Tensor) -> Tensor:
-    """0.5 (cross-entropy + Dice)."""
+    """0.5 (cross-entropy + Dice), from logits (N, 2, X, Y, Z) and long labels (N, X, Y, Z)."""
     return 0.5 * (F.cross_entropy(logits, label) + dice_loss(logits, label))
 
 
@@ -54,7 +57,10 @@ def cross_entropies(a: Tensor, b: Tensor) -> Tensor:
 def cps_step(
     a: nn.Module, b: nn.Module, optimizers: Sequence[Optimizer], image: Tensor, label: Tensor, weight: float
 ) -> float:
-    """Train two networks one step by Cross Pseudo Supervision; the first len(label) images are labeled."""
+    """Train two networks one step by Cross Pseudo Supervision (Chen et al. 2021); gives the loss.
+
+    Images (N, 1, X, Y, Z), of which the first L have long labels (L, X, Y, Z).
+    """
     labeled = len(label)
     logits_a, logits_b = a(image), b(image)
     supervised = F.cross_entropy(logits_a[:labeled], label) + F.cross_entropy(logits_b[:labeled], label)
@@ -80,9 +86,10 @@ def mean_teacher_step(
     step: int,
     passes: int = 8,
 ) -> tuple[float, float]:
-    """Train a student one step and move its teacher; gives the supervised and the weighted consistency loss.
+    """Train a student one step and move its teacher (Yu et al. 2019); gives supervised and weighted consistency loss.
 
-    The first len(label) images are labeled. The teacher is in train mode: dropout and batch statistics on.
+    Images (N, 1, X, Y, Z), of which the first L have long labels (L, X, Y, Z); threshold in nats.
+    The teacher is in train mode: dropout and batch statistics on.
     """
     unlabeled = image[len(label) :]
     logits = student(image)
@@ -101,12 +108,12 @@ def mean_teacher_step(
 
 
 def noisy(image: Tensor) -> Tensor:
-    """An image with fresh clipped Gaussian noise."""
+    """An image of any shape with fresh Gaussian noise, clipped to +-NOISE_LIMIT."""
     return image + torch.clamp(torch.randn_like(image) * NOISE, -NOISE_LIMIT, NOISE_LIMIT)
 
 
 def uncertainty(teacher: nn.Module, image: Tensor, passes: int) -> Tensor:
-    """Entropy (U, 1, X, Y, Z) in nats of the teacher's mean softmax over noisy passes, one after the other."""
+    """Entropy (U, 1, X, Y, Z) in nats of the mean softmax over noisy passes on images (U, 1, X, Y, Z), one by one."""
     predictions = []
     with torch.no_grad():
         for _ in range(passes):
@@ -125,7 +132,8 @@ def move_teacher(student: nn.Module, teacher: nn.Module, step: int) -> None:
 def sliding_window(network: nn.Module, image: Array, window: Sequence[int], stride: Sequence[int]) -> NDArray[np.bool_]:
     """Segment an image (X, Y, Z), one window per forward pass: mean softmax of the foreground above one half.
 
-    An image smaller than the window is padded with zeros on both sides; the last window is moved back to the border.
+    Window and stride in voxels along x, y, z. An image smaller than the window is padded with zeros on both sides; the
+    last window is moved back to the border.
     """
     padded = pad(image, window)
     scores = np.zeros((2, *padded.shape), np.float32)

@@ -16,16 +16,28 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from benchmarks import rows
-from benchmarks.rows import STEPS, TITLES, Act, Pair, Setting, composed, our_step, scans
+from benchmarks.pairs import (
+    STEPS,
+    TITLES,
+    Act,
+    Pair,
+    Setting,
+    composed,
+    inference_pair,
+    loading_pair,
+    our_step,
+    scans,
+    scoring_pair,
+    step_pair,
+)
 from lassl.config import Config
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import keep_memory, machine, peak_memory_mib
 
-PAIRS = {name: partial(rows.step, name) for name in STEPS} | {
-    "inference": rows.inference,
-    "scoring": rows.scoring,
-    "loading": rows.loading,
+PAIRS = {name: partial(step_pair, name) for name in STEPS} | {
+    "inference": inference_pair,
+    "scoring": scoring_pair,
+    "loading": loading_pair,
 }
 ROWS = (*PAIRS, "memory")
 NATIVE_ONLY = {"inference", "scoring", "memory"}  # done at full resolution, or not telling at another

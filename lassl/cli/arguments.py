@@ -81,7 +81,7 @@ def export(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "export",
         help="write a trained model as one file that predicts elsewhere",
         description="Writes weights, window, spacing, training record and scores into one file for `lassl predict`. "
-        "Run it in the project's folder, where the run's record and its prepared cohort are.",
+        "Run it in the project's folder, where the record of the run's evaluation is.",
     )
     parser.add_argument("model", metavar="RUN_OR_MODEL", help="a run as profile/method-d0-s0, or a model file")
     parser.add_argument("-o", "--output", metavar="FILE.pt", type=Path, required=True, help="the file to write")

@@ -16,9 +16,9 @@ from lassl.config import Config
 from lassl.data.pooling import pooled_image
 from lassl.images.geometry import Array, Triple
 from lassl.model.placement import Placement
+from lassl.model.trained import ENSEMBLE
 from lassl.plumbing.errors import LasslError
 
-ENSEMBLE = "ensemble"
 Predict = Callable[[Tensor], Tensor]  # (B, 1, *window) -> logits (B, 2, *window)
 
 

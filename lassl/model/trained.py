@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
 from lassl.sections import Network
+
+ENSEMBLE = "ensemble"  # the mean of all networks
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,16 @@ class TrainedModel:
     networks: Mapping[str, nn.Module]
     record: Trained
     snapshots: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Self:
+        """Build the model that a file holds. Raises what the parts raise where something else is in it."""
+        config = Network.model_validate(content["network"])
+        networks = {}
+        for name, weights in content["weights"].items():
+            networks[name] = VNet(config)
+            networks[name].load_state_dict(weights)
+        return cls(config, networks, Trained.model_validate(content["record"]), content.get("snapshots", {}))
 
     @property
     def steps(self) -> int:
@@ -53,10 +66,15 @@ class TrainedModel:
         """
         if which == "default":
             return self.default
-        if which not in self.networks and (which != "ensemble" or len(self.networks) == 1):
+        if which not in self.networks and (which != ENSEMBLE or len(self.networks) == 1):
             known = ", ".join(self.networks)
             raise LasslError(f"{key}: the model has no '{which}' (found: {known}); use one of these or default")
         return which
+
+    def members(self, name: str, step: int | None = None) -> dict[str, nn.Module]:
+        """Give the networks whose mean is wanted under a name (see `named`), as after a step (see `after`)."""
+        networks = self.after(step)
+        return networks if name == ENSEMBLE else {name: networks[name]}
 
 
 def save_model(path: Path, model: TrainedModel) -> None:
@@ -80,14 +98,8 @@ def save_model(path: Path, model: TrainedModel) -> None:
 def load_model(path: Path) -> TrainedModel:
     """Read a model onto the CPU without running code from the file. Raises LasslError."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return TrainedModel.of(torch.load(path, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise LasslError(f"{path}: not found; `dvc repro` trains it") from None
     except Exception as error:  # torch raises many kinds for a damaged file
         raise LasslError(f"{path}: is no readable model ({error}); delete it and run `dvc repro`") from None
-    config = Network.model_validate(content["network"])
-    networks = {}
-    for name, weights in content["weights"].items():
-        networks[name] = VNet(config)
-        networks[name].load_state_dict(weights)
-    return TrainedModel(config, networks, Trained.model_validate(content["record"]), content["snapshots"])

@@ -6,11 +6,11 @@ The file is a dictionary of plain values and tensors, which torch.load(weights_o
     version        1
     network        the configuration of the V-Net: width, residual, dropout
     weights        for each network by its name, the default first: its tensors by theirs
-    needs          what predicting needs: see lassl/predict/settings.py
-    record         the record of the training: settings, labeled cases, cohort, machine, versions, weights_sha256
+    needs          how it predicts: see PredictSettings in lassl/predict/settings.py
+    record         the record of the training: see Trained in lassl/model/record.py
     cohort_sha256  the hash of the cohort that the training saw
     metrics        headline figures on the test cases, None where there were none
-    sha256         over all of the above, see `digest`: a damaged or edited file is refused
+    sha256         over all of the above, see `content_hash`: a damaged or edited file is refused
 """
 
 import hashlib
@@ -23,80 +23,59 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from lassl.model import trained as model
-from lassl.model.trained import Model
-from lassl.model.vnet import VNet
+from lassl.model.trained import TrainedModel
+from lassl.paths import MODELS
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
-from lassl.predict.settings import Needs, metrics_of, needs_of
-from lassl.sections import Network
+from lassl.predict.settings import PredictSettings, metrics_of, settings_of
 
 FORMAT, VERSION = "lassl model", 1
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A trained model with all that predicting needs, and its headline figures if they are known."""
+    """A trained model, how it predicts, and its headline figures (see `summarize`) if they are known."""
 
-    model: Model
-    needs: Needs
-    metrics: dict[str, Any] | None
-
-    def networks(self, which: str) -> dict[str, nn.Module]:
-        """Give the networks whose mean is wanted: one by its name, the default one, or all (`ensemble`).
-
-        Raises LasslError if the model has none such.
-        """
-        found = dict(self.model.networks)
-        name = next(iter(found)) if which == "default" else which
-        if which == "ensemble" and len(found) > 1:
-            return found
-        if name not in found:
-            known = ", ".join(found)
-            raise LasslError(f"--network: the model has no '{which}' (found: {known}); use one of these or default")
-        return {name: found[name]}
+    model: TrainedModel
+    settings: PredictSettings
+    metrics: dict[str, float | None] | None
 
 
-def find(name: str) -> Path:
+def find_model(name: str) -> Path:
     """Find the file of a model: a path, or a run of models/ named as profile/method-d0-s0. Raises LasslError."""
-    path = Path(name) if name.endswith(".pt") or Path(name).is_file() else Path("models") / f"{name}.pt"
+    path = Path(name) if name.endswith(".pt") or Path(name).is_file() else MODELS / f"{name}.pt"
     if path.is_file():
         return path
-    runs = sorted(p.relative_to("models").with_suffix("").as_posix() for p in Path("models").glob("*/*.pt"))
+    runs = sorted(p.relative_to(MODELS).with_suffix("").as_posix() for p in MODELS.glob("*/*.pt"))
     known = ", ".join(runs) or "none"
     raise LasslError(
-        f"{path}: no such model; expected a run such as quick/cps-d0-s0 (found in models/: {known}), or a .pt file"
+        f"{path}: no such model; expected a run such as quick/cps-d0-s0 (found in {MODELS}/: {known}), or a .pt file"
     )
 
 
-def read(path: Path) -> Exported:
+def read_exported(path: Path) -> Exported:
     """Read a model onto the CPU, an exported one or one that training wrote; runs no code from it. Raises LasslError.
 
-    What a file that training wrote does not tell comes from the run's record in metrics/ and the prepared cohort.
+    What a file that training wrote does not tell comes from the run's record in metrics/, see `settings_of`.
     """
     content = _content(path)
-    if content.get("format") != FORMAT:
-        trained = model.load(path)
-        return Exported(trained, needs_of(trained.record), metrics_of(trained.record))
-    if content.get("version") != VERSION:
+    exported = content.get("format") == FORMAT
+    if exported and content.get("version") != VERSION:
         raise LasslError(f"{path}: version {content.get('version')} of the format; expected {VERSION}: update lassl")
     try:
-        if content["sha256"] != digest(content):
+        if exported and content["sha256"] != content_hash(content):
             raise ValueError("its content is not what was written")
-        config = Network.model_validate(content["network"])
-        networks: dict[str, nn.Module] = {name: VNet(config) for name in content["weights"]}
-        for name, network in networks.items():
-            network.load_state_dict(content["weights"][name])
-        needs = Needs.model_validate(content["needs"])
+        model = TrainedModel.of(content)
+        if exported:
+            return Exported(model, PredictSettings.model_validate(content["needs"]), content["metrics"])
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:  # ValidationError is a ValueError
         reason = str(error).splitlines()[0]
         raise LasslError(f"{path}: damaged or edited ({reason}); export or copy it again") from None
-    return Exported(Model(config, networks, content["record"]), needs, content["metrics"])
+    return Exported(model, settings_of(model.record), metrics_of(model.record))
 
 
-def write(path: Path, exported: Exported) -> None:
+def write_exported(path: Path, exported: Exported) -> None:
     """Write a model with all that predicting needs; the file is whole or absent. Raises LasslError."""
     networks, record = exported.model.networks, exported.model.record
     content: dict[str, Any] = {
@@ -104,25 +83,25 @@ def write(path: Path, exported: Exported) -> None:
         "version": VERSION,
         "network": exported.model.config.model_dump(mode="json"),
         "weights": {n: {k: v.cpu().contiguous() for k, v in m.state_dict().items()} for n, m in networks.items()},
-        "needs": exported.needs.model_dump(mode="json"),
-        "record": record,
-        "cohort_sha256": record["cohort"]["hash"],
+        "needs": exported.settings.model_dump(mode="json"),
+        "record": record.plain(),
+        "cohort_sha256": record.cohort.hash,
         "metrics": exported.metrics,
     }
     buffer = io.BytesIO()
-    torch.save(content | {"sha256": digest(content)}, buffer)
+    torch.save(content | {"sha256": content_hash(content)}, buffer)
     write_bytes(path, buffer.getvalue())
 
 
-def digest(content: Mapping[str, Any]) -> str:
+def content_hash(content: Mapping[str, Any]) -> str:
     """Hash (sha256) all but the hash: plain values as JSON, then name, format, shape and bytes of each tensor."""
     plain = {key: value for key, value in content.items() if key not in ("weights", "sha256")}
-    found = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
     for name, tensors in content["weights"].items():
         for key, tensor in tensors.items():
-            found.update(f"{name} {key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            found.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
-    return found.hexdigest()
+            digest.update(f"{name} {key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -135,6 +114,6 @@ def _content(path: Path) -> dict[str, Any]:
         reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0]
         raise LasslError(f"{path}: is no readable model ({reason}); {advice}") from None
     known = isinstance(content, dict) and {"network", "weights", "record"} <= content.keys()
-    if not known or not ("format" in content or "snapshots" in content):
+    if not known or not (content.get("format") == FORMAT or "snapshots" in content):
         raise LasslError(f"{path}: holds something else than a model; {advice}")
     return dict(content)

@@ -40,8 +40,8 @@ def split_name(scan: Path) -> tuple[str, str]:
     )
 
 
-def outputs(scan: Path, folder: Path, maps: Iterable[str] = ()) -> dict[str, Path]:
-    """Name the files of a scan in `folder`: the mask's, and one for each map. Raises LasslError."""
+def output_files(scan: Path, folder: Path, maps: Iterable[str] = ()) -> dict[str, Path]:
+    """Name the files of a scan in `folder`: MASK's, and by its name that of each map. Raises LasslError."""
     name, suffix = split_name(scan)
     return {MASK: folder / f"{name}{suffix}", **{kind: folder / f"{name}-{kind}{suffix}" for kind in maps}}
 
@@ -85,8 +85,11 @@ def make_folder(folder: Path) -> None:
         raise LasslError(f"{folder}: cannot be written to ({error.strerror}); give another folder with -o") from None
 
 
-def read(scan: Path) -> Volume:
-    """Read a scan: an image file, or a folder with one DICOM series. Raises LasslError, also for an image of no use."""
+def read_scan(scan: Path) -> Volume:
+    """Read a scan (X, Y, Z), as its numbers are: an image file, or a folder with one DICOM series.
+
+    Raises LasslError, also for voxels of no use: all the same, or not finite.
+    """
     split_name(scan)  # refuses other formats
     if not scan.exists():
         raise _missing(scan)
@@ -111,8 +114,11 @@ def same_locale() -> Iterator[None]:
         locale.setlocale(locale.LC_ALL, before)
 
 
-def write(path: Path, volume: Volume) -> None:
-    """Write a volume in the format of the path's suffix, all in one file that is whole or absent. Raises LasslError."""
+def write_output(path: Path, volume: Volume) -> None:
+    """Write a mask or map (X, Y, Z) in the format of the path's suffix.
+
+    It is one file, whole or absent. Raises LasslError.
+    """
     try:
         if path.suffix == ".mhd":  # as .mha, the header and the voxels are one file, which every reader of .mhd takes
             with whole(path) as temporary:

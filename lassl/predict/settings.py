@@ -1,31 +1,29 @@
-"""What predicting needs of a model, and where it is found for one that was trained here and not exported."""
+"""How a model predicts, and where that is found for one that was trained here and not exported."""
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import pydantic
-import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from lassl.config import Config
-from lassl.data.prepared import open_prepared
+from lassl.data.prepared import MANIFEST, open_prepared
+from lassl.evaluation.inference import Windows
 from lassl.images.geometry import Geometry, orientation
-from lassl.paths import Run
+from lassl.model.record import Cohort, Evaluation, Trained, read_record
+from lassl.paths import prepared_folder
 from lassl.plumbing.errors import LasslError, note
-from lassl.sections import ATRIA, Evaluate, Patches, Positive, Size
+from lassl.sections import Positive, Size
 
 NORMALIZATION: Literal["whole volume mean and standard deviation"] = "whole volume mean and standard deviation"
-SPACING_MM = (0.625, 0.625, 0.625)  # of the challenge's scans
+BATCH = 4  # windows in a forward pass, of a model without evaluation
 Millimetres = Annotated[float, pydantic.Field(gt=0)]
 
 
-class Needs(BaseModel):
-    """What predicting needs: how volumes are pooled and windowed, in which number format, and the grid of the training.
+class PredictSettings(BaseModel):
+    """How a model predicts: pooling and windows of a volume, number format, and the grid of the training.
 
-    Window and stride are in pooled voxels, spacing_mm of voxels before pooling; orientation is the side of the patient
-    that each axis runs towards; batch counts windows per forward pass.
+    Window and stride are in pooled voxels, batch counts windows per forward pass, spacing_mm is of voxels before
+    pooling; orientation names the side of the patient that each axis runs towards.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,75 +45,69 @@ class Needs(BaseModel):
         return self
 
     @property
-    def config(self) -> Config:
-        """The two sections of a configuration that inference looks at; the others are not there."""
-        shape = Patches(pool=self.pool, size=self.window)
-        how = {"network": "default", "largest_component": False, "failures": "excluded"}
-        evaluate = Evaluate.model_validate({"stride": self.stride, "batch": self.batch, **how})
-        return Config.model_construct(patches=shape, evaluate=evaluate)
+    def windows(self) -> Windows:
+        """How networks go over a volume."""
+        return Windows(self.pool, self.window, self.stride, self.batch)
 
 
-def needs_of(record: Mapping[str, Any]) -> Needs:
-    """Gather what predicting needs from the record of a training, that of its evaluation, and the cohort.
+def settings_of(record: Trained) -> PredictSettings:
+    """Gather how a model predicts from the record of its training and, for the stride, of its evaluation.
 
-    Notes what is not known: without an evaluation the stride is half the window.
+    Without an evaluation windows overlap by half, which is noted. Raises LasslError where the grid of the training is
+    not known, see `grid_of`.
     """
-    settings = record["settings"]
-    window = settings["patches"]["size"]
-    told = evaluation_of(record)
-    if not told:
-        note(
-            f"note: no record of an evaluation of {run_of(record).name}; windows overlap by half (--stride changes it)"
-        )
-    spacing, axes = grid_of(record["cohort"])
-    return Needs(
-        pool=settings["patches"]["pool"],
-        window=window,
-        stride=told.get("stride", [n // 2 for n in window]),
-        batch=told.get("batch", 4),
-        precision=record["training"].get("precision", settings["compute"]["precision"]),
-        channels_last=settings["compute"]["channels_last"],
-        spacing_mm=spacing,
-        orientation=axes,
-        normalization=NORMALIZATION,
+    trained, evaluation = record.settings, evaluation_of(record)
+    window = trained.patches.size
+    if not evaluation:
+        note(f"note: no record of an evaluation of {record.run.name}; windows overlap by half (--stride changes it)")
+    spacing_mm, code = grid_of(record.cohort)
+    return PredictSettings.model_validate(
+        {
+            "pool": trained.patches.pool,
+            "window": window,
+            "stride": evaluation.stride if evaluation else tuple(n // 2 for n in window),
+            "batch": evaluation.batch if evaluation else BATCH,
+            "precision": record.precision,
+            "channels_last": trained.compute.channels_last,
+            "spacing_mm": spacing_mm,
+            "orientation": code,
+            "normalization": NORMALIZATION,
+        }
     )
 
 
-def grid_of(cohort: Mapping[str, str]) -> tuple[tuple[float, float, float], str]:
-    """Spacing in mm and orientation of a cohort's first case; the challenge's where its cohort is not there.
+def grid_of(cohort: Cohort) -> tuple[tuple[float, float, float], str]:
+    """Give spacing (mm along x, y, z) and orientation of the scans that a model learned from.
 
-    Raises LasslError where another cohort is not there.
+    An older record does not say; then they are those of the prepared cohort's first case. Notes where that was prepared
+    anew. Raises LasslError where it is not there.
     """
-    try:
-        manifest = open_prepared(Path("data/prepared") / cohort["name"]).manifest
-    except LasslError:
-        if cohort["name"] not in ATRIA:
-            raise
-        note(f"note: no prepared cohort {cohort['name']}; taking the model to be trained on {SPACING_MM} mm, LPS")
-        return SPACING_MM, "LPS"
-    if manifest.hash != cohort["hash"]:
-        note(f"note: cohort {cohort['name']} was prepared anew since the training; taking its spacing all the same")
+    if cohort.spacing_mm and cohort.orientation:
+        return cohort.spacing_mm, cohort.orientation
+    folder = prepared_folder(cohort.name)
+    if not (folder / MANIFEST).is_file():
+        raise LasslError(
+            f"{folder / MANIFEST}: not found, and the model's record, an older one, says neither spacing nor "
+            f"orientation of cohort {cohort.name}; prepare it with `dvc repro`, or use a file that `lassl export` wrote"
+        )
+    manifest = open_prepared(folder).manifest
+    if manifest.hash != cohort.hash:
+        note(f"note: cohort {cohort.name} was prepared anew since the training; taking its spacing all the same")
     first = manifest.cases[0]
     x, y, z = first.spacing_mm
     return (x, y, z), orientation(Geometry(first.spacing_mm, first.origin_mm, first.direction))
 
 
-def run_of(record: Mapping[str, Any]) -> Run:
-    """Name the run that a record is of."""
-    return Run.model_validate({key: record[key] for key in Run.model_fields})
+def evaluation_of(record: Trained) -> Evaluation | None:
+    """How the weights of a record were evaluated; None if metrics/ has no record of that. Raises LasslError."""
+    path = record.run.record
+    if not path.is_file():
+        return None
+    evaluated = read_record(path)
+    return evaluated.evaluation if evaluated.weights_sha256 == record.weights_sha256 else None
 
 
-def evaluation_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """How the weights of a record were evaluated; empty if metrics/ has no record of that, or of other weights."""
-    try:
-        told = yaml.safe_load(run_of(record).record.read_text("utf-8"))
-    except (OSError, yaml.YAMLError):
-        return {}
-    same = isinstance(told, dict) and told.get("weights_sha256") == record["weights_sha256"]
-    return dict(told["evaluation"]) if same else {}
-
-
-def metrics_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Headline figures of the weights of a record, None if metrics/ has none of them."""
-    path = run_of(record).metrics
+def metrics_of(record: Trained) -> dict[str, float | None] | None:
+    """Headline figures of the weights of a record (see `summarize`), None if metrics/ has none of them."""
+    path = record.run.metrics
     return dict(json.loads(path.read_text("utf-8"))) if path.is_file() and evaluation_of(record) else None

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from lassl.data.prepared import Prepared
-from lassl.evaluation.inference import ENSEMBLE
 from lassl.images import volumes
 from lassl.images.geometry import Array, Box, Volume
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import bar
-from lassl.predict import model_file as exported
-from lassl.predict.segment import UNCERTAINTY, Task, precision_for, segment
+from lassl.predict.model_file import read_exported
+from lassl.predict.segment import segment
+from lassl.predict.task import UNCERTAINTY, Task, placement_for
 from lassl.report import figures
 from lassl.report.slices import box_around, chosen_slices, gray_range, outline, picture
 from lassl.report.surface import distances_mm, small
@@ -66,15 +66,20 @@ def showable(titles: Mapping[str, str], groups: Mapping[str, Sequence[Result]], 
 
 
 def task_of(result: Result) -> Task | None:
-    """The networks behind a run's masks, to be asked how sure they are; None if they are not on this machine."""
-    if not result.names.model.is_file():
+    """The networks behind a run's masks, to be asked how sure they are; None if they are not on this machine.
+
+    Raises LasslError for a damaged model.
+    """
+    record = result.record
+    if not record.run.model.is_file():
         return None
-    found, evaluation = exported.read(result.names.model), result.record["evaluation"]
-    if found.model.record["weights_sha256"] != result.record.get("weights_sha256"):
+    exported = read_exported(record.run.model)
+    if exported.model.record.weights_sha256 != record.weights_sha256:
         return None
-    networks, where = found.model.after(evaluation["snapshot"]["step"]), precision_for(found.needs)
-    scored = networks if evaluation["network"] == ENSEMBLE else {evaluation["network"]: networks[evaluation["network"]]}
-    return Task({k: where.module(n).eval() for k, n in scored.items()}, found.needs, where, True, PASSES)
+    networks = exported.model.members(record.evaluation.network, record.evaluation.snapshot.step)
+    placement = placement_for(exported.settings)
+    placed = {name: placement.module(network).eval() for name, network in networks.items()}
+    return Task(placed, exported.settings, placement, normalized=True, passes=PASSES)
 
 
 def fits(result: Result, prepared: Prepared) -> bool:

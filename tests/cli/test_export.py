@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from helpers.command import RUN, lassl
 from helpers.trainings import settings
 from lassl.data.prepared import open_prepared
+from lassl.evaluation import inference
+from lassl.model.record import Cohort
 from lassl.plumbing.errors import LasslError
-from lassl.predict import model_file as exported
+from lassl.predict.model_file import content_hash, find_model, read_exported
 from lassl.predict.settings import grid_of
 
 pytestmark = pytest.mark.usefixtures("in_project")
@@ -64,7 +67,7 @@ def test_an_edited_file_is_refused(tmp_path, change):
     content = torch.load(tmp_path / "model.pt", weights_only=True)
     torch.save(edited(content, change), tmp_path / "edited.pt")
     with pytest.raises(LasslError, match=r"edited\.pt: damaged or edited \(.*\); export or copy it again"):
-        exported.read(tmp_path / "edited.pt")
+        read_exported(tmp_path / "edited.pt")
 
 
 def test_a_damaged_foreign_or_newer_file_is_refused(tmp_path):
@@ -81,7 +84,7 @@ def test_a_damaged_foreign_or_newer_file_is_refused(tmp_path):
     told = {"cut": "no readable model", "empty": "no readable model", "foreign": "something else", "newer": "version 2"}
     for name, text in (told | {"flipped": r"damaged|no readable"}).items():
         with pytest.raises(LasslError, match=rf"{name}\.pt: .*({text})") as error:
-            exported.read(tmp_path / f"{name}.pt")
+            read_exported(tmp_path / f"{name}.pt")
         assert "\n" not in str(error.value)
 
 
@@ -99,14 +102,14 @@ def test_reading_a_model_runs_nothing(tmp_path, monkeypatch):
         pickle.dump(Trap(), file)
     for name in ("trap.pt", "pickle.pt"):
         with pytest.raises(LasslError, match=rf"{name}: is no readable model"):
-            exported.read(Path(name))
+            read_exported(Path(name))
     assert not Path("trapped").exists()
 
 
 def test_a_model_that_is_not_there_is_told_with_those_that_are():
     with pytest.raises(LasslError, match=r"models/quick/mt_un\.pt: no such model; .*found in models/: quick/cps-d0-s0"):
-        exported.find("quick/mt_un")
-    assert exported.find("models/quick/cps-d0-s0.pt") == exported.find(RUN)
+        find_model("quick/mt_un")
+    assert find_model("models/quick/cps-d0-s0.pt") == find_model(RUN)
 
 
 def test_export_refuses_other_suffixes_and_the_model_itself(tmp_path):
@@ -116,42 +119,89 @@ def test_export_refuses_other_suffixes_and_the_model_itself(tmp_path):
         lassl("export", RUN, "-o", "models/quick/cps-d0-s0.pt")
 
 
-def test_without_record_and_cohort_the_usual_is_taken_and_noted(project, raw, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def copied(project, change) -> None:
+    """Put the model of the run, with a changed record, into the present folder as model.pt."""
     content = torch.load(project / "models/quick/cps-d0-s0.pt", weights_only=True)
-    content["record"]["cohort"] = {"name": "la2018", "hash": "00"}
-    torch.save(content, "model.pt")
-    found = exported.read(Path("model.pt"))
-    assert found.needs.stride == (8, 8, 8) and found.needs.spacing_mm == (0.625, 0.625, 0.625)
-    assert found.metrics is None
-    notes = capsys.readouterr().err.splitlines()
-    assert len(notes) == 2 and "no record of an evaluation of cps-d0-s0" in notes[0]
-    assert "no prepared cohort la2018; taking the model to be trained on (0.625, 0.625, 0.625) mm, LPS" in notes[1]
+    torch.save(edited(content, lambda c: change(c["record"])), "model.pt")
 
 
-def test_the_spacing_of_a_cohort_that_is_not_the_challenges_is_not_guessed(tmp_path, monkeypatch):
+def older(record) -> None:
+    """Take away what older records do not say."""
+    del record["cohort"]["spacing_mm"], record["cohort"]["orientation"], record["training"]["precision"]
+    record["settings"]["compute"]["precision"] = "bf16"
+
+
+def test_the_grid_of_the_training_is_that_of_its_record_and_without_evaluation_windows_overlap_by_half(
+    project, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(LasslError, match=r"data/prepared/kidney/manifest\.json: cannot be read; prepare the cohort"):
-        grid_of({"name": "kidney", "hash": "00"})
+    copied(project, lambda record: record["cohort"].update(spacing_mm=[0.5, 0.75, 2.0], orientation="AIL"))
+    found = read_exported(Path("model.pt"))
+    assert (found.settings.spacing_mm, found.settings.orientation) == ((0.5, 0.75, 2.0), "AIL")
+    assert (found.settings.stride, found.settings.precision, found.metrics) == ((8, 8, 8), "fp32", None)
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "no record of an evaluation of cps-d0-s0; windows overlap by half (--stride changes it)" in told
 
 
-def test_spacing_and_orientation_come_from_the_cohort_of_the_training(tiny_data, tmp_path, monkeypatch, capsys):
+def test_stride_and_batch_are_those_of_the_evaluation(project, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    copied(project, lambda record: None)
+    record = yaml.safe_load((project / "metrics/quick/records/cps-d0-s0.yaml").read_text())
+    record["evaluation"] |= {"stride": [4, 8, 16], "batch": 7}
+    Path("metrics/quick/records").mkdir(parents=True)
+    Path("metrics/quick/records/cps-d0-s0.yaml").write_text(yaml.safe_dump(record))
+    found = read_exported(Path("model.pt")).settings
+    assert found.windows == inference.Windows(pool=1, size=(16, 16, 16), stride=(4, 8, 16), batch=7)
+    assert not capsys.readouterr().err
+
+
+def test_a_grid_that_neither_record_nor_cohort_says_is_not_guessed(project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    copied(project, lambda record: (older(record), record["cohort"].update(name="la2018")))
+    told = r"data/prepared/la2018/manifest\.json: not found, and the model's record, .* neither spacing nor orientation"
+    with pytest.raises(LasslError, match=rf"{told} of cohort la2018; prepare it with `dvc repro`, or use a file that"):
+        read_exported(Path("model.pt"))
+
+
+def test_of_an_older_record_the_grid_is_that_of_the_prepared_cohort(tiny_data, project, tmp_path, monkeypatch, capsys):
     manifest = open_prepared(tiny_data.prepared).manifest
     turned = {"spacing_mm": (0.5, 0.75, 2.0), "direction": (0.0, 0.0, 1.0, -1.0, 0.0, 0.0, 0.0, -1.0, 0.0)}
     cases = (manifest.cases[0].model_copy(update=turned), *manifest.cases[1:])
     monkeypatch.chdir(tmp_path)
     folder = Path("data/prepared/turned")
     folder.mkdir(parents=True)
-    (folder / "manifest.json").write_text(manifest.model_copy(update={"cases": cases}).model_dump_json())
-    assert grid_of({"name": "turned", "hash": manifest.hash}) == ((0.5, 0.75, 2.0), "AIL")
-    assert not capsys.readouterr().err
-    grid_of({"name": "turned", "hash": "00"})
+    (folder / "manifest.json").write_text(manifest.model_copy(update={"cases": cases}).model_dump_json(by_alias=True))
+    copied(project, lambda record: (older(record), record["cohort"].update(name="turned")))
+    found = read_exported(Path("model.pt")).settings
+    assert (found.spacing_mm, found.orientation, found.precision) == ((0.5, 0.75, 2.0), "AIL", "bf16")
+    assert "prepared anew" not in capsys.readouterr().err
+    assert grid_of(Cohort(name="turned", hash="00")) == ((0.5, 0.75, 2.0), "AIL")
     assert "cohort turned was prepared anew since the training" in capsys.readouterr().err
+
+
+def test_an_exported_file_with_an_older_record_is_read_elsewhere(tmp_path, monkeypatch, capsys):
+    lassl("export", RUN, "-o", tmp_path / "model.pt")
+    content = torch.load(tmp_path / "model.pt", weights_only=True)
+    older(content["record"])
+    torch.save(content | {"sha256": content_hash(content)}, tmp_path / "older.pt")
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert read_exported(Path("older.pt")).settings == read_exported(Path("model.pt")).settings
+    assert not capsys.readouterr().err
+
+
+def test_the_networks_behind_a_name_are_one_or_all():
+    model = read_exported(find_model(RUN)).model
+    assert [model.named(which, "key") for which in ("default", "second", "ensemble")] == ["first", "second", "ensemble"]
+    assert model.members("second") == {"second": model.networks["second"]}
+    assert model.members("ensemble") == dict(model.networks) and len(model.networks) == 2
+    with pytest.raises(LasslError, match=r"key: the model has no 'teacher' \(found: first, second\); use one of these"):
+        model.named("teacher", "key")
 
 
 def test_scores_of_other_weights_are_not_exported(project, tmp_path, monkeypatch):
     content = torch.load("models/quick/cps-d0-s0.pt", weights_only=True)
-    assert exported.read(Path("models/quick/cps-d0-s0.pt")).metrics
+    assert read_exported(Path("models/quick/cps-d0-s0.pt")).metrics
     content["record"]["weights_sha256"] = "00"
     torch.save(content, tmp_path / "model.pt")
-    assert exported.read(tmp_path / "model.pt").metrics is None
+    assert read_exported(tmp_path / "model.pt").metrics is None

@@ -9,20 +9,20 @@ import pytest
 import torch
 from medpy.metric import binary
 
-from benchmarks import predict as benchmark
-from benchmarks.series import write_series
+from benchmarks import scan_formats
+from benchmarks.dicom import write_series
 from helpers.command import RUN, expected, lassl
 from helpers.scans import numbered
 from helpers.trainings import settings
 from lassl.data.prepared import open_prepared
-from lassl.evaluation import evaluate as evaluation
+from lassl.evaluation import inference
 from lassl.evaluation.inference import largest_component
 from lassl.images.geometry import Geometry, Volume
 from lassl.images.volumes import read_volume, write_volume
 from lassl.model.placement import place
 from lassl.plumbing.errors import LasslError
-from lassl.predict import model_file as exported
-from lassl.predict.scan_files import read as read_scan
+from lassl.predict.model_file import read_exported
+from lassl.predict.scan_files import read_scan
 
 pytestmark = pytest.mark.usefixtures("in_project")
 
@@ -42,18 +42,18 @@ def test_the_benchmark_of_forms_finds_the_dice_of_the_evaluation(tiny_data, tmp_
     prepared = open_prepared(tiny_data.prepared)
     dice = 100 * binary.dc(expected(tiny_data), prepared.read_label("C6"))
     for form in ("NRRD as it is", "NIfTI, axes turned"):
-        found, seconds, gib = benchmark.measure("C6", form, RUN, prepared, tmp_path)
+        found, seconds, gib = scan_formats.measure("C6", form, RUN, prepared, tmp_path)
         assert found == pytest.approx(dice, abs=1e-9) and seconds > 0 and 0.1 < gib < 4
-    assert benchmark.evaluated(settings(tiny_data).run("cps", 0, 0), ["C6"]) == pytest.approx(dice, abs=1e-4)
+    assert scan_formats.evaluated(settings(tiny_data).run("cps", 0, 0), ["C6"]) == pytest.approx(dice, abs=1e-4)
 
 
 def test_every_form_of_the_benchmark_shows_the_same_body(tiny_data, tmp_path):
     label = Volume(open_prepared(tiny_data.prepared).read_label("C6").astype(np.float32), GEOMETRY)
     own = label.array.sum() * np.prod(GEOMETRY.spacing_mm)
-    for form, (suffix, change) in benchmark.FORMS.items():
+    for form, (suffix, change) in scan_formats.FORMATS.items():
         changed = change(label)
-        found = read_scan(benchmark.write_scan(tmp_path / f"{form}{suffix}", changed))
-        np.testing.assert_allclose(found.array, changed.array, atol=benchmark.SLOPE)
+        found = read_scan(scan_formats.write_scan(tmp_path / f"{form}{suffix}", changed))
+        np.testing.assert_allclose(found.array, changed.array, atol=scan_formats.SLOPE)
         assert found.array.sum() * np.prod(found.geometry.spacing_mm) == pytest.approx(own, rel=0.05), form
 
 
@@ -70,8 +70,10 @@ def expected_in(tiny_data, folder: Path) -> np.ndarray:
     """The mask of the exported model in a folder."""
     config = settings(tiny_data)
     where = place(config.compute)
-    network = exported.read(folder / "new/model.pt").networks("default")["first"].eval()
-    return evaluation.predict(network, open_prepared(tiny_data.prepared).read_image("C6"), config, where)
+    network = read_exported(folder / "new/model.pt").model.networks["first"].eval()
+    return inference.predicted_mask(
+        network, open_prepared(tiny_data.prepared).read_image("C6"), inference.Windows.of(config), where
+    )
 
 
 def test_networks_parts_and_maps_are_those_that_were_asked_for(tiny_data, raw, tmp_path):

@@ -78,12 +78,12 @@ def written_dice(run: Run, data: Data, case: str) -> float:
 def test_a_network_is_named_by_what_the_model_has(tiny_data):
     pair, single = (trained(settings(tiny_data), method) for method in ("cps", "vnet_16"))
     assert list(pair.networks) == ["first", "second"]
-    assert [pair.named(which) for which in ("default", "second", "ensemble")] == ["first", "second", "ensemble"]
+    assert [pair.named(which, "evaluate.network") for which in ("default", "second", "ensemble")] == ["first", "second", "ensemble"]
     with pytest.raises(LasslError, match=r"evaluate\.network: the model has no 'teacher' \(found: first, second\)"):
-        pair.named("teacher")
-    assert single.named("default") == "network"
-    with pytest.raises(LasslError, match=r"no 'ensemble' \(found: network\); use default"):
-        single.named("ensemble")
+        pair.named("teacher", "evaluate.network")
+    assert single.named("default", "evaluate.network") == "network"
+    with pytest.raises(LasslError, match=r"no 'ensemble' \(found: network\); use one of these or default"):
+        single.named("ensemble", "evaluate.network")
 
 
 class Sure(torch.nn.Module):
@@ -102,10 +102,10 @@ def test_the_ensemble_is_the_mean_probability_at_native_resolution(tiny_data):
     where = place(config.compute)
     image = np.zeros((21, 18, 17), np.float32)
     networks = {"a": Sure(3.0), "b": Sure(-1.0), "c": Sure(-9.0)}
-    found = inference.foregrounds(networks, image, config, where)
+    found = inference.foregrounds(networks, image, inference.Windows.of(config), where)
     for name, expected in {"a": 0.952574, "b": 0.268941, "c": 0.000123, "ensemble": 0.407213}.items():
         assert found[name].shape == image.shape
         np.testing.assert_allclose(found[name], expected, atol=1e-5)
-    assert list(inference.foregrounds({"a": networks["a"]}, image, config, where)) == ["a"]
+    assert list(inference.foregrounds({"a": networks["a"]}, image, inference.Windows.of(config), where)) == ["a"]
     assert predicted_mask(networks["a"], image, Windows.of(config), where).all()
     assert not predicted_mask(networks["b"], image, Windows.of(config), where).any()

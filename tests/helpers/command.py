@@ -7,7 +7,7 @@ from lassl.cli import main as cli
 from lassl.data.prepared import open_prepared
 from lassl.evaluation import inference
 from lassl.model.placement import place
-from lassl.predict import model_file as exported
+from lassl.predict.model_file import find_model, read_exported
 from lassl.sections import Data
 
 RUN = "quick/cps-d0-s0"
@@ -22,6 +22,6 @@ def expected(tiny_data: Data, case: str = "C6", name: str = "first") -> np.ndarr
     """The mask that the evaluation makes of a case with a network of the run."""
     config = settings(tiny_data)
     where = place(config.compute)
-    networks = {n: where.module(m).eval() for n, m in exported.read(exported.find(RUN)).model.networks.items()}
+    networks = {n: where.module(m).eval() for n, m in read_exported(find_model(RUN)).model.networks.items()}
     image = open_prepared(tiny_data.prepared).read_image(case)
-    return inference.foregrounds(networks, image, config, where)[name] > 0.5
+    return inference.foregrounds(networks, image, inference.Windows.of(config), where)[name] > 0.5

@@ -6,7 +6,7 @@ from typing import Any
 from helpers.project import ROOT
 from lassl.config import Config, load
 from lassl.model.trained import TrainedModel, load_model
-from lassl.predict.settings import NORMALIZATION, Needs
+from lassl.predict.settings import NORMALIZATION, PredictSettings
 from lassl.sections import Data
 from lassl.training.train import train
 
@@ -34,7 +34,7 @@ def trained(config: Config, method: str = "vnet_16", draw: int = 0, seed: int = 
     return load_model(run.model)
 
 
-def needs(**changes: Any) -> Needs:
+def predicting(**changes: Any) -> PredictSettings:
     """What a model asks of a scan: the grid of the challenge, small windows."""
     told = {
         "pool": 1,
@@ -47,4 +47,4 @@ def needs(**changes: Any) -> Needs:
         "orientation": "LPS",
         "normalization": NORMALIZATION,
     }
-    return Needs.model_validate(told | changes)
+    return PredictSettings.model_validate(told | changes)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from benchmarks.series import write_series
+from benchmarks.dicom import write_series
 from helpers.scans import PLACE, SIZE, numbered, same_place
 from lassl.images.geometry import Geometry, Volume
 from lassl.plumbing.errors import LasslError
-from lassl.predict.scan_files import read
+from lassl.predict.scan_files import read_scan
 
 
 def stack(slices: int = 20, distance: float = 2.5, degrees: float = 0.0) -> Volume:
@@ -26,7 +26,7 @@ def stack(slices: int = 20, distance: float = 2.5, degrees: float = 0.0) -> Volu
 
 def refused(folder) -> str:
     with pytest.raises(LasslError) as error:
-        read(folder)
+        read_scan(folder)
     assert "\n" not in str(error.value) and str(error.value).startswith(str(folder))
     return str(error.value)
 
@@ -40,14 +40,14 @@ def test_slices_stacked_at_a_tilt_are_refused(tmp_path, degrees):
 
 
 def test_a_tilt_of_the_size_of_rounded_cosines_is_none(tmp_path):
-    found = read(write_series(tmp_path / "series", stack(degrees=0.05)))
+    found = read_scan(write_series(tmp_path / "series", stack(degrees=0.05)))
     np.testing.assert_array_equal(found.array, stack().array)
 
 
 @pytest.mark.parametrize("distance", [0.625, 1.7, 2.53, 3.01])
 def test_positions_rounded_to_a_tenth_of_a_millimetre_are_taken_and_told(tmp_path, capsys, distance):
     volume = stack(distance=distance)
-    found = read(write_series(tmp_path / "series", volume, decimals=1))
+    found = read_scan(write_series(tmp_path / "series", volume, decimals=1))
     np.testing.assert_array_equal(found.array, volume.array)
     np.testing.assert_allclose(found.geometry.spacing_mm, volume.geometry.spacing_mm, atol=0.2 / 19)
     told = capsys.readouterr().err
@@ -91,23 +91,23 @@ def test_an_empty_file_among_slices_without_a_suffix_is_named(tmp_path):
 
 def test_other_files_beside_the_slices_are_noted_unless_they_are_hidden(tmp_path, capsys):
     folder = write_series(tmp_path / "series", numbered())
-    read(folder)
+    read_scan(folder)
     for name in (".DS_Store", "DICOMDIR"):
         (folder / name).write_text("of some program")
-    read(folder)
+    read_scan(folder)
     assert capsys.readouterr().err == ""
     (folder / "notes.txt").write_text("seen")
     (folder / "end").touch()
-    read(folder)
+    read_scan(folder)
     assert capsys.readouterr().err == (f"note: {folder}: passed over end, notes.txt, which are no DICOM slices\n")
 
 
 def test_a_slice_missing_at_an_end_is_noted_where_the_others_tell_of_it(tmp_path, capsys):
-    read(write_series(tmp_path / "first", numbered(), skip=[0]))
+    read_scan(write_series(tmp_path / "first", numbered(), skip=[0]))
     assert "first: its slices are numbered from 2 to 5; see whether those before are missing" in capsys.readouterr().err
-    read(write_series(tmp_path / "last", numbered(), skip=[4], more={"0020|1002": "5"}))
+    read_scan(write_series(tmp_path / "last", numbered(), skip=[4], more={"0020|1002": "5"}))
     assert "last: found 4 slices, which say that there are 5; see whether" in capsys.readouterr().err
-    read(write_series(tmp_path / "all", numbered(), more={"0020|1002": "5"}))
+    read_scan(write_series(tmp_path / "all", numbered(), more={"0020|1002": "5"}))
     assert capsys.readouterr().err == ""
 
 
@@ -140,4 +140,4 @@ def test_slices_with_other_axes_or_pixels_than_the_first_are_refused(tmp_path, p
 
 
 def test_the_place_of_a_straight_series_is_that_of_its_positions(tmp_path):
-    same_place(read(write_series(tmp_path / "series", stack())).geometry, stack().geometry)
+    same_place(read_scan(write_series(tmp_path / "series", stack())).geometry, stack().geometry)

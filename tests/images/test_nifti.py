@@ -8,7 +8,7 @@ from lassl.images import nifti
 from lassl.images.geometry import Geometry, Volume
 from lassl.images.volumes import read_volume
 from lassl.plumbing.errors import LasslError
-from lassl.predict import scan_files as scanfiles
+from lassl.predict.scan_files import write_output
 
 TURN = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0)
 PLACE = Geometry((1.0, 1.2, 3.0), (10.5, -20.0, 30.0), TURN)
@@ -32,7 +32,7 @@ def change(path, **values) -> None:
 
 @pytest.fixture
 def scan(tmp_path):
-    scanfiles.write(tmp_path / "scan.nii", SCAN)
+    write_output(tmp_path / "scan.nii", SCAN)
     return tmp_path / "scan.nii"
 
 
@@ -60,7 +60,7 @@ def test_the_mask_of_a_scan_with_one_form_has_its_place_in_both(scan, alone):
         change(scan, sform_code=0, sform=0)
     expected = sform(z3=20 * (alone == "sform"))
     found = read_volume(scan)
-    scanfiles.write(scan.with_name("mask.nii"), Volume(np.ones(SIZE, np.uint8), found.geometry))
+    write_output(scan.with_name("mask.nii"), Volume(np.ones(SIZE, np.uint8), found.geometry))
     header = nifti.parse(scan, scan.with_name("mask.nii").read_bytes()[: nifti.BYTES])
     assert set(header.forms) == {"sform", "qform"}
     for form in header.forms.values():
@@ -119,7 +119,7 @@ def test_left_handed_and_oblique_axes_are_read_in_their_place(tmp_path):
     flipped = tuple((np.reshape(TURN, (3, 3)) * (1, 1, -1)).ravel().tolist())
     for i, direction in enumerate((flipped, (0.0, 0.0, -1.0, 0.6, -0.8, 0.0, -0.8, -0.6, 0.0))):
         place = Geometry(PLACE.spacing_mm, PLACE.origin_mm, direction)
-        scanfiles.write(tmp_path / f"{i}.nii.gz", Volume(SCAN.array, place))
+        write_output(tmp_path / f"{i}.nii.gz", Volume(SCAN.array, place))
         np.testing.assert_allclose(read_volume(tmp_path / f"{i}.nii.gz").geometry.direction, direction, atol=1e-6)
 
 

@@ -11,7 +11,7 @@ from lassl.images.geometry import Volume
 from lassl.images.grids import to_image
 from lassl.images.volumes import read_volume
 from lassl.plumbing.errors import LasslError
-from lassl.predict import scan_files as scanfiles
+from lassl.predict.scan_files import read_scan
 
 VOXELS = {
     "scan.mhd": ("scan.raw", "scan.zraw"),
@@ -157,4 +157,4 @@ def test_predict_reads_through_the_same_check(tmp_path):
     with pytest.raises(
         LasslError, match=r"scan\.nii: cannot be read \(it has 419 bytes of voxels, its header tells of 420"
     ):
-        scanfiles.read(path)
+        read_scan(path)

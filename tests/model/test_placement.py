@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from helpers.trainings import needs, settings
+from helpers.trainings import predicting, settings
 from lassl.data.prepared import open_prepared
-from lassl.model import placement
-from lassl.model.placement import place
-from lassl.predict import segment as application
+from lassl.model.placement import make_deterministic, multiplies_bf16, place
+from lassl.predict.task import placement_for
 from lassl.sections import Compute
 from lassl.training.train import shaped_by
 
@@ -20,13 +19,13 @@ def compute(device: str = "cpu", format: str = "auto") -> Compute:
 
 @pytest.fixture
 def with_bf16(monkeypatch):
-    monkeypatch.setattr(placement, "multiplies_bf16", lambda: True)
+    monkeypatch.setattr("lassl.model.placement.multiplies_bf16", lambda: True)
 
 
 @pytest.fixture
 def without_bf16(monkeypatch):
-    monkeypatch.setattr(placement, "multiplies_bf16", lambda: False)
-    monkeypatch.setattr(application, "multiplies_bf16", lambda: False)
+    monkeypatch.setattr("lassl.model.placement.multiplies_bf16", lambda: False)
+    monkeypatch.setattr("lassl.predict.task.multiplies_bf16", lambda: False)
 
 
 def test_auto_is_bf16_on_a_processor_that_multiplies_it(with_bf16, capsys):
@@ -62,25 +61,25 @@ def test_auto_on_a_gpu_is_bf16_from_compute_capability_8_and_fp16_below(monkeypa
     try:
         where = place(compute(device="auto"), (16, 16, 16))
     finally:
-        placement.make_deterministic(False)
+        make_deterministic(False)
     assert (where.device.type, where.name) == ("cuda", name)
     assert ".".join(map(str, capability)) in where.reason
 
 
 def test_what_torch_can_do_is_asked_too(monkeypatch):
-    monkeypatch.setattr(placement.processor, "bf16_units", lambda: [])
-    placement.multiplies_bf16.cache_clear()
+    monkeypatch.setattr("lassl.plumbing.processor.bf16_units", lambda: [])
+    multiplies_bf16.cache_clear()
     try:
-        assert not placement.multiplies_bf16()
+        assert not multiplies_bf16()
     finally:
-        placement.multiplies_bf16.cache_clear()
+        multiplies_bf16.cache_clear()
 
 
 def test_a_checkpoint_is_bound_to_the_format_that_was_taken(tiny_data, monkeypatch):
     config = settings(tiny_data, compute={"precision": "auto"})
     told = []
     for patch in ((16, 16, 16), (64, 64, 64)):
-        monkeypatch.setattr(placement, "multiplies_bf16", lambda: True)
+        monkeypatch.setattr("lassl.model.placement.multiplies_bf16", lambda: True)
         where = place(config.compute, patch)
         run, cohort = config.run("vnet_16", 0, 0), open_prepared(tiny_data.prepared).manifest_hash
         told.append(shaped_by(config, run, cohort, "code", where))
@@ -88,6 +87,6 @@ def test_a_checkpoint_is_bound_to_the_format_that_was_taken(tiny_data, monkeypat
 
 
 def test_a_model_of_a_bf16_training_predicts_in_fp32_where_bf16_would_be_slow(without_bf16):
-    model = needs(precision="bf16")
-    assert application.precision_for(model, "cpu").name == "fp32"
-    assert application.precision_for(model, "cpu", "bf16").name == "bf16"
+    model = predicting(precision="bf16")
+    assert placement_for(model, "cpu").name == "fp32"
+    assert placement_for(model, "cpu", "bf16").name == "bf16"

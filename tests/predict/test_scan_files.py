@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from benchmarks.series import write_series
+from benchmarks.dicom import write_series
 from helpers.scans import IMAGES, PLACE, SIZE, numbered, same_place
 from lassl.images.geometry import Volume
 from lassl.images.grids import to_image
@@ -19,35 +19,35 @@ from lassl.predict.scan_files import (
     check_inputs_stay,
     check_outputs,
     make_folder,
-    outputs,
-    read,
+    output_files,
+    read_scan,
     split_name,
-    write,
+    write_output,
 )
 
 
 @pytest.mark.parametrize("suffix", IMAGES)
 def test_an_image_file_of_any_format_is_read_with_its_place(tmp_path, suffix):
     sitk.WriteImage(to_image(numbered()), str(tmp_path / f"scan{suffix}"))
-    found = read(tmp_path / f"scan{suffix}")
+    found = read_scan(tmp_path / f"scan{suffix}")
     np.testing.assert_array_equal(found.array, numbered().array)
     same_place(found.geometry, PLACE)
 
 
 def test_a_dicom_series_is_read_in_the_order_of_its_places_and_rescaled(tmp_path):
     volume = Volume(2.0 * numbered("float32").array - 50, PLACE)
-    found = read(write_series(tmp_path / "series", volume, slope=2, intercept=-50))
+    found = read_scan(write_series(tmp_path / "series", volume, slope=2, intercept=-50))
     np.testing.assert_array_equal(found.array, volume.array)
     same_place(found.geometry, PLACE)
 
 
 @pytest.mark.parametrize("suffix", IMAGES)
 def test_a_written_mask_is_one_file_in_the_same_place(tmp_path, suffix):
-    write(tmp_path / f"mask{suffix}", numbered("uint8"))
+    write_output(tmp_path / f"mask{suffix}", numbered("uint8"))
     assert [path.name for path in tmp_path.iterdir()] == [f"mask{suffix}"]
     found = sitk.ReadImage(str(tmp_path / f"mask{suffix}"))
     assert found.GetPixelID() == sitk.sitkUInt8
-    again = read(tmp_path / f"mask{suffix}")
+    again = read_scan(tmp_path / f"mask{suffix}")
     np.testing.assert_array_equal(again.array, numbered("uint8").array)
     same_place(again.geometry, PLACE)
 
@@ -56,7 +56,7 @@ def test_files_are_named_after_the_scan(tmp_path):
     (tmp_path / "series.01").mkdir()
     assert split_name(tmp_path / "series.01") == ("series.01", ".nrrd")
     assert split_name(tmp_path / "a.b.NII.GZ") == ("a.b", ".nii.gz")
-    assert outputs(tmp_path / "a.nii.gz", tmp_path / "out", ["probability"]) == {
+    assert output_files(tmp_path / "a.nii.gz", tmp_path / "out", ["probability"]) == {
         "mask": tmp_path / "out/a.nii.gz",
         "probability": tmp_path / "out/a-probability.nii.gz",
     }
@@ -81,7 +81,7 @@ def test_a_linked_folder_is_named_by_its_link(tmp_path, monkeypatch):
 
 
 def test_a_file_that_is_there_is_not_written_again(tmp_path):
-    files = outputs(tmp_path / "a.nrrd", tmp_path, ["probability"])
+    files = output_files(tmp_path / "a.nrrd", tmp_path, ["probability"])
     check_free(files)
     (tmp_path / "a-probability.nrrd").touch()
     with pytest.raises(LasslError, match=r"a-probability\.nrrd: is there already; .*--overwrite to replace it"):
@@ -90,32 +90,32 @@ def test_a_file_that_is_there_is_not_written_again(tmp_path):
 
 @pytest.mark.parametrize("suffix", IMAGES)
 def test_a_suffix_in_capitals_is_read_as_the_one_in_small_letters(tmp_path, suffix):
-    write(tmp_path / f"scan{suffix}", numbered())
+    write_output(tmp_path / f"scan{suffix}", numbered())
     path = (tmp_path / f"scan{suffix}").rename(tmp_path / f"SCAN{suffix.upper()}")
-    found = read(path)
+    found = read_scan(path)
     np.testing.assert_array_equal(found.array, numbered().array)
     same_place(found.geometry, PLACE)
 
 
 def test_a_suffix_that_no_library_takes_is_told(tmp_path):
-    write(tmp_path / "a.nii.gz", numbered())
+    write_output(tmp_path / "a.nii.gz", numbered())
     with pytest.raises(LasslError, match=r"a\.Nii\.gz: found the suffix '\.Nii\.gz', expected small letters or"):
-        read((tmp_path / "a.nii.gz").rename(tmp_path / "a.Nii.gz"))
+        read_scan((tmp_path / "a.nii.gz").rename(tmp_path / "a.Nii.gz"))
 
 
 def test_a_name_that_is_not_in_utf8_is_refused_and_any_other_is_read(tmp_path):
     strange = os.fsdecode(b"\xff")
-    write(tmp_path / "Jürgen, [1] = a.nrrd", numbered())
-    read(tmp_path / "Jürgen, [1] = a.nrrd")
+    write_output(tmp_path / "Jürgen, [1] = a.nrrd", numbered())
+    read_scan(tmp_path / "Jürgen, [1] = a.nrrd")
     series = write_series(tmp_path / "series", numbered())
     first = min(series.iterdir())
     for act in (
         lambda: split_name(tmp_path / f"{strange}.nrrd"),
         lambda: split_name(tmp_path / strange),
         lambda: read_volume((tmp_path / "Jürgen, [1] = a.nrrd").rename(tmp_path / f"{strange}.nrrd")),
-        lambda: write(tmp_path / f"{strange}.nrrd", numbered()),
+        lambda: write_output(tmp_path / f"{strange}.nrrd", numbered()),
         lambda: make_folder(tmp_path / strange),
-        lambda: read((first.rename(series / f"{strange}.dcm")).parent),
+        lambda: read_scan((first.rename(series / f"{strange}.dcm")).parent),
     ):
         with pytest.raises(LasslError, match="found a name that is not in UTF-8, expected one that is: rename it"):
             act()
@@ -123,7 +123,7 @@ def test_a_name_that_is_not_in_utf8_is_refused_and_any_other_is_read(tmp_path):
 
 def test_outputs_of_one_name_are_told_together_before_any_work(tmp_path):
     scans = [tmp_path / name for name in ("one/a.nrrd", "two/a.nrrd", "a-probability.nrrd", "b.nrrd", "a.mha")]
-    planned = {scan: outputs(scan, tmp_path / "out", ["probability"]) for scan in scans}
+    planned = {scan: output_files(scan, tmp_path / "out", ["probability"]) for scan in scans}
     with pytest.raises(LasslError) as error:
         check_outputs(planned)
     assert len(str(error.value).splitlines()) == 3  # a and a-probability for the second, a-probability for the third
@@ -134,8 +134,8 @@ def test_outputs_of_one_name_are_told_together_before_any_work(tmp_path):
 def test_a_scan_is_never_overwritten(tmp_path):
     scan = tmp_path / "a.nrrd"
     with pytest.raises(LasslError, match=r"a\.nrrd: is one of the scans and would be overwritten; give another folder"):
-        check_inputs_stay(outputs(scan, tmp_path / "below" / ".."), [tmp_path / "b.nrrd", scan])
-    check_inputs_stay(outputs(scan, tmp_path / "below"), [scan])
+        check_inputs_stay(output_files(scan, tmp_path / "below" / ".."), [tmp_path / "b.nrrd", scan])
+    check_inputs_stay(output_files(scan, tmp_path / "below"), [scan])
 
 
 def write_color(path):
@@ -147,7 +147,7 @@ def write_flat(path):
 
 
 def write_values(*values):
-    return lambda path: write(path, Volume(np.resize(np.array(values, np.float32), SIZE)))
+    return lambda path: write_output(path, Volume(np.resize(np.array(values, np.float32), SIZE)))
 
 
 @pytest.mark.parametrize(
@@ -170,14 +170,14 @@ def test_what_is_no_scan_is_named_in_one_line_with_what_to_do(tmp_path, name, ma
     if make:
         make(tmp_path / name)
     with pytest.raises(LasslError, match=told) as error:
-        read(tmp_path / name)
+        read_scan(tmp_path / name)
     assert str(error.value).startswith(str(tmp_path / name)) and "\n" not in str(error.value)
 
 
 def test_reading_a_series_leaves_the_locale_as_it_was(tmp_path):
     folder = write_series(tmp_path / "series", numbered())  # writing it changes the locale already
     locale.setlocale(locale.LC_ALL, "C.UTF-8")
-    read(folder)
+    read_scan(folder)
     assert locale.setlocale(locale.LC_CTYPE) == "C.UTF-8"
 
 
@@ -185,24 +185,24 @@ def test_several_series_in_a_folder_are_named(tmp_path):
     write_series(tmp_path / "both", numbered(), "1.2.3.4", "LGE")
     write_series(tmp_path / "both", numbered(), "1.2.3.5", "CINE", skip=[4])
     with pytest.raises(LasslError, match=r"both: found 2 DICOM series, expected one: .*; put each into a folder") as e:
-        read(tmp_path / "both")
+        read_scan(tmp_path / "both")
     assert "'LGE' (5 files)" in str(e.value) and "'CINE' (4 files)" in str(e.value)
 
 
 def test_a_series_without_one_of_its_slices_is_refused(tmp_path):
     told = r"series: distances between its 4 slices go from 2\.5 to 5 mm, expected equal ones; a slice is missing"
     with pytest.raises(LasslError, match=told):
-        read(write_series(tmp_path / "series", numbered(), skip=[2]))
+        read_scan(write_series(tmp_path / "series", numbered(), skip=[2]))
 
 
 def test_a_damaged_slice_is_named(tmp_path):
     folder = write_series(tmp_path / "series", numbered())
     path = min(folder.iterdir())
     (folder / "notes.txt").write_text("what is no DICOM file counts for nothing")
-    read(folder)
+    read_scan(folder)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(LasslError, match=r"series: 1\.2\.3\.4-00\.dcm cannot be read; .*copy them again"):
-        read(folder)
+        read_scan(folder)
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
@@ -211,6 +211,6 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
         with pytest.raises(LasslError, match=r"cannot be written to \(.*\); give another folder with -o"):
             make_folder(folder)
     with pytest.raises(LasslError, match=r"mask\.nrrd: cannot be written \("):
-        write(tmp_path / "file" / "mask.nrrd", numbered("uint8"))
+        write_output(tmp_path / "file" / "mask.nrrd", numbered("uint8"))
     make_folder(tmp_path / "new" / "folder")
     assert not list((tmp_path / "new" / "folder").iterdir())

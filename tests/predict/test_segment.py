@@ -9,18 +9,21 @@ import SimpleITK as sitk
 import torch
 from torch import nn
 
-from benchmarks.series import write_series
+from benchmarks.dicom import write_series
 from helpers.scans import IMAGES, same_place
-from helpers.trainings import needs, settings
-from lassl.evaluation import evaluate as evaluation
+from helpers.trainings import predicting, settings
 from lassl.evaluation import inference
 from lassl.images.geometry import Geometry, Volume, directions, orientation
 from lassl.images.grids import covering, shifted, to_image, turned
 from lassl.model.placement import Placement, place
 from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError
-from lassl.predict import scan_files as scanfiles
-from lassl.predict.segment import PROBABILITY, UNCERTAINTY, Task, entropy, needed_bytes, plan, segment
+from lassl.predict.scan_files import output_files, read_scan, write_output
+from lassl.predict.segment import segment
+from lassl.predict.slabs import needed_bytes, plan
+from lassl.predict.task import PROBABILITY, UNCERTAINTY, Task
+from lassl.predict.uncertainty import entropy
+from lassl.sections import Network
 
 CPU = Placement(torch.device("cpu"), torch.float32, False)
 CENTER = np.array([-30.0, 12.5, 40.0])  # mm
@@ -87,7 +90,7 @@ def test_a_blob_is_found_in_its_place_whatever_grid_the_scan_has(grid, pool):
     spacing, size, code, turns = GRIDS[grid]
     scan, inside = blob(size, geometry(spacing, size, code, turns))
     assert 0.02 < inside.mean() < 0.5
-    found = segment(scan, Task({"n": bright(scan)}, needs(pool=pool), CPU))[PROBABILITY]
+    found = segment(scan, Task({"n": bright(scan)}, predicting(pool=pool), CPU))[PROBABILITY]
     assert found.dtype == np.float32 and found.shape == size
     assert found.min() >= 0 and found.max() <= 1
     assert dice(found > 0.5, inside) > 0.93
@@ -102,12 +105,12 @@ def test_a_blob_goes_through_files_of_every_format(tmp_path, kind):
     path = tmp_path / f"scan{kind}" if kind in IMAGES else write_series(tmp_path / "scan", scan)
     if kind in IMAGES:
         sitk.WriteImage(to_image(scan), str(path))
-    found = scanfiles.read(path)
-    mask = segment(found, Task({"n": bright(scan)}, needs(), CPU))[PROBABILITY] > 0.5
-    target = scanfiles.outputs(path, tmp_path / "out")["mask"]
+    found = read_scan(path)
+    mask = segment(found, Task({"n": bright(scan)}, predicting(), CPU))[PROBABILITY] > 0.5
+    target = output_files(path, tmp_path / "out")["mask"]
     assert target.name == ("scan.nrrd" if kind == "series" else path.name)
-    scanfiles.write(target, Volume(mask.astype(np.uint8), found.geometry))
-    again = scanfiles.read(target)
+    write_output(target, Volume(mask.astype(np.uint8), found.geometry))
+    again = read_scan(target)
     same_place(again.geometry, place)
     assert again.array.dtype == np.uint8 and np.unique(again.array).tolist() == [0, 1]
     assert dice(again.array > 0, inside) > 0.93
@@ -117,7 +120,7 @@ def network(seed: int = 0, dropout: float = 0.5) -> VNet:
     """A tiny V-Net with random weights."""
     torch.manual_seed(seed)
     shape = {"width": 2, "residual": True, "dropout": dropout}
-    return VNet(evaluation.Config.model_fields["network"].annotation.model_validate(shape)).eval()
+    return VNet(Network.model_validate(shape)).eval()
 
 
 @pytest.mark.parametrize("pool", [1, 2])
@@ -128,30 +131,32 @@ def test_on_the_grid_of_the_training_the_probability_is_that_of_the_evaluation_b
     config = settings(tiny_data, patches={"pool": pool}, evaluate={"batch": 4})
     networks = {name: network(seed) for seed, name in enumerate(names)}
     where = place(config.compute)
-    own = needs(pool=pool, window=(16, 16, 16), stride=(8, 8, 8), batch=4, channels_last=where.channels_last)
-    scan = scanfiles.read(tiny_data.folder / "C6" / "lgemri.nrrd")
-    expected = list(inference.foregrounds(networks, prepared.read_image("C6"), config, where).values())[-1]
+    own = predicting(pool=pool, window=(16, 16, 16), stride=(8, 8, 8), batch=4, channels_last=where.channels_last)
+    scan = read_scan(tiny_data.folder / "C6" / "lgemri.nrrd")
+    expected = list(
+        inference.foregrounds(networks, prepared.read_image("C6"), inference.Windows.of(config), where).values()
+    )[-1]
     found = segment(scan, Task(networks, own, where))[PROBABILITY]
     assert np.ptp(found) > 0.01
     np.testing.assert_array_equal(found, expected)
     normalized = Volume(prepared.read_image("C6"), scan.geometry)
     np.testing.assert_array_equal(segment(normalized, Task(networks, own, where, normalized=True))[PROBABILITY], found)
     if names == "a":
-        mask = evaluation.predict(networks["a"], prepared.read_image("C6"), config, where)
+        mask = inference.predicted_mask(networks["a"], prepared.read_image("C6"), inference.Windows.of(config), where)
         np.testing.assert_array_equal(found > 0.5, mask)
 
 
 def test_swapped_and_flipped_axes_change_nothing_else():
     chance = np.random.default_rng(0)
     scan = Volume(chance.standard_normal((21, 18, 34), np.float32), geometry((0.625,) * 3, (21, 18, 34)))
-    task = Task({"n": network()}, needs(), CPU, normalized=True)
+    task = Task({"n": network()}, predicting(), CPU, normalized=True)
     other = turned(scan, "IRA")
     assert other.array.shape == (34, 21, 18) and orientation(other.geometry) == "IRA"
     found = segment(other, task)[PROBABILITY]
     expected = segment(scan, task)[PROBABILITY]
     np.testing.assert_array_equal(turned(Volume(found, other.geometry), "LPS").array, expected)
     assert np.ptp(expected) > 0.01
-    sideways = Task({"n": network()}, needs(orientation="IRA"), CPU, normalized=True)  # trained on such scans
+    sideways = Task({"n": network()}, predicting(orientation="IRA"), CPU, normalized=True)  # trained on such scans
     assert not np.array_equal(segment(scan, sideways)[PROBABILITY], expected)
 
 
@@ -170,9 +175,9 @@ def test_the_grid_of_the_training_covers_all_of_an_oblique_scan():
 def bounded(scan: Volume, task: Task, pieces: float) -> Task:
     """The same task with memory for a slab that is `pieces` windows long."""
     axis, _ = plan(scan, task)
-    length = math.ceil(pieces * task.needs.window[axis] * task.needs.pool)
+    length = math.ceil(pieces * task.settings.window[axis] * task.settings.pool)
     enough = needed_bytes(scan, axis, length, task) / 2**30
-    return Task(task.networks, task.needs, task.where, task.normalized, task.passes, enough)
+    return Task(task.networks, task.settings, task.placement, task.normalized, task.passes, enough)
 
 
 @pytest.mark.parametrize("pool", [1, 2])
@@ -182,7 +187,7 @@ def test_slabs_find_what_one_piece_finds(pool):
     image = chance.standard_normal((5, 30, 4)).repeat(4 * pool, 0).repeat(5 * pool, 1).repeat(5 * pool, 2)
     scan = Volume(image[:, :, : size[2]] + 0.2 * chance.standard_normal(size), geometry((0.625,) * 3, size))
     net = network()
-    task = Task({"n": net}, needs(pool=pool, stride=(8, 8, 8)), CPU)
+    task = Task({"n": net}, predicting(pool=pool, stride=(8, 8, 8)), CPU)
     margin = np.quantile(np.log(1 / segment(scan, task)[PROBABILITY] - 1), 0.6)
     with torch.no_grad():
         net.head[1].bias[1] += float(margin)  # so that about 40 % are foreground
@@ -200,7 +205,7 @@ def test_slabs_find_what_one_piece_finds(pool):
 def test_slabs_of_an_oblique_scan_fit_together():
     spacing, size = (0.5, 0.9, 0.7), (30, 24, 120)
     scan, inside = blob(size, geometry(spacing, size, "LPS", (20, 0, 10)))
-    task = Task({"n": bright(scan)}, needs(), CPU)
+    task = Task({"n": bright(scan)}, predicting(), CPU)
     small = bounded(scan, task, 1.6)
     assert len(plan(scan, small)[1]) >= 3
     found = segment(scan, small)[PROBABILITY]
@@ -211,7 +216,7 @@ def test_slabs_of_an_oblique_scan_fit_together():
 @pytest.mark.parametrize("pieces", [1.5, 2, 3.7, 100])
 def test_slabs_overlap_by_one_window_and_what_is_kept_of_them_is_the_whole_axis(pieces):
     scan = Volume(np.zeros((20, 151, 18), np.int16), geometry((0.625,) * 3, (20, 151, 18)))
-    task = bounded(scan, Task({"n": Bright(0)}, needs(), CPU), pieces)
+    task = bounded(scan, Task({"n": Bright(0)}, predicting(), CPU), pieces)
     axis, slabs = plan(scan, task)
     assert axis == 1
     assert [slabs[0].kept.start, slabs[-1].kept.stop] == [0, 151]
@@ -227,7 +232,7 @@ def test_slabs_overlap_by_one_window_and_what_is_kept_of_them_is_the_whole_axis(
 
 def test_a_bound_too_small_for_one_window_is_told_with_what_is_needed():
     scan, _ = blob((54, 44, 40), geometry((0.625,) * 3, (54, 44, 40)))
-    task = Task({"n": Bright(0)}, needs(), CPU, memory_gib=1e-3)
+    task = Task({"n": Bright(0)}, predicting(), CPU, memory_gib=1e-3)
     with pytest.raises(LasslError, match=r"takes at least 0\.00\d+ GiB.*found a bound of 0\.001 GiB: raise --memory"):
         segment(scan, task)
 
@@ -237,7 +242,7 @@ def test_more_memory_is_asked_for_by_more_networks_maps_voxels_and_finer_pooling
 
     def asked(networks=1, passes=0, length=60, **changes):
         nets = {str(i): Bright(0) for i in range(networks)}
-        return needed_bytes(scan, 0, length, Task(nets, needs(**changes), CPU, passes=passes))
+        return needed_bytes(scan, 0, length, Task(nets, predicting(**changes), CPU, passes=passes))
 
     assert asked() == 120_000 * (2 + 4 + 4 + 4 + 4 + 24)
     assert asked() < asked(networks=2) and asked() < asked(passes=8)
@@ -249,7 +254,7 @@ def test_more_memory_is_asked_for_by_more_networks_maps_voxels_and_finer_pooling
 @pytest.mark.parametrize("size", [(40, 30, 1), (1, 40, 30), (40, 30, 2)])
 def test_an_axis_shorter_than_the_pool_is_segmented_all_the_same(size, pool):
     scan, _ = blob(size, geometry((0.625,) * 3, size))
-    found = segment(scan, Task({"n": network()}, needs(pool=pool, window=(16, 16, 16)), CPU, normalized=True))[
+    found = segment(scan, Task({"n": network()}, predicting(pool=pool, window=(16, 16, 16)), CPU, normalized=True))[
         PROBABILITY
     ]
     assert found.shape == size and np.isfinite(found).all()
@@ -261,7 +266,7 @@ def test_a_scan_thinner_than_a_voxel_of_the_training_is_refused(spacing):
     with pytest.raises(
         LasslError, match=r"less than one voxel of the training \(0\.625 x .* mm\) along an axis; check"
     ):
-        segment(scan, Task({"n": Bright(0)}, needs(pool=2), CPU))
+        segment(scan, Task({"n": Bright(0)}, predicting(pool=2), CPU))
 
 
 class Coin(nn.Module):
@@ -282,7 +287,7 @@ def test_uncertainty_is_the_entropy_of_the_mean_of_the_passes():
     scan, _ = blob((15, 14, 13), geometry((0.625,) * 3, (15, 14, 13)))
     coin = Coin().eval()
     state = torch.random.get_rng_state()
-    task = Task({"n": coin}, needs(window=(16, 16, 16), stride=(8, 8, 8)), CPU, passes=3)
+    task = Task({"n": coin}, predicting(window=(16, 16, 16), stride=(8, 8, 8)), CPU, passes=3)
     first, second = segment(scan, task), segment(scan, task)
     sure = 1 / (1 + math.exp(-4))
     np.testing.assert_allclose(first[PROBABILITY], sure, rtol=1e-5)
@@ -291,7 +296,7 @@ def test_uncertainty_is_the_entropy_of_the_mean_of_the_passes():
     assert np.unique(np.round(first[UNCERTAINTY], 4)).tolist() == pytest.approx(possible.tolist(), abs=2e-4)
     np.testing.assert_array_equal(first[UNCERTAINTY], second[UNCERTAINTY])
     assert torch.equal(state, torch.random.get_rng_state()) and not coin.toss.training
-    assert list(segment(scan, Task({"n": coin}, task.needs, CPU))) == [PROBABILITY]
+    assert list(segment(scan, Task({"n": coin}, task.settings, CPU))) == [PROBABILITY]
 
 
 class Channels(nn.Module):
@@ -308,7 +313,7 @@ class Channels(nn.Module):
 
 def test_a_pass_drops_the_same_channels_in_every_window():
     scan, _ = blob((40, 30, 20), geometry((0.625,) * 3, (40, 30, 20)))
-    task = Task({"n": Channels().eval()}, needs(window=(16, 16, 16), stride=(8, 8, 8)), CPU, passes=2)
+    task = Task({"n": Channels().eval()}, predicting(window=(16, 16, 16), stride=(8, 8, 8)), CPU, passes=2)
     found = segment(scan, task)[UNCERTAINTY]
     assert np.ptp(found) < 1e-5 and found.max() > 0.1
 
@@ -321,5 +326,5 @@ def test_entropy_is_in_nats():
 def test_uncertainty_has_a_place_on_any_grid():
     spacing, size, code, turns = GRIDS["oblique and swapped"]
     scan, _ = blob(size, geometry(spacing, size, code, turns))
-    found = segment(scan, Task({"a": network(0), "b": network(1)}, needs(pool=2), CPU, passes=2))[UNCERTAINTY]
+    found = segment(scan, Task({"a": network(0), "b": network(1)}, predicting(pool=2), CPU, passes=2))[UNCERTAINTY]
     assert found.shape == size and found.min() >= 0 and 0 < found.max() <= math.log(2) + 1e-6

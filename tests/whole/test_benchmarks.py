@@ -8,15 +8,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks import busy, ceiling, locks, plain, rows, speed
+from benchmarks import busy, ceiling, locks, pairs, plain, speed
 from helpers.project import ROOT
 from lassl.config import Config
 from lassl.evaluation import metrics
 from lassl.evaluation.inference import sliding_window
-from lassl.learning import losses, mean_teacher, ramps
+from lassl.learning import losses, ramps
 from lassl.learning.base import Progress
+from lassl.methods import mean_teacher
 from lassl.model.placement import place
-from lassl.training.train import first_state
+from lassl.training.loop import first_state
 
 SIZE = (32, 16, 48)
 
@@ -25,7 +26,7 @@ SIZE = (32, 16, 48)
 def config(monkeypatch) -> Config:
     """The tiny profile without dropout, with patches of three sizes, in the layout that the plain side has."""
     monkeypatch.chdir(ROOT)
-    values = rows.composed("tiny").model_dump()
+    values = pairs.composed("tiny").model_dump()
     values["network"] |= {"width": 3, "dropout": 0.0}
     values["patches"]["size"] = SIZE
     values["compute"]["channels_last"] = False  # another order of summing tips some ReLUs, and gradients with them
@@ -39,7 +40,7 @@ class Ours:
         self.config, self.method = config, config.methods[name]
         self.where = place(config.compute)
         self.state = first_state(config, self.method, self.where, 0)
-        self.batch = rows.random_batch(SIZE, self.method.batch)
+        self.batch = pairs.random_batch(SIZE, self.method.batch)
         self.progress = Progress(step=5, steps=8, epoch=0, seed=0)
         with torch.no_grad():
             for network in self.networks.values():
@@ -146,7 +147,7 @@ def test_the_plain_sliding_window_gives_our_mask(config, size):
 def test_plain_scores_equal_ours():
     reference = np.zeros((24, 19, 15), bool)
     reference[6:15, 5:12, 3:11] = True
-    prediction = rows.distorted(reference)
+    prediction = pairs.distorted(reference)
     ours = metrics.score(prediction, reference, (1.0, 1.0, 1.0))
     found = (ours.dice_percent, ours.jaccard_percent, ours.asd_voxel, ours.hd95_voxel)
     assert plain.score(prediction, reference) == pytest.approx(found, rel=1e-6)
@@ -181,12 +182,12 @@ def test_the_benchmark_prints_a_line_for_each_row(monkeypatch, capsys):
 
 
 def test_the_work_of_a_step_is_counted_in_full_and_is_the_same_on_both_sides(config):
-    for row in rows.STEPS:
-        assert count(rows.plain_step(row, config)) == count(rows.our_step(row, config)) > 0
-    one = count(rows.our_step("supervised", config))  # four patches, forward and backward
-    assert count(rows.our_step("cps", config)) == 2 * one  # two networks
-    forward = count(lambda: rows.VNet(config.network)(torch.zeros(1, 1, *SIZE)))
-    assert count(rows.our_step("mean_teacher", config)) == one + 9 * 2 * forward  # 1 + 8 passes over two images
+    for row in pairs.STEPS:
+        assert count(pairs.plain_step(row, config)) == count(pairs.our_step(row, config)) > 0
+    one = count(pairs.our_step("supervised", config))  # four patches, forward and backward
+    assert count(pairs.our_step("cps", config)) == 2 * one  # two networks
+    forward = count(lambda: pairs.VNet(config.network)(torch.zeros(1, 1, *SIZE)))
+    assert count(pairs.our_step("mean_teacher", config)) == one + 9 * 2 * forward  # 1 + 8 passes over two images
 
 
 def count(act) -> int:
@@ -200,11 +201,11 @@ def test_memory_is_that_of_the_measured_process_and_not_of_its_parent(monkeypatc
     ballast = torch.ones(400 * 2**20, dtype=torch.uint8)
     title, peak, below = speed.memory_cells("cps", tiny=True)
     assert (title, below) == ("CPS step", "yes")
-    assert 150 < int(peak) < speed.peak_mib("cps", rows.composed("tiny")) - ballast.numel() / 2**20 / 2
+    assert 150 < int(peak) < speed.peak_mib("cps", pairs.composed("tiny")) - ballast.numel() / 2**20 / 2
 
 
 def test_the_ceiling_is_made_of_all_layers_of_the_network(capsys):
-    found = ceiling.layers(rows.composed("tiny"))
+    found = ceiling.layers(pairs.composed("tiny"))
     kinds = {kind: sum(count for (k, *_), count in found.items() if k == kind) for kind, *_ in found}
     assert kinds == {"Conv3d": 26, "ConvTranspose3d": 4, "BatchNorm3d": 29}  # all but the head have a norm
     ceiling.main(["--scale", "tiny", "--repeats", "1"])

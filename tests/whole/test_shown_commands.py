@@ -78,7 +78,7 @@ NOT_RUN = {
         "lassl predict kidney/mt_un-d0-s0 SCAN... -o masks",
         "lassl export compact/mt_un-d0-s0 -o model.pt",
         "lassl evaluate PREDICTIONS REFERENCES --name theirs",
-        "python -m benchmarks.predict repeats/mt_un-d0-s0",
+        "python -m benchmarks.scan_formats repeats/mt_un-d0-s0",
     ),
     "needs curves of trainings; tests/whole/test_pipeline.py has them": ("dvc plots show",),
     "needs somebody's scans; tests/whole/test_own_data.py has them": ("python -m pipeline.compose profile=kidney",),

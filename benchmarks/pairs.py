@@ -1,4 +1,4 @@
-"""What is compared: for each row of the table the plain way and ours, ready to be called on the same input."""
+"""Pairs of plain and ours: two ways to do one thing, ready to be called on the same input."""
 
 import copy
 from collections.abc import Callable
@@ -82,24 +82,24 @@ def scans(folder: Path, tiny: bool) -> Prepared:
     return open_prepared(data.prepared)
 
 
-def step(row: str, setting: Setting) -> Pair:
-    """Compare one training step of a method."""
-    where = place(setting.config.compute, setting.config.patches.size)
-    return Pair(TITLES[row], plain_step(row, setting.config), our_step(row, setting.config), where.dtype)
+def step_pair(row: str, setting: Setting) -> Pair:
+    """Pair one training step of a method, on the same batch of noise. Raises LasslError."""
+    placement = place(setting.config.compute, setting.config.patches.size)
+    return Pair(TITLES[row], plain_step(row, setting.config), our_step(row, setting.config), placement.dtype)
 
 
 def our_step(row: str, config: Config) -> Act:
-    """Make a training step as lassl.training.train does it."""
+    """Make a training step as lassl.training.loop does it, in the middle of the training. Raises LasslError."""
     method = config.methods[STEPS[row]]
-    where = place(config.compute, config.patches.size)
-    state = first_state(config, method, where, seed=0)
+    placement = place(config.compute, config.patches.size)
+    state = first_state(config, method, placement, seed=0)
     batch, progress = random_batch(config.patches.size, method.batch), halfway(config)
     rates = [config.train.lr] * len(state.optimizer.param_groups)
-    return lambda: state.advance(batch, progress, rates, where)
+    return lambda: state.advance(batch, progress, rates, placement)
 
 
 def plain_step(row: str, config: Config) -> Act:
-    """Make a plain training step with the same settings."""
+    """Make a plain training step with the same settings, in fp32."""
     method, progress = config.methods[STEPS[row]], halfway(config)
     batch = random_batch(config.patches.size, method.batch)
     image, label = batch.image, batch.label.long()
@@ -125,7 +125,7 @@ def halfway(config: Config) -> Progress:
 
 
 def random_batch(size: tuple[int, int, int], count: BatchSize) -> Batch:
-    """Noise for images, ellipsoids for labels; the same whenever it is asked for."""
+    """Noise for images (N, 1, *size), ellipsoids for labels (L, *size); the same whenever it is asked for."""
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(count.labeled + count.unlabeled, 1, *size, generator=generator)
     centers = 0.4 * torch.rand(count.labeled, 3, 1, 1, 1, generator=generator) - 0.2  # the patch is -1..1
@@ -133,23 +133,23 @@ def random_batch(size: tuple[int, int, int], count: BatchSize) -> Batch:
     return Batch(image, ((grid - centers).square().sum(1) < 0.25).to(torch.uint8))
 
 
-def inference(setting: Setting) -> Pair:
-    """Compare the segmentation of the first test case."""
+def inference_pair(setting: Setting) -> Pair:
+    """Pair the segmentation of the first test case, by an untrained network. Raises LasslError."""
     config, image = setting.config, setting.prepared.read_image(setting.prepared.split.test[0])
-    where = place(config.compute, config.patches.size)
+    placement = place(config.compute, config.patches.size)
     torch.manual_seed(0)
     network = VNet(config.network).eval()
-    ours = where.module(copy.deepcopy(network))
+    ours = placement.module(copy.deepcopy(network))
     return Pair(
         "inference of a case",
         lambda: plain.sliding_window(network, image, config.patches.size, config.evaluate.stride),
-        lambda: predicted_mask(ours, image, Windows.of(config), where),
-        where.dtype,
+        lambda: predicted_mask(ours, image, Windows.of(config), placement),
+        placement.dtype,
     )
 
 
-def scoring(setting: Setting) -> Pair:
-    """Compare the scoring of the first test case's label, distorted, against itself."""
+def scoring_pair(setting: Setting) -> Pair:
+    """Pair the scoring of the first test case's label, distorted, against itself. Raises LasslError."""
     case = setting.prepared.split.test[0]
     reference = setting.prepared.read_label(case) > 0
     prediction = distorted(reference)
@@ -167,8 +167,8 @@ def distorted(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return thick
 
 
-def loading(setting: Setting) -> Pair:
-    """Compare how a supervised batch comes to be: read from disk for every patch, or cut from what is in memory."""
+def loading_pair(setting: Setting) -> Pair:
+    """Pair how a supervised batch comes to be: read from disk for every patch, or cut from what is in memory."""
     config, prepared = setting.config, setting.prepared
     method = config.methods[STEPS["supervised"]]
     labeled = prepared.split.train[: method.labeled]

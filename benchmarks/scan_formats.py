@@ -1,4 +1,4 @@
-"""`python -m benchmarks.predict MODEL`: real scans in other people's formats through `lassl predict`.
+"""`python -m benchmarks.scan_formats MODEL`: real scans in other people's formats through `lassl predict`.
 
 Test cases of the prepared cohort are written as NRRD, NIfTI with turned axes or another spacing, and DICOM. Each file
 goes through a call of its own; printed are the Dice with the reference, brought to the same grid, and the call's time
@@ -19,26 +19,25 @@ import torch
 from medpy.metric import binary
 from tqdm import tqdm
 
-from benchmarks.series import write_series
+from benchmarks.dicom import write_series
 from benchmarks.speed import markdown
-from lassl import config
+from lassl.config import load
 from lassl.data.prepared import Prepared, open_prepared
-from lassl.images import volumes
 from lassl.images.geometry import Volume, orientation
 from lassl.images.grids import covering, resampled, turned
+from lassl.images.volumes import read_volume, write_volume
 from lassl.paths import Run
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import machine
-from lassl.predict import model_file as exported
-from lassl.predict.settings import run_of
+from lassl.predict.model_file import find_model, read_exported
 from lassl.results.runs import read_scores
 
-Form = Callable[[Volume], Volume]
+Change = Callable[[Volume], Volume]
 SLOPE = 0.001  # of the DICOM files: normalized intensities as whole numbers
 
 
-def spaced(spacing_mm: tuple[float, float, float]) -> Form:
-    """Give a resampling to a spacing, linear."""
+def spaced(spacing_mm: tuple[float, float, float]) -> Change:
+    """Give a linear resampling to a spacing in mm, along the volume's own axes."""
 
     def resample(volume: Volume) -> Volume:
         code = orientation(volume.geometry)
@@ -48,7 +47,7 @@ def spaced(spacing_mm: tuple[float, float, float]) -> Form:
     return resample
 
 
-FORMS: dict[str, tuple[str, Form]] = {
+FORMATS: dict[str, tuple[str, Change]] = {
     "NRRD as it is": (".nrrd", lambda volume: volume),
     "NIfTI, axes turned": (".nii.gz", lambda volume: turned(volume, "ASR")),
     "NIfTI, 1 mm": (".nii.gz", spaced((1.0, 1.0, 1.0))),
@@ -58,10 +57,10 @@ FORMS: dict[str, tuple[str, Form]] = {
 
 
 def write_scan(path: Path, image: Volume) -> Path:
-    """Write a scan, as a DICOM folder where the name has no suffix."""
+    """Write a scan in float32, or as a DICOM folder in steps of SLOPE where the name has no suffix; gives the path."""
     if not path.suffix:
         return write_series(path, image, slope=SLOPE)
-    volumes.write_volume(path, Volume(image.array.astype(np.float32), image.geometry))
+    write_volume(path, Volume(image.array.astype(np.float32), image.geometry))
     return path
 
 
@@ -79,14 +78,14 @@ def predicted(scan: Path, model: str, folder: Path) -> tuple[Path, float, float]
     return folder / name, time.perf_counter() - began, usage.ru_maxrss / 2**20
 
 
-def measure(case: str, form: str, model: str, prepared: Prepared, folder: Path) -> tuple[float, float, float]:
-    """Dice in percent, seconds and peak GiB of one scan in one form."""
-    suffix, change = FORMS[form]
-    place = prepared.geometry(case)
-    reference = change(Volume(prepared.read_label(case).astype(np.float32), place)).array > 0.5
-    image = change(Volume(prepared.read_image(case), place))
+def measure(case: str, name: str, model: str, prepared: Prepared, folder: Path) -> tuple[float, float, float]:
+    """Dice in percent, seconds and peak GiB of one case in the format of a name. Raises LasslError."""
+    suffix, change = FORMATS[name]
+    geometry = prepared.geometry(case)
+    reference = change(Volume(prepared.read_label(case).astype(np.float32), geometry)).array > 0.5
+    image = change(Volume(prepared.read_image(case), geometry))
     mask, seconds, gib = predicted(write_scan(folder / f"scan{suffix}", image), model, folder / "masks")
-    return 100 * binary.dc(volumes.read_volume(mask).array > 0, reference), seconds, gib
+    return 100 * binary.dc(read_volume(mask).array > 0, reference), seconds, gib
 
 
 def evaluated(run: Run, cases: Sequence[str]) -> float:
@@ -98,22 +97,22 @@ def evaluated(run: Run, cases: Sequence[str]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is asked for and print a table. Raises LasslError."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.predict", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scan_formats", description=__doc__)
     parser.add_argument("model", metavar="MODEL", help="a run as profile/method-d0-s0")
     parser.add_argument("--cases", type=int, default=3, help="the first so many test cases (default: 3)")
     asked = parser.parse_args(arguments)
-    run = run_of(exported.read(exported.find(asked.model)).model.record)
-    prepared = open_prepared(config.load().data.prepared)
+    run = read_exported(find_model(asked.model)).model.record.run
+    prepared = open_prepared(load().data.prepared)
     cases = prepared.split.test[: asked.cases]
     print(", ".join(f"{key} {value}" for key, value in machine(torch.device("cpu")).items()))
     print(f"{asked.model}, test cases {', '.join(cases)}; the evaluation gave Dice {evaluated(run, cases):.2f} %.\n")
     rows = []
-    for form in tqdm(FORMS, desc="forms", unit="form"):
+    for name in tqdm(FORMATS, desc="formats", unit="format"):
         with TemporaryDirectory() as folder:
-            found = np.array([measure(case, form, asked.model, prepared, Path(folder)) for case in cases])
-        dice, seconds = found[:, :2].mean(0)
-        rows.append([form, f"{dice:.2f}", f"{seconds:.1f}", f"{found[:, 2].max():.2f}"])
-    print(markdown(["form", "mean Dice [%]", "mean s", "peak GiB"], rows))
+            measures = np.array([measure(case, name, asked.model, prepared, Path(folder)) for case in cases])
+        dice, seconds = measures[:, :2].mean(0)
+        rows.append([name, f"{dice:.2f}", f"{seconds:.1f}", f"{measures[:, 2].max():.2f}"])
+    print(markdown(["format", "mean Dice [%]", "mean s", "peak GiB"], rows))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ def write_series(
 ) -> Path:
     """Write a volume slice by slice as DICOM, 16 bits a voxel, under names that do not tell the slices' order.
 
-    Positions are rounded to `decimals`; `more` tags are the same in each slice.
+    A voxel's value is slope times its whole number plus intercept. Slices in `skip` are left out; positions (mm) are
+    rounded to `decimals`; `more` tags are the same in each slice. Gives the folder back.
     """
     image = to_image(Volume(volume.array.astype(np.float32), volume.geometry))
     d = volume.geometry.direction

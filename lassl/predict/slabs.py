@@ -1,0 +1,72 @@
+"""Slabs: pieces of a scan along an axis, as long as the memory allows."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from lassl.images.geometry import Volume
+from lassl.images.grids import covering
+from lassl.plumbing.errors import LasslError
+from lassl.predict.task import Task
+
+
+@dataclass(frozen=True)
+class Slab:
+    """A piece along an axis, in voxels of the scan: what the networks see of it, and what is kept."""
+
+    seen: slice
+    kept: slice
+
+
+def plan(scan: Volume, task: Task) -> tuple[int, list[Slab]]:
+    """Choose the axis (the longest in mm) to cut a scan along, and its slabs: as few as the memory allows.
+
+    The scan's axes are those of the training. Slabs begin a multiple of the window's stride apart and overlap by one
+    window; what is kept of them is cut in the middle of the overlap. Raises LasslError when not even one window fits.
+    """
+    spacing, settings = scan.geometry.spacing_mm, task.settings
+    axis = int(np.argmax(np.multiply(scan.array.shape, spacing)))
+    n = scan.array.shape[axis]
+    pooled = settings.pool * settings.spacing_mm[axis] / spacing[axis]  # a pooled voxel of the training, in the scan's
+    overlap, step = math.ceil(settings.window[axis] * pooled), max(round(settings.stride[axis] * pooled), 1)
+    bound = task.memory_gib * 2**30
+    lengths = [n, *range(overlap + (n - overlap) // step * step, overlap, -step)]
+    length = next((length for length in lengths if needed_bytes(scan, axis, length, task) <= bound), None)
+    if length is None:
+        least = needed_bytes(scan, axis, min(lengths), task) / 2**30
+        raise LasslError(
+            f"a scan of {scan.array.shape} voxels takes at least {least:.2g} GiB, with one window at a time; found a "
+            f"bound of {task.memory_gib:g} GiB: raise --memory"
+        )
+    advance = max(length - overlap, 1)
+    starts = range(0, n - length + advance, advance)
+    cuts = [0, *(start + overlap // 2 for start in starts[1:]), n]
+    seen = [slice(start, min(start + length, n)) for start in starts]
+    return axis, [Slab(s, slice(a, b)) for s, (a, b) in zip(seen, pairwise(cuts), strict=True)]
+
+
+def needed_bytes(scan: Volume, axis: int, length: int, task: Task) -> int:
+    """Estimate, from above, what the arrays of a scan take at most when slabs are `length` voxels long along an axis.
+
+    What is held throughout, for each voxel of the scan: twice its number format (as read, and turned), and 4 bytes for
+    each map. To this comes the hungriest of the stages below, in bytes for each voxel of the whole scan, of a slab, and
+    of the slab in the grid of the training (`native`, which is as large as the window at least). What networks use
+    inside is not counted: it depends on window and batch alone.
+    """
+    x, y, z = (length if a == axis else n for a, n in enumerate(scan.array.shape))
+    settings, networks, maps = task.settings, len(task.networks), len(task.maps)
+    pool = settings.pool
+    grid = covering((x, y, z), scan.geometry, settings.orientation, settings.spacing_mm)
+    whole, slab = scan.array.size, x * y * z
+    native = math.prod(max(n, pool * w) for n, w in zip(grid.size, settings.window, strict=True))
+    probabilities = networks + (networks > 1)  # of several also their mean
+    stages = (
+        12 * whole,  # the standard deviation, in float64; in the end a map that is turned back, as often copied
+        (24 + 4 * maps) * slab,  # normalization, in float64; entropy
+        12 * (slab + native),  # resampling
+        4 * slab + (4 * probabilities + 8 * maps - 4) * native + (16 + 8 * networks) * native // pool**3,  # windows
+        (8 + 4 * maps) * (slab + native),  # the way back
+    )
+    return whole * (2 * scan.array.itemsize + 4 * maps) + max(stages)
