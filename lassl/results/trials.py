@@ -139,7 +139,8 @@ def settings_of(trial: Trial) -> dict[str, Any]:
     """The settings of SHOWN and the options of the method, by name."""
     plain = trial.record.settings.plain()
     shown = {name: plain[name.split(".")[0]][name.split(".")[1]] for name in SHOWN}
-    return shown | plain["method"]["options"]
+    options: dict[str, Any] = plain["method"]["options"]
+    return shown | options
 
 
 def dice(trial: Trial) -> float:
