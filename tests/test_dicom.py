@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from test_scanfiles import PLACE, SIZE, numbered, same_place
 
 from benchmarks.series import write_series
-from lassl.images.volumes import Geometry, Volume
+from lassl.images.geometry import Geometry, Volume
 from lassl.plumbing.errors import LasslError
 from lassl.predict.scan_files import read
 

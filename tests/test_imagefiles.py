@@ -7,8 +7,8 @@ import pytest
 import SimpleITK as sitk
 from test_scanfiles import IMAGES, SIZE, numbered
 
-from lassl.images.grids import to_image
-from lassl.images.volumes import Volume, read
+from lassl.images.geometry import Volume
+from lassl.images.volumes import read_volume, to_image
 from lassl.plumbing.errors import LasslError
 from lassl.predict import scan_files as scanfiles
 
@@ -33,7 +33,7 @@ def put(folder, name, volume: Volume, packed: bool):
 
 def refused(path) -> str:
     with pytest.raises(LasslError) as error:
-        read(path)
+        read_volume(path)
     assert "\n" not in str(error.value) and str(error.value).startswith(str(path))
     return str(error.value)
 
@@ -44,7 +44,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, capfd, name, packed):
     volume = Volume(np.random.default_rng(0).integers(0, 255, (15, 14, 13)).astype("int16"))
     path, voxels = put(tmp_path, name, volume, packed)
     content = voxels.read_bytes()
-    np.testing.assert_array_equal(read(path).array, volume.array)
+    np.testing.assert_array_equal(read_volume(path).array, volume.array)
     for length in (*np.linspace(0, len(content), 9, dtype=int)[:-1], int(0.6 * len(content)), len(content) - 1):
         voxels.write_bytes(content[:length])
         told = refused(path)
@@ -60,7 +60,9 @@ def test_a_damaged_byte_in_packed_voxels_is_found_by_their_checksum(tmp_path, na
     for at in np.linspace(start, len(content) - 1, 60, dtype=int):
         voxels.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
         try:
-            np.testing.assert_array_equal(read(path).array, blobs().array)  # the time in a gzip's head may be any
+            np.testing.assert_array_equal(
+                read_volume(path).array, blobs().array
+            )  # the time in a gzip's head may be any
         except LasslError as error:
             assert str(error).endswith("copy it again")
             continue
@@ -71,7 +73,7 @@ def test_a_damaged_byte_in_packed_voxels_is_found_by_their_checksum(tmp_path, na
 def test_what_follows_the_voxels_does_no_harm(tmp_path, name):
     path, _ = put(tmp_path, name, numbered(), packed=name != "scan.nii")
     path.write_bytes(path.read_bytes() + b"\0" * 20)
-    np.testing.assert_array_equal(read(path).array, numbered().array)
+    np.testing.assert_array_equal(read_volume(path).array, numbered().array)
 
 
 def test_a_gzip_of_several_parts_is_read_to_the_end_of_the_last(tmp_path):
@@ -79,7 +81,7 @@ def test_a_gzip_of_several_parts_is_read_to_the_end_of_the_last(tmp_path):
     content = path.read_bytes()
     parts = [gzip.compress(content[:500]), gzip.compress(content[500:])]
     (tmp_path / "scan.nii.gz").write_bytes(b"".join(parts))
-    np.testing.assert_array_equal(read(tmp_path / "scan.nii.gz").array, numbered().array)
+    np.testing.assert_array_equal(read_volume(tmp_path / "scan.nii.gz").array, numbered().array)
     (tmp_path / "scan.nii.gz").write_bytes(parts[0])
     assert "bytes of voxels, its header tells of 420;" in refused(tmp_path / "scan.nii.gz").replace(")", ";")
     (tmp_path / "scan.nii.gz").write_bytes(b"".join(parts)[:-3])
@@ -101,7 +103,7 @@ def test_a_header_without_its_file_of_voxels_says_which_to_copy(tmp_path):
 def test_voxels_of_every_type_are_counted(tmp_path, dtype, packed):
     for name in ("scan.mha", "scan.nii", "scan.nrrd"):
         path, _ = put(tmp_path, name, numbered(dtype), packed)
-        np.testing.assert_array_equal(read(path).array, numbered(dtype).array)
+        np.testing.assert_array_equal(read_volume(path).array, numbered(dtype).array)
         path.write_bytes(path.read_bytes()[:-1])
         refused(path)
 

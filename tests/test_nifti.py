@@ -5,7 +5,8 @@ import pytest
 from test_scanfiles import SIZE, numbered
 
 from lassl.images import nifti
-from lassl.images.volumes import Geometry, Volume, read
+from lassl.images.geometry import Geometry, Volume
+from lassl.images.volumes import read_volume
 from lassl.plumbing.errors import LasslError
 from lassl.predict import scan_files as scanfiles
 
@@ -37,7 +38,7 @@ def scan(tmp_path):
 
 def refused(path) -> str:
     with pytest.raises(LasslError) as error:
-        read(path)
+        read_volume(path)
     assert "\n" not in str(error.value) and str(error.value).startswith(str(path))
     return str(error.value)
 
@@ -58,7 +59,7 @@ def test_the_mask_of_a_scan_with_one_form_has_its_place_in_both(scan, alone):
     else:
         change(scan, sform_code=0, sform=0)
     expected = sform(z3=20 * (alone == "sform"))
-    found = read(scan)
+    found = read_volume(scan)
     scanfiles.write(scan.with_name("mask.nii"), Volume(np.ones(SIZE, np.uint8), found.geometry))
     header = nifti.parse(scan, scan.with_name("mask.nii").read_bytes()[: nifti.BYTES])
     assert set(header.forms) == {"sform", "qform"}
@@ -76,12 +77,12 @@ def test_two_forms_that_disagree_are_refused_with_how_far(scan, moves, far):
     assert f"its sform and qform put voxels up to {far} apart, and readers differ in which they take; keep" in told
     change(scan, qform_code=0)
     if set(moves) <= {"z3", "x3"}:
-        assert read(scan).geometry.origin_mm != PLACE.origin_mm
+        assert read_volume(scan).geometry.origin_mm != PLACE.origin_mm
 
 
 def test_two_forms_that_differ_by_the_rounding_of_a_header_are_one(scan):
     change(scan, sform=np.round(sform(), 3) + 4e-4)
-    np.testing.assert_allclose(read(scan).geometry.origin_mm, PLACE.origin_mm, atol=1e-3)
+    np.testing.assert_allclose(read_volume(scan).geometry.origin_mm, PLACE.origin_mm, atol=1e-3)
 
 
 def test_a_sheared_form_is_called_so(scan):
@@ -119,7 +120,7 @@ def test_left_handed_and_oblique_axes_are_read_in_their_place(tmp_path):
     for i, direction in enumerate((flipped, (0.0, 0.0, -1.0, 0.6, -0.8, 0.0, -0.8, -0.6, 0.0))):
         place = Geometry(PLACE.spacing_mm, PLACE.origin_mm, direction)
         scanfiles.write(tmp_path / f"{i}.nii.gz", Volume(SCAN.array, place))
-        np.testing.assert_allclose(read(tmp_path / f"{i}.nii.gz").geometry.direction, direction, atol=1e-6)
+        np.testing.assert_allclose(read_volume(tmp_path / f"{i}.nii.gz").geometry.direction, direction, atol=1e-6)
 
 
 def test_a_header_in_the_other_byte_order_is_read(tmp_path, scan):
@@ -132,7 +133,7 @@ def test_a_header_in_the_other_byte_order_is_read(tmp_path, scan):
     head[:4], head[72:74] = nifti.BYTES.to_bytes(4, "big"), (16).to_bytes(2, "big")
     voxels = np.frombuffer(content[nifti.BYTES + 4 :], "<i2").astype(">i2").tobytes()
     scan.write_bytes(bytes(head) + bytes(4) + voxels)
-    found = read(scan)
+    found = read_volume(scan)
     np.testing.assert_array_equal(found.array, SCAN.array)
     np.testing.assert_allclose(found.geometry.origin_mm, PLACE.origin_mm, atol=1e-5)
     scan.write_bytes(scan.read_bytes()[:-1])

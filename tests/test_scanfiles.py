@@ -9,9 +9,8 @@ import pytest
 import SimpleITK as sitk
 
 from benchmarks.series import write_series
-from lassl.images.grids import to_image
-from lassl.images.volumes import Geometry, Volume
-from lassl.images.volumes import read as read_volume
+from lassl.images.geometry import Geometry, Volume
+from lassl.images.volumes import read_volume, to_image
 from lassl.plumbing.errors import LasslError
 from lassl.predict.scan_files import (
     check_free,
