@@ -15,7 +15,8 @@ from runs import PROFILE, cases, write_run
 from lassl.cli import main as cli
 from lassl.evaluation import metrics
 from lassl.evaluation.external_masks import score_folders
-from lassl.images.volumes import Array, Geometry, Volume, write
+from lassl.images.geometry import Array, Geometry, Volume
+from lassl.images.volumes import write_volume
 from lassl.plumbing.errors import LasslError
 from lassl.results.runs import read_external, read_results
 
@@ -37,7 +38,7 @@ def block(x: int = 2, y: int = 2, z: int = 2, size: tuple[int, int, int] = SIZE)
 
 
 def put(path: str, mask: Array | None = None, geometry: Geometry = PLACE) -> None:
-    write(Path(path), Volume(block() if mask is None else mask, geometry))
+    write_volume(Path(path), Volume(block() if mask is None else mask, geometry))
 
 
 def scores(only: tuple[str, ...] | None = None) -> pd.DataFrame:

@@ -12,17 +12,18 @@ import yaml
 from runs import CONFIG
 from test_pipeline import ROOT, ROWS, call, clone, words_of
 
-from lassl.cli import check_project as checks
-from lassl.config import ATRIA, Data, load
+from lassl.cli import check_data
+from lassl.config import load
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Prepared, open_prepared
-from lassl.data.raw import SUFFIXES, find_door
+from lassl.data.raw import SUFFIXES, find_layout
 from lassl.data.split_file import Split, check_labels, read_split
 from lassl.evaluation.external_masks import score_folders
 from lassl.images import volumes
-from lassl.images.grids import to_image
-from lassl.images.volumes import Array, Geometry, Volume
+from lassl.images.geometry import Array, Geometry, Volume
+from lassl.images.volumes import to_image
 from lassl.plumbing.errors import LasslError
+from lassl.sections import ATRIA, Data
 from lassl.seeds import stream
 from pipeline.compose import compose
 
@@ -52,9 +53,9 @@ def organ(case: str, size: tuple[int, int, int] = SIZE) -> tuple[Array, Array]:
 def write_own(case: str, suffix: str = ".nii.gz", label: bool = True, place: Geometry = PLACE, to: Path = RAW) -> None:
     """Write a case as somebody has it."""
     image, mask = organ(case)
-    volumes.write(to / case / f"image{suffix}", Volume(image, place))
+    volumes.write_volume(to / case / f"image{suffix}", Volume(image, place))
     if label:
-        volumes.write(to / case / f"label{suffix}", Volume(mask, place))
+        volumes.write_volume(to / case / f"label{suffix}", Volume(mask, place))
 
 
 def write_list(*lines: str, head: str = "case,split,label") -> Path:
@@ -88,7 +89,7 @@ def test_own_scans_of_every_format_are_normalized_cropped_and_keep_their_place(s
     for case in "AT":
         write_own(case, suffix)
     found = prepared()
-    assert find_door(RAW).name == "own" and found.manifest.options["form"] == "own"
+    assert find_layout(RAW).name == "own" and found.manifest.layout == "own"
     for case in "AT":
         image, mask = organ(case)
         start, shape = found.crop_start(case), found.cases[case].shape
@@ -111,7 +112,7 @@ def test_own_scans_are_prepared_as_the_same_scans_in_the_challenges_layout_are()
             (RAW / case / f"{key}.nrrd").rename(RAW / case / name)
     challenge = prepared(cohort="other")
     assert own.manifest_hash == challenge.manifest_hash
-    assert "form" not in challenge.manifest.options
+    assert (own.manifest.layout, challenge.manifest.layout) == ("own", "challenge")
 
 
 def test_formats_may_differ_within_a_cohort_and_a_case():
@@ -120,7 +121,7 @@ def test_formats_may_differ_within_a_cohort_and_a_case():
     write_own("T", ".nrrd")
     (RAW / "T/label.nrrd").unlink()
     as_float = Volume(organ("T")[1].astype(np.float32), PLACE)  # as many tools write labels
-    volumes.write(RAW / "T/label.nii", as_float)
+    volumes.write_volume(RAW / "T/label.nii", as_float)
     np.testing.assert_array_equal(prepared(crop="none").read_label("T"), organ("T")[1])
 
 
@@ -149,7 +150,7 @@ def test_a_case_folder_that_is_a_link_is_refused_and_links_to_the_whole_or_to_fi
         (RAW / "T" / name).symlink_to(f"../../far/T/{name}")
     (line,) = problems()
     assert line.startswith("raw/A: is a link to a case's folder, in which DVC would miss every change; link the whole ")
-    assert [f.found for f in checks.scans(RAW, path, True)] == [line]
+    assert [f.found for f in check_data.scans(RAW, path, True)] == [line]
     (RAW / "A").unlink()
     (RAW / "A").mkdir()
     for name in ("image.nii.gz", "label.nii.gz"):
@@ -192,7 +193,7 @@ def test_a_folder_with_scans_of_two_forms_or_of_other_names_tells_the_forms_ther
     assert line.startswith("raw: found no scans, expected <CASE>/lgemri.nrrd with <CASE>/laendo.nrrd, <CASE>/mri_norm2")
     assert "or <CASE>/image.nrrd with <CASE>/label.nrrd (or .nii.gz, .nii, .mha, .mhd)" in line
     write_own("A", ".nrrd")
-    volumes.write(RAW / "B/lgemri.nrrd", Volume(organ("B")[0], PLACE))
+    volumes.write_volume(RAW / "B/lgemri.nrrd", Volume(organ("B")[0], PLACE))
     (line,) = problems()
     assert line.startswith("raw: found several forms of scans, expected one of <CASE>/lgemri.nrrd")
 
@@ -201,7 +202,7 @@ def test_a_label_of_several_structures_is_refused():
     write_list("A,train", "T,test")
     write_own("A")
     write_own("T")
-    volumes.write(RAW / "A/label.nii.gz", Volume(organ("A")[1] * np.arange(1, 14, dtype=np.uint8), PLACE))
+    volumes.write_volume(RAW / "A/label.nii.gz", Volume(organ("A")[1] * np.arange(1, 14, dtype=np.uint8), PLACE))
     (line,) = problems()
     assert line.startswith("raw/A/label.nii.gz: label values [0, ") and line.endswith("; keep one structure")
 
@@ -210,7 +211,7 @@ def test_complex_voxels_are_refused():
     write_list("A,train", "T,test")
     write_own("A")
     write_own("T")
-    volumes.write(RAW / "A/image.nii.gz", Volume(organ("A")[0].astype(np.complex64), PLACE))
+    volumes.write_volume(RAW / "A/image.nii.gz", Volume(organ("A")[0].astype(np.complex64), PLACE))
     assert problems() == ["raw/A/image.nii.gz: voxels are complex64, expected real numbers; export its magnitude"]
 
 
@@ -223,7 +224,9 @@ def test_a_cut_image_or_label_is_refused_in_every_format(suffix, key):
     path = RAW / "A" / f"{key}{suffix}"
     voxels = path.with_suffix(".zraw") if suffix == ".mhd" else path
     if suffix == ".mhd":
-        sitk.WriteImage(to_image(volumes.read(path)), str(path), useCompression=True)  # two files, as others write it
+        sitk.WriteImage(
+            to_image(volumes.read_volume(path)), str(path), useCompression=True
+        )  # two files, as others write it
     voxels.write_bytes(voxels.read_bytes()[: int(0.6 * voxels.stat().st_size)])
     (line,) = problems()
     assert line.startswith(f"{path}: cannot be read (") and line.endswith(
@@ -234,7 +237,7 @@ def test_a_cut_image_or_label_is_refused_in_every_format(suffix, key):
 def test_masks_made_elsewhere_can_be_scored_against_the_labels_of_own_scans():
     for case in "ABT":
         write_own(case)
-    volumes.write(Path("masks/T.nrrd"), Volume(np.roll(organ("T")[1], 1, axis=2), PLACE))
+    volumes.write_volume(Path("masks/T.nrrd"), Volume(np.roll(organ("T")[1], 1, axis=2), PLACE))
     found = score_folders(Path("masks"), RAW, ["T"])
     assert found.cases["hd95_mm"].tolist() == [3.0] and found.notes == ()
 
@@ -260,7 +263,7 @@ def test_other_words_for_a_label_and_a_test_case_without_one_are_named_with_thei
     ]
     assert check_labels(path) == ({"B"}, told)
     assert problems() == told
-    assert [f.found for f in checks.scans(RAW, path, True)] == told
+    assert [f.found for f in check_data.scans(RAW, path, True)] == told
 
 
 def test_a_label_that_is_not_used_is_not_even_read():
@@ -358,7 +361,7 @@ def doctored(*lines: str, few: int = 2, unlabeled: int = 2) -> list[str]:
     counts = {"cps": {"labeled": few, "unlabeled": unlabeled}, "vnet_16": {"labeled": few}}
     methods = {name: CONFIG.methods[name].model_copy(update=changes) for name, changes in counts.items()}
     config = CONFIG.model_copy(update={"data": place, "methods": methods})
-    return [str(f) for check in (checks.data, checks.label_counts) for f in check(config, Path())]
+    return [str(f) for check in (check_data.data, check_data.label_counts) for f in check(config, Path())]
 
 
 def test_the_doctor_counts_own_scans_and_labels_and_does_not_ask_for_atria():
@@ -383,10 +386,10 @@ def test_the_doctor_counts_the_cases_of_phantoms_before_they_are_drawn():
     place = CONFIG.data.model_copy(update={"split": Path("list.csv")})
     methods = {"cps": CONFIG.methods["cps"].model_copy(update={"labeled": 2, "unlabeled": 1})}
     config = CONFIG.model_copy(update={"data": place, "methods": methods})
-    (found,) = checks.label_counts(config, Path())
+    (found,) = check_data.label_counts(config, Path())
     assert str(found) == "ok       list.csv: 2 of 3 training cases have a label to learn from, enough for each row"
     methods = {"cps": CONFIG.methods["cps"].model_copy(update={"labeled": 3, "unlabeled": 0})}
-    (found,) = checks.label_counts(config.model_copy(update={"methods": methods}), Path())
+    (found,) = check_data.label_counts(config.model_copy(update={"methods": methods}), Path())
     assert found.mark == "missing"
 
 
@@ -448,12 +451,14 @@ def test_nothing_in_table_and_report_speaks_of_atria(project):
 def test_its_masks_and_those_of_further_scans_are_on_the_raw_grid(project):
     raw = project / "data/raw/kidney"
     for case, suffix in {"K13": ".nii.gz", "K14": ".nrrd"}.items():
-        scan = volumes.read(raw / case / f"image{suffix}")
-        mask = volumes.read(project / f"predictions/kidney/mt_un-d0-s0/{case}.nrrd")
+        scan = volumes.read_volume(raw / case / f"image{suffix}")
+        mask = volumes.read_volume(project / f"predictions/kidney/mt_un-d0-s0/{case}.nrrd")
         assert mask.array.shape == SIZE
         np.testing.assert_allclose(mask.geometry.spacing_mm, (1.0, 1.2, 3.0), atol=1e-6)
         np.testing.assert_allclose(mask.geometry.origin_mm, scan.geometry.origin_mm, atol=1e-5)
         assert mask.geometry.direction == RAS
     words = (sys.executable, "-m", "lassl.cli.main", "predict", "kidney/vnet_16-d0-s0", str(raw / "K10/image.nrrd"))
     call(project, *words, "-o", "masks")
-    assert volumes.read(project / "masks/K10.nrrd").geometry == volumes.read(raw / "K10/image.nrrd").geometry
+    assert (
+        volumes.read_volume(project / "masks/K10.nrrd").geometry == volumes.read_volume(raw / "K10/image.nrrd").geometry
+    )

@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from lassl.config import BatchSize, Patches
+from lassl.data.draw import draw_cases
 from lassl.data.patches import PatchSource, pick, random_patch
 from lassl.data.pooling import pooled_image, pooled_label
-from lassl.data.prepared import choose, open_prepared
+from lassl.data.prepared import open_prepared
+from lassl.sections import BatchSize, Patches
 from lassl.seeds import stream
 
 NUMBERED = np.arange(7 * 6 * 5, dtype=np.float32).reshape(7, 6, 5)
 
 
 def source(prepared, seed=0, draw=0, labeled=2, unlabeled=2, pool=1, cases=(3, 3)):
-    chosen = choose(prepared.split.train, prepared.with_label, *cases, draw)
+    chosen = draw_cases(prepared.split.train, prepared.with_label, *cases, draw)
     size = BatchSize(labeled=labeled, unlabeled=unlabeled)
     return PatchSource(prepared, chosen, Patches(pool=pool, size=(16, 16, 16)), size, seed)
 
@@ -91,7 +92,7 @@ def test_the_label_of_an_unlabeled_case_is_never_read(tiny_data, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(tiny_data.prepared, copy)
     expected = source(open_prepared(copy))[3]
-    chosen = choose(open_prepared(copy).split.train, open_prepared(copy).with_label, 3, 3, 0)
+    chosen = draw_cases(open_prepared(copy).split.train, open_prepared(copy).with_label, 3, 3, 0)
     for case in chosen.unlabeled:
         with h5py.File(copy / f"{case}.h5", "r+") as file:
             del file["label"]

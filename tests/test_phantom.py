@@ -7,8 +7,10 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from lassl.data.phantom import _space, phantom, write_cohort
-from lassl.images.volumes import read
+from lassl.data.phantom import draw_phantom, phantom
+from lassl.data.phantom_shapes import random_space
+from lassl.data.raw import CHALLENGE_SPACING_MM
+from lassl.images.volumes import read_volume
 from lassl.plumbing.errors import LasslError
 from lassl.seeds import stream
 
@@ -16,7 +18,7 @@ SIZE = (40, 36, 24)
 
 
 def draw(case, size=SIZE, seed=0):
-    return phantom(size, stream(seed, "phantom", case))
+    return draw_phantom(size, stream(seed, "phantom", case))
 
 
 def files(folder: Path):
@@ -69,7 +71,7 @@ def test_the_lungs_lie_at_the_sides_along_x_and_the_spine_at_the_back_along_y():
 
 def test_a_box_holds_every_voxel_near_its_points():
     for case in range(20):
-        space = _space(SIZE, stream(0, "phantom", case))
+        space = random_space(SIZE, stream(0, "phantom", case))
         point = np.array([0.7, -0.5, 0])
         near = np.linalg.norm(space.p - point[:, None, None, None], axis=0) < 0.1
         outside = near.copy()
@@ -79,20 +81,20 @@ def test_a_box_holds_every_voxel_near_its_points():
 
 
 def test_files_keep_type_values_axes_and_spacing(tmp_path):
-    write_cohort(["P000", "P001"], tmp_path / "raw", SIZE, seed=3)
+    phantom(["P000", "P001"], tmp_path / "raw", SIZE, seed=3)
     assert list(files(tmp_path / "raw")) == [f"P00{n}/{name}.nrrd" for n in (0, 1) for name in ("laendo", "lgemri")]
     image, label = draw("P001", seed=3)
-    scan, mask = (read(tmp_path / "raw" / "P001" / name) for name in ("lgemri.nrrd", "laendo.nrrd"))
+    scan, mask = (read_volume(tmp_path / "raw" / "P001" / name) for name in ("lgemri.nrrd", "laendo.nrrd"))
     assert scan.array.dtype == mask.array.dtype == np.uint8
     assert np.array_equal(scan.array, image)
     assert np.array_equal(mask.array, np.where(label, 255, 0))
-    assert scan.geometry.spacing_mm == mask.geometry.spacing_mm == (0.625, 0.625, 0.625)
+    assert scan.geometry.spacing_mm == mask.geometry.spacing_mm == CHALLENGE_SPACING_MM
     assert sitk.ReadImage(str(tmp_path / "raw" / "P001" / "lgemri.nrrd")).GetSize() == SIZE
 
 
 def test_order_and_company_do_not_change_a_case(tmp_path):
-    write_cohort(["P000", "P001", "P002"], tmp_path / "forwards", SIZE, seed=0)
-    write_cohort(["P002", "P000"], tmp_path / "backwards", SIZE, seed=0)
+    phantom(["P000", "P001", "P002"], tmp_path / "forwards", SIZE, seed=0)
+    phantom(["P002", "P000"], tmp_path / "backwards", SIZE, seed=0)
     forwards, backwards = files(tmp_path / "forwards"), files(tmp_path / "backwards")
     assert len(backwards) == 4 and backwards.items() <= forwards.items()
 
@@ -100,13 +102,13 @@ def test_order_and_company_do_not_change_a_case(tmp_path):
 def test_nothing_is_left_and_nothing_is_lost_when_a_case_cannot_be_written(tmp_path):
     impossible = "P" * 300  # longer than a file system's names
     with pytest.raises(OSError):
-        write_cohort(["P000", impossible, "P001"], tmp_path / "raw", SIZE, seed=0)
+        phantom(["P000", impossible, "P001"], tmp_path / "raw", SIZE, seed=0)
     assert list(tmp_path.iterdir()) == []
 
-    write_cohort(["P000"], tmp_path / "raw", SIZE, seed=0)
+    phantom(["P000"], tmp_path / "raw", SIZE, seed=0)
     before = files(tmp_path)
     with pytest.raises(OSError):
-        write_cohort(["P001", impossible], tmp_path / "raw", SIZE, seed=0)
+        phantom(["P001", impossible], tmp_path / "raw", SIZE, seed=0)
     assert files(tmp_path) == before and len(before) == 2
 
 

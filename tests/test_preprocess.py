@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from lassl.config import Data
 from lassl.data.prepare import crop_box, prepare
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images import volumes
-from lassl.images.volumes import Array, Geometry, Volume
+from lassl.images.geometry import Array, Geometry, Volume
 from lassl.plumbing.errors import LasslError
+from lassl.sections import Data
 
 RAW, PREPARED = Path("raw"), Path("data/prepared/trial")
 SIZE = (13, 9, 6)
@@ -44,8 +44,8 @@ def label_of(case: str) -> Array:
 
 def write_nrrd(case: str, image: Array | None = None, label: Array | None = None) -> None:
     image, label = image_of(case) if image is None else image, label_of(case) * 255 if label is None else label
-    volumes.write(RAW / case / "lgemri.nrrd", Volume(image, GEOMETRY))
-    volumes.write(RAW / case / "laendo.nrrd", Volume(label, GEOMETRY))
+    volumes.write_volume(RAW / case / "lgemri.nrrd", Volume(image, GEOMETRY))
+    volumes.write_volume(RAW / case / "laendo.nrrd", Volume(label, GEOMETRY))
 
 
 def write_h5(case: str, **changes: Any) -> None:
@@ -88,7 +88,7 @@ def region(prepared: Prepared, case: str) -> tuple[slice, ...]:
 
 def test_a_challenge_case_is_normalized_as_a_whole_and_then_cropped() -> None:
     prepared = prepare_nrrd()
-    assert prepared.manifest.door == "challenge" and list(prepared.cases) == ["B", "A", "T"]
+    assert prepared.manifest.layout == "challenge" and list(prepared.cases) == ["B", "A", "T"]
     for case in CASES:
         image = image_of(case).astype(np.float64)
         found, box = prepared.read_image(case), region(prepared, case)
@@ -116,7 +116,7 @@ def test_pasting_a_label_back_gives_the_raw_mask_exactly() -> None:
     for case in CASES:
         pasted = prepared.paste(case, prepared.read_label(case))
         np.testing.assert_array_equal(pasted.array, label_of(case))
-        assert pasted.geometry == volumes.read(RAW / case / "laendo.nrrd").geometry
+        assert pasted.geometry == volumes.read_volume(RAW / case / "laendo.nrrd").geometry
 
 
 def test_an_h5_case_is_kept_as_it_is_whatever_the_crop() -> None:
@@ -125,7 +125,7 @@ def test_an_h5_case_is_kept_as_it_is_whatever_the_crop() -> None:
         write_h5(case)
     prepare(data(crop="label"))
     prepared = open_prepared(PREPARED)
-    assert prepared.manifest.door == "h5"
+    assert prepared.manifest.layout == "h5"
     for case in CASES:
         np.testing.assert_array_equal(
             prepared.read_image(case), (image_of(case) / np.float32(7) - 3).astype(np.float32)
@@ -294,7 +294,7 @@ def flat_nrrd() -> None:
 
 def other_geometry(**changes: Any) -> None:
     place = Geometry(**{**vars(GEOMETRY), **changes})
-    volumes.write(RAW / "A/laendo.nrrd", Volume(label_of("A"), place))
+    volumes.write_volume(RAW / "A/laendo.nrrd", Volume(label_of("A"), place))
 
 
 def write_hollow(case: str, chunks: tuple[int, int, int] | None) -> None:
