@@ -24,8 +24,8 @@ repro: install ## from raw scans to the table, whatever params.yaml says; shows 
 test: install ## the tests, the whole pipeline at a tiny scale among them
 	$(RUN) pytest --numprocesses logical --maxprocesses 8
 
-check: install ## style and types
-	$(RUN) ruff check . && ruff format --check . && mypy
+check: install ## style, types, and the order and sizes of rooms, files and functions
+	$(RUN) ruff check . && ruff format --check . && mypy && pytest tests/whole/test_floors.py
 
 format: install ## mend the style
 	$(RUN) ruff check --fix . ; ruff format .

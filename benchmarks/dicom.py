@@ -7,7 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from lassl.images.geometry import Volume
-from lassl.images.grids import to_image
+from lassl.images.volumes import to_image
 
 
 def write_series(

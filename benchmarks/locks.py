@@ -17,7 +17,7 @@ import yaml
 
 from benchmarks.speed import markdown, number
 from lassl.plumbing.errors import command
-from pipeline.lockfile import LOCK, add, put_away, read
+from pipeline.lockfile import LOCK, add_entries, read_entries, stages_file
 
 WAYS = ("empty", "as committed", "and 1,000 runs")
 
@@ -52,7 +52,7 @@ def prepared(folder: Path, way: str) -> Path:
         for path in folder.glob("metrics/*/stages.yaml"):
             path.unlink()
     if way == "and 1,000 runs":
-        add(folder / put_away("many"), invented(read(folder / LOCK), 1000))
+        add_entries(folder / stages_file("many"), invented(read_entries(folder / LOCK), 1000))
     call(folder, "git", "add", "--all")
     call(folder, "git", "commit", "--quiet", "--allow-empty", "--message", way)
     return folder

@@ -14,11 +14,12 @@ from scipy import ndimage
 
 from benchmarks import plain
 from lassl.config import Config, load
+from lassl.data.draw import Draw
 from lassl.data.patches import Batch, PatchSource, loader
 from lassl.data.phantom import phantom
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepare import prepare
-from lassl.data.prepared import MANIFEST, Draw, Prepared, open_prepared
+from lassl.data.prepared import MANIFEST, Prepared, open_prepared
 from lassl.evaluation import metrics
 from lassl.evaluation.inference import Windows, predicted_mask
 from lassl.learning import ramps

@@ -1,7 +1,7 @@
-"""Stage `code`: a file for each other stage with the hashes of the code behind it, so that only that code counts.
+"""Stage `code`: a file for each other stage with a hash of the code behind it, so that it depends on no other code.
 
-DVC does not follow imports. A stage that depends on its file here runs again when a module that it imports, however
-indirectly, changes what it does; an edit elsewhere, or of a comment, leaves it alone.
+DVC does not follow imports. A stage that depends on its file here runs again when a module that it imports, directly or
+through others, changes what it does; edits elsewhere, or of comments, do not make it run.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from lassl.plumbing.provenance import fingerprint, named_modules
 
 
 def main() -> None:
-    """Write build/code/<stage>, and build/code/train/<method> for each method."""
+    """Write build/code/<stage>, and build/code/train/<method> for each method of params.yaml."""
     with whole_folder(Path("build/code")) as folder:
         (folder / "train").mkdir()
         for name, modules in behind(config.load()).items():
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def behind(settings: Config) -> dict[str, list[str]]:
-    """The modules that each stage starts from, and those of the functions that params.yaml names for it."""
+    """The modules that each stage, or train/<method>, starts from: its own, and those of its plugins in params.yaml."""
     named = {
         "prepare": named_modules(settings.data.model_dump()),
         "evaluate": named_modules(settings.model_dump(include={"evaluate", "snapshots"})),

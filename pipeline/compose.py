@@ -20,7 +20,7 @@ PARAMS = Path("params.yaml")
 
 
 def compose(output: Path, *overrides: str) -> None:
-    """Write the composition of conf/ with overrides such as "profile=compact". Raises LasslError."""
+    """Write the composition of conf/ with overrides such as "profile=compact". Raises LasslError for wrong ones."""
     try:
         compose_and_dump(output, str(Path("conf").resolve()), None, "config", "", list(overrides))
     except (HydraException, OmegaConfBaseException) as error:
@@ -29,22 +29,22 @@ def compose(output: Path, *overrides: str) -> None:
 
 
 def to_quote(overrides: Sequence[str]) -> list[str]:
-    """Give a line for each override whose value Hydra does not take for one word, with how it is written."""
+    """Give a line for each override whose value Hydra does not take for one text, with the way to quote it."""
     parser, lines = OverridesParser.create(), []
     for override in overrides:
         key, equals, value = override.partition("=")
         try:
-            one = not parser.parse_override(override).is_sweep_override()
+            plain = not parser.parse_override(override).is_sweep_override()
         except HydraException:
-            one = not equals
-        if not one:
+            plain = not equals
+        if not plain:
             quoted = value.replace("'", r"\'")
             lines.append(f"{override}: the value is no plain text to Hydra; quote it, as in \"{key}='{quoted}'\"")
     return lines
 
 
 def main() -> None:
-    """Compose params.yaml anew, if it is right, and bring what is known of its runs into dvc.lock."""
+    """Compose params.yaml anew, if it is valid, and move the entries of its runs into dvc.lock. Raises LasslError."""
     with whole(PARAMS) as temporary:
         compose(temporary, *sys.argv[1:])
         try:

@@ -1,4 +1,4 @@
-"""Stage `ready`: a run's data are there, and dvc.lock is short, so that commands pay for what params.yaml names."""
+"""Stage `ready`: checks that the data are there, and keeps dvc.lock to the runs that params.yaml names."""
 
 from pathlib import Path
 
@@ -10,7 +10,10 @@ from pipeline.lockfile import settle
 
 
 def main() -> None:
-    """Check the data, move entries between dvc.lock and metrics/<profile>/stages.yaml, and write build/ready."""
+    """Check the data, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
+
+    Raises LasslError for a split file or a folder of scans that is not there.
+    """
     settings = config.load()
     if problems := missing(settings):
         raise LasslError("\n".join(problems))
@@ -21,19 +24,17 @@ def main() -> None:
 def missing(settings: Config) -> list[str]:
     """A line for the split file and one for the folder of scans, where they are not there."""
     copy = "exps" in Path.cwd().parts and ".dvc" in Path.cwd().parts  # of an experiment in the queue, or with --temp
-    where = (
-        "not found in this copy of the project for one experiment, which has only what git tracks"
-        if copy
-        else ("not found")
-    )
+    finding = "not found"
+    if copy:
+        finding += " in this copy of the project for one experiment, which has only what git tracks"
     problems = []
     if not settings.data.split.is_file():
-        cure = "commit it first" if copy else "see docs/own-data.md for its form"
-        problems.append(f"{settings.data.split}: {where}; {cure}, or give an absolute path as data.split")
-    drawn = settings.data.folder.name in settings.phantom.cohorts
-    if not drawn and not settings.data.folder.is_dir():
-        cure = "" if copy else "put or link your scans there (`make la2018` brings the real ones), or "
-        problems.append(f"{settings.data.folder}: {where}; {cure}give an absolute path as data.folder")
+        todo = "commit it first" if copy else "see docs/own-data.md for its form"
+        problems.append(f"{settings.data.split}: {finding}; {todo}, or give an absolute path as data.split")
+    synthetic = settings.data.folder.name in settings.phantom.cohorts
+    if not synthetic and not settings.data.folder.is_dir():
+        todo = "" if copy else "put or link your scans there (`make la2018` brings the real ones), or "
+        problems.append(f"{settings.data.folder}: {finding}; {todo}give an absolute path as data.folder")
     return problems
 
 

@@ -1,6 +1,6 @@
 """The arguments of each subcommand of `lassl`.
 
-Only the standard library is imported, so that help and mistakes in a command line are told at once.
+Only the standard library is imported, so that help and errors in a command line appear at once.
 """
 
 import argparse
@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 def parser() -> argparse.ArgumentParser:
-    """Build the parser of all subcommands; what is parsed has the subcommand's name as `command`."""
-    whole = argparse.ArgumentParser(prog="lassl", description="Left-atrium segmentation by semi-supervised learning.")
-    subparsers = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    """Build the parser of all subcommands; parsed arguments have the subcommand's name as `command`."""
+    lassl = argparse.ArgumentParser(prog="lassl", description="Left-atrium segmentation by semi-supervised learning.")
+    subparsers = lassl.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for add in (predict, export, evaluate, doctor):
         add(subparsers)
-    return whole
+    return lassl
 
 
 def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -49,14 +49,14 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def count(text: str) -> int:
-    """Read a whole number from 1."""
+    """Read a whole number from 1. Raises argparse.ArgumentTypeError for other texts."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number from 1")
     return int(text)
 
 
 def gibibytes(text: str) -> float:
-    """Read a number above 0."""
+    """Read a number above 0. Raises argparse.ArgumentTypeError for other texts."""
     try:
         value = float(text)
     except ValueError:
@@ -67,7 +67,7 @@ def gibibytes(text: str) -> float:
 
 
 def stride(text: str) -> tuple[int, int, int]:
-    """Read three whole numbers from 1, as in 32,32,24."""
+    """Read three whole numbers from 1, as in 32,32,24. Raises argparse.ArgumentTypeError for other texts."""
     try:
         x, y, z = map(count, text.split(","))
     except (ValueError, argparse.ArgumentTypeError):

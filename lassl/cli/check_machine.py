@@ -1,4 +1,4 @@
-"""Whether this machine has what a run takes: Python, packages, disk, processor, GPU, memory.
+"""Whether this machine has what a run needs: Python, packages, disk, processor, GPU, memory.
 
 As in lassl/cli/check_project.py, only the standard library is imported at the top.
 """
@@ -21,17 +21,18 @@ from lassl.plumbing.errors import LasslError
 if TYPE_CHECKING:
     from lassl.config import Config
 
-TESTED, OLDEST = (3, 11), (3, 11)  # Python
-GPU_BYTES = 11e9  # what the paper profile is meant for
-MEMORY_GIB = (2, 8)  # of a training on the CPU: at least; with PAPER_VOXELS, in proportion to which others take it
-PAPER_VOXELS = 16 * 112 * 112 * 80  # of the first stage: channels times the patch of the paper profile
-DISK_GIB = (1, 5)  # less than the first: too little for any profile; than the second: little
+TESTED, OLDEST = (3, 11), (3, 11)  # versions of Python
+GPU_BYTES = 11e9  # memory of the GPU that the paper profile is meant for
+# memory that a training on the CPU takes: in proportion to the values of the network's first stage for one patch
+PAPER_VALUES, PAPER_GIB = 16 * 112 * 112 * 80, 8  # channels times voxels of a patch in the paper profile
+LEAST_GIB = 2  # however small the patch
+DISK_GIB = (1, 5)  # below the first no profile has enough room; below the second it may become scarce
 Mark = Literal["ok", "warning", "missing"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found; missing: `dvc repro` cannot do without; and what to do about it."""
+    """What was found, and what to do about it; what is `missing` is needed by `dvc repro`."""
 
     mark: Mark
     found: str
@@ -42,19 +43,22 @@ class Finding:
         return f"{self.mark:9}" + "; ".join(filter(None, (self.found, self.todo)))
 
 
-def python(found: tuple[int, int] = sys.version_info[:2]) -> Iterator[Finding]:
-    """The version of Python."""
-    told, tested = (".".join(map(str, version)) for version in (found, TESTED))
-    if found < OLDEST:
-        yield Finding("missing", f"Python {told}", f"install Python {tested}")
-    elif found != TESTED:
-        yield Finding("warning", f"Python {told}; tested with {tested}")
+def python(running: tuple[int, int] = sys.version_info[:2]) -> Iterator[Finding]:
+    """The version of Python, by default that of this process."""
+    version, tested = (".".join(map(str, numbers)) for numbers in (running, TESTED))
+    if running < OLDEST:
+        yield Finding("missing", f"Python {version}", f"install Python {tested}")
+    elif running != TESTED:
+        yield Finding("warning", f"Python {version}; tested with {tested}")
     else:
-        yield Finding("ok", f"Python {told}")
+        yield Finding("ok", f"Python {version}")
 
 
 def packages(constraints: Path, needed: Iterable[str] | None = None) -> Iterator[Finding]:
-    """The installed packages against the exact versions behind the committed results."""
+    """The installed packages, compared with those `needed` and with the exact versions behind the committed results.
+
+    `constraints` is a file of lines such as numpy==2.0.0. By default `needed` are the project's own requirements.
+    """
     required = requirements() if needed is None else needed
     direct = [re.split(r"[^\w.-]", text)[0] for text in required if "extra ==" not in text]
     absent = [name for name in direct if installed(name) is None]
@@ -76,7 +80,7 @@ def packages(constraints: Path, needed: Iterable[str] | None = None) -> Iterator
 
 
 def requirements() -> list[str]:
-    """What the project requires, as it was installed; itself if it was not."""
+    """The requirements of the installed project, such as numpy>=2.0; the project itself if it is not installed."""
     try:
         return metadata.requires("lassl") or []
     except metadata.PackageNotFoundError:
@@ -84,7 +88,7 @@ def requirements() -> list[str]:
 
 
 def installed(name: str) -> str | None:
-    """Version of an installed package."""
+    """Version of a package, None if it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -92,7 +96,7 @@ def installed(name: str) -> str | None:
 
 
 def disk(root: Path, free: float | None = None) -> Iterator[Finding]:
-    """Free bytes on the disk of a folder."""
+    """The free space on the disk of a folder, in bytes; measured if it is not given."""
     gib = (shutil.disk_usage(root).free if free is None else free) / 2**30
     mark: Mark = "missing" if gib < DISK_GIB[0] else "warning"
     if gib >= DISK_GIB[1]:
@@ -102,7 +106,7 @@ def disk(root: Path, free: float | None = None) -> Iterator[Finding]:
 
 
 def cpu(cpuinfo: Path = processor.CPUINFO) -> Iterator[Finding]:
-    """The processor: name, cores, and what it computes in bf16."""
+    """The processor: kind, cores, and whether it computes in bf16."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("ok", f"CPU: {platform.machine()}, {cores} of {os.cpu_count()} cores for this process")
     if not cpuinfo.is_file():
@@ -114,7 +118,7 @@ def cpu(cpuinfo: Path = processor.CPUINFO) -> Iterator[Finding]:
 
 
 def device(config: "Config") -> Iterator[Finding]:
-    """What torch would compute on, and in which format."""
+    """The device that torch would compute on, and the number format of the networks."""
     import torch
 
     from lassl.model.placement import place
@@ -125,33 +129,34 @@ def device(config: "Config") -> Iterator[Finding]:
         mark: Mark = "warning" if config.profile == "paper" else "ok"
         yield Finding(mark, "GPU: none that torch can use; the paper profile is meant for one of 11 GB")
     try:
-        where = place(config.compute, config.patches.size)
-        where.check_patch(config.patches.size)
+        placement = place(config.compute, config.patches.size)
+        placement.check_patch(config.patches.size)
     except LasslError as error:
         yield Finding("missing", str(error))
         return
-    capability = torch.backends.cpu.get_cpu_capability()
-    told = f"torch {torch.__version__}: {where.device.type} in {where.name} ({where.reason}); CPU {capability}"
-    if slow := where.slow:
-        yield Finding("warning", f"{told}; {slow}")
+    choice = f"{placement.device.type} in {placement.name} ({placement.reason})"
+    text = f"torch {torch.__version__}: {choice}; CPU {torch.backends.cpu.get_cpu_capability()}"
+    if slow := placement.slow:
+        yield Finding("warning", f"{text}; {slow}")
     else:
-        yield Finding("ok", told)
+        yield Finding("ok", text)
 
 
 def gpu(name: str, memory: float) -> Finding:
-    """A GPU and its bytes, against what the paper profile is meant for."""
-    told = f"GPU: {name}, {memory / 2**30:.1f} GiB"
+    """A GPU by name and memory in bytes, compared with what the paper profile is meant for."""
+    text = f"GPU: {name}, {memory / 2**30:.1f} GiB"
     if memory >= GPU_BYTES:
-        return Finding("ok", f"{told}, enough for the paper profile")
-    return Finding("warning", f"{told}; the paper profile is meant for 11 GB", "`-S profile=compact` takes less")
+        return Finding("ok", f"{text}, enough for the paper profile")
+    return Finding("warning", f"{text}; the paper profile is meant for 11 GB", "`-S profile=compact` takes less")
 
 
 def memory(config: "Config", total: float | None = None) -> Iterator[Finding]:
-    """Bytes of memory, against what width and patch of the networks take on a CPU."""
+    """The memory in bytes, measured if it is not given, compared with what a training of this size takes on a CPU."""
     gib = (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if total is None else total) / 2**30
-    least = max(MEMORY_GIB[0], MEMORY_GIB[1] * config.network.width * math.prod(config.patches.size) / PAPER_VOXELS)
-    if gib < least:
-        told = f"memory: {gib:.1f} GiB; {config.name} may take {least:.0f} on a CPU"
-        yield Finding("warning", told, "use a GPU, smaller patches or `quick`")
+    values = config.network.width * math.prod(config.patches.size)
+    needed = max(LEAST_GIB, PAPER_GIB * values / PAPER_VALUES)
+    if gib < needed:
+        text = f"memory: {gib:.1f} GiB; {config.name} may take {needed:.0f} on a CPU"
+        yield Finding("warning", text, "use a GPU, smaller patches or `quick`")
     else:
         yield Finding("ok", f"memory: {gib:.1f} GiB")

@@ -1,4 +1,4 @@
-"""`lassl doctor`: says what `dvc repro` would find on this machine and what it would miss.
+"""`lassl doctor`: says what `dvc repro` needs, and what of it this machine and the present folder have.
 
 Where the project is not installed: `python -m lassl.cli.doctor`.
 """
@@ -12,7 +12,7 @@ from lassl.plumbing.errors import command
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a line for each finding."""
+    """Print a line for each finding; the exit code is 1 if anything is missing, else 0."""
     findings = examine(Path())
     print("\n".join(map(str, findings)))
     return int(any(finding.mark == "missing" for finding in findings))

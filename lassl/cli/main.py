@@ -9,7 +9,7 @@ from lassl.plumbing.errors import command
 
 
 def run(words: Sequence[str]) -> int:
-    """Run a command line without the program's name, and give the exit code. Raises LasslError."""
+    """Run a command line, given without the program's name, and return its exit code. Raises LasslError."""
     arguments = parser().parse_args(words)
     code: int = import_module(f"lassl.cli.{arguments.command}").run(arguments)
     return code

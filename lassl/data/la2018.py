@@ -1,7 +1,7 @@
-"""The 100 real scans as the field passes them on: where they are to be had, and how they are known.
+"""The 100 real scans in the h5 layout that the field shares: repositories that have them, and their hashes.
 
-As a program it brings them to data/raw/la2018: `python -m lassl.data.la2018`, or with a repository and a folder in it
-to have them from there.
+As a program it copies them to data/raw/la2018: `python -m lassl.data.la2018`, or with a git repository and a folder in
+it to take them from there.
 """
 
 import hashlib
@@ -21,33 +21,33 @@ SOURCES = (
     ("https://github.com/yulequan/UA-MT", "data/2018LA_Seg_Training Set"),  # of the authors of UA-MT
     ("https://github.com/AiEson/CrossMatch", "LA/data/2018LA_Seg_Training Set"),  # the same files once more
 )
-TOLD = 5  # wrong files of a source that are named
+NAMED = 5  # wrong files of a source that an error names
 
 
 def hashes(path: Path) -> dict[str, str]:
-    """Read a list as `sha256sum` writes it: the sha256 by the file's path. Raises LasslError."""
+    """Read a list as `sha256sum` writes it: the sha256 by the file's path. Raises LasslError for any other file."""
     if not path.is_file():
         raise LasslError(f"{path}: not found; restore it with `git checkout {path}`")
-    found = {}
+    digests = {}
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
         if not match:
             raise LasslError(f"{path}: line {number}: no sha256 and path; restore it with `git checkout {path}`")
-        found[match[2]] = match[1]
-    return found
+        digests[match[2]] = match[1]
+    return digests
 
 
 def absent(folder: Path, expected: Mapping[str, str]) -> list[str]:
-    """Give a line for each file that is not there."""
+    """Give a line for each expected file, by its path in the folder, that is not there."""
     return [f"{folder / name}: not there" for name in expected if not (folder / name).is_file()]
 
 
 def unlike(folder: Path, expected: Mapping[str, str]) -> list[str]:
-    """Give a line for each file that is there and has another content than expected."""
-    found = {name: sha256(folder / name) for name in expected if (folder / name).is_file()}
+    """Give a line for each file that is there and whose sha256 is not the expected one."""
+    digests = {name: sha256(folder / name) for name in expected if (folder / name).is_file()}
     return [
         f"{folder / name}: found sha256 {digest[:12]}..., expected {expected[name][:12]}..."
-        for name, digest in found.items()
+        for name, digest in digests.items()
         if digest != expected[name]
     ]
 
@@ -59,9 +59,9 @@ def sha256(path: Path) -> str:
 
 
 def bring(folder: Path, expected: Mapping[str, str], sources: Sequence[Source]) -> None:
-    """Bring the expected files from the first source that has all of them; the folder is whole or absent.
+    """Copy the expected files from the first source that has all of them; the folder is whole or absent.
 
-    Raises LasslError, which says of each source what is wrong with it.
+    Raises LasslError if the folder is there already, or no source has all files; it says of each source what is wrong.
     """
     if folder.exists() or folder.is_symlink():
         raise LasslError(f"{folder}: is there already, expected nothing; remove it to bring the scans again")
@@ -80,15 +80,18 @@ def bring(folder: Path, expected: Mapping[str, str], sources: Sequence[Source]) 
 
 
 def take(folder: Path, expected: Mapping[str, str], repository: str, path: str) -> None:
-    """Bring the expected files, and no others, from one source. Raises LasslError; then nothing was written."""
+    """Copy the expected files, and no others, from a folder (`path`) of one git repository.
+
+    Raises LasslError if it cannot be copied or lacks one of them; then nothing was written.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".la2018-", dir=folder.parent) as temporary:
         copy = Path(temporary) / "copy"
         get(repository, path, copy)
         wrong = [line.removeprefix(f"{copy}/") for line in absent(copy, expected) + unlike(copy, expected)]
         if wrong:
-            told = "; ".join(wrong[:TOLD]) + "; ..." * (len(wrong) > TOLD)
-            raise LasslError(f"{repository}: {len(wrong)} of {len(expected)} files are not the known ones: {told}")
+            named = "; ".join(wrong[:NAMED]) + "; ..." * (len(wrong) > NAMED)
+            raise LasslError(f"{repository}: {len(wrong)} of {len(expected)} files are not the known ones: {named}")
         with whole_folder(folder) as whole:
             for name in expected:
                 (whole / name).parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +99,7 @@ def take(folder: Path, expected: Mapping[str, str], repository: str, path: str) 
 
 
 def get(repository: str, path: str, target: Path) -> None:
-    """Copy a folder of a git repository, as `dvc get` does. Raises LasslError."""
+    """Copy a folder (`path`) of a git repository to `target`, as `dvc get` does. Raises LasslError if it cannot."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from scmrepo.exceptions import SCMError

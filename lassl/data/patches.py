@@ -1,4 +1,4 @@
-"""Cases in memory -> random patches; each batch is a pure function of (seed, step)."""
+"""Random patches of a draw's cases, which are kept in memory; each batch is a pure function of seed and step."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from lassl.data.draw import Draw
 from lassl.data.pooling import pooled_image, pooled_label
-from lassl.data.prepared import Draw, Prepared
+from lassl.data.prepared import Prepared
 from lassl.images.geometry import Array
 from lassl.sections import BatchSize, Patches
 from lassl.seeds import stream
@@ -17,9 +18,9 @@ from lassl.seeds import stream
 
 @dataclass(frozen=True)
 class Batch:
-    """Patches of one step. Labels exist for the first L cases only: an unlabeled case has none to leak."""
+    """Patches of one step. Only the first L have a label, so that no label of an unlabeled case can be used."""
 
-    image: Tensor  # (N, 1, X, Y, Z)
+    image: Tensor  # (N, 1, X, Y, Z) float32
     label: Tensor  # (L, X, Y, Z) uint8 {0, 1}, L <= N
 
     def pin_memory(self) -> "Batch":
@@ -48,7 +49,7 @@ class PatchSource(Dataset[Batch]):
         return step * self.batch_size.labeled // len(self.labeled)
 
     def __getitem__(self, step: int) -> Batch:
-        """Make the batch of a step: labeled patches first."""
+        """Make the batch of a step, counted from 0: labeled patches first."""
         images: list[Array] = []
         labels: list[Array] = []
         for n in range(step * self.batch_size.labeled, (step + 1) * self.batch_size.labeled):
@@ -78,28 +79,31 @@ def loader(source: PatchSource, steps: range, workers: int, pin_memory: bool) ->
 
 
 def pick(n: int, cases: int, seed: int, purpose: str) -> int:
-    """Index of the n-th case of an endless sequence of shuffled passes over the cases."""
+    """Index, below `cases`, of the n-th case in an endless sequence of shuffled passes over the cases.
+
+    Sequences of different seeds or purposes are independent.
+    """
     order = stream(seed, purpose, "order", n // cases).permutation(cases)
     return int(order[n % cases])
 
 
-def random_patch(volumes: Sequence[Array], size: Sequence[int], chance: np.random.Generator) -> list[Array]:
-    """Cut the same random patch from every volume (X, Y, Z), turn and flip it: all eight poses are equally likely.
+def random_patch(volumes: Sequence[Array], size: Sequence[int], rng: np.random.Generator) -> list[Array]:
+    """Cut the same random patch of `size` from volumes (X, Y, Z) of one shape; turn it in plane and flip it.
 
-    Where a volume is smaller than the patch, zeros are added on both sides. A patch that is not square in plane is
-    turned by 180 degrees or not at all.
+    All eight poses are equally likely; a patch that is not square in plane is turned by 180 degrees or not at all.
+    Where a volume is smaller than the patch, zeros are added on both sides.
     """
     padded = [pad(v, size) for v in volumes]
-    corner = [int(chance.integers(n - s + 1)) for n, s in zip(padded[0].shape, size, strict=True)]
-    turns = int(chance.integers(4)) if size[0] == size[1] else 2 * int(chance.integers(2))
-    flip = bool(chance.integers(2))
+    corner = [int(rng.integers(n - s + 1)) for n, s in zip(padded[0].shape, size, strict=True)]
+    turns = int(rng.integers(4)) if size[0] == size[1] else 2 * int(rng.integers(2))
+    flip = bool(rng.integers(2))
     cut = tuple(slice(c, c + s) for c, s in zip(corner, size, strict=True))
     patches = [np.rot90(v[cut], turns, axes=(0, 1)) for v in padded]
     return [np.ascontiguousarray(p[::-1] if flip else p) for p in patches]
 
 
 def pad(volume: Array, size: Sequence[int]) -> Array:
-    """Add zeros on both sides of the axes that are shorter than `size`."""
+    """Add zeros on both sides of the axes of a volume (X, Y, Z) that are shorter than `size`."""
     missing = [max(s - n, 0) for n, s in zip(volume.shape, size, strict=True)]
     if not any(missing):
         return volume

@@ -8,12 +8,12 @@ from lassl.images.geometry import Array
 
 
 def pooled_image(image: Array, pool: int) -> Array:
-    """Mean of pool x pool x pool voxels, float32."""
+    """Mean of pool x pool x pool voxels of an image, float32 (X, Y, Z); the image itself for a pool of 1."""
     return image if pool == 1 else pool_image(torch.from_numpy(image), pool).numpy()
 
 
 def pooled_label(label: Array, pool: int) -> Array:
-    """1 where at least half of the pooled voxels are foreground, uint8."""
+    """Pool a label, uint8 (X, Y, Z) of 0 and 1: 1 where at least half of pool x pool x pool voxels are foreground."""
     share: Tensor = torch.from_numpy(label)
     return label if pool == 1 else (pool_image(share.float(), pool) >= 0.5).to(torch.uint8).numpy()
 

@@ -1,4 +1,4 @@
-"""Raw scans, in whichever form they come, checked, normalized and cropped into a prepared cohort."""
+"""Stage `prepare`: raw scans of any layout, checked, normalized and cropped into a prepared cohort."""
 
 import hashlib
 import os
@@ -13,10 +13,10 @@ import h5py
 import numpy as np
 from scipy import ndimage
 
-from lassl.data.prepared import MANIFEST, Case, Manifest, Part, cohort_hash
+from lassl.data.prepared import MANIFEST, Case, Manifest, Subset, cohort_hash
 from lassl.data.raw import RawLayout, find_layout, image_problems, label_problems, linked, read_scan
 from lassl.data.split_file import Split, check_labels, check_split
-from lassl.images.geometry import Array, Box, Geometry, Volume
+from lassl.images.geometry import Array, Box, Volume
 from lassl.images.grids import unlike
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import whole_folder
@@ -30,7 +30,7 @@ PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # a
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker hands back: the problems of a case, or its description; and the raw image's hash."""
+    """What a worker hands back: the problems of a case, or its description; and the sha256 of its raw image if read."""
 
     problems: tuple[str, ...]
     case: Case | None = None
@@ -40,19 +40,22 @@ class Outcome:
 def prepare(data: Data) -> None:
     """Make `data.prepared` of the scans in `data.folder`: one h5 for each case of the split, and a manifest.
 
-    Runs on all cores; the result does not depend on their number. Raises LasslError with a line for each problem of the
-    whole cohort; then an earlier prepared folder stays as it was. Notes where scans are of several grids.
+    An h5 holds the dataset `image`, float32 (X, Y, Z), if the case has a label `label`, uint8 (X, Y, Z) of 0 and 1, and
+    its place as attributes. Runs on all cores; the result does not depend on their number. Raises LasslError with a
+    line for each problem of the whole cohort; then an earlier prepared folder stays as it was. Notes on stderr where
+    the scans' grids differ.
     """
     split, problems = check_split(data.split)
-    unused, more = check_labels(data.split)
-    problems += [*more, *linked(data.folder, split.train + split.test)]
-    layout = _attempt(problems, find_layout, data.folder)
-    if layout is None:
-        raise LasslError("\n".join(problems))
+    unused, label_column_problems = check_labels(data.split)
+    problems += [*label_column_problems, *linked(data.folder, split.train + split.test)]
+    try:
+        layout = find_layout(data.folder)
+    except LasslError as error:
+        raise LasslError("\n".join([*problems, str(error)])) from None
     with whole_folder(data.prepared) as out:
         outcomes = _prepare_all(data, layout, split, unused, out)
         problems += [problem for outcome in outcomes.values() for problem in outcome.problems]
-        problems += _twins(data.folder, outcomes)
+        problems += _duplicates(data.folder, outcomes)
         if problems:
             raise LasslError("\n".join(problems))
         cases = tuple(outcome.case for outcome in outcomes.values() if outcome.case)
@@ -62,8 +65,8 @@ def prepare(data: Data) -> None:
             hash=cohort_hash(cases),
             cases=cases,
         )
-        (out / MANIFEST).write_text(manifest.model_dump_json(indent=1, by_alias=True) + "\n", "utf-8")
-    for line in unlike({c.case: Geometry(c.spacing_mm, c.origin_mm, c.direction) for c in cases}):
+        (out / MANIFEST).write_text(manifest.text(), "utf-8")
+    for line in unlike({case.case: case.geometry for case in cases}):
         todo = f"networks learn in voxels: resample the scans to one grid, or leave these cases out of {data.split}"
         note(f"note: {data.folder}: {line}; {todo}")
 
@@ -85,9 +88,9 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
     folder = data.folder / name
     if not folder.is_dir():
         return Outcome((f"{folder}: no such case folder; add it or delete the case from {data.split}",))
-    problems: list[str] = []
-    image: Volume | None = _attempt(problems, read_scan, layout, folder, "image", True)
-    label: Volume | None = _attempt(problems, read_scan, layout, folder, "label", test) if used else None
+    image, image_unreadable = _read(layout, folder, "image", needed=True)
+    label, label_unreadable = _read(layout, folder, "label", needed=test) if used else (None, [])
+    problems = image_unreadable + label_unreadable
     if image:
         problems += image_problems(layout.file(folder, "image"), image.array)
     if label:
@@ -98,87 +101,90 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
     mask = (label.array > 0).astype(np.uint8) if label else None
     box = _box(data, layout, name, image, mask)
     prepared = normalize(image.array, box) if layout.raw else image.array
-    part: Part = "test" if test else "train"
-    return Outcome((), _write_case(out, name, part, image, box, prepared, mask), scan_sha256)
+    subset: Subset = "test" if test else "train"
+    return Outcome((), _write_case(out, name, subset, image, box, prepared, mask), scan_sha256)
 
 
-def _attempt(problems: list[str], act: Callable[..., Any], *arguments: Any) -> Any:
-    """Call `act`, or note its LasslError among the problems and give None, so that later problems are found too."""
+def _read(layout: RawLayout, folder: Path, key: str, needed: bool) -> tuple[Volume | None, list[str]]:
+    """Read a case's image or label as read_scan does, or give the text of its LasslError: others may follow."""
     try:
-        return act(*arguments)
+        return read_scan(layout, folder, key, needed), []
     except LasslError as error:
-        problems.append(str(error))
-        return None
+        return None, [str(error)]
 
 
-def _twins(folder: Path, outcomes: dict[str, Outcome]) -> Iterator[str]:
-    """Give a line for each case whose raw image another case has too: they would leak from train to test."""
-    seen: dict[str, str] = {}
+def _duplicates(folder: Path, outcomes: dict[str, Outcome]) -> Iterator[str]:
+    """Give a line for each case whose raw image another case has too: it might be trained on and tested."""
+    case_by_hash: dict[str, str] = {}
     for name, outcome in outcomes.items():
         if outcome.scan_sha256 is None:
             continue
-        first = seen.setdefault(outcome.scan_sha256, name)
+        first = case_by_hash.setdefault(outcome.scan_sha256, name)
         if first != name:
             yield f"{folder / name}: the same image as case {first}; delete one of the two from the split file"
 
 
 def _options(data: Data, layout: RawLayout) -> dict[str, Any]:
-    """What the prepared folder depends on beside its scans."""
+    """The settings that the prepared folder depends on."""
     if not layout.raw:
         return {"crop": "none"}
     return data.model_dump(mode="json", include={"crop", "crop_z", "margin", "margins", "min_size", "seed"})
 
 
 def normalize(image: Array, box: Box) -> Array:
-    """Compute (image - mean) / std in a box, with mean and std of the WHOLE image, in float64; float32 comes back."""
+    """Compute (image - mean) / std in a box, float32, with mean and std of the whole image (X, Y, Z) in float64."""
     mean, std = image.mean(dtype=np.float64), image.std(dtype=np.float64)
     normalized: Array = ((image[box] - mean) / std).astype(np.float32)
     return normalized
 
 
 def seeded(seed: int, case: str) -> np.random.Generator:
-    """Chance that gives a case the same margins each time, whatever the other cases are."""
+    """A random generator that gives a case the same margins each time, whatever the other cases are."""
     return stream(seed, "crop", case)
 
 
+# (seed, case) -> what draws the margins of a case
 MARGINS: dict[str, Callable[[int, str], np.random.Generator]] = {"seeded": seeded}
 
 
 def crop_box(label: Array, data: Data, case: str) -> Box:
-    """Find the crop of a label (X, Y, Z): its box, widened to `data.min_size`, and outside of that the margins.
+    """Find the crop of a label (X, Y, Z) of 0 and 1: its box, widened to `data.min_size`, and around it the margins.
 
     For an axis of n voxels, a and b the first and last of the label on it, half = max(min_size - (b - a), 0) // 2
     and the crop runs from max(a - m1 - half, 0) up to, not including, min(b + m2 + half, n); m1 and m2 are drawn from
     `data.margin` (voxels, both ends included) for each case and side, by `data.margins`. z is whole unless
     `data.crop_z`. With margins of 10 to 19 and a min_size of 112 x 112 x 80 it is to the voxel the preprocessing behind
     the field's h5 (Yu et al. 2019, UA-MT), which drew its margins without a seed. The label is never cut, whatever the
-    margins.
+    margins. Raises LasslError for a name in `data.margins` that leads nowhere.
     """
-    chance = plugin("data.margins", data.margins, MARGINS)(data.seed, case)
-    margins = chance.integers(*data.margin, size=(3, 2), endpoint=True)  # (axis, side)
+    rng = plugin("data.margins", data.margins, MARGINS)(data.seed, case)
+    margins = rng.integers(*data.margin, size=(3, 2), endpoint=True)  # (axis, side)
     sides = zip(ndimage.find_objects(label)[0], margins.tolist(), data.min_size, label.shape, strict=True)
     x, y, z = (_side(*side) for side in sides)
     return x, y, z if data.crop_z else slice(0, label.shape[2])
 
 
-def _side(part: slice, margin: tuple[int, int], least: int, size: int) -> slice:
-    first, last = part.start, part.stop - 1
+def _side(label: slice, margin: tuple[int, int], least: int, size: int) -> slice:
+    """One axis of crop_box: the extent of the label, its two margins, the least size and that of the volume."""
+    first, last = label.start, label.stop - 1
     half = max(least - (last - first), 0) // 2
-    return slice(max(first - margin[0] - half, 0), min(max(last + margin[1] + half, part.stop), size))
+    return slice(max(first - margin[0] - half, 0), min(max(last + margin[1] + half, label.stop), size))
 
 
 def _box(data: Data, layout: RawLayout, name: str, image: Volume, mask: Array | None) -> Box:
+    """The voxels of a case that are kept: all of them where nothing is to be cropped, or no label tells where."""
     if mask is not None and data.crop == "label" and layout.raw:  # the field's h5 come cropped
         return crop_box(mask, data, name)
     x, y, z = (slice(0, n) for n in image.array.shape)
     return x, y, z
 
 
-def _write_case(out: Path, name: str, part: Part, scan: Volume, box: Box, image: Array, mask: Array | None) -> Case:
+def _write_case(out: Path, name: str, subset: Subset, scan: Volume, box: Box, image: Array, mask: Array | None) -> Case:
+    """Write the h5 of a case: the prepared image, and the box of the scan's mask if there is one; describe it."""
     label = None if mask is None else mask[box]
     case = Case(
         case=name,
-        split=part,
+        split=subset,
         shape=image.shape,
         full_size=scan.array.shape,
         crop_start=(box[0].start, box[1].start, box[2].start),

@@ -1,8 +1,8 @@
-"""A cohort: which of its cases are labeled in a draw, and the prepared volumes read back."""
+"""The prepared cohort on disk: its manifest, and its volumes read back."""
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,87 +16,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lassl.data.split_file import Split
 from lassl.images.geometry import Array, Geometry, Triple, Volume
 from lassl.plumbing.errors import LasslError
-from lassl.seeds import stream
 
 MANIFEST = "manifest.json"
-Part = Literal["train", "test"]
-# (cases in the draw's order, the labeled ones, count) -> unlabeled cases
-Unlabeled = Callable[[Sequence[str], Collection[str], int], Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Draw:
-    """The training cases whose labels are seen, those whose labels are not, and those kept out of training."""
-
-    labeled: tuple[str, ...]
-    unlabeled: tuple[str, ...]
-    held_out: tuple[str, ...] = ()
-
-
-def rest(order: Sequence[str], labeled: Collection[str], count: int) -> Sequence[str]:
-    """The unlabeled cases: the first ones of the draw's order that are not labeled."""
-    return [case for case in order if case not in labeled][:count]
-
-
-UNLABELED: dict[str, Unlabeled] = {"rest": rest}
-
-
-def draw_cases(
-    train: Sequence[str],
-    with_label: Collection[str],
-    labeled: int,
-    unlabeled: int,
-    draw: int,
-    held_out: int = 0,
-    others: Unlabeled = rest,
-) -> Draw:
-    """Choose which training cases are labeled, and which `others` are unlabeled.
-
-    Draw 0 takes the first ones of the list, as the whole field does. Draw k > 0 is a choice without replacement, seeded
-    by k alone, listed in the order of `train`; a larger `labeled` contains a smaller one. The last `held_out` of the
-    labeled cases are not trained on. Raises LasslError when cases or labels are too few.
-    """
-    if labeled + unlabeled > len(train):
-        raise LasslError(
-            f"asked for {labeled} labeled + {unlabeled} unlabeled cases, found {len(train)} training cases; "
-            "lower the counts in conf/method/ or add cases to the split file"
-        )
-    if held_out >= labeled:
-        raise LasslError(
-            f"params.yaml: cases.held_out: found {held_out}, but only {labeled} cases are labeled; "
-            "leave some to train on"
-        )
-    order = list(train)
-    candidates = order
-    if draw > 0:
-        order = [train[i] for i in stream(draw, "draw").permutation(len(train))]
-        candidates = [case for case in order if case in with_label]
-    chosen = candidates[:labeled]
-    bare = [case for case in chosen if case not in with_label]
-    if bare or len(chosen) < labeled:
-        raise LasslError(
-            f"draw {draw}: asked for {labeled} labeled cases, found {len(chosen) - len(bare)} with a label"
-            + (f" (none for {', '.join(bare)})" if bare else "")
-            + "; add the labels, lower `labeled` in conf/method/ or reorder the split file"
-        )
-    kept = labeled - held_out
-    parts = (chosen[:kept], others(order, chosen, unlabeled), chosen[kept:])
-    found = Draw(*(tuple(case for case in train if case in part) for part in parts))
-    if len(found.unlabeled) != unlabeled:
-        raise LasslError(
-            f"params.yaml: cases.unlabeled: asked for {unlabeled} unlabeled cases, its function chose "
-            f"{len(found.unlabeled)} of the training cases; mend it or use 'rest'"
-        )
-    return found
+Subset = Literal["train", "test"]
 
 
 class Case(BaseModel):
-    """A prepared case: its sizes in voxels, where its crop begins in the raw scan, the raw scan's geometry, hashes."""
+    """A prepared case.
+
+    Its own size and the raw scan's in voxels, the voxel of the raw scan at which its crop begins, the raw scan's
+    geometry (see lassl.images.geometry.Geometry), whether it has a label, the sha256 of its image and of its label.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     case: str
-    split: Part
+    split: Subset
     shape: Triple
     full_size: Triple
     crop_start: Triple
@@ -106,6 +41,11 @@ class Case(BaseModel):
     labeled: bool
     image_sha256: str
     label_sha256: str | None
+
+    @property
+    def geometry(self) -> Geometry:
+        """Where the voxels of the raw scan lie in the patient."""
+        return Geometry(self.spacing_mm, self.origin_mm, self.direction)
 
 
 class Manifest(BaseModel):
@@ -117,6 +57,10 @@ class Manifest(BaseModel):
     options: dict[str, Any]
     hash: str
     cases: tuple[Case, ...]
+
+    def text(self) -> str:
+        """The content of the file MANIFEST."""
+        return self.model_dump_json(indent=1, by_alias=True) + "\n"
 
     def for_tuning(self, count: int) -> Self:
         """The cohort with the last `count` labeled training cases in the place of the test cases, which are left out.
@@ -135,7 +79,7 @@ class Manifest(BaseModel):
 
 
 def cohort_hash(cases: Sequence[Case]) -> str:
-    """Hash (sha256) every case's content hashes, split and place; paths and times have no part in it."""
+    """Hash (sha256) every case's content hashes, split and place; paths and times do not count."""
     return hashlib.sha256(json.dumps([case.model_dump() for case in cases], sort_keys=True).encode()).hexdigest()
 
 
@@ -159,7 +103,11 @@ class Prepared:
     @property
     def split(self) -> Split:
         """The cases to train on and to test on."""
-        return Split(*(tuple(c.case for c in self.manifest.cases if c.split == part) for part in ("train", "test")))
+        cases = self.manifest.cases
+        return Split(
+            train=tuple(case.case for case in cases if case.split == "train"),
+            test=tuple(case.case for case in cases if case.split == "test"),
+        )
 
     @property
     def with_label(self) -> frozenset[str]:
@@ -179,20 +127,22 @@ class Prepared:
         return self._read(case, "label")
 
     def geometry(self, case: str) -> Geometry:
-        """Give where the voxels of the raw scan lie in the patient."""
-        entry = self._case(case)
-        return Geometry(entry.spacing_mm, entry.origin_mm, entry.direction)
+        """Give where the voxels of the raw scan lie in the patient. Raises LasslError for an unknown case."""
+        return self._case(case).geometry
 
     def crop_start(self, case: str) -> Triple:
-        """Give the raw scan's voxel that is voxel (0, 0, 0) of the prepared case."""
+        """Give the raw scan's voxel that is voxel (0, 0, 0) of the prepared case. Raises LasslError as `geometry`."""
         return self._case(case).crop_start
 
     def full_size(self, case: str) -> Triple:
-        """Give the raw scan's size in voxels."""
+        """Give the raw scan's size in voxels. Raises LasslError as `geometry`."""
         return self._case(case).full_size
 
     def paste(self, case: str, mask: Array) -> Volume:
-        """Put a mask (X, Y, Z) of the prepared case back into the raw scan's grid, uint8 and 0 around it."""
+        """Put a mask (X, Y, Z) of the prepared case back into the raw scan's grid, uint8 and 0 around it.
+
+        Raises LasslError for a mask of another size than the case.
+        """
         entry = self._case(case)
         if mask.shape != entry.shape:
             raise LasslError(

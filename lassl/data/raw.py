@@ -1,27 +1,32 @@
-"""Raw scans as they come, in the challenge's layout, as the field's h5 or as somebody's own, and what can be wrong."""
+"""Raw scans in one of three layouts: the challenge's, the field's h5, or somebody's own; and what can be wrong."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import h5py
 import numpy as np
 
 from lassl.images import volumes
-from lassl.images.geometry import Array, Geometry, Volume
+from lassl.images.geometry import Array, Geometry, Volume, grid_mismatch
 from lassl.plumbing.errors import LasslError
 
+if TYPE_CHECKING:
+    import h5py
+
 SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")  # of image files
+# size of a voxel in all scans of the 2018 Atrial Segmentation Challenge; the field's h5 of them do not tell it
+CHALLENGE_SPACING_MM = (0.625, 0.625, 0.625)
 
 
 @dataclass(frozen=True)
 class RawLayout:
-    """A form in which raw scans come: the names that a case's image and label may have, and how either is read.
+    """A layout of raw scans: the names that a case's image and label may have, and how either is read.
 
-    Capitals in names of files make no difference. `read` gives None for what is not there. `raw` scans come as from a
-    scanner: they have their place in the patient, and are to be normalized and cropped.
+    `files` has the names by "image" and "label", in small letters; capitals make no difference. `read` gets a path and
+    one of these keys, and gives None if nothing is there. `raw` scans come as from a scanner: they have their place in
+    the patient, and are to be normalized and cropped.
     """
 
     name: Literal["challenge", "h5", "own"]
@@ -36,11 +41,12 @@ class RawLayout:
     def file(self, folder: Path, key: str) -> Path:
         """Find a case's image or label, or where it would be. Raises LasslError where there are several."""
         names = self.files[key]
-        there = [path for path in folder.glob("*") if path.name.lower() in names and path.is_file()]
-        found = sorted(there, key=lambda path: (names.index(path.name.lower()), path.name))
-        if len(found) > 1:
-            raise LasslError(f"{found[1]}: {found[0].name} is the {key} of the same case; keep one of the two")
-        return found[0] if found else folder / self.files[key][0]
+        candidates = [path for path in folder.glob("*") if path.name.lower() in names and path.is_file()]
+        candidates.sort(key=lambda path: (names.index(path.name.lower()), path.name))
+        if len(candidates) > 1:
+            first, second = candidates[:2]
+            raise LasslError(f"{second}: {first.name} is the {key} of the same case; keep one of the two")
+        return candidates[0] if candidates else folder / names[0]
 
 
 def _read_image(path: Path, key: str) -> Volume | None:
@@ -48,6 +54,8 @@ def _read_image(path: Path, key: str) -> Volume | None:
 
 
 def _read_h5(path: Path, key: str) -> Volume | None:
+    import h5py  # not needed for the other layouts
+
     dtype = {"image": "float32", "label": "uint8"}[key]
     if not path.is_file():
         return None
@@ -57,17 +65,17 @@ def _read_h5(path: Path, key: str) -> Volume | None:
                 return None
             data = file[key]
             if not isinstance(data, h5py.Dataset) or (data.ndim, data.dtype) != (3, dtype):
-                found = f"{data.ndim}-D {data.dtype}" if isinstance(data, h5py.Dataset) else "a group"
-                raise LasslError(f"{path}: {key} is {found}; make it a 3-D {dtype} dataset")
-            if _lacking(data):
+                kind = f"{data.ndim}-D {data.dtype}" if isinstance(data, h5py.Dataset) else "a group"
+                raise LasslError(f"{path}: {key} is {kind}; make it a 3-D {dtype} dataset")
+            if _is_incomplete(data):
                 raise LasslError(f"{path}: parts of the {key} were never written; write it again, whole")
-            return Volume(data[()], Geometry(spacing_mm=(0.625, 0.625, 0.625)))  # of all challenge scans; h5 has none
+            return Volume(data[()], Geometry(CHALLENGE_SPACING_MM))
     except (OSError, KeyError, RuntimeError) as error:
         raise LasslError(f"{path}: cannot be read ({error}); copy it again, whole") from None
 
 
-def _lacking(data: h5py.Dataset) -> bool:
-    """Whether voxels of a dataset are not in its file, which are read as zeros."""
+def _is_incomplete(data: "h5py.Dataset") -> bool:
+    """Whether voxels of a dataset were never written to its file; they would be read as zeros."""
     if data.chunks:
         return bool(
             data.id.get_num_chunks() < math.prod(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True))
@@ -83,7 +91,7 @@ LAYOUTS = (
 
 
 def find_layout(folder: Path) -> RawLayout:
-    """Recognise the form of a folder of raw scans by the files in it. Raises LasslError."""
+    """Recognise the layout of a folder of raw scans by the files in it. Raises LasslError for none or several."""
     layouts = [layout for layout in LAYOUTS if layout.all(folder, "image")]
     if len(layouts) == 1:
         return layouts[0]
@@ -96,7 +104,7 @@ def find_layout(folder: Path) -> RawLayout:
 
 
 def linked(folder: Path, cases: Iterable[str]) -> Iterator[str]:
-    """Give a line for each case whose folder is a link: DVC does not look into it, and would miss what changes there.
+    """Give a line for each case whose folder is a link: DVC does not follow it, and would miss what changes there.
 
     A link to the whole folder of scans, and links to single files, are followed.
     """
@@ -109,7 +117,10 @@ def linked(folder: Path, cases: Iterable[str]) -> Iterator[str]:
 
 
 def read_scan(layout: RawLayout, folder: Path, key: str, needed: bool) -> Volume | None:
-    """Read a case's image or label (`key`); None if it is not there and not needed. Raises LasslError."""
+    """Read a case's "image" or "label" (`key`) from its folder; None if it is not there and not needed.
+
+    Raises LasslError if it is needed and not there, or cannot be read.
+    """
     path = layout.file(folder, key)
     volume = layout.read(path, key)
     if volume is None and needed:
@@ -122,7 +133,7 @@ def read_scan(layout: RawLayout, folder: Path, key: str, needed: bool) -> Volume
 
 
 def image_problems(path: Path, image: Array) -> Iterator[str]:
-    """Give a line for each problem of an image."""
+    """Give a line for the first problem of an image (X, Y, Z): numbers that are not real, no voxels, one value only."""
     if image.dtype.kind not in "iuf":
         yield f"{path}: voxels are {image.dtype}, expected real numbers; export its magnitude"
     elif image.size == 0:
@@ -134,24 +145,19 @@ def image_problems(path: Path, image: Array) -> Iterator[str]:
 
 
 def label_problems(path: Path, label: Volume, image: Volume | None) -> Iterator[str]:
-    """Give a line for each problem of a label, by itself and beside its image."""
-    if image and label.array.shape != image.array.shape:
-        yield f"{path}: size {label.array.shape}, but its image has {image.array.shape}; export the two together"
-    elif image and (difference := _difference(label.geometry, image.geometry)):
-        yield f"{path}: {difference}; export the two together"
-    values = np.unique(label.array.ravel("K")).tolist()
-    if not (set(values) <= {0, 1} or set(values) <= {0, 255}):
-        yield f"{path}: label values {values[:5]}, expected 0 and 1 or 0 and 255; keep one structure"
-    elif not any(values):
+    """Give a line if a label is not on the grid of its image (None: not known), and one if its values are wrong."""
+    if image and (mismatch := grid_mismatch(label, image, "image")):
+        yield f"{path}: {mismatch}; export the two together"
+    if values := values_of_no_mask(label.array):
+        yield f"{path}: label values {values}, expected 0 and 1 or 0 and 255; keep one structure"
+    elif not label.array.any():
         yield f"{path}: empty label, every voxel is 0; draw it, or delete the file to use the case unlabeled"
-    elif all(values):
-        yield f"{path}: full label, every voxel is {values[0]:g}; draw it, or delete the file to use the case unlabeled"
+    elif label.array.all():
+        value = label.array.max()
+        yield f"{path}: full label, every voxel is {value:g}; draw it, or delete the file to use the case unlabeled"
 
 
-def _difference(label: Geometry, image: Geometry) -> str:
-    """Tell what differs between two geometries beyond the rounding of a text header (mm, cosines), or nothing."""
-    for name, found in vars(label).items():
-        expected = getattr(image, name)
-        if not np.allclose(found, expected, rtol=0, atol=1e-3):
-            return f"{name} {tuple(found)}, but its image has {tuple(expected)}"
-    return ""
+def values_of_no_mask(array: Array) -> list[float]:
+    """The first five values of an array that is no mask; none if it is one: 0 and 1, or 0 and 255, are all it has."""
+    values: list[float] = np.unique(array.ravel("K")).tolist()
+    return [] if set(values) <= {0, 1} or set(values) <= {0, 255} else values[:5]

@@ -30,7 +30,7 @@ from lassl.plumbing.progress import bar
 
 
 def evaluate(config: Config, run: Run) -> None:
-    """Score a run's model on the test cases, in all variants: each network and their ensemble, parts all or largest.
+    """Score a run's model on the test cases in all variants: each network and their ensemble, all components or one.
 
     Writes to `run.predictions`, all or nothing, the masks and headline figures of the variant that params.yaml asks
     for, the scores of all variants, those of the snapshots, and the record. Raises LasslError.
@@ -68,7 +68,7 @@ def score_cases(
 ) -> pd.DataFrame:
     """Score all variants of all test cases; writes the masks of the variant that is reported to `folder`.
 
-    A row for each case and variant: case, network, parts (all or largest), then the fields of Scores.
+    A row for each case and variant: case, network, parts (all components or the largest), then the fields of Scores.
     """
     placed = {name: placement.module(network).eval() for name, network in networks.items()}
     variant = (reported, "largest" if config.evaluate.largest_component else "all")
@@ -76,24 +76,30 @@ def score_cases(
     for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
         probabilities = foregrounds(placed, prepared.read_image(case), Windows.of(config), placement)
         reference = prepared.read_label(case) > 0
-        for name, parts, mask in variants(probabilities):
+        for name, components, mask in variants(probabilities):
             scores = metrics.score(mask, reference, prepared.geometry(case).spacing_mm)
-            rows.append({"case": case, "network": name, "parts": parts, **asdict(scores)})
-            if (name, parts) == variant:
+            rows.append({"case": case, "network": name, "parts": components, **asdict(scores)})
+            if (name, components) == variant:
                 write_volume(folder / f"{case}.nrrd", prepared.paste(case, mask))
     return pd.DataFrame(rows)
 
 
 def scored_step(snapshots: pd.DataFrame, use: str) -> int:
-    """Choose the step whose weights are scored by the Dice of all snapshots. Raises LasslError for one without any."""
-    step, known = plugin("snapshots.use", use, CHOICES)(snapshots), sorted(set(snapshots["step"]))
-    if step not in known:
-        raise LasslError(f"params.yaml: snapshots.use: '{use}' chose step {step}; expected one of {known}: mend it")
+    """Choose the step whose weights are scored, as `use` says, from the Dice of all snapshots.
+
+    Raises LasslError for a step of which there are no weights.
+    """
+    step, steps = plugin("snapshots.use", use, CHOICES)(snapshots), sorted(set(snapshots["step"]))
+    if step not in steps:
+        raise LasslError(f"params.yaml: snapshots.use: '{use}' chose step {step}; expected one of {steps}: mend it")
     return int(step)
 
 
 def variants(probabilities: Mapping[str, Array]) -> Iterator[tuple[str, str, Array]]:
-    """Give the masks of each network with all of their parts, and with the largest alone: (network, parts, mask)."""
+    """Give the masks of each network, with all connected components and with the largest alone.
+
+    Each as (network, all or largest, boolean mask (X, Y, Z)).
+    """
     for name, probability in probabilities.items():
         mask: Array = probability > 0.5
         yield name, "all", mask
@@ -110,9 +116,9 @@ def score_snapshots(model: TrainedModel, prepared: Prepared, config: Config, pla
     rows = []
     for step in bar(steps, "snapshots", "snapshot", len(steps)):
         network = placement.module(model.after(step)[model.default]).eval()
-        for part, case in cases:
+        for subset, case in cases:
             mask = predicted_mask(network, prepared.read_image(case), Windows.of(config), placement)
-            rows.append((step, part, case, 100 * binary.dc(mask, prepared.read_label(case))))
+            rows.append((step, subset, case, 100 * binary.dc(mask, prepared.read_label(case))))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -12,18 +12,17 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from lassl.data.raw import LAYOUTS, SUFFIXES, RawLayout, read_scan
+from lassl.data.raw import CHALLENGE_SPACING_MM, LAYOUTS, SUFFIXES, RawLayout, read_scan, values_of_no_mask
 from lassl.evaluation import metrics
 from lassl.evaluation.summary import headline
 from lassl.images import volumes
-from lassl.images.geometry import Volume
+from lassl.images.geometry import Volume, grid_mismatch
 from lassl.images.names import utf8
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import text_hash, write_text
 from lassl.plumbing.progress import bar
 
 EVALUATION: dict[str, Any] = {"network": "external", "largest_component": False, "failures": "excluded"}
-TOLERANCE = 1e-3  # mm or cosines, the rounding of a text header
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,8 @@ class Masks:
         volume = read_scan(self.layout, path.parent, "label", False) if self.layout else volumes.read_volume(path)
         if volume is None:
             raise LasslError(f"{path}: no label; add it or leave the case out")
-        values = np.unique(volume.array.ravel("K")).tolist()
-        if not (set(values) <= {0, 1} or set(values) <= {0, 255}):
-            raise LasslError(f"{path}: values {values[:5]}, expected 0 and 1 or 0 and 255; write one structure's mask")
+        if values := values_of_no_mask(volume.array):
+            raise LasslError(f"{path}: values {values}, expected 0 and 1 or 0 and 255; write one structure's mask")
         return Volume(volume.array > 0, volume.geometry)
 
 
@@ -160,15 +158,8 @@ def _read_pair(case: str, ours: Masks, theirs: Masks, problems: list[str]) -> tu
 
 def _pair_problems(path: Path, prediction: Volume, reference: Volume, placed: bool) -> Iterator[str]:
     """Give a line if a prediction is not on its reference's grid; the place counts only if the reference has one."""
-    todo = "write it on the reference's grid"
-    if prediction.array.shape != reference.array.shape:
-        yield f"{path}: size {prediction.array.shape}, but its reference has {reference.array.shape}; {todo}"
-        return
-    for name, found in vars(prediction.geometry).items() if placed else ():
-        expected = getattr(reference.geometry, name)
-        if not np.allclose(found, expected, rtol=0, atol=TOLERANCE):
-            yield f"{path}: {name} {tuple(found)}, but its reference has {tuple(expected)}; {todo}"
-            return
+    if mismatch := grid_mismatch(prediction, reference, "reference", placed):
+        yield f"{path}: {mismatch}; write it on the reference's grid"
 
 
 def _digest(volume: Volume) -> str:
@@ -183,7 +174,8 @@ def _notes(predictions: Path, ours: Masks, references: Path, theirs: Masks, want
     if extra:
         yield f"{predictions}: {len(extra)} predictions without a reference were not scored ({', '.join(extra[:5])})"
     if not theirs.placed:
-        yield f"{references}: h5 says nothing of spacing and place; 0.625 mm is taken, and only sizes were compared"
+        spacing = CHALLENGE_SPACING_MM[0]
+        yield f"{references}: h5 says nothing of spacing and place; {spacing} mm is taken, and only sizes were compared"
 
 
 def write(folder: Path, name: str, title: str, scored: Scored) -> None:

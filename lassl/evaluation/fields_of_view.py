@@ -1,4 +1,4 @@
-"""Stage `fields_of_view`: the same weights beyond the crop around the label, which nobody has before segmenting."""
+"""Stage `fields_of_view`: trained networks on larger fields than the crop around the label, unknown in use."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -25,7 +25,7 @@ PADDING = 32  # voxels
 
 
 def whole(size: Triple, extent: Triple) -> Box:
-    """All of the raw volume."""
+    """The box of all `size` voxels of the raw volume."""
     x, y, z = (slice(0, n) for n in size)
     return x, y, z
 
@@ -50,8 +50,8 @@ FIELDS: dict[Field, Callable[[Triple, Triple], Box]] = {"whole": whole, "center"
 def fields_of_view(config: Config, run: Run, field: Field) -> None:
     """Score a run's default network on the test cases in another field, against the raw volume's whole label.
 
-    Writes the scores of each case. The box in the middle has the size that the run's own labeled cases call for, so no
-    label of a test case has a part in it. Raises LasslError.
+    Writes the scores of each case to `run.field(field)`. The box of the field `center` is as large as the labels of the
+    run's own labeled cases ask for: no label of a test case determines it. Raises LasslError.
     """
     prepared = open_prepared(config.data.prepared)
     model = load_model(run.model)
@@ -71,14 +71,17 @@ def fields_of_view(config: Config, run: Run, field: Field) -> None:
 
 
 def largest_extent(prepared: Prepared, labeled: Sequence[str], margin: int) -> Triple:
-    """Voxels along each axis that the largest label among the labeled cases takes, with a margin on both sides."""
+    """Voxels along each axis of the longest label among the labeled cases, and a margin of voxels on both sides."""
     boxes = [ndimage.find_objects(prepared.read_label(case))[0] for case in labeled]
     x, y, z = (max(box[axis].stop - box[axis].start for box in boxes) + 2 * margin for axis in range(3))
     return x, y, z
 
 
 def whole_case(data: Data, layout: RawLayout, case: str) -> tuple[Array, Array]:
-    """Read a raw scan, normalized as in preparation but not cropped, and its label, boolean. Raises LasslError."""
+    """Read a raw scan, normalized as in preparation but not cropped, float32 (X, Y, Z), and its label, boolean.
+
+    Raises LasslError if either is not there or cannot be read.
+    """
     image = read_scan(layout, data.folder / case, "image", True)
     label = read_scan(layout, data.folder / case, "label", True)
     assert image is not None and label is not None  # both were needed
@@ -88,15 +91,15 @@ def whole_case(data: Data, layout: RawLayout, case: str) -> tuple[Array, Array]:
 
 
 def view(volume: Array, box: Box) -> Array:
-    """Cut a box from a volume; what lies outside is 0, the mean of a normalized scan."""
-    before = [max(-p.start, 0) for p in box]
-    after = [max(p.stop - n, 0) for p, n in zip(box, volume.shape, strict=True)]
-    inside = tuple(slice(max(p.start, 0), p.stop) for p in box)
+    """Cut a box, in voxels of a volume (X, Y, Z); what lies outside the volume is 0, the mean of a normalized scan."""
+    before = [max(-side.start, 0) for side in box]
+    after = [max(side.stop - n, 0) for side, n in zip(box, volume.shape, strict=True)]
+    inside = tuple(slice(max(side.start, 0), side.stop) for side in box)
     return np.pad(volume[inside], list(zip(before, after, strict=True)))
 
 
-def put(mask: Array, part: Array, box: Box) -> None:
-    """Write into a mask of the whole volume what was predicted in a box; what lies outside is dropped."""
-    before = [max(-p.start, 0) for p in box]
-    inside = tuple(slice(max(p.start, 0), min(p.stop, n)) for p, n in zip(box, mask.shape, strict=True))
-    mask[inside] = part[tuple(slice(b, b + i.stop - i.start) for b, i in zip(before, inside, strict=True))]
+def put(mask: Array, predicted: Array, box: Box) -> None:
+    """Write what was predicted in a box into a mask of the whole volume; what lies outside the volume is dropped."""
+    before = [max(-side.start, 0) for side in box]
+    inside = tuple(slice(max(side.start, 0), min(side.stop, n)) for side, n in zip(box, mask.shape, strict=True))
+    mask[inside] = predicted[tuple(slice(b, b + i.stop - i.start) for b, i in zip(before, inside, strict=True))]

@@ -40,7 +40,11 @@ class Windows:
 def foregrounds(
     networks: Mapping[str, nn.Module], image: Array, windows: Windows, placement: Placement
 ) -> dict[str, Array]:
-    """Foreground probability (X, Y, Z) of each network at native resolution; of several, also of their mean."""
+    """Foreground probability, float32 (X, Y, Z) in [0, 1], of each network at the image's own resolution.
+
+    The image is normalized, float32 (X, Y, Z). Of several networks the mean is given too, as ENSEMBLE, the last one.
+    Raises LasslError for a stride that would skip voxels.
+    """
     pooled = torch.from_numpy(pooled_image(image, windows.pool)).to(placement.device)
     maps = {name: foreground(network, pooled, windows, placement) for name, network in networks.items()}
     if len(maps) > 1:
@@ -49,7 +53,7 @@ def foregrounds(
 
 
 def foreground(network: nn.Module, image: Tensor, windows: Windows, placement: Placement) -> Tensor:
-    """Foreground probability of an image (X, Y, Z) of pooled voxels."""
+    """Foreground probability (X, Y, Z) of an image (X, Y, Z) of pooled voxels, on the device of the placement."""
 
     def logits(patches: Tensor) -> Tensor:
         with placement.autocast():
@@ -60,7 +64,7 @@ def foreground(network: nn.Module, image: Tensor, windows: Windows, placement: P
 
 
 def predicted_mask(network: nn.Module, image: Array, windows: Windows, placement: Placement) -> Array:
-    """Segment an image (X, Y, Z): the voxels whose probability at native resolution is above one half."""
+    """Segment a normalized image (X, Y, Z): boolean, true where the probability is above one half."""
     (probability,) = foregrounds({"network": network}, image, windows, placement).values()
     mask: Array = probability > 0.5
     return mask
@@ -91,7 +95,10 @@ def sliding_window(predict: Predict, image: Tensor, window: Triple, stride: Trip
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
-    """First voxels of the windows along an axis: every stride; the last one is moved back to end at the border."""
+    """First voxels of the windows along an axis of `length` >= `window` voxels, `stride` apart.
+
+    The last window is moved back to end at the border.
+    """
     return [*range(0, length - window, stride), length - window]
 
 
@@ -115,7 +122,10 @@ def _coverage(starts: list[list[int]], window: Triple, like: Tensor) -> Tensor:
 
 
 def upsample(probability: Tensor, pool: int, size: Triple) -> Tensor:
-    """Trilinear interpolation of a map of pooled voxels at the `size` voxels of the native volume."""
+    """Interpolate a map of pooled voxels trilinearly at the `size` voxels of the volume before pooling.
+
+    Raises ValueError for a map that has not the size of such a volume pooled by `pool`.
+    """
     expected = tuple(math.ceil(n / pool) for n in size)
     if probability.shape != expected:
         raise ValueError(f"the map is {tuple(probability.shape)}; {size} pooled by {pool} is {expected}")
@@ -124,10 +134,13 @@ def upsample(probability: Tensor, pool: int, size: Triple) -> Tensor:
 
 
 def largest_component(mask: Array) -> Array:
-    """Keep the largest part of a mask (X, Y, Z), joined over faces, edges and corners; empty stays empty."""
-    parts, count = scipy.ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    """Keep the largest connected component of a mask (X, Y, Z); an empty mask stays empty.
+
+    Voxels that share a face, an edge or a corner are connected.
+    """
+    components, count = scipy.ndimage.label(mask, structure=np.ones((3, 3, 3)))
     if count == 0:
         return mask
-    sizes = np.bincount(parts.ravel())
-    largest: Array = parts == 1 + sizes[1:].argmax()  # part 0 is the background
+    sizes = np.bincount(components.ravel())
+    largest: Array = components == 1 + sizes[1:].argmax()  # component 0 is the background
     return largest

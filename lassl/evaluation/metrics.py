@@ -1,4 +1,4 @@
-"""The scores of one case, as medpy defines them where it has them."""
+"""The scores of one case; where medpy has a score, its definition."""
 
 from typing import Literal
 
@@ -20,10 +20,10 @@ ROUNDING_MM = 1e-9  # a distance of exactly 1 mm may come out a little larger
 
 
 def score(prediction: Array, reference: Array, spacing_mm: Spacing) -> Scores:
-    """Compare two boolean masks (X, Y, Z) of voxels of the given size.
+    """Compare two boolean masks (X, Y, Z) of voxels of the given size; see Scores for the units.
 
-    An empty prediction overlaps nothing and has no surface: its distances are undefined, not 0. Raises LasslError if
-    the reference is empty, ValueError if the shapes differ or the spacing is not three positive numbers.
+    An empty prediction overlaps nothing and has no surface: its distances are undefined (NaN), not 0. Raises LasslError
+    if the reference is empty, ValueError if the shapes differ or the spacing is not three positive numbers.
     """
     if prediction.shape != reference.shape:
         raise ValueError(f"the prediction is {prediction.shape}, the reference {reference.shape}; they must be equal")
@@ -58,34 +58,34 @@ def _surface_scores(prediction: Array, reference: Array, spacing_mm: Spacing) ->
     """
     if not prediction.any():
         return dict.fromkeys(DISTANCES, np.nan) | {"surface_dice_1mm_percent": 0.0}
-    there, back = surface_distances(prediction, reference)
+    forward, backward = surface_distances(prediction, reference)
     if len(set(spacing_mm)) == 1:
-        there_mm, back_mm = there * spacing_mm[0], back * spacing_mm[0]
+        forward_mm, backward_mm = forward * spacing_mm[0], backward * spacing_mm[0]
     else:  # the nearest voxel in mm may be another
-        there_mm, back_mm = surface_distances(prediction, reference, spacing_mm)
-    near = np.concatenate([there_mm, back_mm]) <= 1 + ROUNDING_MM
-    summary = _measures(there, back, "voxel") | _measures(there_mm, back_mm, "mm")
-    return summary | {"surface_dice_1mm_percent": 100 * float(near.mean())}
+        forward_mm, backward_mm = surface_distances(prediction, reference, spacing_mm)
+    near = np.concatenate([forward_mm, backward_mm]) <= 1 + ROUNDING_MM
+    distances = _measures(forward, backward, "voxel") | _measures(forward_mm, backward_mm, "mm")
+    return distances | {"surface_dice_1mm_percent": 100 * float(near.mean())}
 
 
-def _measures(there: Distances, back: Distances, unit: Unit) -> dict[str, float]:
-    """Summarize the distances from prediction to reference (there) and from reference to prediction (back)."""
-    both = np.concatenate([there, back])
+def _measures(forward: Distances, backward: Distances, unit: Unit) -> dict[str, float]:
+    """Summarize the distances from prediction to reference (forward) and from reference to prediction (backward)."""
+    both = np.concatenate([forward, backward])
     return {
-        f"asd_{unit}": float(there.mean()),
+        f"asd_{unit}": float(forward.mean()),
         f"hd95_{unit}": float(np.percentile(both, 95)),
         f"assd_{unit}": float(both.mean()),
-        f"hd95_max_{unit}": float(max(np.percentile(there, 95), np.percentile(back, 95))),
+        f"hd95_max_{unit}": float(max(np.percentile(forward, 95), np.percentile(backward, 95))),
     }
 
 
 def surface_distances(
     prediction: Array, reference: Array, spacing: Spacing = (1.0, 1.0, 1.0)
 ) -> tuple[Distances, Distances]:
-    """Distance of each surface voxel to the other mask's nearest one: prediction to reference, and back.
+    """Distance of each surface voxel to the other mask's nearest one: prediction to reference, and reference to it.
 
-    In the unit of the spacing, voxels by default. Equal to medpy's, which measures whole distance maps to look them up
-    on a surface, a far smaller set of points.
+    In the unit of the spacing, voxels by default; both masks (X, Y, Z) have a foreground. Equal to medpy's distances,
+    which are looked up in distance maps of the whole volume; a surface is a far smaller set of points.
     """
     surfaces = [np.argwhere(mask & ~scipy.ndimage.binary_erosion(mask)) * spacing for mask in (prediction, reference)]
     # unbalanced trees are built and searched faster when the points are regular and the masks far apart

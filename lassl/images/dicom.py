@@ -1,4 +1,4 @@
-"""A folder with a DICOM series as one volume: its slices in the order of their places, and what is refused of them."""
+"""A folder with a DICOM series as one volume: its slices in the order of their places."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -8,27 +8,28 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from lassl.images.geometry import Volume
+from lassl.images.geometry import TOLERANCE, Volume
 from lassl.images.names import utf8
 from lassl.images.volumes import ANGLE, volume_of
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import tell
 
-# DICOM's names of what a slice says; axes: of its rows and columns
+# DICOM's tags of what a slice says; axes: direction cosines of its rows and columns
 DESCRIPTION, POSITION, AXES = "0008|103e", "0020|0032", "0020|0037"
 NUMBER, IMAGES, FRAMES, SPACING = "0020|0013", "0020|1002", "0028|0008", "0028|0030"
 TAGS = (DESCRIPTION, POSITION, AXES, NUMBER, IMAGES, FRAMES, SPACING)
-ROUNDINGS = (0.1, 0.01, 0.001)  # mm, that positions may be rounded to
+ROUNDINGS = (0.1, 0.01, 0.001)  # mm: DICOM writes positions as text, and scanners round them coarsely
 Head = Mapping[str, str]  # a slice's tags
 Places = NDArray[np.float64]  # (slices, 3), mm
 
 
 def read(folder: Path) -> Volume:
-    """Read the one DICOM series of a folder, rescaled as its slices say. Notes what may be missing. Raises LasslError.
+    """Read the one DICOM series of a folder, with values rescaled as its slices say.
 
-    A volume has slices that follow each other evenly, straight above each other, each in a file of its own.
+    Notes on stderr where slices may be missing. Raises LasslError unless the folder has exactly one series of several
+    slices, each whole and in a file of its own, at equal distances and straight above each other.
     """
-    files = _one_series(folder)
+    files = _series_files(folder)
     _check_others(folder, files)
     try:
         heads = [_head(path) for path in files]
@@ -47,20 +48,19 @@ def read(folder: Path) -> Volume:
     return volume
 
 
-def _one_series(folder: Path) -> Sequence[str]:
+def _series_files(folder: Path) -> Sequence[str]:
     """Paths of the only series' slices in the order of their places. Raises LasslError."""
     reader = sitk.ImageSeriesReader()
     series = reader.GetGDCMSeriesIDs(utf8(folder))
     if not series:
         raise LasslError(f"{folder}: found no DICOM series in the folder, expected one: give the folder of its slices")
-    files = {name: reader.GetGDCMSeriesFileNames(utf8(folder), name) for name in series}
+    files: dict[str, Sequence[str]] = {name: reader.GetGDCMSeriesFileNames(utf8(folder), name) for name in series}
     for path in chain(*files.values()):
         utf8(path)
     if len(series) > 1:
-        known = ", ".join(f"{_description(paths[0])} ({len(paths)} files)" for paths in files.values())
-        raise LasslError(f"{folder}: found {len(series)} DICOM series, expected one: {known}; put each into a folder")
-    found: Sequence[str] = files[series[0]]
-    return found
+        names = ", ".join(f"{_description(paths[0])} ({len(paths)} files)" for paths in files.values())
+        raise LasslError(f"{folder}: found {len(series)} DICOM series, expected one: {names}; put each into a folder")
+    return files[series[0]]
 
 
 def _head(path: str) -> Head:
@@ -79,20 +79,20 @@ def _description(path: str) -> str:
 
 def _check_others(folder: Path, read: Sequence[str]) -> None:
     """Raise LasslError for slices that the reader passes over, as it does with damaged ones; note other files."""
-    known = {"DICOMDIR", *(Path(path).name for path in read)}
-    kinds = {_kind(Path(path)) for path in read}
-    others = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name not in known]
+    expected = {"DICOMDIR", *(Path(path).name for path in read)}
+    suffixes = {_suffix(Path(path)) for path in read}
+    others = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name not in expected]
     others = [path for path in others if _is_dicom(path) or not path.name.startswith(".")]
-    if strays := [path.name for path in others if _is_dicom(path) or _kind(path) in kinds]:
+    if damaged := [path.name for path in others if _is_dicom(path) or _suffix(path) in suffixes]:
         raise LasslError(
-            f"{folder}: {', '.join(strays)} cannot be read; expected whole DICOM slices: copy them again, or take away "
-            "what is none"
+            f"{folder}: {', '.join(damaged)} cannot be read; expected whole DICOM slices: copy them again, or take "
+            "away what is none"
         )
     if others:
         tell(f"note: {folder}: passed over {', '.join(path.name for path in others)}, which are no DICOM slices")
 
 
-def _kind(path: Path) -> str:
+def _suffix(path: Path) -> str:
     """The suffix of a file's name; none if it is a number, as in a name made of a UID."""
     return "" if path.suffix[1:].isdigit() else path.suffix.lower()
 
@@ -119,9 +119,9 @@ def _check_heads(folder: Path, heads: Sequence[Head]) -> None:
         raise LasslError(
             f"{folder}: slices without a position ({POSITION}) or axes ({AXES}); export the series with its geometry"
         )
-    for key, what, rounding in ((AXES, "axes", ANGLE), (SPACING, "spacings of pixels", 1e-3)):
+    for key, what in ((AXES, "axes"), (SPACING, "spacings of pixels")):
         first, *others = (head.get(key, "") for head in heads)
-        odd = next((other for other in others if not _alike(first, other, rounding)), None)
+        odd = next((other for other in others if not _same_numbers(first, other)), None)
         if odd is not None:
             raise LasslError(
                 f"{folder}: its slices have several {what} ({first} and {odd}), expected one; put the slices of each "
@@ -129,17 +129,21 @@ def _check_heads(folder: Path, heads: Sequence[Head]) -> None:
             )
 
 
-def _alike(one: str, other: str, rounding: float) -> bool:
-    """Whether two tags hold the same numbers."""
-    return one == other or bool(one and other and np.allclose(_numbers(one), _numbers(other), 0, rounding))
+def _same_numbers(one: str, other: str) -> bool:
+    """Whether two tags hold the same numbers up to rounding, or are both empty."""
+    return one == other or bool(one and other and np.allclose(_numbers(one), _numbers(other), 0, TOLERANCE))
 
 
 def _check_straight(folder: Path, places: Places, normal: Places) -> None:
-    """Raise LasslError where slices are not straight above each other, as with a tilted gantry."""
-    whole = places[-1] - places[0]
-    along = float(whole @ normal)
-    aside = float(np.linalg.norm(whole - along * normal))
-    length = float(np.linalg.norm(whole))
+    """Raise LasslError where slices are not straight above each other, as with a tilted gantry.
+
+    The last slice may lie aside by what the rounding of cosines (ANGLE) or of two positions amounts to, and by the
+    latter up to a quarter of the distance between slices.
+    """
+    way = places[-1] - places[0]
+    along = float(way @ normal)
+    aside = float(np.linalg.norm(way - along * normal))
+    length = float(np.linalg.norm(way))
     if aside > max(ANGLE * length, min(2 * _rounding(places), 0.25 * length / (len(places) - 1))):
         degrees = np.degrees(np.arctan2(aside, abs(along)))
         raise LasslError(
@@ -149,9 +153,10 @@ def _check_straight(folder: Path, places: Places, normal: Places) -> None:
 
 
 def _check_even(folder: Path, places: Places) -> None:
-    """Raise LasslError unless distances between slices are equal; note where they are but for rounded positions.
+    """Raise LasslError unless distances between slices are equal; note where they are equal only up to rounding.
 
-    A missing slice would shift all the others; it moves one by half a distance at least.
+    Positions may differ from equally spaced ones by their rounding, yet by no more than a quarter of the distance: a
+    slice that is missing shifts at least one of the others by half of it.
     """
     steps = np.diff(places, axis=0)
     gaps = np.linalg.norm(steps, axis=1)
@@ -159,13 +164,13 @@ def _check_even(folder: Path, places: Places) -> None:
         return
     even, rounding = np.linspace(places[0], places[-1], len(places)), _rounding(places)
     off, distance = float(np.abs(places - even).max()), float(np.linalg.norm(even[1] - even[0]))
-    found = f"distances between its {len(places)} slices go from {gaps.min():.3g} to {gaps.max():.3g} mm"
+    distances = f"distances between its {len(places)} slices go from {gaps.min():.3g} to {gaps.max():.3g} mm"
     if gaps.min() == 0 or off > min(1.001 * rounding, 0.25 * distance):
         raise LasslError(
-            f"{folder}: {found}, expected equal ones; a slice is missing or there are several images: export the "
+            f"{folder}: {distances}, expected equal ones; a slice is missing or there are several images: export the "
             "series again"
         )
-    tell(f"note: {folder}: {found}; taken as equal, since its positions are rounded to {rounding:g} mm")
+    tell(f"note: {folder}: {distances}; taken as equal, since its positions are rounded to {rounding:g} mm")
 
 
 def _rounding(places: Places) -> float:
@@ -174,12 +179,14 @@ def _rounding(places: Places) -> float:
 
 
 def _note_numbers(folder: Path, heads: Sequence[Head]) -> None:
-    """Note where numbers in the slices speak of further ones: one that is missing at an end leaves no gap."""
+    """Note where the slices' own numbers say that there are more: one that is missing at an end leaves no gap."""
     images = max((int(head[IMAGES]) for head in heads if head.get(IMAGES, "").isdecimal()), default=0)
     numbers = sorted(int(head[NUMBER]) for head in heads if head.get(NUMBER, "").isdecimal())
     many = len(heads)
     if images > many:
         tell(f"note: {folder}: found {many} slices, which say that there are {images}; see whether some are missing")
     elif len(numbers) == many and numbers[0] > 1 and numbers[-1] - numbers[0] == many - 1:
-        told = f"its slices are numbered from {numbers[0]} to {numbers[-1]}"
-        tell(f"note: {folder}: {told}; see whether those before are missing")
+        tell(
+            f"note: {folder}: its slices are numbered from {numbers[0]} to {numbers[-1]}; see whether those before are "
+            "missing"
+        )

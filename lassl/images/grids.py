@@ -8,49 +8,40 @@ from itertools import product
 import numpy as np
 import SimpleITK as sitk
 
-from lassl.images.geometry import TOLERANCE, Array, Geometry, Triple, Volume, directions, orientation
+from lassl.images.geometry import TOLERANCE, Array, Geometry, Triple, Volume, difference, directions, orientation
+from lassl.images.volumes import from_image, to_image
 
-ALIKE = 0.1  # spacings closer than this share of themselves are one to a network: patients differ by more
+ALIKE = 0.1  # spacings that differ by a smaller share count as one: the sizes of patients' organs differ by more
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Voxels along x, y, z, and where they lie."""
+    """The voxels of a volume without their values: how many along x, y, z, and where they lie."""
 
     size: Triple
     geometry: Geometry
 
 
-def to_image(volume: Volume) -> sitk.Image:
-    """Copy a volume into an image of SimpleITK."""
-    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.transpose(2, 1, 0)))  # SimpleITK wants (z, y, x)
-    image.SetSpacing(volume.geometry.spacing_mm)
-    image.SetOrigin(volume.geometry.origin_mm)
-    image.SetDirection(volume.geometry.direction)
-    return image
-
-
-def from_image(image: sitk.Image) -> Volume:
-    """Copy a 3-D image of SimpleITK into a volume."""
-    array = sitk.GetArrayFromImage(image).transpose(2, 1, 0)
-    return Volume(array, Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection()))
-
-
 def turned(volume: Volume, code: str) -> Volume:
-    """Swap and flip axes until they run towards the sides that `code` names; no voxel changes its value or place."""
+    """Swap and flip axes until they run towards the sides that `code` names, such as LPS.
+
+    Voxels keep their values and their places in the patient.
+    """
     if orientation(volume.geometry) == code:
         return volume
     return from_image(sitk.DICOMOrient(to_image(volume), code))
 
 
 def fits(geometry: Geometry, code: str, spacing_mm: tuple[float, ...]) -> bool:
-    """Tell whether a geometry has the axes and the spacing that are wanted, so that nothing is to be resampled."""
-    found, expected = [*geometry.direction, *geometry.spacing_mm], [*directions(code), *spacing_mm]
-    return np.allclose(found, expected, rtol=0, atol=TOLERANCE)
+    """Whether axes run towards the sides that `code` names, with a spacing, so that nothing is to be resampled."""
+    return not difference(geometry, Geometry(spacing_mm, geometry.origin_mm, directions(code)))
 
 
 def unlike(places: Mapping[str, Geometry]) -> Iterator[str]:
-    """Give a line for spacing (beyond ALIKE) and one for orientation, where cases differ from the first one in it."""
+    """Compare the geometries of cases, by name, with that of the first case.
+
+    Gives a line if the spacing of some differs by a share of ALIKE or more, and one if their orientation differs.
+    """
     first, *others = places
     expected = places[first]
     odd = {
@@ -66,17 +57,20 @@ def unlike(places: Mapping[str, Geometry]) -> Iterator[str]:
 
 
 def described(geometry: Geometry) -> str:
-    """Tell spacing and orientation, such as 1 x 1.2 x 3 mm (LPS)."""
+    """Write spacing and orientation, such as 1 x 1.2 x 3 mm (LPS)."""
     return f"{' x '.join(f'{side:.4g}' for side in geometry.spacing_mm)} mm ({orientation(geometry)})"
 
 
 def covering(size: Triple, geometry: Geometry, code: str, spacing_mm: tuple[float, ...]) -> Grid:
-    """Find the smallest grid with axes after `code` and a spacing, centred on a volume, that covers all of it."""
+    """Find the smallest grid with a spacing, and axes towards the sides that `code` names, that covers a volume.
+
+    The volume has `size` voxels; the grid is centred on it.
+    """
     axes = np.reshape(directions(code), (3, 3))  # columns: the axes
-    own = np.reshape(geometry.direction, (3, 3)) * geometry.spacing_mm
     corners = np.array(list(product(*((-0.5, n - 0.5) for n in size))))  # (8, 3), in voxels
-    places = (corners @ own.T + geometry.origin_mm) @ axes  # (8, 3), mm along the wanted axes
+    places = (corners @ geometry.steps_mm.T + geometry.origin_mm) @ axes  # (8, 3), mm along the wanted axes
     low, high = places.min(0), places.max(0)
+    # an extent that exceeds whole voxels by rounding alone takes no further voxel
     x, y, z = (max(math.ceil(e / s - TOLERANCE), 1) for e, s in zip(high - low, spacing_mm, strict=True))
     first = (low + high) / 2 - (np.array((x, y, z)) - 1) / 2 * spacing_mm
     return Grid((x, y, z), Geometry(tuple(spacing_mm), tuple((axes @ first).tolist()), directions(code)))
@@ -93,7 +87,6 @@ def resampled(volume: Volume, grid: Grid) -> Array:
 
 
 def shifted(geometry: Geometry, start: Triple) -> Geometry:
-    """Give the geometry of the part of a volume that begins at voxel `start`."""
-    own = np.reshape(geometry.direction, (3, 3)) * geometry.spacing_mm
-    origin = geometry.origin_mm + own @ np.array(start, float)
+    """Give the geometry of a piece of a volume that begins at voxel `start`."""
+    origin = geometry.origin_mm + geometry.steps_mm @ np.array(start, float)
     return Geometry(geometry.spacing_mm, tuple(origin.tolist()), geometry.direction)

@@ -1,4 +1,4 @@
-"""Names of files and cases: what libraries and file systems take, and what is told of the others."""
+"""Names of files and cases: which ones the libraries for images and the file systems take."""
 
 from pathlib import Path
 
@@ -18,15 +18,15 @@ def utf8(path: Path | str) -> str:
 def image_io(path: Path) -> str:
     """SimpleITK's name of the reader for a suffix in capitals that it does not know; nothing where it knows the suffix.
 
-    Raises LasslError for a suffix that no reader takes.
+    Raises LasslError for a NIfTI suffix of small letters and capitals mixed, which no reader takes.
     """
     suffix = path.suffix.lower()
     if suffix in META_IMAGE and path.suffix != suffix:
         return "MetaImageIO"
     if suffix in NIFTI_ENDS:
-        found = "".join(path.suffixes[-2:]) if suffix == ".gz" else path.suffix
-        if found.lower() in (".nii", ".nii.gz") and found not in (found.lower(), found.upper()):
-            raise LasslError(f"{path}: found the suffix '{found}', expected small letters or capitals: rename it")
+        ending = "".join(path.suffixes[-2:]) if suffix == ".gz" else path.suffix
+        if ending.lower() in (".nii", ".nii.gz") and ending not in (ending.lower(), ending.upper()):
+            raise LasslError(f"{path}: found the suffix '{ending}', expected small letters or capitals: rename it")
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The header of a NIfTI file: how many bytes its voxels take, and the one or two places that it gives them."""
+"""The header of a NIfTI file: how many bytes its voxels take, and where it says that they lie."""
 
 import sys
 from dataclasses import dataclass
@@ -19,16 +19,18 @@ FIELDS = np.dtype(
         "itemsize": BYTES,
     }
 )
+# bytes of a voxel by the code of its type
 SIZES = {2: 1, 4: 2, 8: 4, 16: 4, 32: 8, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8, 1792: 16, 2304: 4}
-APART = 0.25  # of a voxel's smallest side: what the rounding of a header may move a voxel by
+APART = 0.25  # of a voxel's smallest side: how far the rounding of a header's float32 may move a voxel
 Affine = NDArray[np.float64]  # (3, 4): voxel -> mm towards the patient's right, front and head
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is needed of a header: size in voxels, bytes of all voxels and where they begin, the unit of length.
+    """What is needed of a header.
 
-    `forms` holds the affines that its codes declare: sform, qform, both or none.
+    Size in voxels along each axis, bytes of all voxels, the byte at which they begin, the code of the unit of length
+    (0 unknown, 1 m, 2 mm, 3 micrometres), and the affines that the header declares: sform, qform, both or none.
     """
 
     shape: tuple[int, ...]
@@ -39,15 +41,17 @@ class Header:
 
 
 def parse(path: Path, head: bytes) -> Header:
-    """Parse the first bytes of a file. Raises LasslError where they are no header of a single NIfTI-1 file."""
+    """Parse the first BYTES bytes of a file, in either byte order.
+
+    Raises LasslError where they are no header of a single NIfTI-1 file.
+    """
     kind = FIELDS if head[:4] == BYTES.to_bytes(4, sys.byteorder) else FIELDS.newbyteorder()  # the other order
     fields = np.frombuffer(head, kind)[0] if len(head) == BYTES else None
     if fields is None or fields["magic"] != b"n+1":
         raise LasslError(f"{path}: cannot be read (no header of a single NIfTI-1 file); export it as .nii.gz or .nrrd")
     shape = tuple(max(int(n), 1) for n in fields["dim"][1 : 1 + fields["dim"][0]])
-    voxel_bytes = int(np.prod(shape, dtype=np.int64)) * SIZES.get(
-        int(fields["datatype"]), 0
-    )  # others SimpleITK refuses
+    bytes_each = SIZES.get(int(fields["datatype"]), 0)  # SimpleITK refuses other types
+    voxel_bytes = int(np.prod(shape, dtype=np.int64)) * bytes_each
     forms = {"sform": fields["sform"].astype(float)} if fields["sform_code"] > 0 else {}
     if fields["qform_code"] > 0:
         forms["qform"] = _qform(fields)
@@ -68,7 +72,7 @@ def _qform(fields: np.void) -> Affine:
 
 
 def check_forms(path: Path, header: Header) -> None:
-    """Raise LasslError where a header gives no place, two different ones, or one in another unit than mm."""
+    """Raise LasslError where a header gives no place, one that is not finite or not in mm, or two different ones."""
     if not header.forms:
         raise LasslError(
             f"{path}: its header gives no place (sform_code and qform_code are 0), so that a mask of it would lie "
@@ -90,7 +94,7 @@ def check_forms(path: Path, header: Header) -> None:
 
 
 def check_read(path: Path, header: Header, affine: Affine) -> None:
-    """Raise LasslError where the place that a file was read with is not the one that its header declares."""
+    """Raise LasslError where the affine that a file was read with is not the first one that its header declares."""
     name, form = next(iter(header.forms.items()))
     if far := _apart(header, form, affine):
         sides = [f"{' x '.join(f'{n:.4g}' for n in np.linalg.norm(a[:, :3], axis=0))} mm" for a in (affine, form)]
@@ -101,7 +105,7 @@ def check_read(path: Path, header: Header, affine: Affine) -> None:
 
 
 def _apart(header: Header, one: Affine, other: Affine) -> float:
-    """How far a voxel may lie from itself in two affines, in mm; 0 for what the rounding of a header may be."""
+    """The largest distance between a voxel's places by two affines, in mm; 0 for what may be rounding (APART)."""
     corners = np.array(list(product(*((0, n - 1) for n in (*header.shape, 1, 1)[:3]))))  # (8, 3), in voxels
     far = np.linalg.norm(np.column_stack([corners, np.ones(8)]) @ (one - other).T, axis=1).max()
     side = min(np.linalg.norm(one[:, :3], axis=0).min(), np.linalg.norm(other[:, :3], axis=0).min())

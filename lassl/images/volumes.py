@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lassl.images import nifti, whole_files
-from lassl.images.geometry import Geometry, Volume
+from lassl.images.geometry import TOLERANCE, Geometry, Volume
 from lassl.images.names import image_io, utf8
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import whole
@@ -16,13 +16,14 @@ from lassl.plumbing.files import whole
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-ANGLE = 2e-3  # of direction cosines: what their rounding in a header may be
+ANGLE = 2 * TOLERANCE  # between axes, in radians: the rounding of both
 
 
 def read_volume(path: Path) -> Volume:
-    """Read an image file, NRRD, NIfTI or MetaImage, that is whole and says one place. Raises LasslError.
+    """Read an image file: NRRD, NIfTI or MetaImage. All image files but DICOM are read by this function.
 
-    Every image file that is read comes through here.
+    Raises LasslError for a file that is cut or damaged, whose header gives no place or two different ones, and that is
+    no 3-D image with one channel and axes at right angles.
     """
     import SimpleITK as sitk  # not needed for the types alone
 
@@ -48,12 +49,12 @@ def read_volume(path: Path) -> Volume:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Tell what SimpleITK or the system says of a file that cannot be read. Raises LasslError."""
+    """Raise LasslError with what SimpleITK or the system says of a file that cannot be read."""
     try:
         yield
     except (RuntimeError, OSError, ValueError) as error:
         reason = (str(error).strip() or "no reason given").splitlines()[-1]
-        if any(told in str(error) for told in ("orthonormal direction cosines", "Bad direction")):
+        if any(words in str(error) for words in ("orthonormal direction cosines", "Bad direction")):
             raise LasslError(
                 f"{path}: its header shears the axes, expected right angles between them; resample it onto a straight "
                 "grid, with its label"
@@ -62,13 +63,14 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def volume_of(path: Path, image: "sitk.Image") -> Volume:
-    """Copy an image that was read from a path. Raises LasslError unless it is 3-D, one channel, at right angles."""
-    import SimpleITK as sitk
+    """Check and copy an image that was read from a path.
 
+    Raises LasslError unless it is 3-D with one channel, and its axes are at right angles.
+    """
     if (image.GetDimension(), image.GetNumberOfComponentsPerPixel()) != (3, 1):
-        found = f"{image.GetDimension()}-D with {image.GetNumberOfComponentsPerPixel()} channel(s)"
-        raise LasslError(f"{path}: found a {found} image; expected 3-D with one channel: export it as one volume")
-    geometry = Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+        kind = f"{image.GetDimension()}-D with {image.GetNumberOfComponentsPerPixel()} channel(s)"
+        raise LasslError(f"{path}: found a {kind} image; expected 3-D with one channel: export it as one volume")
+    geometry = _geometry_of(image)
     numbers = [*geometry.spacing_mm, *geometry.origin_mm, *geometry.direction]
     if not np.isfinite(numbers).all() or min(geometry.spacing_mm) <= 0:
         raise LasslError(f"{path}: spacing, origin or direction are no numbers ({geometry}); export it again")
@@ -78,23 +80,43 @@ def volume_of(path: Path, image: "sitk.Image") -> Volume:
             f"{path}: its axes are not at right angles and of length 1 (off by {off:.2g}), expected them so: resample "
             "it onto a straight grid, with its label"
         )
-    return Volume(sitk.GetArrayFromImage(image).transpose(2, 1, 0), geometry)  # SimpleITK gives (z, y, x)
+    return from_image(image)
+
+
+def from_image(image: "sitk.Image") -> Volume:
+    """Copy a 3-D image of SimpleITK, with one channel, into a volume."""
+    import SimpleITK as sitk
+
+    return Volume(sitk.GetArrayFromImage(image).transpose(2, 1, 0), _geometry_of(image))  # SimpleITK gives (z, y, x)
+
+
+def _geometry_of(image: "sitk.Image") -> Geometry:
+    return Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+
+
+def to_image(volume: Volume) -> "sitk.Image":
+    """Copy a volume into an image of SimpleITK."""
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.transpose(2, 1, 0)))  # SimpleITK wants (z, y, x)
+    image.SetSpacing(volume.geometry.spacing_mm)
+    image.SetOrigin(volume.geometry.origin_mm)
+    image.SetDirection(volume.geometry.direction)
+    return image
 
 
 def _affine_ras(geometry: Geometry) -> nifti.Affine:
     """The affine of a geometry, (3, 4), as NIfTI has it: mm towards right, front and head instead of left and back."""
-    axes = np.reshape(geometry.direction, (3, 3)) * geometry.spacing_mm
-    affine: nifti.Affine = np.diag([-1, -1, 1]) @ np.column_stack([axes, geometry.origin_mm])
+    affine: nifti.Affine = np.diag([-1, -1, 1]) @ np.column_stack([geometry.steps_mm, geometry.origin_mm])
     return affine
 
 
 def write_volume(path: Path, volume: Volume) -> None:
-    """Write a volume, compressed, in the format of the path's suffix; the file is whole or absent."""
+    """Write a volume, compressed, in the format of the path's suffix; the file is whole or absent.
+
+    Raises LasslError when the disk is full.
+    """
     import SimpleITK as sitk
 
-    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.transpose(2, 1, 0)))
-    image.SetSpacing(volume.geometry.spacing_mm)
-    image.SetOrigin(volume.geometry.origin_mm)
-    image.SetDirection(volume.geometry.direction)
     with whole(path) as temporary:
-        sitk.WriteImage(image, utf8(temporary), useCompression=True)
+        sitk.WriteImage(to_image(volume), utf8(temporary), useCompression=True)

@@ -1,7 +1,7 @@
 """Image files: whether one holds all the voxels that its header tells of, undamaged.
 
-SimpleITK fills what a cut NIfTI lacks with zeros, and asks neither NRRD for its gzip checksum nor MetaImage for that of
-zlib. What is checked here is what it leaves out; where its own check is sound (a raw NRRD's size), it stands alone.
+SimpleITK fills what a cut NIfTI lacks with zeros, and verifies neither the gzip checksum of a NRRD nor the zlib
+checksum of a MetaImage. Only what it leaves out is checked here; it does check the size of an uncompressed NRRD.
 """
 
 import io
@@ -22,21 +22,24 @@ PIECE = 2**16  # bytes read at a time; they may unpack to a thousand times as ma
 
 
 def check_nifti(path: Path) -> nifti.Header:
-    """Check a NIfTI file, gzipped or not, and give its header. Raises LasslError."""
+    """Check a NIfTI file, gzipped or not, and give its header. Raises LasslError if it is cut or damaged."""
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
-        head, there = b"", 0
+        head, size = b"", 0
         for piece in _unpacked(path, file) if packed else iter(lambda: file.read(PIECE), b""):
             head += piece[: max(nifti.BYTES - len(head), 0)]
-            there += len(piece)
+            size += len(piece)
     header = nifti.parse(path, head)
-    _check_size(path, there - header.offset, header.voxel_bytes)
+    _check_size(path, size - header.offset, header.voxel_bytes)
     return header
 
 
 def check_nrrd(path: Path) -> None:
-    """Check the gzip stream of a NRRD file, or of the file beside it that has its voxels. Raises LasslError."""
+    """Check the gzip stream of a NRRD file, or of the file in its folder that has its voxels.
+
+    Raises LasslError if it is damaged.
+    """
     with path.open("rb") as file:
         fields = {}
         while (line := file.readline()).strip():  # the header ends with an empty line
@@ -50,12 +53,15 @@ def check_nrrd(path: Path) -> None:
         if "datafile" not in fields:
             _unpacked_size(path, file, skipped)
             return
-    with _beside(path, fields["datafile"]).open("rb") as file:
+    with _voxel_file(path, fields["datafile"]).open("rb") as file:
         _unpacked_size(path, file, skipped)
 
 
 def check_metaimage(path: Path) -> None:
-    """Check a MetaImage, whose voxels are in the file or in one beside it. Raises LasslError."""
+    """Check a MetaImage, whose voxels are in the file or in another of its folder. Raises LasslError if it is damaged.
+
+    Voxels that are written as text are left to SimpleITK.
+    """
     with path.open("rb") as file:
         fields: dict[str, str] = {}
         while not fields.get("ElementDataFile"):  # the last one, always
@@ -66,11 +72,11 @@ def check_metaimage(path: Path) -> None:
             fields[name.strip()] = value.strip()
         if _false(fields.get("BinaryData", "True")):
             return  # a text, which SimpleITK reads to its end
-        where = fields["ElementDataFile"]
-        if where.upper() == "LOCAL":
+        data_file = fields["ElementDataFile"]
+        if data_file.upper() == "LOCAL":
             _check_voxels(path, file, fields)
             return
-    with _beside(path, where).open("rb") as file:
+    with _voxel_file(path, data_file).open("rb") as file:
         _check_voxels(path, file, fields)
 
 
@@ -80,14 +86,14 @@ def _check_voxels(path: Path, file: BinaryIO, fields: dict[str, str]) -> None:
     expected = voxel * math.prod(int(n) for n in fields.get("DimSize", "").split())
     start, skipped, packed = file.tell(), int(fields.get("HeaderSize", 0)), int(fields.get("CompressedDataSize", 0))
     if _false(fields.get("CompressedData", "False")):
-        there = file.seek(0, 2) - (0 if skipped < 0 else start + skipped)  # -1: the voxels are the end of the file
-        _check_size(path, there, expected)
+        size = file.seek(0, 2) - (0 if skipped < 0 else start + skipped)  # -1: the voxels are the end of the file
+        _check_size(path, size, expected)
         return
     if start and not packed:
         raise _damaged(path, "its header has no CompressedDataSize")  # without it SimpleITK gives zeros
-    there = _unpacked_size(path, io.BytesIO(file.read(packed or -1)))  # no more than SimpleITK reads
-    if expected and there != expected:
-        raise _wrong_size(path, there, expected)
+    size = _unpacked_size(path, io.BytesIO(file.read(packed or -1)))  # no more than SimpleITK reads
+    if expected and size != expected:
+        raise _wrong_size(path, size, expected)
 
 
 def _false(word: str) -> bool:
@@ -95,14 +101,14 @@ def _false(word: str) -> bool:
     return word[:1] in ("F", "f", "0")
 
 
-def _beside(path: Path, name: str) -> Path:
-    """The file with a header's voxels. Raises LasslError where they are in several, or it is not there."""
+def _voxel_file(path: Path, name: str) -> Path:
+    """The file with the voxels of a header, `name` in its folder. Raises LasslError for several, or an absent one."""
     if name.upper().startswith("LIST") or "%" in name:
         raise LasslError(f"{path}: its voxels are in several files, expected one: write it as one image file")
-    found = path.parent / name
-    if not found.is_file():
+    voxel_file = path.parent / name
+    if not voxel_file.is_file():
         raise LasslError(f"{path}: its voxels are in {name}, which is not there; copy both files, side by side")
-    return found
+    return voxel_file
 
 
 def _unpacked_size(path: Path, file: BinaryIO, lines: int = 0) -> int:
@@ -113,30 +119,30 @@ def _unpacked_size(path: Path, file: BinaryIO, lines: int = 0) -> int:
 
 
 def _unpacked(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    """Unpack gzip or zlib to the end, all parts of it, with their checksums. Raises LasslError if it is damaged."""
+    """Unpack gzip or zlib to the end, all members of it, with their checksums. Raises LasslError if it is damaged."""
     packed = file.read(PIECE)
     while packed:
-        part = zlib.decompressobj(zlib.MAX_WBITS + 32)  # either of the two, by its head
-        while not part.eof:
+        member = zlib.decompressobj(zlib.MAX_WBITS + 32)  # gzip or zlib, by its first bytes
+        while not member.eof:
             if not packed:
                 raise _damaged(path, "its compressed voxels end early")
             try:
-                yield part.decompress(packed)
+                yield member.decompress(packed)
             except zlib.error as error:
                 raise _damaged(path, f"its compressed voxels are damaged, {error}") from None
-            packed = part.unused_data if part.eof else file.read(PIECE)
+            packed = member.unused_data if member.eof else file.read(PIECE)
         packed += file.read(PIECE)
-        if packed[:2] != b"\x1f\x8b":  # no further part of a gzip; what else follows is left alone by readers
+        if packed[:2] != b"\x1f\x8b":  # no further member of a gzip; readers ignore what else follows
             return
 
 
-def _check_size(path: Path, there: int, expected: int) -> None:
-    if there < expected:
-        raise _wrong_size(path, there, expected)
+def _check_size(path: Path, size: int, expected: int) -> None:
+    if size < expected:
+        raise _wrong_size(path, size, expected)
 
 
-def _wrong_size(path: Path, there: int, expected: int) -> LasslError:
-    return _damaged(path, f"it has {max(there, 0)} bytes of voxels, its header tells of {expected}")
+def _wrong_size(path: Path, size: int, expected: int) -> LasslError:
+    return _damaged(path, f"it has {max(size, 0)} bytes of voxels, its header tells of {expected}")
 
 
 def _damaged(path: Path, reason: str) -> LasslError:

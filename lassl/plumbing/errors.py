@@ -1,15 +1,15 @@
-"""The errors a user can mend, and how a command reports them."""
+"""The errors that a user can mend, and how a command reports them."""
 
 import os
 import sys
 from collections.abc import Callable
 from typing import TextIO
 
-NOBODY_READS = 128 + 13  # exit code of a command whose output is no longer read, as a shell reports it
+BROKEN_PIPE = 128 + 13  # exit code of a command whose output is no longer read, as a shell reports it
 
 
 class LasslError(Exception):
-    """Something outside the code is wrong: says where, what was found, what was expected and what to do."""
+    """Something outside the code is wrong: the text says where, what was found, what was expected and what to do."""
 
     exit_code = 1
 
@@ -23,23 +23,23 @@ class Stopped(LasslError):
 
 
 def command(main: Callable[[], None]) -> None:
-    """Run a command's main function; a LasslError becomes its own text on stderr and its exit code.
+    """Run a command's main function; a LasslError becomes its text on stderr and its exit code.
 
-    Characters that the terminal does not have are written as escapes. Where nobody reads the output any more, as after
-    `| head -1`, the command ends without a word.
+    Characters that the terminal does not have are written as escapes. Where the output is no longer read, as after
+    `| head -1`, the command ends silently.
     """
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(errors="backslashreplace")  # stderr does so by itself
     try:
-        _tell_errors(main)
+        _report_errors(main)
     except BrokenPipeError:
         for stream in (sys.stdout, sys.stderr):
-            _drop_if_unread(stream)
-        sys.exit(NOBODY_READS)
+            _discard_if_unread(stream)
+        sys.exit(BROKEN_PIPE)
 
 
-def _tell_errors(main: Callable[[], None]) -> None:
-    """Run a main function, tell its LasslError, and see that all it printed has gone out."""
+def _report_errors(main: Callable[[], None]) -> None:
+    """Run a main function, write its LasslError to stderr, flush what it printed, and exit with its code."""
     code = None
     try:
         main()
@@ -54,8 +54,8 @@ def _tell_errors(main: Callable[[], None]) -> None:
         sys.exit(code)
 
 
-def _drop_if_unread(stream: TextIO | None) -> None:
-    """Lead a stream that nobody reads to nowhere, so that Python does not fail on what is left in it when it ends."""
+def _discard_if_unread(stream: TextIO | None) -> None:
+    """Discard what is left in a stream that is no longer read: Python would fail to flush it when it ends."""
     if stream is None:  # it was closed from the start
         return
     try:
@@ -65,5 +65,5 @@ def _drop_if_unread(stream: TextIO | None) -> None:
 
 
 def note(text: str) -> None:
-    """Tell the user something on stderr, below a progress bar if there is one."""
+    """Write a line on stderr for the user, below a progress bar if there is one."""
     print(f"\n{text}" if sys.stderr.isatty() else text, file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from lassl.plumbing.errors import LasslError
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path` to write a file under; it takes its real name when the block ends well.
+    """Give a temporary name next to `path` to write a file under; it takes its real name when the block ends well.
 
     The content is on the disk before the name changes. The temporary name keeps the suffix, since libraries choose the
     format by it. Raises LasslError when the disk is full; the file that was there before stays.
@@ -47,7 +47,7 @@ def _flush(path: Path) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Give an empty temporary folder beside `path`; it replaces `path` when the block ends well, else it is removed."""
+    """Give an empty temporary folder next to `path`, which it replaces if the block ends well; else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -73,5 +73,5 @@ def write_text(path: Path, text: str) -> None:
 
 
 def text_hash(text: str) -> str:
-    """The sha256 of a text."""
+    """The sha256 of a text, in hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()

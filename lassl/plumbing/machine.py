@@ -1,4 +1,4 @@
-"""The machine that computes: what it is, and how its memory is used."""
+"""The machine that computes: device, threads and versions, and how its memory is used."""
 
 import ctypes
 import os
@@ -17,7 +17,10 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # names and numbers
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """What computed: device, threads, versions. A CPU's name goes with its instruction set: AMD EPYC has several."""
+    """Describe the machine for a record: device, threads, cores, versions of Python, torch and numpy.
+
+    The name of a CPU is followed by its instruction sets, since one name, as AMD EPYC, is of several processors.
+    """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor.name()
     if device.type == "cpu":
         name += f" ({', '.join([torch.backends.cpu.get_cpu_capability(), *processor.bf16_units()])})"
@@ -32,10 +35,10 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def keep_memory(on: bool = True) -> None:
-    """Let the allocator keep what is freed for the next step, instead of giving it back and faulting it in again.
+    """Let glibc keep freed memory for the next step, instead of returning it to the system and asking for it again.
 
-    Every step frees and asks for the same gigabytes, so this costs little memory at the peak. Linux with glibc only;
-    does nothing elsewhere. `on=False` sets the limits at which glibc arrives by itself when left alone.
+    Every step frees and takes the same gigabytes, so this costs little memory at the peak. On Linux with glibc only;
+    does nothing elsewhere. `on=False` sets the limits that glibc reaches by itself in such a process.
     """
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return
@@ -46,7 +49,7 @@ def keep_memory(on: bool = True) -> None:
 
 
 def peak_memory_mib(device: torch.device) -> int:
-    """Most memory that this process has used so far: on the GPU, or resident on the CPU."""
+    """Most memory in MiB that this process has used so far: on the GPU, or resident on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) // 2**20
     status = Path("/proc/self/status")

@@ -1,4 +1,4 @@
-"""Parts that params.yaml names: a word of ours, or a function elsewhere that does the same job."""
+"""Plugins: functions that params.yaml names, by a word of ours or as `package.module:function`."""
 
 import pkgutil
 import re
@@ -8,23 +8,22 @@ from typing import TypeVar
 from lassl.plumbing.errors import LasslError
 
 NAMED = re.compile(r"(\w+\.)*\w+:\w+")  # module:function
-Part = TypeVar("Part", bound=Callable[..., object])
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def plugin(key: str, name: str, ours: Mapping[str, Part]) -> Part:
-    """Find the part that is named at `key`: one of ours, or any function by its name, `package.module:function`.
+def plugin(key: str, name: str, words: Mapping[str, Function]) -> Function:
+    """Find the function that params.yaml names at `key`: the one of a word, or any as `package.module:function`.
 
-    Raises LasslError for a name that leads nowhere.
+    Raises LasslError for a name that leads nowhere, or to what is no function.
     """
-    if name in ours:
-        return ours[name]
+    if name in words:
+        return words[name]
     try:
-        found: Part = pkgutil.resolve_name(name)
+        function: Function = pkgutil.resolve_name(name)
     except (ValueError, ImportError, AttributeError) as error:
-        known = ", ".join(ours)
         raise LasslError(
-            f"params.yaml: {key}: cannot find '{name}' ({error}); write {known}, or package.module:function"
+            f"params.yaml: {key}: cannot find '{name}' ({error}); write {', '.join(words)}, or package.module:function"
         ) from None
-    if not callable(found):
-        raise LasslError(f"params.yaml: {key}: '{name}' is no function but {found!r}; name a function")
-    return found
+    if not callable(function):
+        raise LasslError(f"params.yaml: {key}: '{name}' is no function but {function!r}; name a function")
+    return function

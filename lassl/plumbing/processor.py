@@ -15,7 +15,7 @@ def name(cpuinfo: Path = CPUINFO) -> str:
 
 
 def bf16_units(cpuinfo: Path = CPUINFO) -> list[str]:
-    """Abilities in bf16 that the system lists, of x86 (as avx512_bf16, amx_bf16) and Arm (as bf16); none if unknown."""
+    """Instruction sets for bf16 that the system lists: avx512_bf16, amx_bf16 (x86), bf16 (Arm); none if unknown."""
     text = cpuinfo.read_text("utf-8") if cpuinfo.is_file() else ""
     lines = [line for line in text.splitlines() if re.match(r"flags\s*:|Features\s*:", line)]
     return sorted({word for line in lines for word in line.split() if word.endswith("bf16")})

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from lassl.config import Config
+from lassl.data.draw import UNLABELED, Draw, draw_cases
 from lassl.data.patches import PatchSource
-from lassl.data.prepared import UNLABELED, Draw, Prepared, draw_cases, open_prepared
+from lassl.data.prepared import Prepared, open_prepared
 from lassl.images.geometry import orientation
 from lassl.methods import module_of
 from lassl.model.placement import Placement, place

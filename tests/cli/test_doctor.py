@@ -13,9 +13,7 @@ import yaml
 from helpers.project import ROOT
 from helpers.runs import CONFIG
 from helpers.scans import write_case
-from lassl.cli import check_machine as machine_checks
-from lassl.cli import check_project as checks
-from lassl.cli import doctor
+from lassl.cli import check_data, check_machine, check_project, doctor
 from lassl.cli import main as cli
 from lassl.cli.check_machine import Finding
 from lassl.plumbing import processor
@@ -88,7 +86,7 @@ def test_real_scans_that_params_yaml_asks_for_are_missing(clone, monkeypatch):
     params["data"] |= {"cohort": "la2018", "folder": "data/raw/la2018", "split": "splits/la2018.csv"}
     Path("params.yaml").write_text(yaml.safe_dump(params | {"phantom": params["phantom"] | {"cohorts": []}}))
     assert doctor.run(argparse.Namespace()) == 1
-    missing = [finding.found for finding in checks.examine(Path()) if finding.mark == "missing"]
+    missing = [finding.found for finding in check_project.examine(Path()) if finding.mark == "missing"]
     assert [text.split(":")[0] for text in missing] == ["splits/la2018.csv", "data/raw/la2018"]
 
 
@@ -109,7 +107,7 @@ def test_a_check_that_cannot_be_made_says_so_and_keeps_what_it_found():
         yield Finding("ok", "the first half")
         raise RuntimeError("no\nsuch thing")
 
-    assert checks.attempt("the moon", broken) == [
+    assert check_project.attempt("the moon", broken) == [
         Finding("ok", "the first half"),
         Finding("warning", "the moon: cannot be checked (RuntimeError: no such thing)"),
     ]
@@ -120,36 +118,36 @@ def test_a_check_that_cannot_be_made_says_so_and_keeps_what_it_found():
 
 @pytest.mark.parametrize(("version", "mark"), [((3, 10), "missing"), ((3, 11), "ok"), ((3, 12), "warning")])
 def test_python_is_as_new_as_it_was_tested_with(version, mark):
-    found = only(machine_checks.python(version))
+    found = only(check_machine.python(version))
     assert found.mark == mark
     assert found.found.startswith(f"Python 3.{version[1]}")
 
 
 def test_packages_are_compared_with_the_constraints(tmp_path):
-    pinned = machine_checks.installed("numpy")
+    pinned = check_machine.installed("numpy")
     text = f"# exact\nnumpy=={pinned}\nPyYAML==0.1\nno-such-package==1.0\n"
     (tmp_path / "constraints.txt").write_text(text)
     needed = ["numpy>=2", "nowhere-to-be-found<4,>=3", 'absent-too>=1; extra == "dev"']
-    found = list(machine_checks.packages(tmp_path / "constraints.txt", needed))
+    found = list(check_machine.packages(tmp_path / "constraints.txt", needed))
     assert marks(found) == ["missing", "warning", "warning", "ok"]
     assert found[0].found == "nowhere-to-be-found: not installed"
-    assert found[1].found == f"PyYAML {machine_checks.installed('pyyaml')}, not 0.1: figures may differ"
+    assert found[1].found == f"PyYAML {check_machine.installed('pyyaml')}, not 0.1: figures may differ"
     assert found[2].found == "1 of constraints.txt not installed: no-such-package"
     assert found[3].found == "1 of 3 packages are as in constraints.txt"
 
 
 def test_a_build_of_the_same_version_is_no_difference(tmp_path):
-    (tmp_path / "c.txt").write_text(f"torch=={machine_checks.installed('torch').split('+')[0]}\n")
-    assert only(machine_checks.packages(tmp_path / "c.txt", ["torch>=2"])).mark == "ok"
+    (tmp_path / "c.txt").write_text(f"torch=={check_machine.installed('torch').split('+')[0]}\n")
+    assert only(check_machine.packages(tmp_path / "c.txt", ["torch>=2"])).mark == "ok"
 
 
 def test_without_constraints_versions_are_not_compared(tmp_path):
-    assert only(machine_checks.packages(tmp_path / "constraints.txt", ["numpy"])).mark == "warning"
+    assert only(check_machine.packages(tmp_path / "constraints.txt", ["numpy"])).mark == "warning"
 
 
 @pytest.mark.parametrize(("gib", "mark"), [(0.9, "missing"), (4.9, "warning"), (5, "ok")])
 def test_a_full_disk_is_told(gib, mark):
-    found = only(machine_checks.disk(Path(), gib * GIB))
+    found = only(check_machine.disk(Path(), gib * GIB))
     assert (found.mark, found.found) == (mark, f"disk: {gib:.1f} GiB free")
 
 
@@ -167,20 +165,20 @@ def test_a_full_disk_is_told(gib, mark):
 def test_bf16_is_read_from_the_processors_abilities(tmp_path, text, flags):
     (tmp_path / "cpuinfo").write_text(text)
     assert processor.bf16_units(tmp_path / "cpuinfo") == flags
-    found = list(machine_checks.cpu(tmp_path / "cpuinfo"))
+    found = list(check_machine.cpu(tmp_path / "cpuinfo"))
     assert marks(found) == ["ok", "ok"]
     assert ("fp32" in found[1].found) == (not flags)
 
 
 def test_a_processor_that_tells_nothing_is_not_judged(tmp_path):
-    found = list(machine_checks.cpu(tmp_path / "cpuinfo"))
+    found = list(check_machine.cpu(tmp_path / "cpuinfo"))
     assert marks(found) == ["ok", "warning"]
     assert "not known" in found[1].found
 
 
 @pytest.mark.parametrize(("mib", "mark"), [(8192, "warning"), (11019, "ok"), (24576, "ok")])
 def test_a_gpu_is_measured_by_the_paper_profile(mib, mark):
-    found = machine_checks.gpu("Card", mib * 2**20)
+    found = check_machine.gpu("Card", mib * 2**20)
     assert (found.mark, found.found.split(",")[0]) == (mark, "GPU: Card")
 
 
@@ -200,7 +198,7 @@ def test_memory_is_measured_by_width_and_patch_of_the_networks(width, size, gib,
         "network": CONFIG.network.model_copy(update={"width": width}),
         "patches": CONFIG.patches.model_copy(update={"size": size}),
     }
-    assert only(machine_checks.memory(CONFIG.model_copy(update=changes), gib * GIB)).mark == mark
+    assert only(check_machine.memory(CONFIG.model_copy(update=changes), gib * GIB)).mark == mark
 
 
 def test_the_device_that_params_yaml_asks_for_must_be_there_and_right():
@@ -211,7 +209,7 @@ def test_the_device_that_params_yaml_asks_for_must_be_there_and_right():
                 "patches": CONFIG.patches.model_copy(update={"size": size}),
             }
         )
-        return list(machine_checks.device(config))[-1]
+        return list(check_machine.device(config))[-1]
 
     assert told(device="cpu", precision="fp32").mark == "ok"
     assert told(device="cpu", precision="fp16").mark == "missing"
@@ -225,29 +223,28 @@ def test_the_device_that_params_yaml_asks_for_must_be_there_and_right():
 def test_params_yaml_that_is_wrong_is_missing_line_by_line(tmp_path):
     text = (ROOT / "params.yaml").read_text()
     (tmp_path / "params.yaml").write_text(text.replace("  lr: 0.1", "  lr: -1").replace("draws:", "drawn:"))
-    kept = []
-    found = list(checks.settings(tmp_path, kept))
-    assert kept == [] and marks(found) == ["missing"] * 3
+    found = list(check_project.settings(tmp_path))
+    assert check_project.loaded(tmp_path) is None and marks(found) == ["missing"] * 3
     assert all("params.yaml: " in finding.found for finding in found)
 
 
 def test_a_git_repository_without_a_commit_cannot_run_experiments(tmp_path):
-    assert only(checks.git(tmp_path)).mark == "missing"
+    assert only(check_project.git(tmp_path)).mark == "missing"
     git(tmp_path, "init", "--quiet")
-    assert only(checks.git(tmp_path)).mark == "warning"
+    assert only(check_project.git(tmp_path)).mark == "warning"
     git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "first")
-    assert only(checks.git(tmp_path)).mark == "ok"
+    assert only(check_project.git(tmp_path)).mark == "ok"
 
 
 def test_the_cache_and_the_remotes_of_dvc_are_found_where_its_configuration_says(clone):
-    assert marks(checks.dvc(clone)) == ["ok", "warning", "warning"]
+    assert marks(check_project.dvc(clone)) == ["ok", "warning", "warning"]
     (clone / "kept").mkdir()
     (clone / ".dvc/config.local").write_text("[cache]\n    dir = ../kept\n['remote \"share\"']\n    url = /mnt/share\n")
-    found = list(checks.dvc(clone))
+    found = list(check_project.dvc(clone))
     assert marks(found) == ["ok", "ok", "ok"]
     assert [finding.found for finding in found[1:]] == [f"DVC: cache {clone / 'kept'}", "DVC: remote share"]
     (clone / "dvc.yaml").unlink()
-    assert only(checks.dvc(clone)).mark == "missing"
+    assert only(check_project.dvc(clone)).mark == "missing"
 
 
 def test_scans_are_counted_against_the_split(tmp_path):
@@ -255,27 +252,27 @@ def test_scans_are_counted_against_the_split(tmp_path):
         write_case(tmp_path / "raw", case, (6, 5, 4))
     split = tmp_path / "split.csv"
     split.write_text("case,split\nA,train\nB,train\nC,test\n")
-    found = only(checks.scans(tmp_path / "raw", split, True))
+    found = only(check_data.scans(tmp_path / "raw", split, True))
     assert (found.mark, found.found) == ("ok", f"{tmp_path / 'raw'}: 3 of 3 cases of {split} (challenge)")
     (tmp_path / "raw/A/laendo.nrrd").unlink()  # a training case may do without
-    assert only(checks.scans(tmp_path / "raw", split, True)).mark == "ok"
+    assert only(check_data.scans(tmp_path / "raw", split, True)).mark == "ok"
     (tmp_path / "raw/C/laendo.nrrd").unlink()
     (tmp_path / "raw/B/lgemri.nrrd").unlink()
-    found = only(checks.scans(tmp_path / "raw", split, True))
+    found = only(check_data.scans(tmp_path / "raw", split, True))
     told = f"2 of 3 cases of {split} (challenge), 2 files are not there, as {tmp_path / 'raw/B/lgemri.nrrd'}"
     assert (found.mark, found.found) == ("missing", f"{tmp_path / 'raw'}: {told}")
-    assert only(checks.scans(tmp_path / "raw", split, False)).mark == "warning"
-    found = list(checks.scans(tmp_path / "nowhere", tmp_path / "no.csv", True))
+    assert only(check_data.scans(tmp_path / "raw", split, False)).mark == "warning"
+    found = list(check_data.scans(tmp_path / "nowhere", tmp_path / "no.csv", True))
     assert marks(found) == ["missing", "missing"]
 
 
 def test_a_prepared_cohort_is_counted_and_a_damaged_one_is_made_again(tiny_data, tmp_path):
     folder = tmp_path / "prepared"
-    assert only(checks.prepared(folder)).mark == "warning"
+    assert only(check_data.prepared(folder)).mark == "warning"
     shutil.copytree(tiny_data.prepared, folder)
-    assert only(checks.prepared(folder)) == Finding("ok", f"{folder}: 8 of 8 prepared cases")
+    assert only(check_data.prepared(folder)) == Finding("ok", f"{folder}: 8 of 8 prepared cases")
     (folder / "C3.h5").unlink()
-    found = only(checks.prepared(folder))
+    found = only(check_data.prepared(folder))
     assert (found.mark, found.found) == ("warning", f"{folder}: 7 of 8 prepared cases")
     (folder / "manifest.json").write_text("{")
-    assert "damaged" in only(checks.prepared(folder)).found
+    assert "damaged" in only(check_data.prepared(folder)).found

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from helpers.project import ROOT
-from lassl.cli import check_project as checks
+from lassl.cli import check_data
 from lassl.config import Config
 from lassl.data.la2018 import COHORT, FOLDER, HASHES, SOURCES, bring, hashes, unlike
 from lassl.data.split_file import read_split
@@ -128,7 +128,7 @@ def told(cohort: str = COHORT) -> list[str]:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["data"] |= {"cohort": cohort, "folder": str(FOLDER), "split": "splits/la2018.csv"}
     config = Config.model_validate(params | {"phantom": params["phantom"] | {"cohorts": []}})
-    return [str(finding) for finding in checks.known_scans(config, Path())]
+    return [str(finding) for finding in check_data.known_scans(config, Path())]
 
 
 def test_doctor_knows_the_scans_behind_the_committed_results_and_names_others():

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from lassl.data.draw import draw_cases
 from lassl.data.patches import PatchSource, pick, random_patch
 from lassl.data.pooling import pooled_image, pooled_label
-from lassl.data.prepared import draw_cases, open_prepared
+from lassl.data.prepared import open_prepared
 from lassl.sections import BatchSize, Patches
 from lassl.seeds import stream
 

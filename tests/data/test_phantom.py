@@ -7,7 +7,9 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from lassl.data.phantom import _space, phantom
+from lassl.data.phantom import draw_phantom, phantom
+from lassl.data.phantom_shapes import random_space
+from lassl.data.raw import CHALLENGE_SPACING_MM
 from lassl.images.volumes import read_volume
 from lassl.plumbing.errors import LasslError
 from lassl.seeds import stream
@@ -16,7 +18,7 @@ SIZE = (40, 36, 24)
 
 
 def draw(case, size=SIZE, seed=0):
-    return phantom(size, stream(seed, "phantom", case))
+    return draw_phantom(size, stream(seed, "phantom", case))
 
 
 def files(folder: Path):
@@ -69,7 +71,7 @@ def test_the_lungs_lie_at_the_sides_along_x_and_the_spine_at_the_back_along_y():
 
 def test_a_box_holds_every_voxel_near_its_points():
     for case in range(20):
-        space = _space(SIZE, stream(0, "phantom", case))
+        space = random_space(SIZE, stream(0, "phantom", case))
         point = np.array([0.7, -0.5, 0])
         near = np.linalg.norm(space.p - point[:, None, None, None], axis=0) < 0.1
         outside = near.copy()
@@ -86,7 +88,7 @@ def test_files_keep_type_values_axes_and_spacing(tmp_path):
     assert scan.array.dtype == mask.array.dtype == np.uint8
     assert np.array_equal(scan.array, image)
     assert np.array_equal(mask.array, np.where(label, 255, 0))
-    assert scan.geometry.spacing_mm == mask.geometry.spacing_mm == (0.625, 0.625, 0.625)
+    assert scan.geometry.spacing_mm == mask.geometry.spacing_mm == CHALLENGE_SPACING_MM
     assert sitk.ReadImage(str(tmp_path / "raw" / "P001" / "lgemri.nrrd")).GetSize() == SIZE
 
 

@@ -88,7 +88,7 @@ def region(prepared: Prepared, case: str) -> tuple[slice, ...]:
 
 def test_a_challenge_case_is_normalized_as_a_whole_and_then_cropped() -> None:
     prepared = prepare_nrrd()
-    assert prepared.manifest.door == "challenge" and list(prepared.cases) == ["B", "A", "T"]
+    assert prepared.manifest.layout == "challenge" and list(prepared.cases) == ["B", "A", "T"]
     for case in CASES:
         image = image_of(case).astype(np.float64)
         found, box = prepared.read_image(case), region(prepared, case)
@@ -125,7 +125,7 @@ def test_an_h5_case_is_kept_as_it_is_whatever_the_crop() -> None:
         write_h5(case)
     prepare(data(crop="label"))
     prepared = open_prepared(PREPARED)
-    assert prepared.manifest.door == "h5"
+    assert prepared.manifest.layout == "h5"
     for case in CASES:
         np.testing.assert_array_equal(
             prepared.read_image(case), (image_of(case) / np.float32(7) - 3).astype(np.float32)

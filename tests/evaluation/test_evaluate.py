@@ -78,7 +78,11 @@ def written_dice(run: Run, data: Data, case: str) -> float:
 def test_a_network_is_named_by_what_the_model_has(tiny_data):
     pair, single = (trained(settings(tiny_data), method) for method in ("cps", "vnet_16"))
     assert list(pair.networks) == ["first", "second"]
-    assert [pair.named(which, "evaluate.network") for which in ("default", "second", "ensemble")] == ["first", "second", "ensemble"]
+    assert [pair.named(which, "evaluate.network") for which in ("default", "second", "ensemble")] == [
+        "first",
+        "second",
+        "ensemble",
+    ]
     with pytest.raises(LasslError, match=r"evaluate\.network: the model has no 'teacher' \(found: first, second\)"):
         pair.named("teacher", "evaluate.network")
     assert single.named("default", "evaluate.network") == "network"

@@ -1,10 +1,12 @@
 """Scans on disk: axes, geometry, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from lassl.images.geometry import Geometry, Volume
+from lassl.images.geometry import Geometry, Volume, difference, grid_mismatch
 from lassl.images.volumes import read_volume, write_volume
 from lassl.plumbing.errors import LasslError
 
@@ -78,3 +80,23 @@ def test_a_color_image_is_refused(tmp_path):
     sitk.WriteImage(sitk.Image(SIZE, sitk.sitkVectorUInt8, 3), str(tmp_path / "color.nrrd"))
     with pytest.raises(LasslError, match=r"color\.nrrd: found a 3-D with 3 channel\(s\) image"):
         read_volume(tmp_path / "color.nrrd")
+
+
+@pytest.mark.parametrize("name", ["spacing_mm", "origin_mm", "direction"])
+def test_places_are_the_same_up_to_a_header_s_rounding_and_else_differ_in_the_first_property_named(name):
+    for change, expected in ((9e-4, ""), (1.1e-3, name)):
+        first, *others = getattr(TURNED, name)
+        moved = replace(TURNED, **{name: (first + change, *others)})
+        assert difference(TURNED, moved) == difference(moved, TURNED) == expected
+    assert difference(replace(TURNED, origin_mm=(0.0, 0.0, 0.0)), Geometry()) == "spacing_mm"  # the direction, too
+
+
+def test_a_mask_on_another_grid_is_told_by_its_size_first_and_by_its_place_only_where_it_has_one():
+    volume, moved = numbered("uint8"), Volume(numbered("uint8").array, replace(TURNED, origin_mm=(-10.5, 20.25, 3.5)))
+    longer = Volume(np.zeros((5, 4, 4), np.uint8), moved.geometry)
+    assert grid_mismatch(volume, volume, "image") == ""
+    assert grid_mismatch(longer, volume, "image") == "size (5, 4, 4), but its image has (5, 4, 3)"
+    told = "origin_mm (-10.5, 20.25, 3.5), but its image has (-10.5, 20.25, 3.0)"
+    assert grid_mismatch(moved, volume, "image") == told
+    assert grid_mismatch(moved, volume, "image", placed=False) == ""
+    assert grid_mismatch(longer, volume, "scan", placed=False).startswith("size (5, 4, 4), but its scan")

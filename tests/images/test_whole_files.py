@@ -8,8 +8,7 @@ import SimpleITK as sitk
 
 from helpers.scans import IMAGES, SIZE, numbered
 from lassl.images.geometry import Volume
-from lassl.images.grids import to_image
-from lassl.images.volumes import read_volume
+from lassl.images.volumes import read_volume, to_image
 from lassl.plumbing.errors import LasslError
 from lassl.predict.scan_files import read_scan
 

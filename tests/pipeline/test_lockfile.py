@@ -8,7 +8,7 @@ import yaml
 from helpers.runs import CONFIG
 from lassl.config import Config
 from lassl.plumbing.errors import LasslError
-from pipeline.lockfile import put_away, settle, unnamed_models
+from pipeline.lockfile import settle, stages_file, unnamed_models
 
 LOCK = Path("dvc.lock")
 
@@ -56,22 +56,22 @@ def stages(path: Path = LOCK) -> dict[str, dict]:
     return yaml.safe_load(path.read_text())["stages"]
 
 
-def test_what_is_of_another_profile_is_put_away_and_comes_back_as_it_was():
+def test_what_is_of_another_profile_is_stages_file_and_comes_back_as_it_was():
     quick, compact = run("quick", "cps-d0-s0") | shared("quick"), run("compact", "mt_un-d0-s0") | shared("compact")
     write(ALWAYS | quick | compact)
     settle(config("quick"))
     assert stages() == ALWAYS | quick
-    assert stages(put_away("compact")) == compact
+    assert stages(stages_file("compact")) == compact
     settle(config("compact"))
     assert stages() == ALWAYS | compact
-    assert stages(put_away("quick")) == quick
+    assert stages(stages_file("quick")) == quick
 
 
 def test_a_profile_whose_name_begins_another_is_not_mixed_up_with_it():
     write(run("compact", "cps-d0-s0") | run("compact-again", "cps-d0-s0"))
     settle(config("compact"))
     assert stages() == run("compact", "cps-d0-s0")
-    assert stages(put_away("compact-again")) == run("compact-again", "cps-d0-s0")
+    assert stages(stages_file("compact-again")) == run("compact-again", "cps-d0-s0")
 
 
 def test_other_methods_of_a_profile_stay_and_other_draws_and_seeds_wait():
@@ -87,14 +87,14 @@ def test_other_methods_of_a_profile_stay_and_other_draws_and_seeds_wait():
     assert len(stages()) == 16
 
 
-def test_an_entry_that_was_made_anew_takes_the_place_of_the_one_put_away():
+def test_an_entry_that_was_made_anew_takes_the_place_of_the_one_stages_file():
     old, new = entry("models/compact/cps-d0-s0.pt"), entry("models/compact/cps-d0-s0.pt", md5="bb")
     write({"train@compact-cps-0-0": old, "train@compact-mt_un-0-0": entry("models/compact/mt_un-d0-s0.pt")})
     settle(config("quick"))
     write({"train@compact-cps-0-0": new})
     settle(config("quick"))
-    assert stages(put_away("compact"))["train@compact-cps-0-0"] == new
-    assert len(stages(put_away("compact"))) == 2
+    assert stages(stages_file("compact"))["train@compact-cps-0-0"] == new
+    assert len(stages(stages_file("compact"))) == 2
     write({"train@compact-cps-0-0": old})
     settle(config("compact"))
     assert stages()["train@compact-cps-0-0"] == old  # what dvc.lock says is newer than what waits
@@ -116,8 +116,8 @@ def test_a_project_without_a_lock_has_nothing_to_settle():
 def test_a_file_that_is_no_yaml_is_named_and_nothing_is_moved():
     write(run("quick", "cps-d0-s0") | run("compact", "cps-d0-s0"))
     before = LOCK.read_bytes()
-    put_away("compact").parent.mkdir(parents=True)
-    put_away("compact").write_text("stages: [")
+    stages_file("compact").parent.mkdir(parents=True)
+    stages_file("compact").write_text("stages: [")
     with pytest.raises(LasslError, match=r"metrics/compact/stages.yaml: no YAML (?s:.*)git checkout"):
         settle(config("quick"))
     assert LOCK.read_bytes() == before
@@ -129,7 +129,7 @@ def test_models_that_only_the_cache_still_has_are_found():
         return {f"train@{profile}-{method}-{draw[1:]}-{seed[1:]}": entry(f"models/{profile}/{name}.pt", md5=md5)}
 
     write(trained("quick", "cps-d0-s0", "11aa") | trained("quick", "mine-d0-s0", "22bb"))
-    write(trained("compact", "cps-d0-s0", "33cc") | trained("compact", "cps-d1-s0", "44dd"), put_away("compact"))
+    write(trained("compact", "cps-d0-s0", "33cc") | trained("compact", "cps-d1-s0", "44dd"), stages_file("compact"))
     cache = Path("cache")
     for md5 in ("11aa", "22bb", "33cc"):
         path = cache / "files/md5" / md5[:2] / md5[2:]

@@ -1,4 +1,4 @@
-"""Parts that are put in by name: words of ours, functions elsewhere, and names that lead nowhere."""
+"""Plugins: words of ours, functions elsewhere, and names that lead nowhere."""
 
 import copy
 import math
@@ -9,14 +9,14 @@ import yaml
 
 from helpers.project import ROOT
 from lassl.config import load
+from lassl.data.draw import UNLABELED
 from lassl.data.prepare import MARGINS
-from lassl.data.prepared import UNLABELED
 from lassl.evaluation.snapshots import CHOICES
 from lassl.evaluation.summary import FAILURES, counted
-from lassl.learning.ramps import SCHEDULES, poly
 from lassl.methods import build
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.plugins import plugin
+from lassl.training.schedules import SCHEDULES, poly
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 SEAMS = {
@@ -26,21 +26,21 @@ SEAMS = {
     "cases.unlabeled": UNLABELED,
     "snapshots.use": CHOICES,
     "evaluate.failures": FAILURES,
-}  # key of params.yaml -> our parts there
+}  # key of params.yaml -> our functions there
 
 
 def double(x: float) -> float:
     return 2 * x
 
 
-def test_a_word_of_ours_gives_our_part():
+def test_a_word_of_ours_gives_our_function():
     assert plugin("train.schedule", "poly", SCHEDULES) is poly
 
 
 def test_a_function_elsewhere_is_found_by_module_and_name():
     assert plugin("key", "math:hypot", {}) is math.hypot
     assert plugin("key", f"{__name__}:double", SCHEDULES)(3.5) == 7
-    assert plugin("train.schedule", "lassl.learning.ramps:poly", {}) is poly
+    assert plugin("train.schedule", "lassl.training.schedules:poly", {}) is poly
 
 
 @pytest.mark.parametrize("name", ["cosine", "math:hypotenuse", "nowhere.at_all:f", "two words", ""])
@@ -57,14 +57,14 @@ def test_a_name_of_what_is_no_function_is_refused_with_what_it_is(name, found):
         plugin("key", name, {})
 
 
-def test_the_measure_behind_the_adaptive_weight_is_a_part(make_network):
+def test_the_measure_behind_the_adaptive_weight_is_a_plugin(make_network):
     options = {"weight": 0.1, "adaptive": True}
     assert build("cross_pseudo", make_network, {**options, "measure": f"{__name__}:double"}).measure is double
     with pytest.raises(LasslError, match=r"options\.measure: cannot find 'jaccard' .*; write dice, or"):
         build("cross_pseudo", make_network, {**options, "measure": "jaccard"})
 
 
-def test_the_policy_for_failures_is_a_part():
+def test_the_policy_for_failures_is_a_plugin():
     assert counted(21, f"{__name__}:double") == 42
     with pytest.raises(LasslError, match=r"evaluate\.failures: cannot find 'nil' .*; write excluded, diagonal, or"):
         counted(21, "nil")

@@ -14,7 +14,7 @@ import yaml
 from helpers.project import ROOT
 from lassl.config import Config
 from lassl.methods import algorithms, module_of
-from lassl.plumbing.provenance import closure, code_hash, fingerprint, imports, named_modules
+from lassl.plumbing.provenance import NO_NUMBERS, code_hash, counts, fingerprint, named_modules, source, stripped
 from pipeline import code
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -60,33 +60,45 @@ def module(tmp_path):
     return module
 
 
+def hashed(*modules: str, root: Path = ROOT) -> set[str]:
+    """The modules that enter the hashes of some, themselves included."""
+    hashes = {}
+    for module in modules:
+        code_hash(module, root, hashes)
+    return set(hashes)
+
+
+def packages(names: set[str]) -> set[str]:
+    return {name for name in names if source(name, ROOT).name == "__init__.py"}
+
+
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_the_closure_of_a_stage_is_what_python_loads(loaded, entry):
-    found = {name for start in ENTRIES[entry] for name in closure(start, ROOT)}
-    assert sorted(found) == loaded[entry]
+def test_the_modules_behind_a_stage_are_those_that_python_loads(loaded, entry):
+    found, expected = hashed(*ENTRIES[entry]), {name for name in loaded[entry] if counts(name, ROOT)}
+    assert found - packages(found) == expected - packages(expected)
+    assert packages(found) <= packages(expected)  # the statements of others count for their modules, see below
 
 
-def test_a_closure_follows_every_form_of_import_and_its_packages(tmp_path, module):
+def test_every_form_of_import_is_followed(tmp_path, module):
     module("pipeline/__init__.py")
     module("pipeline/go.py", "import os\nimport lassl.a\nfrom lassl import b\nfrom lassl.sub.c import thing\n")
     module("lassl/__init__.py")
-    module("lassl/a.py", "import numpy\nfrom pipeline import go\n")  # a circle
+    module("lassl/a.py", "import numpy\nfrom lassl import sub as under\n")
     module("lassl/b.py", "def later():\n    from lassl import d\n")
     module("lassl/sub/__init__.py", "import lassl.e")
     module("lassl/sub/c.py", "thing = 1")
     module("lassl/d.py")
     module("lassl/e.py")
     module("lassl/unused.py")
-    names = "lassl lassl.a lassl.b lassl.d lassl.e lassl.sub lassl.sub.c pipeline pipeline.go"
-    found = closure("pipeline.go", tmp_path)
-    assert list(found) == names.split()
-    assert found["lassl.sub"] == tmp_path / "lassl/sub/__init__.py"
+    names = "lassl.a lassl.b lassl.d lassl.e lassl.sub lassl.sub.c pipeline.go"
+    assert sorted(hashed("pipeline.go", root=tmp_path)) == names.split()
 
 
-def test_no_file_of_ours_imports_relatively_or_by_star_which_a_closure_would_miss():
+def test_no_file_of_ours_imports_relatively_or_by_star_which_a_hash_would_miss():
     for path in [*ROOT.glob("lassl/**/*.py"), *ROOT.glob("pipeline/*.py")]:
-        assert not re.search(r"^\s*from \.", path.read_text(), re.MULTILINE), path
-        assert not any(name.endswith(".*") for name in imports(path)), path
+        text = path.read_text("utf-8")
+        assert not re.search(r"^\s*from \.", text, re.MULTILINE), path
+        assert all(word != "*" for _, word, _ in stripped(text)[1]), path
 
 
 PLAIN = 'def f(x):\n    return x + 1\n\n\nclass A:\n    rate = "slow"\n'
@@ -188,13 +200,28 @@ def test_a_fingerprint_is_one_hash_of_all_modules_in_whichever_order(tmp_path, m
     assert fingerprint("pipeline.go", "lassl.c", root=tmp_path) != before
 
 
-def test_plumbing_and_the_reader_of_settings_do_not_count(tmp_path, module, hash_of):
+@pytest.mark.parametrize("name", ["config", "sections", "paths", "plumbing.files", "plumbing"])
+def test_plumbing_the_reader_of_settings_and_names_of_files_do_not_count(module, hash_of, name):
     hashes = set()
     for content in ("x = 1\n", "x = 2\n"):
-        for name in ("config", "plumbing/__init__", "plumbing/files"):
-            module(f"lassl/{name}.py", content)
-        hashes.add(hash_of("from lassl import config\nfrom lassl.plumbing import files\n"))
+        module(f"lassl/{name.replace('.', '/')}{'/__init__' * (name == 'plumbing')}.py", content)
+        hashes.add(hash_of(f"from lassl.{name} import x\n\nprint(x)\n"))
     assert len(hashes) == 1
+
+
+def test_a_module_counts_that_is_called_like_one_that_does_not(module, hash_of):
+    hashes = set()
+    for content in ("x = 1\n", "x = 2\n"):
+        module("lassl/data/__init__.py")
+        module("lassl/data/config.py", content)
+        hashes.add(hash_of("from lassl.data.config import x\n\nprint(x)\n"))
+    assert len(hashes) == 2
+
+
+def test_what_does_not_count_is_the_outermost_package_and_files_beside_the_rooms():
+    assert set(NO_NUMBERS) == {"lassl", "lassl.config", "lassl.sections", "lassl.paths"}
+    assert all(source(name, ROOT) is not None and not counts(name, ROOT) for name in NO_NUMBERS)
+    assert counts("lassl.seeds", ROOT)
 
 
 def test_the_modules_of_ours_that_settings_name_are_found_at_any_depth():
@@ -226,10 +253,10 @@ def fingerprints(tmp_path_factory) -> dict[str, str]:
 
 
 def files_behind(params: dict = PARAMS) -> dict[str, set[str]]:
-    """The files behind each stage and row, for the contents of params.yaml."""
+    """The files that count for each stage and row, for the contents of params.yaml."""
     stages = code.behind(Config.model_validate(params))
     return {
-        stage: {path.relative_to(ROOT).as_posix() for name in modules for path in closure(name, ROOT).values()}
+        stage: {source(name, ROOT).relative_to(ROOT).as_posix() for name in hashed(*modules)}
         for stage, modules in stages.items()
     }
 

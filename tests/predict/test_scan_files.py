@@ -11,8 +11,7 @@ import SimpleITK as sitk
 from benchmarks.dicom import write_series
 from helpers.scans import IMAGES, PLACE, SIZE, numbered, same_place
 from lassl.images.geometry import Volume
-from lassl.images.grids import to_image
-from lassl.images.volumes import read_volume
+from lassl.images.volumes import read_volume, to_image
 from lassl.plumbing.errors import LasslError
 from lassl.predict.scan_files import (
     check_free,

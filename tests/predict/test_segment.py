@@ -14,7 +14,8 @@ from helpers.scans import IMAGES, same_place
 from helpers.trainings import predicting, settings
 from lassl.evaluation import inference
 from lassl.images.geometry import Geometry, Volume, directions, orientation
-from lassl.images.grids import covering, shifted, to_image, turned
+from lassl.images.grids import covering, shifted, turned
+from lassl.images.volumes import to_image
 from lassl.model.placement import Placement, place
 from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError

@@ -17,8 +17,8 @@ import torch
 from helpers.training_process import work
 from helpers.trainings import settings
 from lassl.config import Config
+from lassl.data.draw import draw_cases
 from lassl.data.patches import Batch, PatchSource
-from lassl.data.prepared import draw_cases
 from lassl.learning.base import Progress
 from lassl.model.placement import place
 from lassl.model.trained import load_model

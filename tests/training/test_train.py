@@ -12,8 +12,9 @@ import torch
 
 from helpers.trainings import settings, trained
 from lassl.config import Config
+from lassl.data.draw import draw_cases
 from lassl.data.patches import PatchSource
-from lassl.data.prepared import draw_cases, open_prepared
+from lassl.data.prepared import open_prepared
 from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.publish import publish
 from lassl.model.placement import make_deterministic, place

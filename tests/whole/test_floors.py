@@ -1,45 +1,63 @@
-"""The order of the rooms: what a module imports lies in its own room or on a lower floor."""
+"""The shape of the project: the order of its rooms, and how large a room, a file and a function may be."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from helpers.project import ROOT
-from lassl.plumbing.provenance import imports, source
-
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
 FLOORS = (  # from the ground up; the files beside the rooms are floors of their own
-    *(
-        "plumbing",
-        "seeds",
-        "paths",
-        "sections",
-        "config",
-        "images",
-        "data",
-        "model",
-        "learning",
-        "methods",
-        "training",
-        "evaluation",
-        "flaws",
-    ),
-    *("predict", "results", "report", "pipeline", "cli"),
+    *("plumbing", "seeds", "paths", "sections", "config", "images", "data", "model", "learning", "methods", "training"),
+    *("evaluation", "flaws", "predict", "results", "report", "pipeline", "cli"),
 )
-FILES = sorted([*ROOT.glob("lassl/*/*.py"), *ROOT.glob("lassl/*.py"), *ROOT.glob("pipeline/*.py")])
+ONE_FOR_EACH_METHOD = "methods"  # a room that may grow
+BESIDE_ROOMS, IN_A_ROOM = 4, 11  # files at most, __init__.py not counted
+FILE_LINES, FUNCTION_LINES = 220, 45  # at most
+HOUSE = sorted([*ROOT.glob("lassl/*/*.py"), *ROOT.glob("lassl/*.py"), *ROOT.glob("pipeline/*.py")])
+FILES = [*HOUSE, *sorted(ROOT.glob("benchmarks/*.py"))]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
 
 
 def floor(module: str) -> int | None:
-    """The floor of a module of ours, None for the project's outermost package, which imports nothing."""
+    """The floor of a module, None for the outermost package, which imports nothing."""
     names = module.split(".")
     name = "pipeline" if names[0] == "pipeline" else ".".join(names[1:2])
     return FLOORS.index(name) if name else None
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def imports(path: Path) -> Iterator[str]:
+    """The project's modules that a file imports, wherever in it; `from lassl import a` names lassl.a."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" if node.module == "lassl" else node.module for alias in node.names]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] in ("lassl", "pipeline"))
+
+
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    """Place and name of each function of a file, and its lines from def to end without the docstring."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = node.end_lineno - node.lineno + 1
+            if ast.get_docstring(node) is not None:
+                lines -= node.body[0].end_lineno - node.body[0].lineno + 1
+            yield f"{name_of(path)}:{node.lineno} {node.name}", lines
+
+
+@pytest.mark.parametrize("path", HOUSE, ids=name_of)
 def test_every_import_points_to_the_same_room_or_down(path):
     names = path.relative_to(ROOT).with_suffix("").parts
-    own = floor(".".join(name for name in names if name != "__init__"))
+    here = floor(".".join(name for name in names if name != "__init__"))
     for module in imports(path):
-        if source(module, ROOT) and (other := floor(module)) is not None:
-            assert own is not None and other <= own, f"{'.'.join(names)} imports {module}, which lies above it"
+        if (other := floor(module)) is not None:
+            assert here is not None and other <= here, f"{name_of(path)} imports {module}, which lies above it"
 
 
 def test_every_room_is_a_floor():
@@ -49,6 +67,16 @@ def test_every_room_is_a_floor():
 
 
 def test_a_room_can_be_looked_over():
-    for room in {path.parent for path in FILES} - {ROOT / "pipeline"}:
-        assert len([path for path in room.glob("*.py") if path.name != "__init__.py"]) <= 11, room
-    assert len(list(ROOT.glob("lassl/*.py"))) <= 5
+    rooms = {path.parent for path in ROOT.glob("lassl/*/*.py")}
+    sizes = {room.name: len([path for path in room.glob("*.py") if path.stem != "__init__"]) for room in rooms}
+    assert {room: size for room, size in sizes.items() if size > IN_A_ROOM and room != ONE_FOR_EACH_METHOD} == {}
+    assert len([path for path in ROOT.glob("lassl/*.py") if path.stem != "__init__"]) <= BESIDE_ROOMS
+
+
+def test_a_file_can_be_read_at_once():
+    lines = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in FILES}
+    assert {name: count for name, count in lines.items() if count > FILE_LINES} == {}
+
+
+def test_a_function_can_be_seen_at_once():
+    assert {name: lines for path in FILES for name, lines in functions(path) if lines > FUNCTION_LINES} == {}

@@ -12,7 +12,7 @@ import yaml
 
 from helpers.project import ROOT, ROWS, call, clone, words_of
 from helpers.runs import CONFIG
-from lassl.cli import check_project as checks
+from lassl.cli import check_data
 from lassl.config import load
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Prepared, open_prepared
@@ -21,7 +21,7 @@ from lassl.data.split_file import Split, check_labels, read_split
 from lassl.evaluation.external_masks import score_folders
 from lassl.images import volumes
 from lassl.images.geometry import Array, Geometry, Volume
-from lassl.images.grids import to_image
+from lassl.images.volumes import to_image
 from lassl.plumbing.errors import LasslError
 from lassl.sections import ATRIA, Data
 from lassl.seeds import stream
@@ -89,7 +89,7 @@ def test_own_scans_of_every_format_are_normalized_cropped_and_keep_their_place(s
     for case in "AT":
         write_own(case, suffix)
     found = prepared()
-    assert find_layout(RAW).name == "own" and found.manifest.options["form"] == "own"
+    assert find_layout(RAW).name == "own" and found.manifest.layout == "own"
     for case in "AT":
         image, mask = organ(case)
         start, shape = found.crop_start(case), found.cases[case].shape
@@ -112,7 +112,7 @@ def test_own_scans_are_prepared_as_the_same_scans_in_the_challenges_layout_are()
             (RAW / case / f"{key}.nrrd").rename(RAW / case / name)
     challenge = prepared(cohort="other")
     assert own.manifest_hash == challenge.manifest_hash
-    assert "form" not in challenge.manifest.options
+    assert (own.manifest.layout, challenge.manifest.layout) == ("own", "challenge")
 
 
 def test_formats_may_differ_within_a_cohort_and_a_case():
@@ -150,7 +150,7 @@ def test_a_case_folder_that_is_a_link_is_refused_and_links_to_the_whole_or_to_fi
         (RAW / "T" / name).symlink_to(f"../../far/T/{name}")
     (line,) = problems()
     assert line.startswith("raw/A: is a link to a case's folder, in which DVC would miss every change; link the whole ")
-    assert [f.found for f in checks.scans(RAW, path, True)] == [line]
+    assert [f.found for f in check_data.scans(RAW, path, True)] == [line]
     (RAW / "A").unlink()
     (RAW / "A").mkdir()
     for name in ("image.nii.gz", "label.nii.gz"):
@@ -263,7 +263,7 @@ def test_other_words_for_a_label_and_a_test_case_without_one_are_named_with_thei
     ]
     assert check_labels(path) == ({"B"}, told)
     assert problems() == told
-    assert [f.found for f in checks.scans(RAW, path, True)] == told
+    assert [f.found for f in check_data.scans(RAW, path, True)] == told
 
 
 def test_a_label_that_is_not_used_is_not_even_read():
@@ -361,7 +361,7 @@ def doctored(*lines: str, few: int = 2, unlabeled: int = 2) -> list[str]:
     counts = {"cps": {"labeled": few, "unlabeled": unlabeled}, "vnet_16": {"labeled": few}}
     methods = {name: CONFIG.methods[name].model_copy(update=changes) for name, changes in counts.items()}
     config = CONFIG.model_copy(update={"data": place, "methods": methods})
-    return [str(f) for check in (checks.data, checks.label_counts) for f in check(config, Path())]
+    return [str(f) for check in (check_data.data, check_data.label_counts) for f in check(config, Path())]
 
 
 def test_the_doctor_counts_own_scans_and_labels_and_does_not_ask_for_atria():
@@ -386,10 +386,10 @@ def test_the_doctor_counts_the_cases_of_phantoms_before_they_are_drawn():
     place = CONFIG.data.model_copy(update={"split": Path("list.csv")})
     methods = {"cps": CONFIG.methods["cps"].model_copy(update={"labeled": 2, "unlabeled": 1})}
     config = CONFIG.model_copy(update={"data": place, "methods": methods})
-    (found,) = checks.label_counts(config, Path())
+    (found,) = check_data.label_counts(config, Path())
     assert str(found) == "ok       list.csv: 2 of 3 training cases have a label to learn from, enough for each row"
     methods = {"cps": CONFIG.methods["cps"].model_copy(update={"labeled": 3, "unlabeled": 0})}
-    (found,) = checks.label_counts(config.model_copy(update={"methods": methods}), Path())
+    (found,) = check_data.label_counts(config.model_copy(update={"methods": methods}), Path())
     assert found.mark == "missing"
 
 

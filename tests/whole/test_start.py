@@ -20,7 +20,9 @@ USES = {  # of SLOW, when a stage begins; more is loaded where a form of scans o
     "train": {"torch", "pandas", "h5py"},
     "evaluate": {"torch", "pandas", "h5py", "medpy", "scipy.ndimage", "scipy.spatial", "scipy.stats"},
     "publish": set(),
-    "fields": {"torch", "pandas", "h5py", "medpy", "scipy.ndimage", "scipy.spatial", "scipy.stats", "SimpleITK"},
+    "fields_of_view": {
+        *("torch", "pandas", "h5py", "medpy", "scipy.ndimage", "scipy.spatial", "scipy.stats", "SimpleITK"),
+    },
     "table": {"pandas", "networkx"},
     "report": {"torch", "pandas", "h5py", "plotly", "scipy.ndimage", "scipy.spatial", "SimpleITK"},
 }

@@ -1,0 +1,136 @@
+"""Whether the data are there that a run takes: split file, raw scans, labels, prepared cohort.
+
+As in lassl/cli/check_project.py, only the standard library is imported at the top.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lassl.cli.check_machine import Finding, Mark
+from lassl.plumbing.errors import LasslError
+
+if TYPE_CHECKING:
+    from lassl.config import Config
+
+NAMED = 5  # files of one kind that are named
+REAL = ("data/raw/la2018", "splits/la2018.csv")  # the challenge's scans and their split file
+
+
+def data(config: "Config", root: Path) -> Iterator[Finding]:
+    """The raw scans that params.yaml asks for; where those are phantoms, the real ones too."""
+    folder, split = config.data.folder, config.data.split
+    if phantoms(config):
+        yield from split_problems(root / split)
+        yield Finding("ok", f"{folder}: phantoms, which `dvc repro` draws")
+        yield from real_scans(root)
+    else:
+        yield from scans(root / folder, root / split, needed=True)
+
+
+def real_scans(root: Path) -> Iterator[Finding]:
+    """The challenge's scans, as a run that does without them finds them."""
+    yield from scans(root / REAL[0], root / REAL[1], needed=False)
+
+
+def phantoms(config: "Config") -> bool:
+    """Whether the raw scans are phantoms, which `dvc repro` draws, each with a label."""
+    return config.data.folder in [Path("data/raw") / cohort for cohort in config.phantom.cohorts]
+
+
+def split_problems(split: Path) -> Iterator[Finding]:
+    """A line for each problem of a split file."""
+    from lassl.data.split_file import check_labels, check_split
+
+    yield from (Finding("missing", problem) for problem in check_split(split)[1] + check_labels(split)[1])
+
+
+def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
+    """The raw scans of a split's cases in a folder; what is not there is a warning if it is not needed."""
+    from lassl.data.raw import find_layout, linked
+    from lassl.data.split_file import check_labels, check_split
+
+    mark: Mark = "missing" if needed else "warning"
+    subsets, problems = check_split(split)
+    problems += check_labels(split)[1]
+    cases = subsets.train + subsets.test
+    problems += linked(folder, cases)
+    try:
+        layout = find_layout(folder)
+        images = [layout.file(folder / case, "image") for case in cases]
+        labels = [layout.file(folder / case, "label") for case in subsets.test]
+    except LasslError as error:
+        problems.append(str(error))
+    yield from (Finding(mark, problem) for problem in problems)
+    if problems:
+        return
+    absent = [str(path) for path in dict.fromkeys(images + labels) if not path.is_file()]
+    present = sum(path.is_file() for path in images)
+    count = f"{folder}: {present} of {len(cases)} cases of {split} ({layout.name})"
+    if absent:
+        yield Finding(mark, f"{count}, {len(absent)} files are not there, as {absent[0]}", "bring them")
+    else:
+        yield Finding("ok", count)
+
+
+def known_scans(config: "Config", root: Path) -> Iterator[Finding]:
+    """Whether the field's h5 of the real scans are those behind the committed results; another cohort is not known."""
+    from lassl.data.la2018 import COHORT, HASHES, hashes, unlike
+    from lassl.data.raw import find_layout
+
+    folder = root / config.data.folder
+    try:
+        if config.data.cohort != COHORT or find_layout(folder).name != "h5":
+            return
+    except LasslError:
+        return  # a finding of `data`
+    wrong = unlike(folder, hashes(root / HASHES))
+    todo = "figures may differ; remove them, `make la2018`"
+    yield from (Finding("warning", line, todo) for line in wrong[:NAMED])
+    if len(wrong) > NAMED:
+        yield Finding("warning", f"{folder}: {len(wrong)} files in all are not as in {HASHES}", todo)
+    if not wrong:
+        yield Finding("ok", f"{folder}: each file that is there is as in {HASHES}")
+
+
+def label_counts(config: "Config", root: Path) -> Iterator[Finding]:
+    """Whether scans and labels are as many as the rows ask for; what is wrong with the scans is a finding of `data`."""
+    from lassl.data.draw import draw_cases
+    from lassl.data.raw import find_layout
+    from lassl.data.split_file import check_labels, read_split
+
+    folder, split = root / config.data.folder, root / config.data.split
+    try:
+        train = read_split(split).train
+        with_label = set(train) - check_labels(split)[0]
+        if not phantoms(config):
+            layout = find_layout(folder)
+            with_label = {case for case in with_label if layout.file(folder / case, "label").is_file()}
+    except LasslError:
+        return
+    too_few = []
+    for name, method in config.methods.items():
+        try:
+            for draw in config.draws:
+                draw_cases(train, with_label, method.labeled, method.unlabeled, draw, config.cases.held_out)
+        except LasslError as error:
+            too_few.append(Finding("missing", f"{name}: {error}", "`counts` in the profile sets them for the table"))
+    count = f"{split}: {len(with_label)} of {len(train)} training cases have a label to learn from"
+    yield from too_few or [Finding("ok", f"{count}, enough for each row")]
+
+
+def prepared(folder: Path) -> Iterator[Finding]:
+    """The prepared cohort, which the pipeline makes when it is not there."""
+    from lassl.data.prepared import open_prepared
+
+    if not folder.is_dir():
+        yield Finding("warning", f"{folder}: not there yet", "`dvc repro` makes it")
+        return
+    try:
+        cases = list(open_prepared(folder).cases)
+    except LasslError as error:
+        yield Finding("warning", str(error))
+        return
+    present = sum((folder / f"{case}.h5").is_file() for case in cases)
+    count = f"{folder}: {present} of {len(cases)} prepared cases"
+    yield Finding("ok", count) if present == len(cases) else Finding("warning", count, "`dvc repro` makes them again")

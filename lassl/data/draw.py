@@ -1,0 +1,88 @@
+"""Draws: which training cases are labeled, which are unlabeled, and which are held out."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from lassl.plumbing.errors import LasslError
+from lassl.seeds import stream
+
+# (cases in the draw's order, the labeled ones, count) -> unlabeled cases
+Unlabeled = Callable[[Sequence[str], Collection[str], int], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The training cases whose labels are used, those whose labels are not, and labeled ones kept out of training."""
+
+    labeled: tuple[str, ...]
+    unlabeled: tuple[str, ...]
+    held_out: tuple[str, ...] = ()
+
+
+def rest(order: Sequence[str], labeled: Collection[str], count: int) -> Sequence[str]:
+    """Choose the first `count` cases of the draw's order that are not labeled."""
+    return [case for case in order if case not in labeled][:count]
+
+
+UNLABELED: dict[str, Unlabeled] = {"rest": rest}
+
+
+def draw_cases(
+    train: Sequence[str],
+    with_label: Collection[str],
+    labeled: int,
+    unlabeled: int,
+    draw: int,
+    held_out: int = 0,
+    others: Unlabeled = rest,
+) -> Draw:
+    """Choose which of the cases `train` are labeled, held out and unlabeled, each listed in the order of `train`.
+
+    Draw 0 takes the first ones of the list, as the whole field does. Draw k > 0 is a choice without replacement, seeded
+    by k alone; a larger `labeled` contains a smaller one. The last `held_out` of the labeled cases are not trained on.
+    The function `others` chooses the unlabeled ones. Raises LasslError when cases or labels are too few.
+    """
+    _check_counts(len(train), labeled, unlabeled, held_out)
+    order = list(train)
+    candidates = order
+    if draw > 0:
+        order = [train[i] for i in stream(draw, "draw").permutation(len(train))]
+        candidates = [case for case in order if case in with_label]
+    chosen = candidates[:labeled]
+    without_label = [case for case in chosen if case not in with_label]
+    if without_label or len(chosen) < labeled:
+        raise LasslError(
+            f"draw {draw}: asked for {labeled} labeled cases, found {len(chosen) - len(without_label)} with a label"
+            + (f" (none for {', '.join(without_label)})" if without_label else "")
+            + "; add the labels, lower `labeled` in conf/method/ or reorder the split file"
+        )
+    trained_on = labeled - held_out
+    cases = Draw(
+        labeled=_in_order(train, chosen[:trained_on]),
+        unlabeled=_in_order(train, others(order, chosen, unlabeled)),
+        held_out=_in_order(train, chosen[trained_on:]),
+    )
+    if len(cases.unlabeled) != unlabeled:
+        raise LasslError(
+            f"params.yaml: cases.unlabeled: asked for {unlabeled} unlabeled cases, its function chose "
+            f"{len(cases.unlabeled)} of the training cases; mend it or use 'rest'"
+        )
+    return cases
+
+
+def _check_counts(cases: int, labeled: int, unlabeled: int, held_out: int) -> None:
+    """Raise LasslError when the training cases are too few, or all labeled ones would be held out."""
+    if labeled + unlabeled > cases:
+        raise LasslError(
+            f"asked for {labeled} labeled + {unlabeled} unlabeled cases, found {cases} training cases; "
+            "lower the counts in conf/method/ or add cases to the split file"
+        )
+    if held_out >= labeled:
+        raise LasslError(
+            f"params.yaml: cases.held_out: found {held_out}, but only {labeled} cases are labeled; "
+            "leave some to train on"
+        )
+
+
+def _in_order(train: Sequence[str], cases: Collection[str]) -> tuple[str, ...]:
+    return tuple(case for case in train if case in cases)
