@@ -21,12 +21,12 @@ from lassl.evaluation.snapshots import CHOICES, COLUMNS, validated
 from lassl.evaluation.summary import headline
 from lassl.flaws.broken_dice import broken_dice
 from lassl.learning.losses import hard_dice
-from lassl.learning.ramps import poly
 from lassl.methods import build
 from lassl.model.placement import place
 from lassl.plumbing.plugins import plugin
 from lassl.training.loop import fit
-from lassl.training.train import cases_of
+from lassl.training.schedules import poly
+from lassl.training.train import cases_of, train
 
 
 @pytest.fixture(autouse=True)
@@ -151,8 +151,8 @@ def turned(done: int, steps: int, network: int) -> float:
 
 
 def test_test_selection_scores_the_snapshot_that_is_best_on_the_test_cases(tiny_data):
-    train = {"steps": 16, "lr": 0.1, "schedule": f"{__name__}:turned"}  # the last steps forget what was learned
-    shape = {"train": train, "network": {"width": 4, "dropout": 0.0}}
+    short = {"steps": 16, "lr": 0.1, "schedule": f"{__name__}:turned"}  # the last steps forget what was learned
+    shape = {"train": short, "network": {"width": 4, "dropout": 0.0}}
     config = settings(tiny_data, composed("flaw=test_selection"), **shape)
     run = config.run("vnet_16", 0, 0)
     train(config, run)
