@@ -15,9 +15,9 @@ from statistics import median
 import torch
 
 from benchmarks.rows import composed, our_step
-from benchmarks.speed import markdown, number
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import keep_memory, machine
+from lassl.plumbing.tables import grid, significant
 
 SPIN = {"plain": {"GOMP_SPINCOUNT": "300000"}, "ours": {}}  # the former is libgomp's own default
 TITLES = {"quick": "supervised step, quick size", "compact": "supervised step, compact size"}
@@ -85,16 +85,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             times = [f"{found[way] / alone[way]:.1f}x" for way in SPIN]
             spread = f"{min(turns['plain']):.3g}..{max(turns['plain']):.3g}"
             cells = [
-                number(found["plain"]),
+                significant(found["plain"]),
                 spread,
-                number(found["ours"]),
+                significant(found["ours"]),
                 *times,
                 f"{found['plain'] / found['ours']:.2f}",
             ]
             lines.append([TITLES[profile], title, *cells])
             print(f"{TITLES[profile]}, {title}: {lines[-1][2:]}", file=sys.stderr)
     header = ["what", "how", "plain s", "min..max", "ours s", "plain, times alone", "ours, times alone", "ratio"]
-    print(markdown(header, lines))
+    print(grid(header, lines))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from medpy.metric import binary
 from tqdm import tqdm
 
 from benchmarks.series import write_series
-from benchmarks.speed import markdown
 from lassl import config
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images import volumes
@@ -29,6 +28,7 @@ from lassl.images.grids import covering, resampled, turned
 from lassl.paths import Run
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import machine
+from lassl.plumbing.tables import grid
 from lassl.predict import model_file as exported
 from lassl.predict.settings import run_of
 from lassl.results.runs import read_scores
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found = np.array([measure(case, form, asked.model, prepared, Path(folder)) for case in cases])
         dice, seconds = found[:, :2].mean(0)
         rows.append([form, f"{dice:.2f}", f"{seconds:.1f}", f"{found[:, 2].max():.2f}"])
-    print(markdown(["form", "mean Dice [%]", "mean s", "peak GiB"], rows))
+    print(grid(["form", "mean Dice [%]", "mean s", "peak GiB"], rows))
 
 
 if __name__ == "__main__":
