@@ -16,12 +16,13 @@ import pytest
 import torch
 from torch import nn
 
-from lassl.config import Data
 from lassl.data.patches import Batch
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Prepared, open_prepared
-from lassl.images.volumes import Geometry, Volume, write
-from lassl.methods.base import Progress
+from lassl.images.geometry import Geometry, Volume
+from lassl.images.volumes import write_volume
+from lassl.learning.base import Progress
+from lassl.sections import Data
 from lassl.seeds import stream
 
 TOGETHER = ("test_pipeline.py", "test_own_data.py", "test_report_browser.py")  # what their tests share takes long
@@ -91,8 +92,8 @@ def write_case(folder: Path, case: str, size: tuple[int, int, int] = (20, 18, 17
     inside = np.square(grid - center).sum(-1) < chance.uniform(16, 30)
     image = (40 + 30 * chance.random(size) + 120 * inside).astype(np.uint8)
     geometry = Geometry(spacing_mm=(0.625, 0.625, 0.625))
-    write(folder / case / "lgemri.nrrd", Volume(image, geometry))
-    write(folder / case / "laendo.nrrd", Volume((255 * inside).astype(np.uint8), geometry))
+    write_volume(folder / case / "lgemri.nrrd", Volume(image, geometry))
+    write_volume(folder / case / "laendo.nrrd", Volume((255 * inside).astype(np.uint8), geometry))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lassl.config import Config, load, metrics_folder
+from lassl.config import Config, load
+from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
 from pipeline.compose import compose
 from pipeline.compose import main as compose_main
@@ -74,6 +75,15 @@ def test_every_flaw_composes_under_a_name_of_its_own_with_all_rows(composed, fla
     config = load(composed(f"flaw={flaw}", "profile=compact"))
     assert (config.profile, config.name) == ("compact", f"compact-{flaw}")
     assert list(config.methods) == list(PUBLISHED["rows"])
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_says_that_its_scans_are_synthetic_where_it_makes_phantoms_and_else_that_they_are_real(
+    composed, profile
+):
+    config = load(composed(f"profile={profile}"))
+    assert config.statistics.scans == ("synthetic" if config.data.cohort in config.phantom.cohorts else "real")
+    assert config.statistics.published
 
 
 def test_an_override_reaches_the_composed_params(composed):
@@ -150,7 +160,8 @@ def test_a_wrong_type_is_named_with_the_value(refusal):
     ("section", "key", "value"),
     [("train", "steps", 0), ("train", "lr", 0), ("network", "dropout", 1), ("patches", "pool", 0),
      ("evaluate", "network", "first"), ("compute", "precision", "fp8"), ("data", "crop", "box"),
-     ("cases", "held_out", -1), ("snapshots", "count", -1), ("statistics", "resamples", 0)],
+     ("cases", "held_out", -1), ("snapshots", "count", -1), ("statistics", "resamples", 0),
+     ("statistics", "scans", "atria"), ("statistics", "published", "some")],
 )  # fmt: skip
 def test_a_value_out_of_range_is_named(refusal, section, key, value):
     (line,) = refusal(lambda p: p[section].update({key: value}))

@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 import pytest
 import yaml
 
-from lassl.config import Config, Method, load
+from lassl.config import Config, load
 from lassl.methods import algorithms, build
 from lassl.plumbing.errors import LasslError
+from lassl.sections import Method
 from pipeline.compose import compose
 
 ROOT = Path(__file__).parents[1]
