@@ -2,6 +2,7 @@
 
 import json
 from contextlib import chdir
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,11 @@ from lassl.evaluation.publish import publish
 from lassl.evaluation.snapshots import CHOICES, COLUMNS, validated
 from lassl.evaluation.summary import headline
 from lassl.flaws.broken_dice import broken_dice
+from lassl.learning.losses import hard_dice
+from lassl.learning.ramps import poly
 from lassl.methods import build
-from lassl.methods.losses import hard_dice
-from lassl.methods.ramps import poly
-from lassl.plumbing.plugins import part
+from lassl.model.record import Reported
+from lassl.plumbing.plugins import plugin
 from lassl.training import train as training
 from pipeline.compose import compose
 
@@ -69,7 +71,7 @@ def test_crossed_schedulers_lower_the_first_learning_rate_twice_and_the_second_n
     ends, rates = [], []
     for params in (composed("method=cps"), composed("method=cps", "flaw=crossed_schedulers")):
         config = settings(tiny_data, params, train={"steps": 4, "lr": 0.02})
-        method, where = config.methods["cps"], training.placement.choose(config.compute)
+        method, where = config.methods["cps"], training.place(config.compute)
         draw = training.drawn(config, method, prepared, 0)
         source = training.PatchSource(prepared, draw, config.patches, method.batch, 0)
         state = training.fit(config, method, source, where, 0)
@@ -135,10 +137,11 @@ def box(x: int) -> np.ndarray:
 
 
 def test_empty_zero_makes_the_best_distance_of_a_failure():
-    cases = pd.DataFrame([vars(score(box(x), box(2), (1.0, 1.0, 1.0))) for x in (4, 0, 5)])
+    cases = pd.DataFrame([asdict(score(box(x), box(2), (1.0, 1.0, 1.0))) for x in (4, 0, 5)])
     cases = cases.assign(case=list("ABC"), network="network", parts="all")
-    evaluations = (load(composed(*o)).evaluate.model_dump() | {"network": "network"} for o in ([], ["flaw=empty_zero"]))
-    honest, flawed = (headline(cases, evaluation) for evaluation in evaluations)
+    policies = (load(composed(*o)).evaluate.failures for o in ([], ["flaw=empty_zero"]))
+    reported = (Reported(network="network", largest_component=False, failures=policy) for policy in policies)
+    honest, flawed = (headline(cases, each) for each in reported)
     assert honest["asd"] > 0 and honest["hd95"] > 0 and honest["failed"] == flawed["failed"] == 1
     for name in ("asd", "hd95"):
         assert flawed[name] == pytest.approx(honest[name] * 2 / 3, abs=1e-4)  # of three cases, not of two
@@ -146,7 +149,7 @@ def test_empty_zero_makes_the_best_distance_of_a_failure():
 
 
 def test_test_selection_follows_the_test_cases_where_the_held_out_ones_disagree():
-    oracle = part("snapshots.use", load(composed("flaw=test_selection")).snapshots.use, CHOICES)
+    oracle = plugin("snapshots.use", load(composed("flaw=test_selection")).snapshots.use, CHOICES)
     means = {"held_out": {50: 90, 75: 60, 100: 70}, "test": {50: 60, 75: 80, 100: 70}}
     rows = [
         (s, part, f"{part} {i}", m + d) for part in means for s, m in means[part].items() for i, d in ((0, 5), (1, -5))
