@@ -23,10 +23,10 @@ def workspace(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def shown(capsys, profile=PROFILE) -> str:
+def shown(capsys, statistics=STATISTICS) -> str:
     """What is printed of the runs that were written."""
-    table.write_table(profile, STATISTICS, ROOT / "metrics/published.yaml")
-    terminal.show(profile)
+    table.table(PROFILE, statistics, ROOT / "metrics/published.yaml")
+    terminal.show(PROFILE)
     return capsys.readouterr().out
 
 
@@ -66,14 +66,14 @@ def test_what_is_synthetic_or_of_reduced_scale_is_labelled_so(capsys):
     text = shown(capsys)
     assert "Cohort synthetic (synthetic phantoms, not patients), volumes pooled by 2." in text
     assert "Published: on the real scans at full resolution." in " ".join(text.split())
-    write_run(cohort=("la2018", "aa"))
-    assert "Cohort la2018 (real scans), volumes pooled by 2." in shown(capsys)
+    real = STATISTICS.model_copy(update={"scans": "real"})
+    assert "Cohort synthetic (real scans), volumes pooled by 2." in shown(capsys, real)
 
 
 def test_on_somebodys_own_scans_no_column_is_of_published_figures(capsys):
     write_run(cohort=("kidney", "aa"))
-    text = shown(capsys)
-    assert "ublished" not in text and "Cohort kidney, volumes pooled by 2." in text
+    text = shown(capsys, STATISTICS.model_copy(update={"scans": "real", "published": False}))
+    assert "ublished" not in text and "Cohort kidney (real scans), volumes pooled by 2." in text
 
 
 def test_failed_cases_and_rows_that_cannot_be_compared_are_told(capsys):
@@ -100,7 +100,7 @@ def test_the_whole_table_and_the_page_are_named_last(capsys):
 @pytest.mark.parametrize(("encoding", "rule"), [("ascii", "---"), ("latin-1", "---"), ("utf-8", "───")])
 def test_piped_it_has_no_colour_codes_and_no_characters_that_the_encoding_lacks(monkeypatch, encoding, rule):
     write_run()
-    table.write_table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
+    table.table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
     piped = io.TextIOWrapper(io.BytesIO(), encoding, write_through=True)
     with monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", piped)
@@ -114,7 +114,7 @@ def test_a_title_with_brackets_is_shown_as_it_is(capsys, monkeypatch):
     write_run("cps")
     row = {**PUBLISHED["rows"]["cps"], "title": "[red]CPS[/] :smile:"}
     Path("published.yaml").write_text(json.dumps({"rows": {"cps": row}, "titles": {}, "notes": {}}))
-    table.write_table(PROFILE, STATISTICS, Path("published.yaml"))
+    table.table(PROFILE, STATISTICS, Path("published.yaml"))
     terminal.show(PROFILE)
     assert "[red]CPS[/] :smile: " in capsys.readouterr().out
 
