@@ -12,21 +12,23 @@ import pytest
 import SimpleITK as sitk
 import torch
 import yaml
-from runs import NAN, PROFILE, ROOT, STATISTICS, cases, write_run
+from runs import NAN, PROFILE, PUBLISHED, ROOT, STATISTICS, cases, write_run
 
-from lassl.config import Network, Run
 from lassl.data.prepared import Prepared, open_prepared
-from lassl.images.volumes import Volume, write
+from lassl.images.geometry import Volume
+from lassl.images.volumes import write_volume
 from lassl.model.trained import Model, load, save
 from lassl.model.vnet import VNet
+from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
 from lassl.report import figures, origin
 from lassl.report.cases import Shown, cropped, extremes, means_of_cases, showable, task_of, views
-from lassl.report.page import formatted, gather, read_table, write_report
+from lassl.report.report import gather, report
 from lassl.report.slices import box_around, chosen_slices, outline, picture
 from lassl.report.surface import Mesh, block_means, distances_mm, small, surface
 from lassl.results.runs import by_method, read_results
-from lassl.results.table import write_table
+from lassl.results.table import table
+from lassl.sections import Network
 from lassl.training.train import write_curves
 
 
@@ -232,28 +234,6 @@ def test_two_cases_are_best_and_worst_and_a_single_one_is_best(workspace):
     assert extremes(by_method(read_results(PROFILE), [])) == {"best": "A"}
 
 
-# the table
-
-
-def test_a_table_is_taken_apart_with_the_published_figures_under_ours():
-    text = (
-        "| Method | Dice [%] | alike |\n| --- | --- | --- |\n| **V-Net & 16L**, `x` | 57.77 ± 1 [2, 3] | ab |\n"
-        "| published [1] | 78.3 |  |\n| **Mine** | - |  |\n\nMean *over* <cases>.\n\n[1] Note.\n"
-    )
-    found = read_table(text)
-    assert found.heads == ["Method", "Dice [%]", "alike"]
-    title = "<strong>V-Net &amp; 16L</strong>, <code>x</code>"
-    assert found.rows == [
-        [(title, "published [1]"), ("57.77 ± 1<br>[2, 3]", "78.3"), ("ab", "")],
-        [("<strong>Mine</strong>", ""), ("-", ""), ("", "")],
-    ]
-    assert found.remarks == ["Mean <em>over</em> &lt;cases&gt;.", "[1] Note."]
-
-
-def test_markup_in_a_title_is_text():
-    assert formatted("<b> **a & b**") == "&lt;b&gt; <strong>a &amp; b</strong>"
-
-
 # the page
 
 
@@ -269,7 +249,7 @@ def write_masks(run: Run, prepared: Prepared, shift: int) -> None:
     """Predictions: the reference, moved along x."""
     for case in prepared.split.test:
         mask = np.roll(prepared.read_label(case), shift, axis=0)
-        write(run.predictions / f"{case}.nrrd", prepared.paste(case, mask))
+        write_volume(run.predictions / f"{case}.nrrd", prepared.paste(case, mask))
 
 
 def written_page(prepared: Prepared) -> Path:
@@ -280,8 +260,8 @@ def written_page(prepared: Prepared) -> Path:
         write_masks(run, prepared, shift)
         write_curves(run.curves, CURVES)
     write_run("mt_un", scores=scored(prepared, 60, 50), cohort=cohort)
-    write_table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
-    return write_report(PROFILE, prepared.folder)
+    table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
+    return report(PROFILE, prepared.folder)
 
 
 def page_data(page: str) -> dict:
@@ -305,6 +285,41 @@ def test_the_page_has_all_parts_and_holds_plotly_once(page):
     assert "the patient's left is on the right and the back at the bottom" in page
     assert "Published figures stand under ours." in page
     assert len(page) < 6e6
+
+
+def row_cells(page: str, title: str) -> list[str]:
+    """The cells of the table's row with a title, as HTML."""
+    (row,) = re.findall(rf"<tr>\s*<th scope=\"row\"><strong>{re.escape(title)}</strong>.*?</tr>", page, re.DOTALL)
+    return re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row)
+
+
+def test_a_cell_has_its_interval_on_a_line_of_its_own_and_the_published_figure_under_it(page):
+    found = row_cells(page, "CPS &amp; 16L+64UL")
+    assert found[0] == "<strong>CPS &amp; 16L+64UL</strong><small>published</small>"
+    assert found[1] == "86.50 ± 4.95<br>[83.00, 90.00]<small>86.4</small>"  # 90 and 83
+    assert found[6] == "+5.50<br>[-1.00, +12.00], p = 1.000"  # 80 and 84: 10 and -1 more
+    assert found[5] == "a" and found[8:] == ["0", "2", "16 + 64", "1", "240", "1"]
+    assert row_cells(page, "V-Net &amp; 16L")[0].endswith("<small>published [1]</small>")
+    assert row_cells(page, "V-Net &amp; 16L")[6] == "baseline"
+
+
+def test_the_page_has_every_remark_of_the_table(page):
+    assert '<p class="remark">[1] As published. ' in page
+    assert '<p class="remark">Not run in this profile: vnet_80, cps_32, mt_un_lovasz, cps_alw.</p>' in page
+    assert "whose number stands under &#34;failed&#34;." in page
+
+
+def test_a_departure_and_a_warning_stand_on_the_page_and_markup_in_a_title_is_text(workspace):
+    row = {**PUBLISHED["rows"]["cps"], "title": "<b> *CPS*"}
+    Path("published.yaml").write_text(json.dumps({"rows": {"cps": row}, "titles": {}, "notes": {}}))
+    write_run("cps", evaluation={"failures": "diagonal"})
+    write_run("mt_un", lr=0.003)
+    table(PROFILE, STATISTICS, Path("published.yaml"))
+    (Path("metrics") / PROFILE / "table.md").unlink()  # the page is made from table.json
+    page = report(PROFILE, workspace / "nothing").read_text()
+    assert "<strong>&lt;b&gt; *CPS*</strong>, failures: diagonal<small>published</small>" in page
+    warning = "The rows have different settings (see table.json) and cannot be compared."
+    assert f'<p class="remark"><strong>{warning}</strong></p>' in page
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(page):
@@ -387,7 +402,7 @@ def test_weights_other_than_those_behind_the_masks_are_not_asked(workspace, prep
 def test_an_empty_prediction_has_no_surface(workspace, prepared):
     run = write_run(scores=scored(prepared, 0, 0), cohort=("synthetic", prepared.manifest_hash))
     for case in prepared.split.test:
-        write(run.predictions / f"{case}.nrrd", prepared.paste(case, 0 * prepared.read_label(case)))
+        write_volume(run.predictions / f"{case}.nrrd", prepared.paste(case, 0 * prepared.read_label(case)))
     (result,) = read_results(PROFILE)
     (found,) = views([Shown("CPS", result)], {"best": prepared.split.test[0]}, prepared)
     assert found["rows"][0]["surface"] is None and set(found["rows"][0]["outlines"]) == {""}
@@ -396,7 +411,7 @@ def test_an_empty_prediction_has_no_surface(workspace, prepared):
 def test_masks_of_another_size_are_refused(workspace, prepared):
     run = write_run(scores=scored(prepared, 0, 0))
     case = prepared.split.test[0]
-    write(run.predictions / f"{case}.nrrd", Volume(np.zeros((3, 4, 5), np.uint8)))
+    write_volume(run.predictions / f"{case}.nrrd", Volume(np.zeros((3, 4, 5), np.uint8)))
     (result,) = read_results(PROFILE)
     with pytest.raises(LasslError, match=rf"{case}.nrrd: found \(3, 4, 5\) voxels, expected .*: run `dvc repro`"):
         cropped(result, case, prepared)
@@ -404,8 +419,8 @@ def test_masks_of_another_size_are_refused(workspace, prepared):
 
 def test_metrics_alone_give_a_page_that_says_what_is_missing(workspace, prepared):
     write_run("cps", scores=scored(prepared, 80, 90), cohort=("la2018", "aa"))
-    write_table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
-    page = write_report(PROFILE, workspace / "nothing").read_text()
+    table(PROFILE, STATISTICS.model_copy(update={"scans": "real"}), ROOT / "metrics/published.yaml")
+    page = report(PROFILE, workspace / "nothing").read_text()
     assert "No curves on this machine of cps-d0-s0." in page
     assert "Not shown: cps-d0-s0 (the prepared scans are not here)." in page
     assert "No masks to show." in page and "phantoms" not in page
@@ -415,7 +430,7 @@ def test_metrics_alone_give_a_page_that_says_what_is_missing(workspace, prepared
 def test_masks_of_other_data_than_the_prepared_scans_are_not_shown(workspace, prepared):
     run = write_run("cps", scores=scored(prepared, 80, 90), cohort=("synthetic", "other"))
     write_masks(run, prepared, 1)
-    write_table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
+    table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
     found = gather(PROFILE, prepared.folder)
     assert found["without_masks"] == ["cps-d0-s0 (run on other data than the prepared scans)"]
     assert found["data"]["cases"] == []
