@@ -75,7 +75,8 @@ def write_run(
     settings["train"] |= train
     record = {
         **{"profile": run.profile, "method": method, "draw": draw, "seed": seed, "settings": settings},
-        **{"cohort": {"name": cohort[0], "hash": cohort[1]}, "labeled": ["L"], "held_out": []},
+        "cohort": {"name": cohort[0], "hash": cohort[1], "spacing_mm": (0.625, 0.625, 0.625), "orientation": "LPS"},
+        **{"labeled": ["L"], "held_out": []},
         "training": {"seconds": seconds, "device": "cpu: Test", "resumed": 0, **MACHINE},
     }
     evaluated = {

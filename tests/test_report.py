@@ -17,7 +17,8 @@ from runs import NAN, PROFILE, PUBLISHED, ROOT, STATISTICS, cases, write_run
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images.geometry import Volume
 from lassl.images.volumes import write_volume
-from lassl.model.trained import Model, load, save
+from lassl.model.record import Trained, read_record, record_text
+from lassl.model.trained import TrainedModel, load_model, save_model
 from lassl.model.vnet import VNet
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
@@ -28,7 +29,6 @@ from lassl.report.slices import box_around, chosen_slices, outline, picture
 from lassl.report.surface import Mesh, block_means, distances_mm, small, surface
 from lassl.results.runs import by_method, read_results
 from lassl.results.table import table
-from lassl.sections import Network
 from lassl.training.train import write_curves
 
 
@@ -297,7 +297,7 @@ def test_a_cell_has_its_interval_on_a_line_of_its_own_and_the_published_figure_u
     found = row_cells(page, "CPS &amp; 16L+64UL")
     assert found[0] == "<strong>CPS &amp; 16L+64UL</strong><small>published</small>"
     assert found[1] == "86.50 ± 4.95<br>[83.00, 90.00]<small>86.4</small>"  # 90 and 83
-    assert found[6] == "+5.50<br>[-1.00, +12.00], p = 1.000"  # 80 and 84: 10 and -1 more
+    assert found[6] == "+4.50<br>[-1.00, +10.00], p = 1.000"  # beside 80 and 84: 10 more and 1 less
     assert found[5] == "a" and found[8:] == ["0", "2", "16 + 64", "1", "240", "1"]
     assert row_cells(page, "V-Net &amp; 16L")[0].endswith("<small>published [1]</small>")
     assert row_cells(page, "V-Net &amp; 16L")[6] == "baseline"
@@ -368,12 +368,13 @@ def test_outlines_surfaces_and_dice_of_a_case_are_those_of_its_masks(page, prepa
 
 def write_weights(run: Run) -> None:
     """A network with weights of chance, and its hash in the run's record, as if the masks were made with it."""
-    told = yaml.safe_load(run.record.read_text())
+    record = read_record(run.record)
     torch.manual_seed(0)
-    network = Network.model_validate(told["settings"]["network"])
-    save(run.model, Model(network, {"network": VNet(network)}, told))
-    told["weights_sha256"] = load(run.model).record["weights_sha256"]
-    run.record.write_text(yaml.safe_dump(told))
+    network = record.settings.network
+    trained = Trained.model_validate(record.model_dump(include=set(Trained.model_fields)))
+    save_model(run.model, TrainedModel(network, {"network": VNet(network)}, trained))
+    weights = load_model(run.model).record.weights_sha256
+    run.record.write_text(record_text(record.model_copy(update={"weights_sha256": weights})))
 
 
 def test_the_uncertainty_of_the_weights_behind_a_mask_is_shown_beside_it(workspace, prepared):

@@ -147,7 +147,7 @@ def trained(flaw: str, honest: dict[str, list[Result]], statistics: Statistics) 
     return section(
         f"`{flaw}`",
         TRAINED[flaw],
-        ["profile", "method", "runs", "honest Dice [%]", "flawed Dice [%]", "difference", "p"],
+        ["profile", "method", "runs", f"honest {DICE.heading}", f"flawed {DICE.heading}", "difference", "p"],
         lines,
     )
 
