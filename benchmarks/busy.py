@@ -15,9 +15,9 @@ from statistics import median
 import torch
 
 from benchmarks.pairs import composed, our_step
-from benchmarks.speed import markdown, number
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import keep_memory, machine
+from lassl.plumbing.tables import grid, significant
 
 SPIN = {"plain": {"GOMP_SPINCOUNT": "300000"}, "ours": {}}  # the former is libgomp's own default
 HEADER = ["what", "how", "plain s", "min..max", "ours s", "plain, times alone", "ours, times alone", "ratio"]
@@ -73,7 +73,7 @@ def measured(profile: str, turns: int, seconds: float) -> Iterator[list[str]]:
         alone = alone or {"plain": plain, "ours": ours}
         spread = f"{min(times['plain']):.3g}..{max(times['plain']):.3g}"
         slowed = [f"{plain / alone['plain']:.1f}x", f"{ours / alone['ours']:.1f}x"]
-        yield [TITLES[profile], title, number(plain), spread, number(ours), *slowed, f"{plain / ours:.2f}"]
+        yield [TITLES[profile], title, significant(plain), spread, significant(ours), *slowed, f"{plain / ours:.2f}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for cells in measured(profile, asked.turns, asked.seconds):
             print(f"{', '.join(cells[:2])}: {cells[2:]}", file=sys.stderr)
             lines.append(cells)
-    print(markdown(HEADER, lines))
+    print(grid(HEADER, lines))
 
 
 if __name__ == "__main__":

@@ -18,13 +18,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from benchmarks.pairs import composed, our_step, random_batch
-from benchmarks.speed import markdown, number, product_speed
+from benchmarks.speed import product_speed
 from lassl.config import Config
 from lassl.model.batch_norm import BatchNorm3d
 from lassl.model.placement import Placement, place
 from lassl.model.vnet import VNet
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import keep_memory, machine
+from lassl.plumbing.tables import grid, significant
 
 CONVOLUTIONS, NORMS = (nn.Conv3d, nn.ConvTranspose3d), (nn.BatchNorm3d,)
 Layer = tuple[str, tuple[Any, ...], tuple[int, ...]]  # kind, its arguments, the input's shape
@@ -104,12 +105,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(", ".join(f"{key} {value}" for key, value in machine(torch.device("cpu")).items()))
     print(f"{asked.scale}, {placement.name} ({placement.reason}); {peak / 1e9:.0f} GFLOP/s by a matrix product\n")
     lines = [
-        ["the step", number(whole), "", f"{flop / whole / peak:.0%}"],
-        *([part, number(s), f"{s / whole:.0%}", f"{flop / s / peak:.0%}" if part == "convolutions" else ""]
+        ["the step", significant(whole), "", f"{flop / whole / peak:.0%}"],
+        *([part, significant(s), f"{s / whole:.0%}", f"{flop / s / peak:.0%}" if part == "convolutions" else ""]
           for part, s in spent.items()),
-        ["both, the ceiling", number(ceiling), f"{ceiling / whole:.0%}", f"{flop / ceiling / peak:.0%}"],
+        ["both, the ceiling", significant(ceiling), f"{ceiling / whole:.0%}", f"{flop / ceiling / peak:.0%}"],
     ]  # fmt: skip
-    print(markdown(["what", "s", "of the step", "share of the limit"], lines))
+    print(grid(["what", "s", "of the step", "share of the limit"], lines))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.speed import markdown, number
 from lassl.plumbing.errors import command
+from lassl.plumbing.tables import grid, significant
 from pipeline.lockfile import LOCK, add_entries, read_entries, stages_file
 
 WAYS = ("empty", "as committed", "and 1,000 runs")
@@ -70,9 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             whole = call(project, "dvc", "exp", "run", "-S", "profile=tiny")
             first = first or whole
             nothing = min(call(project, "dvc", "repro") for _ in range(3))
-            lines.append([way, number(whole), f"{whole / first:.2f}", number(nothing)])
+            lines.append([way, significant(whole), f"{whole / first:.2f}", significant(nothing)])
             print(f"{way}: {lines[-1][1:]}", file=sys.stderr)
-    print(markdown(["what dvc.lock and metrics/ hold", "tiny pipeline s", "ratio", "nothing to do s"], lines))
+    print(grid(["what dvc.lock and metrics/ hold", "tiny pipeline s", "ratio", "nothing to do s"], lines))
 
 
 if __name__ == "__main__":

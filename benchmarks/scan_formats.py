@@ -20,7 +20,6 @@ from medpy.metric import binary
 from tqdm import tqdm
 
 from benchmarks.dicom import write_series
-from benchmarks.speed import markdown
 from lassl.config import load
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images.geometry import Volume, orientation
@@ -29,6 +28,7 @@ from lassl.images.volumes import read_volume, write_volume
 from lassl.paths import Run
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import machine
+from lassl.plumbing.tables import grid
 from lassl.predict.model_file import find_model, read_exported
 from lassl.results.runs import read_scores
 
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             measures = np.array([measure(case, name, asked.model, prepared, Path(folder)) for case in cases])
         dice, seconds = measures[:, :2].mean(0)
         rows.append([name, f"{dice:.2f}", f"{seconds:.1f}", f"{measures[:, 2].max():.2f}"])
-    print(markdown(["format", "mean Dice [%]", "mean s", "peak GiB"], rows))
+    print(grid(["format", "mean Dice [%]", "mean s", "peak GiB"], rows))
 
 
 if __name__ == "__main__":

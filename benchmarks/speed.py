@@ -33,6 +33,7 @@ from benchmarks.pairs import (
 from lassl.config import Config
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import keep_memory, machine, peak_memory_mib
+from lassl.plumbing.tables import grid, significant
 
 PAIRS = {name: partial(step_pair, name) for name in STEPS} | {
     "inference": inference_pair,
@@ -82,7 +83,8 @@ def measure(row: str, pair: Pair, scale: str, repeats: int) -> Timing:
         if warm:
             times.append((plain, seconds(pair.ours, keep=True)))
     timing = Timing(row, pair, scale, times, counter.get_total_flops())
-    print(f"{pair.what}, {scale}: plain {number(timing.plain)} s, ours {number(timing.ours)} s", file=sys.stderr)
+    medians = f"plain {significant(timing.plain)} s, ours {significant(timing.ours)} s"
+    print(f"{pair.what}, {scale}: {medians}", file=sys.stderr)
     return timing
 
 
@@ -124,11 +126,11 @@ def timing_cells(timing: Timing, peaks: dict[torch.dtype, float]) -> list[str]:
     return [
         timing.pair.what,
         timing.scale,
-        number(timing.plain),
-        number(timing.ours),
+        significant(timing.plain),
+        significant(timing.ours),
         f"{timing.plain / timing.ours:.2f}",
         f"{min(ratios):.2f}..{max(ratios):.2f}",
-        number(timing.flop / 1e9) if dtype else "",
+        significant(timing.flop / 1e9) if dtype else "",
         f"{timing.flop / timing.ours / peaks[dtype]:.0%}" if dtype else "",
     ]
 
@@ -142,17 +144,6 @@ def notes(timings: Sequence[Timing], peaks: dict[torch.dtype, float], size: int)
             share = timing.ours / steps[timing.scale]
             lines.append(f"Loading a batch takes {share:.2%} of our supervised step ({timing.scale}).")
     return lines
-
-
-def markdown(header: list[str], cells: list[list[str]]) -> str:
-    """Lay out a table."""
-    lines = [header, ["---"] * len(header), *cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def number(x: float) -> str:
-    """Write a number with three digits or all that come before the point."""
-    return f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
 
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -183,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with TemporaryDirectory() as folder:
             compare(asked.rows, scales, asked.precision, asked.repeats, Path(folder))
     if memory:
-        print("\n" + markdown(["method", "peak MiB", "below 11 GB"], memory))
+        print("\n" + grid(["method", "peak MiB", "below 11 GB"], memory))
 
 
 def compare(
@@ -205,7 +196,7 @@ def compare(
                 peaks[pair.dtype] = max(peaks.get(pair.dtype, 0), product_speed(pair.dtype, size))
     case = prepared.cases[prepared.split.test[0]]
     print(f"Inference and scoring: case {case.case} of {prepared.folder}, {'x'.join(map(str, case.shape))} voxels.\n")
-    print(markdown(HEADER, [timing_cells(timing, peaks) for timing in timings]) + "\n")
+    print(grid(HEADER, [timing_cells(timing, peaks) for timing in timings]) + "\n")
     print("\n".join(notes(timings, peaks, size)))
 
 

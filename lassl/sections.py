@@ -12,7 +12,6 @@ from lassl.plumbing.plugins import NAMED
 Positive = Annotated[int, pydantic.Field(ge=1)]
 Count = Annotated[int, pydantic.Field(ge=0)]
 Field = Literal["whole", "center", "padded"]
-ATRIA = ("la2018", "synthetic")  # cohorts of the challenge's scans and of phantoms like them; all others are somebody's
 Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
 
 
@@ -145,11 +144,16 @@ class Evaluate(Section):
 
 
 class Statistics(Section):
-    """The row that others are compared with, and the number and seed of bootstrap replicates."""
+    """The row that others are compared with, the number and seed of bootstrap replicates, and what the table says.
+
+    `scans`: the kind of scans that the cohort has; `published`: whether published figures stand beside the rows.
+    """
 
     baseline: str
     resamples: Positive
     seed: Count
+    scans: Literal["real", "synthetic"]
+    published: bool
 
 
 class Compute(Section):

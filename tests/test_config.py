@@ -77,6 +77,15 @@ def test_every_flaw_composes_under_a_name_of_its_own_with_all_rows(composed, fla
     assert list(config.methods) == list(PUBLISHED["rows"])
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_says_that_its_scans_are_synthetic_where_it_makes_phantoms_and_else_that_they_are_real(
+    composed, profile
+):
+    config = load(composed(f"profile={profile}"))
+    assert config.statistics.scans == ("synthetic" if config.data.cohort in config.phantom.cohorts else "real")
+    assert config.statistics.published
+
+
 def test_an_override_reaches_the_composed_params(composed):
     config = load(composed("profile=compact", "train.lr=0.003", "seeds=[0,1,2]"))
     assert (config.train.lr, config.seeds) == (0.003, (0, 1, 2))
@@ -151,7 +160,8 @@ def test_a_wrong_type_is_named_with_the_value(refusal):
     ("section", "key", "value"),
     [("train", "steps", 0), ("train", "lr", 0), ("network", "dropout", 1), ("patches", "pool", 0),
      ("evaluate", "network", "first"), ("compute", "precision", "fp8"), ("data", "crop", "box"),
-     ("cases", "held_out", -1), ("snapshots", "count", -1), ("statistics", "resamples", 0)],
+     ("cases", "held_out", -1), ("snapshots", "count", -1), ("statistics", "resamples", 0),
+     ("statistics", "scans", "atria"), ("statistics", "published", "some")],
 )  # fmt: skip
 def test_a_value_out_of_range_is_named(refusal, section, key, value):
     (line,) = refusal(lambda p: p[section].update({key: value}))

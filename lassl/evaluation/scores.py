@@ -1,13 +1,12 @@
-"""The scores of cases: what they are, how failed cases count in them, and their means over the cases."""
+"""The scores of cases: what they are, and their means over the cases."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 MEASURES = ("asd", "hd95", "assd", "hd95_max")
 DISTANCES = tuple(f"{name}_{unit}" for unit in ("voxel", "mm") for name in MEASURES)  # what a failed case lacks
+HEADLINE = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
 
 
 @dataclass(frozen=True)
@@ -31,32 +30,14 @@ class Scores:
     failed: bool  # the prediction is empty
 
 
-def with_failures(cases: pd.DataFrame, policy: Literal["excluded", "diagonal"]) -> pd.DataFrame:
-    """Copy the cases, one row each with the fields of Scores, and set the distances of the failed ones.
-
-    excluded: to NaN, which the means leave out; diagonal: to the diagonal of the case's volume, the worst there is.
-    """
-    if policy not in ("excluded", "diagonal"):
-        raise ValueError(f"the policy is {policy!r}; it must be 'excluded' or 'diagonal'")
-    copy = cases.copy()
-    for name in DISTANCES:
-        unit = name.rsplit("_", 1)[1]
-        copy[name] = cases[name].mask(cases["failed"], cases[f"diagonal_{unit}"] if policy == "diagonal" else np.nan)
-    return copy
-
-
 def summarize(cases: pd.DataFrame) -> dict[str, float | int | None]:
     """Means over the cases, one row each with the fields of Scores; a distance counts only the cases that have it.
 
-    Keys: dice and jaccard in percent, asd and hd95 in voxels (None if no case has one), failed: the number of cases.
+    Keys: those of HEADLINE (dice and jaccard in percent, asd and hd95 in voxels; None if no case has one), and failed,
+    the number of cases whose prediction is empty.
     """
-    return {
-        "dice": _mean(cases["dice_percent"]),
-        "jaccard": _mean(cases["jaccard_percent"]),
-        "asd": _mean(cases["asd_voxel"]),
-        "hd95": _mean(cases["hd95_voxel"]),
-        "failed": int(cases["failed"].sum()),
-    }
+    means = {key: _mean(cases[column]) for key, column in HEADLINE.items()}
+    return {**means, "failed": int(cases["failed"].sum())}
 
 
 def _mean(column: "pd.Series[float]") -> float | None:

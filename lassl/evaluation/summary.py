@@ -1,25 +1,55 @@
-"""The headline figures of a run: which of its scores they are of, and how failures enter them."""
+"""The headline figures of a run: which of its scores they are of, and how failed cases count in them.
+
+A failed case is one whose prediction is empty: it has no surface, and its distances are undefined.
+"""
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from lassl.evaluation.scores import summarize, with_failures
-from lassl.model.record import Evaluation
+from lassl.evaluation.scores import DISTANCES, summarize
+from lassl.model.record import Reported
 from lassl.plumbing.plugins import plugin
 
-# the scores of cases -> the same with the distances that failed cases (empty predictions) are to count with
-FAILURES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-    "excluded": partial(with_failures, policy="excluded"),
-    "diagonal": partial(with_failures, policy="diagonal"),
+
+def excluded(cases: pd.DataFrame) -> pd.DataFrame:
+    """Copy the cases, without the distances of the failed ones: means leave them out."""
+    return cases.assign(**{name: cases[name].mask(cases["failed"], np.nan) for name in DISTANCES})
+
+
+def diagonal(cases: pd.DataFrame) -> pd.DataFrame:
+    """Copy the cases; the distances of the failed ones are the diagonal of their volume, the worst there is."""
+    diagonals = {name: cases[f"diagonal_{name.rsplit('_', 1)[1]}"] for name in DISTANCES}
+    return cases.assign(**{name: cases[name].mask(cases["failed"], diagonals[name]) for name in DISTANCES})
+
+
+def zero(cases: pd.DataFrame) -> pd.DataFrame:
+    """Copy the cases; the distances of the failed ones are 0, the best there is: a flaw of older code."""
+    return cases.assign(**{name: cases[name].mask(cases["failed"], 0.0) for name in DISTANCES})
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A way to count failed cases: what a table calls it, and the function that sets their distances."""
+
+    heading: str
+    count: Callable[[pd.DataFrame], pd.DataFrame]
+
+
+POLICIES = {  # by their names in table.json
+    "excluded": Policy("left out", excluded),
+    "diagonal": Policy("volume's diagonal", diagonal),
+    "zero": Policy("0, as older code does", zero),
 }
+FAILURES = {name: POLICIES[name].count for name in ("excluded", "diagonal")}  # the words of evaluate.failures
 
 
-def chosen(cases: pd.DataFrame, evaluation: Evaluation) -> pd.DataFrame:
-    """The scores of the variant that an evaluation reports: its network, with all parts of a mask or the largest."""
-    parts = "largest" if evaluation.largest_component else "all"
-    return variant(cases, evaluation.network, parts)
+def chosen(cases: pd.DataFrame, reported: Reported) -> pd.DataFrame:
+    """The scores of the variant that is reported: its network, with all parts of a mask or the largest."""
+    parts = "largest" if reported.largest_component else "all"
+    return variant(cases, reported.network, parts)
 
 
 def variant(cases: pd.DataFrame, network: str, parts: str) -> pd.DataFrame:
@@ -32,7 +62,7 @@ def counted(cases: pd.DataFrame, policy: str) -> pd.DataFrame:
     return plugin("evaluate.failures", policy, FAILURES)(cases)
 
 
-def headline(cases: pd.DataFrame, evaluation: Evaluation) -> dict[str, float | int | None]:
-    """Means over the cases of the variant that an evaluation reports, rounded to four decimals; see summarize."""
-    means = summarize(counted(chosen(cases, evaluation), evaluation.failures))
-    return {name: round(v, 4) if isinstance(v, float) else v for name, v in means.items()}
+def headline(cases: pd.DataFrame, reported: Reported) -> dict[str, float | int | None]:
+    """Means over the cases of the variant that is reported, rounded to four decimals; see summarize."""
+    means = summarize(counted(chosen(cases, reported), reported.failures))
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in means.items()}

@@ -2,10 +2,9 @@
 
 import pandas as pd
 
-from lassl.evaluation.scores import DISTANCES
+from lassl.evaluation import summary
 
 
 def zero(cases: pd.DataFrame) -> pd.DataFrame:
     """Copy the cases with every distance of the failed ones set to 0."""
-    columns = list(DISTANCES)
-    return cases.assign(**cases[columns].mask(cases["failed"], 0.0))
+    return summary.zero(cases)

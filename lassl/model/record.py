@@ -89,14 +89,19 @@ class Scored(Entry):
     step: int | None
 
 
-class Evaluation(Computation):
+class Reported(Entry):
+    """What headline figures are of: a network, all parts of its masks or the largest, and how failed cases count."""
+
+    network: str
+    largest_component: bool
+    failures: str
+
+
+class Evaluation(Reported, Computation):
     """How a run was evaluated: the sliding window, and what its headline figures are of (see Evaluate)."""
 
     stride: Size
     batch: int
-    network: str
-    largest_component: bool
-    failures: str
     snapshot: Scored
 
 

@@ -19,6 +19,7 @@ from lassl.predict.task import UNCERTAINTY, Task, placement_for
 from lassl.report import figures
 from lassl.report.slices import box_around, chosen_slices, gray_range, outline, picture
 from lassl.report.surface import distances_mm, small
+from lassl.results.measures import DICE
 from lassl.results.runs import Result, score_table
 
 CERTAIN = log(2)  # nats: no entropy of two classes is larger
@@ -36,24 +37,24 @@ class Shown:
 
     def dice(self, case: str) -> float:
         """Dice of a case in percent."""
-        return float(self.result.headline().set_index("case")["dice_percent"][case])
+        return float(self.result.headline().set_index("case")[DICE.column][case])
 
 
 def means_of_cases(group: Sequence[Result], column: str) -> "pd.Series[float]":
     """A score of each case, by name: mean over the runs that have it."""
-    found: pd.Series[float] = score_table({r.run: r.headline() for r in group}, column).mean()
-    return found.sort_index()
+    means: pd.Series[float] = score_table({r.run: r.headline() for r in group}, column).mean()
+    return means.sort_index()
 
 
 def extremes(groups: Mapping[str, Sequence[Result]]) -> dict[str, str]:
     """The cases with the best, median and worst mean Dice over the rows; fewer where there are no three."""
-    over_rows = pd.concat([means_of_cases(group, "dice_percent") for group in groups.values()], axis=1).mean(axis=1)
+    over_rows = pd.concat([means_of_cases(group, DICE.column) for group in groups.values()], axis=1).mean(axis=1)
     order = list(over_rows.sort_values(kind="stable").index)
-    found: dict[str, str] = {}
+    ranks: dict[str, str] = {}
     for rank, case in {"best": order[-1], "worst": order[0], "median": order[len(order) // 2]}.items():
-        if case not in found.values():
-            found[rank] = case
-    return {rank: found[rank] for rank in ("best", "median", "worst") if rank in found}
+        if case not in ranks.values():
+            ranks[rank] = case
+    return {rank: ranks[rank] for rank in ("best", "median", "worst") if rank in ranks}
 
 
 def showable(titles: Mapping[str, str], groups: Mapping[str, Sequence[Result]], prepared: Prepared) -> list[Shown]:
@@ -84,7 +85,7 @@ def task_of(result: Result) -> Task | None:
 
 def fits(result: Result, prepared: Prepared) -> bool:
     """Whether a run was trained and scored on this prepared cohort."""
-    return bool(result.record["cohort"]["hash"] == prepared.manifest_hash)
+    return result.record.cohort.hash == prepared.manifest_hash
 
 
 def views(rows: Sequence[Shown], ranks: Mapping[str, str], prepared: Prepared) -> list[dict[str, Any]]:
@@ -92,10 +93,10 @@ def views(rows: Sequence[Shown], ranks: Mapping[str, str], prepared: Prepared) -
 
     The colors of distances have one `limit` in mm, the median of the masks' `reach`: some colors end there.
     """
-    found = [view(rank, case, rows, prepared) for rank, case in ranks.items()]
-    reaches = [reach for v in found for own in v["rows"] if (reach := own.pop("reach"))]
+    cases = [view(rank, case, rows, prepared) for rank, case in ranks.items()]
+    reaches = [reach for content in cases for row in content["rows"] if (reach := row.pop("reach"))]
     limit = max(LEAST_MM, ceil(np.median(reaches))) if reaches else LEAST_MM
-    return [v | {"limit": limit} for v in found]
+    return [content | {"limit": limit} for content in cases]
 
 
 def view(rank: str, case: str, rows: Sequence[Shown], prepared: Prepared) -> dict[str, Any]:
@@ -163,5 +164,5 @@ def cropped(result: Result, case: str, prepared: Prepared) -> Array:
         expected = prepared.full_size(case)
         raise LasslError(f"{path}: found {full.shape} voxels, expected {expected} as in the raw scan: run `dvc repro`")
     start, shape = prepared.crop_start(case), prepared.cases[case].shape
-    found: Array = full[tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))]
-    return found
+    mask: Array = full[tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))]
+    return mask

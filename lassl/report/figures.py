@@ -70,7 +70,7 @@ def curves(runs: Mapping[str, Curves], rows: Sequence[str]) -> dict[str, Figure]
 
     `rows` has the row of each run: it gives the color, and the run's place in its row the dash.
     """
-    names = list(dict.fromkeys(name for own in runs.values() for name in own))
+    names = list(dict.fromkeys(name for quantities in runs.values() for name in quantities))
     panels = [n for n in PANELS if n in names] + [n for n in names if n not in PANELS]
     return {name: _panel(name, runs, rows) for name in panels}
 
@@ -88,10 +88,10 @@ def _panel(name: str, runs: Mapping[str, Curves], rows: Sequence[str]) -> Figure
     """Two lines for each run that has the quantity; the run's name is the lines' legend group."""
     figure = _figure(xaxis={"title": "step"}, yaxis={"rangemode": "tozero"}, height=260)
     figure.update_layout(title={"text": PANELS.get(name, name.replace("_", " ")), "font": {"size": 14}})
-    for (run, own), style in zip(runs.items(), styles(rows), strict=True):
-        if name not in own:
+    for (run, quantities), style in zip(runs.items(), styles(rows), strict=True):
+        if name not in quantities:
             continue
-        raw = own[name]
+        raw = quantities[name]
         smooth = raw.rolling(max(1, round(len(raw) * SMOOTHED)), center=True, min_periods=1).mean()
         for values, look, tip in ((raw, {"opacity": 0.25}, "skip"), (smooth, {}, "all")):
             line = {"color": style["color"], "width": 1 if look else 2, "dash": "solid" if look else style["dash"]}
@@ -151,5 +151,5 @@ def _figure(**layout: Any) -> Any:
 
 def _plain(figure: Any) -> Figure:
     """Figure as JSON holds it; arrays become base64."""
-    found: Figure = figure.to_dict()
-    return found
+    content: Figure = figure.to_dict()
+    return content

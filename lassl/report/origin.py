@@ -3,9 +3,6 @@
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from lassl.results.runs import Result
 
@@ -28,28 +25,20 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def run_lines(results: Sequence[Result]) -> list[dict[str, str]]:
-    """What each run ran on and how long, in words; a dash for what its record does not have."""
-    return [run_line(r.names.name, r.record) for r in results]
+    """What each run ran on and how long, in words: a cell by its head; times in minutes and seconds."""
+    return [run_line(result) for result in results]
 
 
-def run_line(name: str, record: dict[str, Any]) -> dict[str, str]:
-    """One run's line; times in minutes (training) and seconds (evaluation)."""
-    training, evaluation = record["training"], record["evaluation"]
-    versions = [f"{what} {training[what]}" for what in ("python", "torch", "numpy") if what in training]
-    memory = f"{training['peak_memory_mib'] / 1024:.1f}" if "peak_memory_mib" in training else "-"
+def run_line(result: Result) -> dict[str, str]:
+    """One run's line; a dash for the hash of weights that an older record does not have."""
+    training, evaluation = result.record.training, result.record.evaluation
     return {
-        "run": name,
-        "training [min]": f"{training['seconds'] / 60:.1f}",
-        "evaluation [s]": str(evaluation.get("seconds", "-")),
-        "peak memory [GiB]": memory,
-        "machine": f"{training['device']}, {training.get('threads', '-')} threads",
-        "versions": ", ".join(versions) or "-",
-        "data": record["cohort"]["hash"][:12],
-        "weights": record.get("weights_sha256", "-")[:12],
+        "run": result.names.name,
+        "training [min]": f"{training.seconds / 60:.1f}",
+        "evaluation [s]": str(evaluation.seconds),
+        "peak memory [GiB]": f"{training.peak_memory_mib / 1024:.1f}",
+        "machine": f"{training.device}, {training.threads} threads",
+        "versions": f"python {training.python}, torch {training.torch}, numpy {training.numpy}",
+        "data": result.record.cohort.hash[:12],
+        "weights": result.record.weights_sha256[:12] or "-",
     }
-
-
-def as_yaml(result: Result) -> str:
-    """A run's whole record: its settings among it."""
-    text: str = yaml.safe_dump(result.record, sort_keys=False)
-    return text

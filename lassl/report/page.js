@@ -91,8 +91,8 @@ all("#legend button").forEach((button) => button.addEventListener("click", () =>
   const on = button.getAttribute("aria-pressed") !== "true";
   button.setAttribute("aria-pressed", String(on));
   for (const place of panels) {
-    const own = place.data.flatMap((trace, n) => (trace.legendgroup === button.dataset.run ? [n] : []));
-    if (own.length) Plotly.restyle(place, { visible: on }, own);
+    const lines = place.data.flatMap((trace, n) => (trace.legendgroup === button.dataset.run ? [n] : []));
+    if (lines.length) Plotly.restyle(place, { visible: on }, lines);
   }
 }));
 
@@ -116,15 +116,15 @@ function showSlice() {
   const label = `${shown.case}, slice ${shown.numbers[n]}`;
   one("#slice-number").textContent = `${shown.numbers[n]} (${n + 1} of ${shown.numbers.length})`;
   slider.setAttribute("aria-valuetext", `slice ${shown.numbers[n]}`);
-  all("figure.row").forEach((figure, row) => {
-    const own = shown.rows[row];
-    const [main, beside] = all("svg.slice", figure);
-    draw(main, shown.pictures[n], shown, `${own.title}, ${label}: reference and prediction`);
+  all("figure.row").forEach((figure, index) => {
+    const row = shown.rows[index];
+    const [masks, uncertainty] = all("svg.slice", figure);
+    draw(masks, shown.pictures[n], shown, `${row.title}, ${label}: reference and prediction`);
     one("path.reference", figure).setAttribute("d", shown.reference[n]);
-    one("path.prediction", figure).setAttribute("d", own.outlines[n]);
-    beside.toggleAttribute("hidden", !own.uncertainty);
-    if (own.uncertainty) draw(beside, own.uncertainty[n], shown, `${own.title}, ${label}: uncertainty`);
-    one(".score", figure).textContent = `Dice ${own.dice.toFixed(1)} %` + (own.surface ? "" : ", empty prediction");
+    one("path.prediction", figure).setAttribute("d", row.outlines[n]);
+    uncertainty.toggleAttribute("hidden", !row.uncertainty);
+    if (row.uncertainty) draw(uncertainty, row.uncertainty[n], shown, `${row.title}, ${label}: uncertainty`);
+    one(".score", figure).textContent = `Dice ${row.dice.toFixed(1)} %` + (row.surface ? "" : ", empty prediction");
   });
 }
 function showView() {

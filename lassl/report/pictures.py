@@ -5,10 +5,11 @@ from pathlib import Path
 
 from selenium.webdriver.common.by import By
 
+from lassl.paths import FIGURES, report_page
 from lassl.plumbing.errors import LasslError, command
 from lassl.report.browser import chromium, show
 
-FIGURES = {"cases": ".plots.pairs", "curves": "#training", "slices": ".pictures", "surface": "#surface"}
+SELECTORS = {"cases": ".plots.pairs", "curves": "#training", "slices": ".pictures", "surface": "#surface"}
 WIDTH = 1280  # pixels
 
 
@@ -22,17 +23,17 @@ def save_pictures(page: Path, folder: Path, profile: str) -> list[Path]:
         show(driver, page)
         height = driver.execute_script("return document.documentElement.scrollHeight")
         driver.set_window_size(WIDTH, height + 500)  # all of the page in the window, its own bars included
-        for name, selector in FIGURES.items():
-            for found in driver.find_elements(By.CSS_SELECTOR, selector)[:1]:
+        for name, selector in SELECTORS.items():
+            for element in driver.find_elements(By.CSS_SELECTOR, selector)[:1]:
                 paths.append(folder / f"{profile}-{name}.png")
-                found.screenshot(str(paths[-1]))
+                element.screenshot(str(paths[-1]))
     return paths
 
 
 def main() -> None:
     """Usage: python -m lassl.report.pictures PROFILE."""
     (profile,) = sys.argv[1:]
-    for path in save_pictures(Path("report") / profile / "index.html", Path("docs/figures"), profile):
+    for path in save_pictures(report_page(profile), FIGURES, profile):
         print(path)
 
 

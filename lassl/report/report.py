@@ -1,62 +1,48 @@
 """Gathers what is known of a profile's runs and writes it as one page, which loads nothing from elsewhere."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from lassl.data.prepared import MANIFEST, Prepared, open_prepared
 from lassl.images.geometry import orientation
-from lassl.paths import metrics_folder
+from lassl.model.record import record_text
+from lassl.paths import report_page
 from lassl.plumbing.files import whole_folder
 from lassl.report import figures, origin
 from lassl.report.cases import extremes, fits, means_of_cases, showable, views
-from lassl.results.markdown import HEADS
+from lassl.results.layout import layout, read_table
+from lassl.results.measures import MAIN
 from lassl.results.runs import Result, by_method, read_results
 
 HERE = Path(__file__).parent
-COLUMNS = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
-INTERVAL = r" (\[[^\]]+, [^\]]+\],?)"  # goes to a line of its own, for a narrower table
-MARKS = {r"\*\*(.+?)\*\*": "strong", r"\*(.+?)\*": "em", r"`(.+?)`": "code"}  # what our Markdown has
 SIDES = {"L": "left", "R": "right", "P": "back", "A": "front", "S": "head", "I": "feet"}
 Groups = Mapping[str, Sequence[Result]]  # by method
-
-
-@dataclass(frozen=True)
-class Table:
-    """table.md taken apart: heads, rows of cells, each with the published figure under it, and the remarks."""
-
-    heads: list[str]
-    rows: list[list[tuple[Markup, Markup]]]
-    remarks: list[Markup]
 
 
 def report(profile: str, prepared: Path) -> Path:
     """Write report/<profile>/index.html from the profile's runs and the prepared folder. Raises LasslError."""
     text = render(gather(profile, prepared))
-    folder = Path("report") / profile
-    with whole_folder(folder) as temporary:
-        (temporary / "index.html").write_text(text, encoding="utf-8")
-    return folder / "index.html"
+    page = report_page(profile)
+    with whole_folder(page.parent) as temporary:
+        (temporary / page.name).write_text(text, encoding="utf-8")
+    return page
 
 
 def gather(profile: str, folder: Path) -> dict[str, Any]:
     """All that the template shows; `data` is what the page's script needs. Raises LasslError."""
-    results = read_results(profile)
-    table = json.loads((metrics_folder(profile) / "table.json").read_text("utf-8"))
+    results, table = read_results(profile), read_table(profile)
     titles = {method: row["title"] for method, row in table["rows"].items()}
     groups = by_method(results, list(titles))
     prepared = open_prepared(folder) if (folder / MANIFEST).is_file() else None
     shown = [] if prepared is None else showable(titles, groups, prepared)
     trained = [r for group in groups.values() for r in group if r.names.curves.is_dir()]
-    names, methods = [r.names.name for r in trained], [r.record["method"] for r in trained]
+    names, methods = [r.names.name for r in trained], [r.record.method for r in trained]
     data = {
         "strips": strips(titles, groups),
         "curves": figures.curves({r.names.name: read_curves(r.names.curves) for r in trained}, methods),
@@ -65,11 +51,11 @@ def gather(profile: str, folder: Path) -> dict[str, Any]:
     }
     return {
         "profile": profile,
-        "synthetic": table["cohort"] == "synthetic",
+        "synthetic": table["statistics"]["scans"] == "synthetic",
         "cohort": table["cohort"],
         "published": any(row["published"] for row in table["rows"].values()),
         "sides": [] if prepared is None else sides(prepared),
-        "table": read_table((metrics_folder(profile) / "table.md").read_text("utf-8")),
+        "table": layout(table),
         "cases": sorted(set(results[0].cases["case"])),
         "legend": list(zip(names, figures.styles(methods), strict=True)),
         "shown": shown,
@@ -78,7 +64,7 @@ def gather(profile: str, folder: Path) -> dict[str, Any]:
         "commit": origin.commit(),
         "prepared": prepared,
         "runs": origin.run_lines(results),
-        "records": {r.names.name: origin.as_yaml(r) for r in results},
+        "records": {r.names.name: record_text(r.record) for r in results},
         "data": data,
     }
 
@@ -90,11 +76,11 @@ def sides(prepared: Prepared) -> list[str]:
 
 def strips(titles: Mapping[str, str], groups: Groups) -> list[figures.Figure]:
     """The figures of the headline scores by case."""
-    found = []
-    for score, label in HEADS.items():
-        means = {titles.get(m, m): means_of_cases(group, COLUMNS[score]) for m, group in groups.items()}
-        found.append(figures.strips(means, label))
-    return found
+    strips = []
+    for measure in MAIN:
+        means = {titles.get(m, m): means_of_cases(group, measure.column) for m, group in groups.items()}
+        strips.append(figures.strips(means, measure.heading))
+    return strips
 
 
 def read_curves(folder: Path) -> dict[str, "pd.Series[float]"]:
@@ -114,29 +100,6 @@ def without_masks(results: Sequence[Result], prepared: Prepared | None) -> list[
         elif not r.names.predictions.is_dir():
             reasons[r.names.name] = "its masks are not here"
     return [f"{name} ({reason})" for name, reason in reasons.items()]
-
-
-def read_table(text: str) -> Table:
-    """Take the text of table.md apart."""
-    lines = text.splitlines()
-    grid = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines if line.startswith("|")]
-    heads, body = grid[0], grid[2:]
-    rows: list[list[tuple[Markup, Markup]]] = []
-    for cells in body:
-        if cells[0].startswith("published"):
-            rows[-1] = [(ours, formatted(theirs)) for (ours, _), theirs in zip(rows[-1], cells, strict=True)]
-        else:
-            rows.append([(Markup(re.sub(INTERVAL, r"<br>\1", str(formatted(cell)))), Markup()) for cell in cells])
-    remarks = [formatted(line) for line in lines if line and not line.startswith("|")]
-    return Table(heads, rows, remarks)
-
-
-def formatted(text: str) -> Markup:
-    """Our Markdown, within a line, as HTML."""
-    found = str(escape(text))
-    for pattern, tag in MARKS.items():
-        found = re.sub(pattern, rf"<{tag}>\1</{tag}>", found)
-    return Markup(found)
 
 
 def render(content: Mapping[str, Any]) -> str:

@@ -19,10 +19,10 @@ QUALITY = 70  # of a JPEG picture
 
 def box_around(masks: Sequence[Array]) -> Box:
     """The part of a volume that holds all masks (X, Y, Z), one of them not empty, with a margin in the slice."""
-    where = np.argwhere(np.logical_or.reduce(masks))
+    voxels = np.argwhere(np.logical_or.reduce(masks))
     margin = np.array([MARGIN, MARGIN, 1])
-    low = np.maximum(where.min(0) - margin, 0)
-    high = np.minimum(where.max(0) + margin + 1, masks[0].shape)
+    low = np.maximum(voxels.min(0) - margin, 0)
+    high = np.minimum(voxels.max(0) + margin + 1, masks[0].shape)
     x, y, z = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     return x, y, z
 

@@ -55,9 +55,9 @@ def _outward(quads: NDArray[np.int64], leaving: NDArray[np.bool_]) -> NDArray[np
 def small(mask: Array, vertices: int = VERTICES) -> Mesh:
     """The surface of a mask (X, Y, Z), not empty, in voxels, from means over blocks as large as the limit demands."""
     for block in count(1):
-        found = surface(block_means(mask, block))
-        if len(found.vertices) <= vertices:
-            return Mesh((found.vertices + 0.5) * block - 0.5, found.triangles)
+        mesh = surface(block_means(mask, block))
+        if len(mesh.vertices) <= vertices:
+            return Mesh((mesh.vertices + 0.5) * block - 0.5, mesh.triangles)
     raise AssertionError("one block has few vertices")
 
 

@@ -8,14 +8,17 @@ import numpy as np
 import pandas as pd
 
 from lassl import config
-from lassl.evaluation.snapshots import last
-from lassl.flaws.test_selection import oracle
+from lassl.evaluation.snapshots import best, last
+from lassl.evaluation.summary import POLICIES
+from lassl.paths import DOCS, metrics_folder
 from lassl.plumbing.errors import command
 from lassl.plumbing.files import write_text
-from lassl.results import statistics
-from lassl.results.markdown import INTERVAL_AND_TEST, grid, number, probability
+from lassl.plumbing.tables import grid, interval, number, probability
+from lassl.results.layout import INTERVAL_AND_TEST, read_table
+from lassl.results.measures import DICE, HD95, MAIN_DISTANCES
 from lassl.results.runs import Result, by_method, read_results, read_scores, score_table
-from lassl.results.table import POLICIES, SCORES, mean, scores
+from lassl.results.statistics import compare
+from lassl.results.table import mean, scores
 from lassl.sections import Field, Statistics
 
 TRAINED = {  # flaws that take a training of their own, in the order of the page
@@ -50,24 +53,29 @@ patches; `quick` is phantoms. None of these is the published scale.
 
 def main() -> None:
     """Write docs/flaws.md."""
-    write_text(Path("docs/flaws.md"), page(config.load().statistics))
+    write_text(DOCS / "flaws.md", page(config.load().statistics))
 
 
-def page(settings: Statistics) -> str:
-    """Render the page from what is in metrics/."""
-    found = {p: read_results(p) for p in profiles() if not any(p.endswith(f"-{flaw}") for flaw in TRAINED)}
-    real_first = sorted(found, key=lambda p: (found[p][0].record["cohort"]["name"] == "synthetic", p))
-    honest = {p: found[p] for p in real_first}
+def page(statistics: Statistics) -> str:
+    """Render the page from what is in metrics/: profiles with real scans first, then those with synthetic ones."""
+    names = [p for p in profiles() if not any(p.endswith(f"-{flaw}") for flaw in TRAINED)]
+    honest = {profile: read_results(profile) for profile in sorted(names, key=lambda p: (synthetic(p), p))}
     sections = [selection(honest), empties(honest)]
-    sections += [trained(flaw, honest, settings) for flaw in TRAINED]
+    sections += [trained(flaw, honest, statistics) for flaw in TRAINED]
     sections += [fields(honest)]
     return "\n".join([INTRODUCTION, *sections])
 
 
 def profiles() -> list[str]:
     """The folders of metrics/ that have runs of ours, but those of the tests, which git ignores (metrics/tiny*)."""
-    found = {path.parts[1] for path in Path("metrics").glob("*/records/[!.]*-d*-s*.yaml")}
-    return sorted(profile for profile in found if not profile.startswith(TESTS))
+    names = {path.parts[1] for path in Path("metrics").glob("*/records/[!.]*-d*-s*.yaml")}
+    return sorted(profile for profile in names if not profile.startswith(TESTS))
+
+
+def synthetic(profile: str) -> bool:
+    """Whether a profile has a table that calls its scans so."""
+    there = (metrics_folder(profile) / "table.json").is_file()
+    return there and read_table(profile)["statistics"]["scans"] == "synthetic"
 
 
 def section(title: str, text: str, heads: Sequence[str], lines: list[list[str]], nothing: str = UNKNOWN) -> str:
@@ -80,12 +88,12 @@ def selection(honest: dict[str, list[Result]]) -> str:
     lines = []
     for profile, results in honest.items():
         for method, group in by_method(results, []).items():
-            gains = [gain(r.snapshots) for r in group if len(r.snapshots)]
-            if gains:
-                final, chosen = np.mean(gains, axis=0)
-                most = max(b - a for a, b in gains)
+            pairs = [last_and_best(r.snapshots) for r in group if len(r.snapshots)]
+            if pairs:
+                final, chosen = np.mean(pairs, axis=0)
+                most = max(b - a for a, b in pairs)
                 cells = [number(final), number(chosen), number(chosen - final, "+"), number(most, "+")]
-                lines.append([profile, method, str(len(gains)), *cells])
+                lines.append([profile, method, str(len(pairs)), *cells])
     return section(
         "Choosing the checkpoint on the test set (`test_selection`)",
         "The best of all snapshots by its mean Dice on the test cases (*oracle*) against the last weights of the same "
@@ -95,10 +103,10 @@ def selection(honest: dict[str, list[Result]]) -> str:
     )
 
 
-def gain(snapshots: pd.DataFrame) -> tuple[float, float]:
-    """Mean test Dice of the last weights and of those that the oracle chooses."""
-    means = snapshots[snapshots["part"] == "test"].groupby("step")["dice_percent"].mean()
-    return float(means[last(snapshots)]), float(means[oracle(snapshots)])
+def last_and_best(snapshots: pd.DataFrame) -> tuple[float, float]:
+    """Mean test Dice in percent of the last weights, and of those that are best on the test cases."""
+    means = snapshots[snapshots["part"] == "test"].groupby("step")[DICE.column].mean()
+    return float(means[last(snapshots)]), float(means[best(snapshots, "test")])
 
 
 def empties(honest: dict[str, list[Result]]) -> str:
@@ -106,47 +114,53 @@ def empties(honest: dict[str, list[Result]]) -> str:
     lines, total = [], 0
     for profile, results in honest.items():
         for method, group in by_method(results, []).items():
-            total += sum(len(r.headline()) for r in group)
+            count = sum(len(r.headline()) for r in group)
             failed = int(sum(r.headline()["failed"].sum() for r in group))
+            total += count
             if failed:
-                columns = [SCORES[name] for name in ("asd", "hd95")]
-                cells = [number(mean(scores(group, c, p))) for c in columns for p in POLICIES.values()]
-                lines.append([profile, method, f"{failed} of {sum(len(r.headline()) for r in group)}", *cells])
+                lines.append([profile, method, f"{failed} of {count}", *distances(group)])
     return section(
         "An empty prediction scored 0 (`empty_zero`)",
         "Mean distances in voxels with the empty predictions left out, with the diagonal of the volume, and with 0, "
         "which makes a method better for having failed. Rows without an empty prediction are not listed.",
-        ["profile", "method", "empty", *(f"{m}: {p}" for m in ("ASD", "95HD") for p in ("left out", "diagonal", "0"))],
+        ["profile", "method", "empty", *(f"{m.name}: {p.heading}" for m in MAIN_DISTANCES for p in POLICIES.values())],
         lines,
         f"*None of the {total} predictions in these profiles is empty: nothing to count, so the flaw changes nothing.*",
     )
 
 
-def trained(flaw: str, honest: dict[str, list[Result]], settings: Statistics) -> str:
+def distances(group: Sequence[Result]) -> Iterator[str]:
+    """Cells: each mean distance under each policy for empty predictions."""
+    for measure in MAIN_DISTANCES:
+        for policy in POLICIES.values():
+            yield number(mean(score_table({r.run: r.headline(policy) for r in group}, measure.column)))
+
+
+def trained(flaw: str, honest: dict[str, list[Result]], statistics: Statistics) -> str:
     """What a flaw that changes the training, or its data, does to the Dice."""
     lines = []
     for profile in [p for p in honest if f"{p}-{flaw}" in profiles()]:
         for method, flawed in by_method(read_results(f"{profile}-{flaw}"), []).items():
-            sound = [r for r in honest[profile] if r.record["method"] == method]
+            sound = [r for r in honest[profile] if r.record.method == method]
             if sound:
-                lines.append([profile, method, *comparison(flawed, sound, settings)])
+                lines.append([profile, method, *comparison(flawed, sound, statistics)])
     return section(
         f"`{flaw}`",
         TRAINED[flaw],
-        ["profile", "method", "runs", "honest Dice [%]", "flawed Dice [%]", "difference", "p"],
+        ["profile", "method", "runs", f"honest {DICE.heading}", f"flawed {DICE.heading}", "difference", "p"],
         lines,
     )
 
 
-def comparison(flawed: Sequence[Result], sound: Sequence[Result], settings: Statistics) -> Iterator[str]:
+def comparison(flawed: Sequence[Result], sound: Sequence[Result], statistics: Statistics) -> Iterator[str]:
     """Cells: shared runs, both means over them, the difference and its p."""
-    a, b = (scores(group, SCORES["dice"]) for group in (flawed, sound))
-    shared = a.index.intersection(b.index)
-    found = statistics.compare(a, b, count=settings.resamples, seed=settings.seed)
+    flawed_dice, sound_dice = scores(flawed, DICE.column), scores(sound, DICE.column)
+    shared = flawed_dice.index.intersection(sound_dice.index)
+    difference = compare(flawed_dice, sound_dice, count=statistics.resamples, seed=statistics.seed)
     yield str(len(shared))
-    yield from (number(mean(table.loc[shared])) for table in (b, a))
-    yield f"{number(found.difference, '+')} [{number(found.low, '+')}, {number(found.high, '+')}]"
-    yield probability(found.p_value)
+    yield from (number(mean(dice.loc[shared])) for dice in (sound_dice, flawed_dice))
+    yield f"{number(difference.difference, '+')} {interval(difference.low, difference.high, '+')}"
+    yield probability(difference.p_value)
 
 
 def fields(honest: dict[str, list[Result]]) -> str:
@@ -156,6 +170,8 @@ def fields(honest: dict[str, list[Result]]) -> str:
         for method, group in by_method(results, []).items():
             measured = [(field, [r for r in group if r.names.field(field).is_file()]) for field in get_args(Field)]
             lines += [[profile, method, *against_crop(runs, field)] for field, runs in measured if runs]
+    heads = [f"{DICE.name} on the crop [{DICE.unit}]", f"{DICE.name} there [{DICE.unit}]"]
+    heads += [f"{HD95.name} on the crop", f"{HD95.name} there"]
     return section(
         "Cropping around the label",
         "The volumes that the field passes on are cropped around the label that is to be found. The same weights were "
@@ -163,26 +179,18 @@ def fields(honest: dict[str, list[Result]]) -> str:
         "volume, always against the whole label. The field's h5 files are cropped already: what was around them is "
         "lost, so there *padded* puts zeros, the mean intensity, around them; it shows what more air does, not what "
         "more anatomy would do. Center and whole volume take raw scans; the phantoms are such.",
-        [
-            "profile",
-            "method",
-            "field",
-            "runs",
-            "Dice on the crop [%]",
-            "Dice there [%]",
-            "95HD on the crop",
-            "95HD there",
-        ],
+        ["profile", "method", "field", "runs", *heads],
         lines,
     )
 
 
 def against_crop(group: Sequence[Result], field: Field) -> list[str]:
-    """Cells: the field, runs, and mean Dice and 95HD of the default network on the crop and there."""
+    """Cells: the field, runs, and mean Dice and 95HD of the default network on the crop and on the field."""
     frames = {r.run: read_scores(r.names.field(field)) for r in group}
     cells = []
-    for name in ("dice", "hd95"):
-        cells += [number(mean(scores(group, SCORES[name]))), number(mean(score_table(frames, SCORES[name])))]
+    for measure in (DICE, HD95):
+        on_crop, on_field = scores(group, measure.column), score_table(frames, measure.column)
+        cells += [number(mean(on_crop)), number(mean(on_field))]
     return [field, str(len(frames)), *cells]
 
 

@@ -9,14 +9,15 @@ A table stands between two marks. The first names what it is made from:
 import json
 import re
 import textwrap
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from lassl.paths import metrics_folder
+from lassl.paths import DOCS, metrics_folder
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import write_text
-from lassl.results.markdown import Row, data, difference, grid, listed, number, scale, side_by_side, warnings
+from lassl.plumbing.tables import grid, interval, listed, number
+from lassl.results.layout import Row, Table, baseline_of, cohort, difference, warnings
+from lassl.results.markdown import paragraph, side_by_side, titled
+from lassl.results.measures import DICE, HD95
 
 START, END, SHORT = "<!-- table: ", "<!-- end of table -->", "short"
 BLOCK = re.compile(rf"({START}([\w-]+)(?:, ([\w-]+))? -->\n)((?!{START}).)*?({END})", re.DOTALL)
@@ -52,47 +53,46 @@ def content(path: Path, profile: str, name: str) -> str:
     return source.read_text("utf-8")
 
 
-def short(table: Mapping[str, Any]) -> str:
+def short(table: Table) -> str:
     """Render a table.json in seven columns at most, and below it what a reader has to know about them."""
-    rows = list(table["rows"].values())
-    baseline = table["rows"].get(table["statistics"]["baseline"])
+    rows, baseline = list(table["rows"].values()), baseline_of(table)
     published = any(row["published"] for row in rows)
-    heads = ["Method", "labels", "Dice [%]", "95HD [voxel]", *["published Dice"] * published]
-    heads += [] if baseline is None else [f"Dice against {baseline['title']}"]
+    heads = ["Method", "labels", DICE.heading, HD95.heading, *[f"published {DICE.name}"] * published]
+    heads += [] if baseline is None else [f"{DICE.name} against {baseline['title']}"]
     lines = [short_row(row, baseline, published) for row in rows]
-    notes = [remark(table), *warnings(table)]
-    return "\n\n".join([grid(heads, lines), *(textwrap.fill(note, WIDTH) for note in notes)]) + "\n"
+    texts = [remark(table), *map(paragraph, warnings(table))]
+    return "\n\n".join([grid(heads, lines), *(textwrap.fill(text, WIDTH) for text in texts)]) + "\n"
 
 
 def short_row(row: Row, baseline: Row | None, published: bool) -> list[str]:
     """Cells of a row: labeled cases, Dice with its interval, 95HD, published Dice, the difference to the baseline."""
-    dice, hd95 = row["scores"]["dice"], row["scores"]["hd95"]
+    dice, hd95 = row["scores"][DICE.key], row["scores"][HD95.key]
     cells = [
-        ", ".join([f"**{row['title']}**", *filter(None, row["evaluation"])]),
+        titled(row["title"], filter(None, row["evaluation"])),
         listed(row["labeled"]) or "-",
-        f"{number(dice['mean'])} [{number(dice['low'])}, {number(dice['high'])}]",
+        f"{number(dice['mean'])} {interval(dice['low'], dice['high'])}",
         number(hd95["mean"]),
     ]
     if published:
-        cells.append(f"{row['published']['dice']:g}" if row["published"] else "")
+        cells.append(f"{row['published'][DICE.key]:g}" if row["published"] else "")
     if baseline is not None:
-        cells.append("baseline" if row is baseline else difference(row["against_baseline"]["dice"]))
+        cells.append("baseline" if row is baseline else " ".join(difference(row)))
     return cells
 
 
-def remark(table: Mapping[str, Any]) -> str:
+def remark(table: Table) -> str:
     """What the figures are of: the scans, the scale, the trainings, the empty predictions, and the tests."""
     rows = list(table["rows"].values())
     steps = listed(sorted({steps for row in rows for steps in row["steps"]}))
     runs = "one run of each row" if all(len(row["runs"]) <= 1 for row in rows) else "means over the runs of a row"
     cases = listed(sorted({row["cases"] for row in rows}))
     sentences = [
-        f"Profile `{table['profile']}`: cohort `{table['cohort']}`{data(table)}, {scale(table)}, {steps} steps, "
-        f"{runs}, on {' and '.join(table['devices'])}.",
+        f"Profile {table['profile']}: cohort {cohort(table)}, {steps} steps, {runs}, "
+        f"on {' and '.join(table['devices'])}.",
         f"Means over {cases} test cases [95 % bootstrap interval].",
         empty(sum(row["failed"] for row in rows)),
     ]
-    if table["statistics"]["baseline"] in table["rows"] and len(rows) > 1:
+    if baseline_of(table) and len(rows) > 1:
         sentences.append(
             "Differences: paired, with their 95 % bootstrap interval, and the p of a Wilcoxon signed-rank test over "
             "the cases with Holm's correction over the rows."
@@ -103,7 +103,7 @@ def remark(table: Mapping[str, Any]) -> str:
 
 
 def empty(failed: int) -> str:
-    """Tell how many predictions are empty, and how they enter the distances."""
+    """How many predictions are empty, and how they enter the distances."""
     if not failed:
         return "No prediction is empty."
     return f"Empty predictions: {failed}; the distances leave them out, unless a row's name says how they count."
@@ -111,7 +111,7 @@ def empty(failed: int) -> str:
 
 def pages() -> list[Path]:
     """The files that may show tables: README.md and the pages in docs/."""
-    return [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
+    return [Path("README.md"), *sorted(DOCS.glob("*.md"))]
 
 
 def update() -> None:

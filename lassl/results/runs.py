@@ -1,55 +1,65 @@
-"""The evaluated runs of a profile, read back from metrics/, and their scores as tables of runs and cases."""
+"""The scores behind a profile's table, read back from metrics/: of its evaluated runs, and of masks made elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import yaml
 
-from lassl.evaluation import summary as headline
-from lassl.paths import Run, metrics_folder
+from lassl.evaluation.external_record import read_external_record
+from lassl.evaluation.summary import Policy, chosen, counted
+from lassl.model.record import Evaluated, Reported, read_record
+from lassl.paths import EXTERNAL, Run, metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import text_hash
 from lassl.results.statistics import INDEX
 
 
 @dataclass(frozen=True)
-class Result:
+class ScoredMasks:
+    """The scores of one mask of each test case, or of several by network and parts, of which one is reported."""
+
+    run: tuple[int, int]  # draw and seed; (-1, -1) where the masks were made elsewhere
+    reported: Reported
+    cases: pd.DataFrame
+
+    def headline(self, policy: Policy | None = None) -> pd.DataFrame:
+        """The scores that are reported; failed cases count as they do there, or by another policy."""
+        cases = chosen(self.cases, self.reported)
+        return policy.count(cases) if policy else self.counted(cases)
+
+    def counted(self, cases: pd.DataFrame) -> pd.DataFrame:
+        """Let failed cases among some of the scores count as in those that are reported."""
+        return counted(cases, self.reported.failures)
+
+
+@dataclass(frozen=True)
+class Result(ScoredMasks):
     """A run that was evaluated: its record, the scores of its test cases in all variants, those of its snapshots."""
 
-    record: dict[str, Any]
-    cases: pd.DataFrame
+    record: Evaluated
     snapshots: pd.DataFrame
-
-    @property
-    def run(self) -> tuple[int, int]:
-        """Draw and seed."""
-        return self.record["draw"], self.record["seed"]
 
     @property
     def names(self) -> Run:
         """The run by its full name, which knows its files."""
-        return Run(**{key: self.record[key] for key in ("profile", "method", "draw", "seed")})
+        return self.record.run
 
-    def headline(self, policy: str | None = None) -> pd.DataFrame:
-        """The scores behind the headline figures, failures counted as they are there or by another policy."""
-        return self.counted(headline.chosen(self.cases, self.record["evaluation"]), policy)
 
-    def counted(self, cases: pd.DataFrame, policy: str | None = None) -> pd.DataFrame:
-        """Let failures among some of its scores count as in its headline figures, or by another policy."""
-        return headline.counted(cases, policy or self.record["evaluation"]["failures"])
+@dataclass(frozen=True)
+class ExternalResult(ScoredMasks):
+    """Masks that were made elsewhere, scored by `lassl evaluate`, and the title of their row."""
+
+    title: str
 
 
 def read_results(profile: str) -> list[Result]:
     """Read all runs of a profile, draws and seeds in order. Raises LasslError."""
-    records = [
-        yaml.safe_load(path.read_text("utf-8")) for path in (metrics_folder(profile) / "records").glob("[!.]*.yaml")
-    ]
+    folder = metrics_folder(profile) / "records"
+    records = [read_record(path) for path in folder.glob("[!.]*.yaml")]
     if not records:
-        raise LasslError(f"metrics/{profile}/records: found no run; make some with `dvc exp run -S profile={profile}`")
-    results = [_read(r) for r in sorted(records, key=lambda r: (r["method"], r["draw"], r["seed"]))]
+        raise LasslError(f"{folder}: found no run; make some with `dvc exp run -S profile={profile}`")
+    results = [_read(record) for record in sorted(records, key=lambda r: (r.method, r.draw, r.seed))]
     first = results[0]
     for other in results:
         if set(other.cases["case"]) != set(first.cases["case"]):
@@ -60,10 +70,15 @@ def read_results(profile: str) -> list[Result]:
     return results
 
 
-def _read(record: dict[str, Any]) -> Result:
-    run = Result(record, pd.DataFrame(), pd.DataFrame()).names
-    kept = ((run.cases, "cases_sha256"), (run.snapshots, "snapshots_sha256"))
-    return Result(record, *(_scores(path, run.record, record[key], "dvc repro") for path, key in kept))
+def _read(record: Evaluated) -> Result:
+    run = record.run
+    return Result(
+        run=(record.draw, record.seed),
+        reported=record.evaluation,
+        cases=_scores(run.cases, run.record, record.cases_sha256, "dvc repro"),
+        record=record,
+        snapshots=_scores(run.snapshots, run.record, record.snapshots_sha256, "dvc repro"),
+    )
 
 
 def _scores(path: Path, record: Path, sha256: str, command: str) -> pd.DataFrame:
@@ -80,29 +95,25 @@ def read_scores(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"case": str}, keep_default_na=False, na_values=[""])
 
 
-def read_external(like: Result) -> dict[str, Result]:
-    """Read by name what `lassl evaluate` scored on the test cases of a run of ours, as one run (-1, -1) each.
+def read_external(like: Result) -> dict[str, ExternalResult]:
+    """Read by name what `lassl evaluate` scored on the test cases of a run of ours.
 
     Failures count as in that run. Raises LasslError.
     """
-    folder = metrics_folder("external")
-    found = {}
-    for path in sorted((folder / "records").glob("[!.]*.yaml")):
-        told = yaml.safe_load(path.read_text("utf-8"))
-        if not isinstance(told, dict) or not {"title", "evaluation", "cases_sha256"} <= set(told):
-            raise LasslError(f"{path}: no record of `lassl evaluate`; run it again or delete the file")
-        cases = _scores(folder / f"{path.stem}.csv", path, told["cases_sha256"], "lassl evaluate")
+    results = {}
+    for path in sorted((EXTERNAL / "records").glob("[!.]*.yaml")):
+        record = read_external_record(path)
+        cases = _scores(EXTERNAL / f"{path.stem}.csv", path, record.cases_sha256, "lassl evaluate")
         if set(cases["case"]) == set(like.cases["case"]):
-            evaluation = told["evaluation"] | {"failures": like.record["evaluation"]["failures"]}
-            record = told | {"draw": -1, "seed": -1, "evaluation": evaluation}
-            found[path.stem] = Result(record, cases, pd.DataFrame())
-    return found
+            reported = record.evaluation.model_copy(update={"failures": like.reported.failures})
+            results[path.stem] = ExternalResult(run=(-1, -1), reported=reported, cases=cases, title=record.title)
+    return results
 
 
 def by_method(results: Sequence[Result], order: Sequence[str]) -> dict[str, list[Result]]:
     """Group the runs by method: those of `order` first, then the others."""
-    names = dict.fromkeys([*order, *(r.record["method"] for r in results)])
-    groups = {name: [r for r in results if r.record["method"] == name] for name in names}
+    names = dict.fromkeys([*order, *(result.record.method for result in results)])
+    groups = {name: [result for result in results if result.record.method == name] for name in names}
     return {name: group for name, group in groups.items() if group}
 
 

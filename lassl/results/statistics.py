@@ -199,8 +199,8 @@ def _grid(scores: pd.DataFrame) -> Values:
     """Sorted scores as a complete grid (draws, seeds, cases), of size 0 if the draws have no seed in common."""
     draws = scores.index.unique("draw")
     if scores.groupby(level="draw").size().nunique() > 1:
-        found = scores.groupby(level="seed").size()
-        scores = scores[scores.index.isin(found.index[found == len(draws)], level="seed")]
+        counts = scores.groupby(level="seed").size()
+        scores = scores[scores.index.isin(counts.index[counts == len(draws)], level="seed")]
     complete = scores.dropna(axis=1).to_numpy(dtype=np.float64)
     return complete.reshape(len(draws), len(complete) // max(len(draws), 1), complete.shape[1])
 

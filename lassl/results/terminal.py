@@ -1,19 +1,17 @@
 """A profile's results for a terminal of 80 columns: the scores, what they are of, and where the whole table is."""
 
 import argparse
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
+import rich.table
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from lassl import config
-from lassl.paths import metrics_folder
-from lassl.plumbing.errors import LasslError, command
-from lassl.results.markdown import data, scale, warnings
+from lassl.paths import metrics_folder, report_page
+from lassl.plumbing.errors import command
+from lassl.plumbing.tables import interval, listed, number
+from lassl.results.layout import Table, cohort, read_table, warnings
+from lassl.results.measures import DICE, MAIN
 
 WIDTH = 80  # columns, also where no terminal is
 WARNING = "bold yellow"
@@ -28,69 +26,57 @@ def main() -> None:
 
 def show(profile: str) -> None:
     """Print a profile's results from its table.json: nothing is computed again. Raises LasslError."""
-    found = read(profile)
-    synthetic = found["cohort"] == "synthetic"
-    page = Path("report") / profile / "index.html"
+    table = read_table(profile)
+    synthetic = table["statistics"]["scans"] == "synthetic"
+    page = report_page(profile)
     console = Console(width=WIDTH, markup=False, emoji=False, highlight=False)
     console.print()
     console.rule(f"Results of profile {profile}", style="bold green")
-    console.print(f"Cohort {found['cohort']}{data(found)}, {scale(found)}.", style=WARNING if synthetic else "bold")
-    for warning in warnings(found):
-        console.print(warning.strip("*"), style=WARNING)
+    console.print(f"Cohort {cohort(table)}.", style=WARNING if synthetic else "bold")
+    for warning in warnings(table):
+        console.print(warning.text, style=WARNING)
     console.print()
-    console.print(grid(found))
+    console.print(grid(table))
     console.print()
-    console.print(reading(found))
+    console.print(explanation(table))
     console.print(f"Whole table: {metrics_folder(profile) / 'table.md'}", style="bold", soft_wrap=True)
     console.print(f"Page:        {page}{'' if page.is_file() else ' (not made yet)'}", style="bold", soft_wrap=True)
 
 
-def read(profile: str) -> dict[str, Any]:
-    """Read a profile's table.json. Raises LasslError."""
-    path = metrics_folder(profile) / "table.json"
-    if not path.is_file():
-        raise LasslError(f"{path}: not found; make it with `dvc repro`, or name a profile that has one")
-    try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise LasslError(f"{path}: no JSON ({error}); restore it from git, or make it again with `dvc repro`") from None
-    return found
-
-
-def grid(found: Mapping[str, Any]) -> Table:
-    """A line for each row: Dice with its interval, the other scores, the published Dice where papers know the data."""
-    rows = found["rows"].values()
-    published = any(row["published"] for row in rows)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("Method", overflow="fold")
-    for head in ("Dice", "Jaccard", "ASD", "95HD", *["published\nDice"] * published):
-        table.add_column(head, justify="right", no_wrap=True)
+def grid(table: Table) -> rich.table.Table:
+    """A line for each row: Dice with its interval, the other scores, and the published Dice if there is any."""
+    rows = table["rows"].values()
+    published = [f"published\n{DICE.name}"] * any(row["published"] for row in rows)
+    lines = rich.table.Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    lines.add_column("Method", overflow="fold")
+    for head in (*(measure.name for measure in MAIN), *published):
+        lines.add_column(head, justify="right", no_wrap=True)
     for row in rows:
-        dice, *others = row["scores"].values()
+        dice, *others = (row["scores"][measure.key] for measure in MAIN)
         title = ", ".join([row["title"], *filter(None, row["evaluation"])])
-        interval = f"{number(dice['mean'])} [{number(dice['low'])}, {number(dice['high'])}]"
-        cells = [title, interval, *(number(score["mean"]) for score in others)]
-        table.add_row(*cells, *[number(row["published"].get("dice"))] * published)
-    return table
+        mean = f"{short(dice['mean'])} {interval(dice['low'], dice['high'], decimals=1)}"
+        cells = [title, mean, *(short(score["mean"]) for score in others)]
+        lines.add_row(*cells, *[short(row["published"].get(DICE.key))] * len(published))
+    return lines
 
 
-def number(value: float | None) -> str:
+def short(value: float | None) -> str:
     """One decimal, or a dash for what is undefined."""
-    return "-" if value is None else f"{value:.1f}"
+    return number(value, decimals=1)
 
 
-def reading(found: Mapping[str, Any]) -> str:
+def explanation(table: Table) -> str:
     """What the columns are, and which failed cases the distances leave out or count."""
-    rows = found["rows"].values()
+    rows = table["rows"].values()
     failed = [f"{row['title']} {row['failed']}" for row in rows if row["failed"]]
-    steps = sorted({steps for row in rows for steps in row["steps"]})
-    told = [
-        f"Means over {next(iter(rows))['cases']} test cases [95 % interval of the mean] after "
-        f"{', '.join(map(str, steps))} training steps; Dice and Jaccard in %, ASD and 95HD in voxels."
+    steps = listed(sorted({steps for row in rows for steps in row["steps"]}))
+    sentences = [
+        f"Means over {next(iter(rows))['cases']} test cases [95 % interval of the mean] after {steps} training steps; "
+        "Dice and Jaccard in %, ASD and 95HD in voxels."
     ]
-    told += ["Published: on the real scans at full resolution."] * any(row["published"] for row in rows)
-    told += [f"Failed cases (empty predictions): {', '.join(failed)}."] * bool(failed)
-    return " ".join(told)
+    sentences += ["Published: on the real scans at full resolution."] * any(row["published"] for row in rows)
+    sentences += [f"Failed cases (empty predictions): {listed(failed)}."] * bool(failed)
+    return " ".join(sentences)
 
 
 if __name__ == "__main__":

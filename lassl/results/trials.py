@@ -22,7 +22,7 @@ from lassl.paths import METRICS
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import text_hash, write_text
 from lassl.plumbing.git import commits_with, git
-from lassl.results.markdown import grid, number
+from lassl.plumbing.tables import grid, number
 from lassl.results.runs import read_scores
 
 MODE = "-tuning"

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import h5py
@@ -90,7 +91,7 @@ def test_the_scores_are_those_of_the_benchmark():
     put("r/A.nrrd", block(5, 4, 3))
     put("p/A.nrrd", block(4, 5, 2))
     row = scores().loc["A"].drop(["network", "parts"]).to_dict()
-    assert row == vars(metrics.score(block(4, 5, 2) > 0, block(5, 4, 3) > 0, PLACE.spacing_mm))
+    assert row == asdict(metrics.score(block(4, 5, 2) > 0, block(5, 4, 3) > 0, PLACE.spacing_mm))
 
 
 @pytest.mark.parametrize("mask", [255 * block(), block().astype("float32"), block().astype("int16")])
@@ -298,8 +299,8 @@ def test_a_result_is_read_back_for_a_run_of_ours_with_the_same_cases():
     (ours,) = read_results(PROFILE)
     found = read_external(ours)
     assert list(found) == ["p"]
-    assert (found["p"].run, found["p"].record["title"]) == ((-1, -1), "p")
-    assert found["p"].record["evaluation"]["failures"] == "diagonal"
+    assert (found["p"].run, found["p"].title) == ((-1, -1), "p")
+    assert found["p"].reported.failures == "diagonal"
     assert found["p"].headline()["dice_percent"].tolist() == pytest.approx([66.666667] * 2)
     write_run("cps", scores=cases((80, 90, 70)))
     assert read_external(read_results(PROFILE)[0]) == {}

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from lassl.evaluation.metrics import score
-from lassl.evaluation.scores import DISTANCES, summarize, with_failures
+from lassl.evaluation.scores import DISTANCES, summarize
+from lassl.evaluation.summary import diagonal, excluded
 
 SIZE = (14, 12, 9)
 CUBE = (0.625, 0.625, 0.625)
@@ -53,7 +54,7 @@ def two_runs():
 def test_failures_count_with_the_diagonal_of_their_own_volume():
     cases = two_runs()
     before = cases.copy()
-    filled = with_failures(cases, "diagonal")
+    filled = diagonal(cases)
     pd.testing.assert_frame_equal(cases, before)
     for name in DISTANCES:
         large, small = (math.sqrt(421), 7) if name.endswith("voxel") else (math.sqrt(421) * 0.625, 18)
@@ -65,16 +66,11 @@ def test_failures_count_with_the_diagonal_of_their_own_volume():
 
 def test_excluded_failures_have_no_distances_whatever_they_had():
     cases = two_runs()
-    pd.testing.assert_frame_equal(with_failures(with_failures(cases, "diagonal"), "excluded"), cases)
+    pd.testing.assert_frame_equal(excluded(diagonal(cases)), cases)
 
 
 def test_a_run_that_failed_everywhere_has_the_diagonal_as_its_mean_distance():
     empty = np.zeros(SIZE, dtype=bool)
-    summary = summarize(with_failures(frame(empty, empty), "diagonal"))
+    summary = summarize(diagonal(frame(empty, empty)))
     assert summary["asd"] == summary["hd95"] == pytest.approx(math.sqrt(421))
     assert (summary["dice"], summary["failed"]) == (0, 2)
-
-
-def test_an_unknown_policy_for_failures_is_refused():
-    with pytest.raises(ValueError, match="'zero'"):
-        with_failures(two_runs(), "zero")

@@ -1,6 +1,7 @@
 """Each flaw, put in by its file in conf/flaw/, does what it is said to do."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from lassl.flaws.broken_dice import broken_dice
 from lassl.learning.losses import hard_dice
 from lassl.methods import build
 from lassl.model.placement import place
+from lassl.model.record import Reported
 from lassl.plumbing.plugins import plugin
 from lassl.training.loop import fit
 from lassl.training.schedules import poly
@@ -126,10 +128,11 @@ def box(x: int) -> np.ndarray:
 
 
 def test_empty_zero_makes_the_best_distance_of_a_failure():
-    cases = pd.DataFrame([vars(score(box(x), box(2), (1.0, 1.0, 1.0))) for x in (4, 0, 5)])
+    cases = pd.DataFrame([asdict(score(box(x), box(2), (1.0, 1.0, 1.0))) for x in (4, 0, 5)])
     cases = cases.assign(case=list("ABC"), network="network", parts="all")
-    evaluations = (load(composed(*o)).evaluate.model_dump() | {"network": "network"} for o in ([], ["flaw=empty_zero"]))
-    honest, flawed = (headline(cases, evaluation) for evaluation in evaluations)
+    policies = (load(composed(*o)).evaluate.failures for o in ([], ["flaw=empty_zero"]))
+    reported = (Reported(network="network", largest_component=False, failures=policy) for policy in policies)
+    honest, flawed = (headline(cases, each) for each in reported)
     assert honest["asd"] > 0 and honest["hd95"] > 0 and honest["failed"] == flawed["failed"] == 1
     for name in ("asd", "hd95"):
         assert flawed[name] == pytest.approx(honest[name] * 2 / 3, abs=1e-4)  # of three cases, not of two

@@ -1,6 +1,7 @@
 """Runs as an evaluation writes them, with scores that can be followed by hand."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -8,9 +9,10 @@ import yaml
 
 from helpers.project import ROOT
 from lassl.config import load
-from lassl.evaluation.evaluate import results
+from lassl.evaluation.evaluate import published_texts
 from lassl.evaluation.scores import Scores
 from lassl.evaluation.snapshots import COLUMNS
+from lassl.model.record import Evaluation, Trained
 from lassl.paths import Run
 from lassl.plumbing.files import write_text
 from lassl.results import table
@@ -20,7 +22,8 @@ CONFIG = load(ROOT / "params.yaml")
 PROFILE = CONFIG.name
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
 RECORDS = sorted((ROOT / "metrics").glob("*/records/*-d*-s*.yaml"))  # of the committed runs
-STATISTICS = Statistics(baseline="vnet_16", resamples=2000, seed=0)
+STATISTICS = Statistics(baseline="vnet_16", resamples=2000, seed=0, scans="synthetic", published=True)
+MACHINE = {"threads": 1, "cores": 2, "python": "3.11", "torch": "2.6", "numpy": "2.0", "peak_memory_mib": 512}
 NAN = float("nan")
 
 
@@ -46,7 +49,7 @@ def cases(
     """Cases A, B, ... of a variant, in volumes with diagonals of 100, 110, ... voxels; distances 1 unless given."""
     given = zip(dice, [1.0] * len(dice) if asd is None else asd, strict=True)
     scored = [case(float(d), float(a), 100.0 + 10 * i) for i, (d, a) in enumerate(given)]
-    rows = [{"case": chr(65 + i), "network": network, "parts": parts, **vars(s)} for i, s in enumerate(scored)]
+    rows = [{"case": chr(65 + i), "network": network, "parts": parts, **asdict(s)} for i, s in enumerate(scored)]
     return pd.DataFrame(rows)
 
 
@@ -69,16 +72,22 @@ def write_run(
     settings = CONFIG.settings(method)
     settings["method"] |= options or {}
     settings["train"] |= train
-    told = CONFIG.evaluate.model_dump(mode="json") | {"network": "network", "snapshot": {"use": "last", "step": None}}
     record = {
         **{"profile": run.profile, "method": method, "draw": draw, "seed": seed, "settings": settings},
-        "cohort": {"name": cohort[0], "hash": cohort[1]},
-        "training": {"seconds": seconds, "device": "cpu: Test"},
-        "evaluation": told | dict(evaluation or {}),
+        "cohort": {"name": cohort[0], "hash": cohort[1], "spacing_mm": (0.625, 0.625, 0.625), "orientation": "LPS"},
+        **{"labeled": ["L"], "held_out": []},
+        "training": {"seconds": seconds, "device": "cpu: Test", "resumed": 0, **MACHINE},
+    }
+    evaluated = {
+        **CONFIG.evaluate.model_dump(mode="json"),
+        **{"network": "network", "snapshot": {"use": "last", "step": None}},
+        **{"seconds": 1.5, "device": "cpu: Test", **MACHINE},
+        **(evaluation or {}),
     }
     none = pd.DataFrame(columns=list(COLUMNS))
     frames = cases() if scores is None else scores, none if snapshots is None else snapshots
-    for name, text in results(*frames, record).items():
+    parts = Trained.model_validate(record), Evaluation.model_validate(evaluated)
+    for name, text in published_texts(*frames, *parts).items():
         write_text(run.published[name], text)
     return run
 

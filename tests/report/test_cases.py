@@ -11,13 +11,13 @@ from helpers.pages import scored, write_masks
 from helpers.runs import PROFILE, cases, write_run
 from lassl.images.geometry import Volume
 from lassl.images.volumes import write_volume
-from lassl.model.trained import Model, load, save
+from lassl.model.record import Trained, read_record, record_text
+from lassl.model.trained import TrainedModel, load_model, save_model
 from lassl.model.vnet import VNet
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
 from lassl.report.cases import Shown, cropped, extremes, means_of_cases, showable, task_of, views
 from lassl.results.runs import by_method, read_results
-from lassl.sections import Network
 
 
 @pytest.fixture
@@ -45,12 +45,13 @@ def test_two_cases_are_best_and_worst_and_a_single_one_is_best(workspace):
 
 def write_weights(run: Run) -> None:
     """A network with weights of chance, and its hash in the run's record, as if the masks were made with it."""
-    told = yaml.safe_load(run.record.read_text())
+    record = read_record(run.record)
     torch.manual_seed(0)
-    network = Network.model_validate(told["settings"]["network"])
-    save(run.model, Model(network, {"network": VNet(network)}, told))
-    told["weights_sha256"] = load(run.model).record["weights_sha256"]
-    run.record.write_text(yaml.safe_dump(told))
+    network = record.settings.network
+    trained = Trained.model_validate(record.model_dump(include=set(Trained.model_fields)))
+    save_model(run.model, TrainedModel(network, {"network": VNet(network)}, trained))
+    weights = load_model(run.model).record.weights_sha256
+    run.record.write_text(record_text(record.model_copy(update={"weights_sha256": weights})))
 
 
 def test_the_uncertainty_of_the_weights_behind_a_mask_is_shown_beside_it(workspace, prepared):

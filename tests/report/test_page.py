@@ -10,9 +10,9 @@ import yaml
 
 from helpers.pages import numbers, scored, write_masks, written_page
 from helpers.project import ROOT
-from helpers.runs import PROFILE, STATISTICS, write_run
+from helpers.runs import PROFILE, PUBLISHED, STATISTICS, write_run
 from lassl.data.prepared import open_prepared
-from lassl.report.report import formatted, gather, read_table, report
+from lassl.report.report import gather, report
 from lassl.report.slices import box_around, outline
 from lassl.results.table import table
 
@@ -25,28 +25,6 @@ def workspace(tmp_path, monkeypatch) -> Path:
 
 
 # the table
-
-
-def test_a_table_is_taken_apart_with_the_published_figures_under_ours():
-    text = (
-        "| Method | Dice [%] | alike |\n| --- | --- | --- |\n| **V-Net & 16L**, `x` | 57.77 ± 1 [2, 3] | ab |\n"
-        "| published [1] | 78.3 |  |\n| **Mine** | - |  |\n\nMean *over* <cases>.\n\n[1] Note.\n"
-    )
-    found = read_table(text)
-    assert found.heads == ["Method", "Dice [%]", "alike"]
-    title = "<strong>V-Net &amp; 16L</strong>, <code>x</code>"
-    assert found.rows == [
-        [(title, "published [1]"), ("57.77 ± 1<br>[2, 3]", "78.3"), ("ab", "")],
-        [("<strong>Mine</strong>", ""), ("-", ""), ("", "")],
-    ]
-    assert found.remarks == ["Mean <em>over</em> &lt;cases&gt;.", "[1] Note."]
-
-
-def test_markup_in_a_title_is_text():
-    assert formatted("<b> **a & b**") == "&lt;b&gt; <strong>a &amp; b</strong>"
-
-
-# the page
 
 
 def page_data(page: str) -> dict:
@@ -70,6 +48,41 @@ def test_the_page_has_all_parts_and_holds_plotly_once(page):
     assert "the patient's left is on the right and the back at the bottom" in page
     assert "Published figures stand under ours." in page
     assert len(page) < 6e6
+
+
+def row_cells(page: str, title: str) -> list[str]:
+    """The cells of the table's row with a title, as HTML."""
+    (row,) = re.findall(rf"<tr>\s*<th scope=\"row\"><strong>{re.escape(title)}</strong>.*?</tr>", page, re.DOTALL)
+    return re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row)
+
+
+def test_a_cell_has_its_interval_on_a_line_of_its_own_and_the_published_figure_under_it(page):
+    found = row_cells(page, "CPS &amp; 16L+64UL")
+    assert found[0] == "<strong>CPS &amp; 16L+64UL</strong><small>published</small>"
+    assert found[1] == "86.50 ± 4.95<br>[83.00, 90.00]<small>86.4</small>"  # 90 and 83
+    assert found[6] == "+4.50<br>[-1.00, +10.00], p = 1.000"  # beside 80 and 84: 10 more and 1 less
+    assert found[5] == "a" and found[8:] == ["0", "2", "16 + 64", "1", "240", "1"]
+    assert row_cells(page, "V-Net &amp; 16L")[0].endswith("<small>published [1]</small>")
+    assert row_cells(page, "V-Net &amp; 16L")[6] == "baseline"
+
+
+def test_the_page_has_every_remark_of_the_table(page):
+    assert '<p class="remark">[1] As published. ' in page
+    assert '<p class="remark">Not run in this profile: vnet_80, cps_32, mt_un_lovasz, cps_alw.</p>' in page
+    assert "whose number stands under &#34;failed&#34;." in page
+
+
+def test_a_departure_and_a_warning_stand_on_the_page_and_markup_in_a_title_is_text(workspace):
+    row = {**PUBLISHED["rows"]["cps"], "title": "<b> *CPS*"}
+    Path("published.yaml").write_text(json.dumps({"rows": {"cps": row}, "titles": {}, "notes": {}}))
+    write_run("cps", evaluation={"failures": "diagonal"})
+    write_run("mt_un", lr=0.003)
+    table(PROFILE, STATISTICS, Path("published.yaml"))
+    (Path("metrics") / PROFILE / "table.md").unlink()  # the page is made from table.json
+    page = report(PROFILE, workspace / "nothing").read_text()
+    assert "<strong>&lt;b&gt; *CPS*</strong>, failures: diagonal<small>published</small>" in page
+    warning = "The rows have different settings (see table.json) and cannot be compared."
+    assert f'<p class="remark"><strong>{warning}</strong></p>' in page
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(page):
@@ -118,7 +131,7 @@ def test_outlines_surfaces_and_dice_of_a_case_are_those_of_its_masks(page, prepa
 
 def test_metrics_alone_give_a_page_that_says_what_is_missing(workspace, prepared):
     write_run("cps", scores=scored(prepared, 80, 90), cohort=("la2018", "aa"))
-    table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
+    table(PROFILE, STATISTICS.model_copy(update={"scans": "real"}), ROOT / "metrics/published.yaml")
     page = report(PROFILE, workspace / "nothing").read_text()
     assert "No curves on this machine of cps-d0-s0." in page
     assert "Not shown: cps-d0-s0 (the prepared scans are not here)." in page

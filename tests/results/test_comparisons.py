@@ -3,6 +3,7 @@
 import pytest
 
 from helpers.runs import STATISTICS, built, cases, write_run
+from lassl.results.comparisons import letter
 
 LOW = (60, 61, 62, 63, 64, 65, 66, 67)
 
@@ -110,6 +111,11 @@ def test_rows_that_can_all_be_told_apart_have_a_letter_each():
     for shift, method in enumerate(("vnet_16", "cps", "mt_un")):
         write_run(method, scores=cases([low + shift * (10 + low / 10) for low in LOW]))
     assert {m: r["alike"] for m, r in built()["rows"].items()} == {"vnet_16": "a", "cps": "b", "mt_un": "c"}
+
+
+def test_no_two_groups_have_the_same_letter_even_if_they_are_more_than_the_alphabet_has():
+    assert [letter(n) for n in (0, 1, 25, 26, 51, 52)] == ["a", "b", "z", "a1", "z1", "a2"]
+    assert len({letter(n) for n in range(100)}) == 100
 
 
 def test_letters_allow_for_the_number_of_pairs():

@@ -11,6 +11,7 @@ from helpers.runs import CONFIG, NAN, PROFILE, STATISTICS, cases, write_run
 from lassl.evaluation.snapshots import COLUMNS
 from lassl.results.flaws_page import TESTS, page
 from lassl.results.runs import read_results
+from lassl.results.table import table
 
 
 @pytest.fixture
@@ -96,6 +97,8 @@ def test_another_field_is_set_beside_the_crop(workspace):
 
 
 def test_profiles_on_real_scans_come_first(workspace):
-    write_run("cps", scores=cases((80, 0), (3, NAN)))
-    real = write_run("cps", scores=cases((80, 0), (3, NAN)), cohort=("la2018", "bb"), variant="-zz")
+    synthetic = write_run("cps", scores=cases((80, 0), (3, NAN)))
+    real = write_run("cps", scores=cases((80, 0), (3, NAN)), variant="-zz")
+    for run, scans in ((synthetic, "synthetic"), (real, "real")):
+        table(run.profile, STATISTICS.model_copy(update={"scans": scans}), ROOT / "metrics/published.yaml")
     assert [line.split(" | ")[0] for line in lines("1 of 2")] == [f"| {real.profile}", f"| {PROFILE}"]

@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
-from helpers.runs import NAN, PUBLISHED, built, cases, write_run
-from lassl.results import table as build
-from lassl.results.markdown import MORE, details, number, probability, table
+from helpers.runs import NAN, PUBLISHED, STATISTICS, built, cases, write_run
+from lassl.plumbing.tables import number, probability
+from lassl.results.details import details
+from lassl.results.markdown import table
 
 CPS = "CPS & 16L+64UL"
 ONE_RUN = "One run of each row: "
@@ -177,12 +178,13 @@ def test_runs_of_one_row_with_other_options_are_not_one_method(other):
 
 
 @pytest.mark.parametrize(
-    ("cohort", "words"), [("synthetic", "synthetic phantoms, not patients"), ("la2018", "real scans")]
+    ("scans", "words"), [("synthetic", "synthetic phantoms, not patients"), ("real", "real scans")]
 )
-def test_phantoms_are_told_from_real_scans(cohort, words):
-    write_run(cohort=(cohort, "aa"))
-    assert f"cohort `{cohort}` ({words}), volumes pooled by 2, trained on cpu: Test." in table(built())
-    assert f"cohort `{cohort}` ({words}), full resolution, trained" in table({**built(), "pool": 1})
+def test_phantoms_are_told_from_real_scans(scans, words):
+    write_run(cohort=("mine", "aa"))
+    content = built(STATISTICS.model_copy(update={"scans": scans}))
+    assert f"cohort mine ({words}), volumes pooled by 2, trained on cpu: Test." in table(content)
+    assert f"cohort mine ({words}), full resolution, trained" in table({**content, "pool": 1})
 
 
 # details
@@ -200,7 +202,6 @@ def test_the_details_have_four_sections_with_a_line_for_each_row():
 
 
 def test_the_details_give_every_other_measure_with_its_unit():
-    assert list(MORE) == build.MORE
     write_run(scores=cases((80, 90), (1, NAN)))
     heads, row = section("More measures")
     found = dict(zip(heads.split(" | "), row.split(" | "), strict=True))
@@ -213,7 +214,12 @@ def test_the_details_give_every_other_measure_with_its_unit():
 def test_the_details_give_the_distances_of_failures_under_three_policies():
     write_run(scores=cases((0, 90), (NAN, 4)))
     heads, row = section("Failures under three policies")
-    assert [head.split(": ")[0] for head in heads.split(" | ")[2:]] == ["ASD"] * 3 + ["95HD"] * 3
+    policies = ("left out", "volume's diagonal", "0, as older code does")
+    assert heads.split(" | ")[2:] == [
+        *(f"ASD: {p}" for p in policies),
+        *(f"95HD: {p}" for p in policies[:2]),
+        "95HD: 0, as older code does |",
+    ]
     assert row == f"| {CPS} | 1 | 4.00 | 52.00 | 2.00 | 8.00 | 54.00 | 4.00 |"
 
 

@@ -4,12 +4,12 @@ import json
 
 import pandas as pd
 import pytest
-import yaml
 
 from helpers.runs import NAN, PROFILE, RECORDS, built, cases, write_run
 from lassl.evaluation.scores import DISTANCES
 from lassl.evaluation.snapshots import COLUMNS
-from lassl.evaluation.summary import chosen, counted, headline
+from lassl.evaluation.summary import POLICIES, chosen, counted, headline
+from lassl.model.record import Reported, read_record
 from lassl.plumbing.errors import LasslError
 from lassl.results.runs import by_method, read_results, score_table
 
@@ -36,8 +36,8 @@ def test_a_run_is_read_as_it_was_written():
     write_run("cps", 1, 2, variants(), evaluation={"network": "second"}, snapshots=trajectory, seconds=90.0)
     (result,) = read_results(PROFILE)
     assert result.run == (1, 2)
-    assert result.record["training"]["seconds"] == 90.0
-    assert result.record["evaluation"]["network"] == "second"
+    assert result.record.training.seconds == 90.0
+    assert result.record.evaluation.network == result.reported.network == "second"
     pd.testing.assert_frame_equal(result.cases, variants().reset_index(drop=True))
     pd.testing.assert_frame_equal(result.snapshots, trajectory)
 
@@ -63,15 +63,15 @@ def test_a_run_without_snapshots_has_an_empty_table_of_them():
 def test_runs_come_in_the_order_of_methods_and_of_draws_and_seeds_as_numbers():
     for method, draw, seed in [("mt_un", 0, 0), ("cps", 10, 0), ("cps", 0, 10), ("cps", 2, 1), ("cps", 0, 2)]:
         write_run(method, draw, seed)
-    found = [(r.record["method"], *r.run) for r in read_results(PROFILE)]
+    found = [(r.record.method, *r.run) for r in read_results(PROFILE)]
     assert found == [("cps", 0, 2), ("cps", 0, 10), ("cps", 2, 1), ("cps", 10, 0), ("mt_un", 0, 0)]
 
 
 def test_the_runs_of_a_variant_are_not_those_of_the_profile():
     write_run("cps")
     write_run("mt_un", variant="-flawed")
-    assert [r.record["method"] for r in read_results(PROFILE)] == ["cps"]
-    assert [r.record["method"] for r in read_results(f"{PROFILE}-flawed")] == ["mt_un"]
+    assert [r.record.method for r in read_results(PROFILE)] == ["cps"]
+    assert [r.record.method for r in read_results(f"{PROFILE}-flawed")] == ["mt_un"]
 
 
 @pytest.mark.parametrize("which", ["cases", "snapshots"])
@@ -80,6 +80,13 @@ def test_scores_edited_after_the_evaluation_are_refused(which):
     path = getattr(run, which)
     path.write_text(path.read_text().replace("dice_percent", "dice", 1))
     with pytest.raises(LasslError, match=rf"{path}: not what {run.record} was written with; restore both from git"):
+        read_results(PROFILE)
+
+
+def test_a_record_that_is_none_of_a_run_is_refused():
+    run = write_run()
+    run.record.write_text("profile: quick\n")
+    with pytest.raises(LasslError, match=rf"{run.record}: no record of a run .* restore it from git"):
         read_results(PROFILE)
 
 
@@ -135,7 +142,7 @@ def test_a_case_that_a_run_lacks_is_undefined_in_it():
 )
 def test_the_headline_is_of_the_variant_that_the_evaluation_reports(network, largest, dice):
     evaluation = {"network": network, "largest_component": largest, "failures": "excluded"}
-    assert chosen(variants(), evaluation)["dice_percent"].tolist() == [dice, dice + 5]
+    assert chosen(variants(), Reported(**evaluation))["dice_percent"].tolist() == [dice, dice + 5]
     run = write_run(scores=variants(), evaluation=evaluation)
     assert json.loads(run.metrics.read_text())["dice"] == dice + 2.5
 
@@ -181,13 +188,13 @@ def test_failures_count_as_the_run_was_evaluated_unless_another_policy_is_asked_
     write_run(scores=cases((60, 0), (4, NAN)), evaluation={"failures": "diagonal"})
     (result,) = read_results(PROFILE)
     assert result.headline()["asd_voxel"].tolist() == [4, 110]
-    assert result.headline(ZERO)["asd_voxel"].tolist() == [4, 0]
-    assert result.headline("excluded")["asd_voxel"].tolist() == pytest.approx([4, NAN], nan_ok=True)
+    assert result.headline(POLICIES["zero"])["asd_voxel"].tolist() == [4, 0]
+    assert result.headline(POLICIES["excluded"])["asd_voxel"].tolist() == pytest.approx([4, NAN], nan_ok=True)
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda path: f"{path.parts[-3]}/{path.stem}")
 def test_the_committed_headline_of_a_run_is_the_mean_of_its_committed_cases(record):
     path = record.parents[1] / f"{record.stem}.json"
-    expected = headline(pd.read_csv(path.with_suffix(".csv")), yaml.safe_load(record.read_text())["evaluation"])
+    expected = headline(pd.read_csv(path.with_suffix(".csv")), read_record(record).evaluation)
     # the cases are written with six decimals, and the last of four may turn
     assert json.loads(path.read_text()) == pytest.approx(expected, abs=1.5e-4, rel=0)

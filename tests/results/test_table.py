@@ -8,8 +8,10 @@ import pytest
 
 from helpers.project import ROOT
 from helpers.runs import CONFIG, NAN, PROFILE, PUBLISHED, RECORDS, STATISTICS, built, cases, write_run
-from lassl.evaluation import external_masks as external
+from lassl.evaluation import external_masks
+from lassl.model.record import Evaluated, read_record
 from lassl.results import markdown, table
+from lassl.results.details import details
 from lassl.sections import Statistics
 
 PROFILES = sorted({path.parts[-3] for path in RECORDS})
@@ -167,13 +169,14 @@ def test_on_a_cohort_that_no_paper_knows_nothing_is_published_or_missing_and_tit
     write_run("cps", cohort=kidney, options={"labeled": 2, "unlabeled": 10})
     write_run("cps_32", cohort=kidney, options={"labeled": 4, "unlabeled": 8})
     write_run("cps_32", seed=1, cohort=kidney, options={"labeled": 6, "unlabeled": 8})
-    found = built(published={**PUBLISHED, "rows": {k: v for k, v in PUBLISHED["rows"].items() if k != "cps"}})
+    statistics = STATISTICS.model_copy(update={"scans": "real", "published": False})
+    found = built(statistics, {**PUBLISHED, "rows": {k: v for k, v in PUBLISHED["rows"].items() if k != "cps"}})
     assert [r["title"] for r in found["rows"].values()] == ["V-Net & 2L", "CPS & 4/6L+8UL", "cps & 2L+10UL"]
     assert all(r["published"] == {} for r in found["rows"].values())
     assert (found["missing"], found["notes"]) == ([], [])
     text = markdown.table(found)
-    assert "Dice against V-Net & 2L" in text and "cohort `kidney`, volumes pooled" in text
-    assert not any(word in text for word in ("published", "Not run", "[1]", "real scans", "phantoms"))
+    assert "Dice against V-Net & 2L" in text and "cohort kidney (real scans), volumes pooled" in text
+    assert not any(word in text for word in ("published", "Not run", "[1]", "phantoms"))
 
 
 def test_the_table_says_what_it_was_made_from():
@@ -183,7 +186,7 @@ def test_the_table_says_what_it_was_made_from():
     kept = {k: found[k] for k in ("profile", "cohort", "cohort_hash", "pool", "devices", "statistics")}
     assert kept == {
         **{"profile": PROFILE, "cohort": "synthetic", "cohort_hash": ["aa", "bb"], "pool": CONFIG.patches.pool},
-        **{"devices": ["cpu: Test"], "statistics": {"baseline": "vnet_16", "resamples": 2000, "seed": 0}},
+        **{"devices": ["cpu: Test"], "statistics": STATISTICS.model_dump()},
     }
 
 
@@ -200,7 +203,7 @@ def test_the_written_table_is_the_built_one():
     text = table.table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
     folder = Path("metrics") / PROFILE
     assert (folder / "table.md").read_text() == text == markdown.table(built())
-    assert (folder / "details.md").read_text() == markdown.details(built())
+    assert (folder / "details.md").read_text() == details(built())
     assert json.loads((folder / "table.json").read_text(), parse_constant=refuse) == built()
 
 
@@ -212,7 +215,7 @@ def test_a_committed_table_is_what_its_committed_runs_give(profile, monkeypatch)
     found = table.build(profile, Statistics(**kept["statistics"]), PUBLISHED)
     assert kept == found
     assert (folder / "table.md").read_text() == markdown.table(found)
-    assert (folder / "details.md").read_text() == markdown.details(found)
+    assert (folder / "details.md").read_text() == details(found)
 
 
 # masks that were made elsewhere
@@ -220,8 +223,8 @@ def test_a_committed_table_is_what_its_committed_runs_give(profile, monkeypatch)
 
 def write_external(name: str, scores: pd.DataFrame) -> None:
     """Write an external result whose title is its name in capitals."""
-    scored = external.Scored(scores.assign(network="external"), {}, ())
-    external.write(Path("metrics/external"), name, name.upper(), scored)
+    scored = external_masks.ScoredFolder(scores.assign(network="external"), "aa", "bb")
+    external_masks.write_external(Path("metrics/external"), name, name.upper(), scored)
 
 
 def test_external_results_of_the_same_cases_are_the_last_rows():
@@ -271,22 +274,23 @@ def test_an_external_row_is_told_from_ours_in_the_table_and_its_details():
     write_run("vnet_16", scores=cases((70, 80)))
     assert "external" not in markdown.table(built())
     write_external("net", cases((75, 85)))
-    text, details = markdown.table(built()), markdown.details(built())
+    text, second = markdown.table(built()), details(built())
     line, ours = (next(row for row in text.splitlines() if title in row) for title in ("**NET**", "**V-Net & 16L**"))
     assert line.startswith("| **NET** | 80.00 ± 7.07 [75.00, 85.00] | ")
     assert line.endswith(" | a | +5.00 [+5.00, +5.00], p = 0.500 | - | 0 | 2 | - | external | - | - |")
     assert line.count("|") == ours.count("|")
-    assert "\n*external*: masks that were made elsewhere" in text and "One run of each row" in text
-    assert "| NET | external, all | 80.00 | 40.00 | 1.00 | 2.00 |" in details
-    assert "| NET | external | - | - | 7.07 | - | - |" in details
+    assert "\nExternal: masks that were made elsewhere" in text and "One run of each row" in text
+    assert "| NET | external, all | 80.00 | 40.00 | 1.00 | 2.00 |" in second
+    assert "| NET | external | - | - | 7.07 | - | - |" in second
 
 
 def test_what_counts_of_precision_auto_is_the_format_that_was_taken():
-    record = {
-        "settings": {key: {} for key in table.SHARED} | {"compute": {"device": "auto", "precision": "auto"}},
-        "training": {"precision": "bf16"},
-    }
-    asked = {"settings": record["settings"] | {"compute": {"device": "auto", "precision": "bf16"}}, "training": {}}
-    other = record | {"training": {"precision": "fp32"}}
-    assert table.shared(record) == table.shared(asked)
-    assert table.shared(record) != table.shared(other)
+    def with_precision(asked: str, taken: str | None) -> Evaluated:
+        compute = record.settings.compute.model_copy(update={"precision": asked})
+        settings = record.settings.model_copy(update={"compute": compute})
+        training = record.training.model_copy(update={"precision": taken})
+        return record.model_copy(update={"settings": settings, "training": training})
+
+    record = read_record(write_run().record)
+    assert table.shared(with_precision("auto", "bf16")) == table.shared(with_precision("bf16", None))
+    assert table.shared(with_precision("auto", "bf16")) != table.shared(with_precision("auto", "fp32"))

@@ -24,10 +24,10 @@ def workspace(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def shown(capsys, profile=PROFILE) -> str:
+def shown(capsys, statistics=STATISTICS) -> str:
     """What is printed of the runs that were written."""
-    table.table(profile, STATISTICS, ROOT / "metrics/published.yaml")
-    terminal.show(profile)
+    table.table(PROFILE, statistics, ROOT / "metrics/published.yaml")
+    terminal.show(PROFILE)
     return capsys.readouterr().out
 
 
@@ -67,14 +67,14 @@ def test_what_is_synthetic_or_of_reduced_scale_is_labelled_so(capsys):
     text = shown(capsys)
     assert "Cohort synthetic (synthetic phantoms, not patients), volumes pooled by 2." in text
     assert "Published: on the real scans at full resolution." in " ".join(text.split())
-    write_run(cohort=("la2018", "aa"))
-    assert "Cohort la2018 (real scans), volumes pooled by 2." in shown(capsys)
+    real = STATISTICS.model_copy(update={"scans": "real"})
+    assert "Cohort synthetic (real scans), volumes pooled by 2." in shown(capsys, real)
 
 
 def test_on_somebodys_own_scans_no_column_is_of_published_figures(capsys):
     write_run(cohort=("kidney", "aa"))
-    text = shown(capsys)
-    assert "ublished" not in text and "Cohort kidney, volumes pooled by 2." in text
+    text = shown(capsys, STATISTICS.model_copy(update={"scans": "real", "published": False}))
+    assert "ublished" not in text and "Cohort kidney (real scans), volumes pooled by 2." in text
 
 
 def test_failed_cases_and_rows_that_cannot_be_compared_are_told(capsys):

@@ -1,0 +1,46 @@
+"""The measures of a mask that tables and figures show: what they are called, their units, and which way is better."""
+
+from dataclasses import dataclass
+
+from lassl.evaluation.scores import DISTANCES, HEADLINE
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure: its key in table.json, its column among the scores of cases, its name and its unit."""
+
+    key: str
+    column: str
+    name: str
+    unit: str
+    higher_is_better: bool | None  # None: best where it is 0
+
+    @property
+    def heading(self) -> str:
+        """Name and unit, as over a column of a table."""
+        return f"{self.name} [{self.unit}]"
+
+
+DICE = Measure("dice", HEADLINE["dice"], "Dice", "%", True)
+JACCARD = Measure("jaccard", HEADLINE["jaccard"], "Jaccard", "%", True)
+ASD = Measure("asd", HEADLINE["asd"], "ASD", "voxel", False)
+HD95 = Measure("hd95", HEADLINE["hd95"], "95HD", "voxel", False)
+MAIN = (DICE, JACCARD, ASD, HD95)  # of the headline
+MAIN_DISTANCES = tuple(measure for measure in MAIN if measure.column in DISTANCES)
+
+
+def _other(column: str, name: str, unit: str, higher_is_better: bool | None = False) -> Measure:
+    """A measure whose key is its column."""
+    return Measure(column, column, name, unit, higher_is_better)
+
+
+OTHERS = (  # of the page of details
+    _other("assd_voxel", "ASSD", "voxel"),
+    _other("hd95_max_voxel", "95HD, larger way", "voxel"),
+    _other("asd_mm", "ASD", "mm"),
+    _other("hd95_mm", "95HD", "mm"),
+    _other("assd_mm", "ASSD", "mm"),
+    _other("hd95_max_mm", "95HD, larger way", "mm"),
+    _other("surface_dice_1mm_percent", "surface Dice at 1 mm", "%", True),
+    _other("volume_error_percent", "volume error", "%", None),
+)
