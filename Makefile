@@ -34,13 +34,13 @@ params: install ## compose params.yaml anew from the defaults in conf/
 	$(RUN) python -m pipeline.compose
 
 flaws: install ## write docs/flaws.md from the runs in metrics/
-	$(RUN) python -m lassl.results.flaws_page
+	$(RUN) python -m lassl.pages.flaws
 
 figures: install ## pictures of the reports that are here for docs/figures; needs chromium
 	$(RUN) for page in report/*/index.html; do python -m lassl.report.pictures "$$(basename "$$(dirname "$$page")")" || exit 1; done
 
 readme: install ## put the current tables into README.md and docs/
-	$(RUN) python -m lassl.results.readme
+	$(RUN) python -m lassl.pages.readme
 
 la2018: install ## bring the real scans to data/raw/la2018
 	$(RUN) python -m lassl.data.la2018

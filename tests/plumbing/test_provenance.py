@@ -265,9 +265,9 @@ def flaws_in(files: set[str]) -> set[str]:
     return {Path(file).stem for file in files if file.startswith("lassl/flaws/")} - {"__init__"}
 
 
-def test_no_flaw_counts_where_none_is_named_but_for_the_table_that_shows_a_policy():
+def test_no_flaw_counts_where_none_is_named():
     found = {stage: flaws_in(files) for stage, files in files_behind().items() if flaws_in(files)}
-    assert found == {"table": {"empty_zero"}}
+    assert found == {}
 
 
 def test_a_named_flaw_counts_for_the_stage_that_uses_it_and_for_no_other(tmp_path, fingerprints):
@@ -281,12 +281,11 @@ def test_a_named_flaw_counts_for_the_stage_that_uses_it_and_for_no_other(tmp_pat
     expected = {f"train/{name}": {"crossed_schedulers", "overlap"} for name in METHODS}
     expected["train/cps_alw"] |= {"broken_dice"}
     expected |= {"prepare": {"unseeded_margins"}, "evaluate": {"test_selection", "empty_zero"}}
-    expected |= {"table": {"empty_zero"}}
     found = {stage: flaws_in(files) for stage, files in files_behind(params).items()}
     assert {stage: flaws for stage, flaws in found.items() if flaws} == expected
     flawed = written(tmp_path, params)
     changed = {path.removeprefix("build/code/") for path in flawed if flawed[path] != fingerprints[path]}
-    assert changed == expected.keys() - {"table"}
+    assert changed == expected.keys()
 
 
 def test_an_algorithm_counts_for_its_own_rows_alone():

@@ -3,8 +3,8 @@
 from dataclasses import fields
 
 import pytest
-from helpers.runs import cases
 
+from helpers.runs import cases
 from lassl.evaluation.scores import DISTANCES, Scores, summarize
 from lassl.results.measures import MAIN, MAIN_DISTANCES, OTHERS
 

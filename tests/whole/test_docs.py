@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from helpers.project import ROOT
-from lassl.results.readme import BLOCK, pages, with_tables
+from lassl.pages.readme import BLOCK, pages, with_tables
 
 README = Path("README.md")
 PAGES = [README, *sorted(path.relative_to(ROOT) for path in ROOT.glob("docs/*.md"))]

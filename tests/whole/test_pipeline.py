@@ -84,7 +84,7 @@ def test_an_edit_makes_again_only_what_it_can_change(project):
         "train@tiny-mt_un_lovasz-0-0",
     }
     assert stale("lassl/results/table.py") == {"table@tiny"}
-    assert stale("lassl/results/readme.py") == set()
+    assert stale("lassl/pages/readme.py") == set()
     assert json.loads(call(project, "dvc", "status", "--json")) == {}
 
 
@@ -231,6 +231,6 @@ def test_a_flaw_goes_to_a_folder_of_its_own_and_other_fields_and_snapshots_are_s
     assert all(files(project / "metrics")[name] == after[name] for name in new)  # another profile takes none away
     steps = {line.split(b",")[0] for line in after["tiny-overlap/snapshots/cps-d0-s0.csv"].splitlines()[1:]}
     assert steps == {b"1", b"3"}
-    call(project, sys.executable, "-m", "lassl.results.flaws_page")
+    call(project, sys.executable, "-m", "lassl.pages.flaws")
     assert (project / "docs/flaws.md").read_text() == (ROOT / "docs/flaws.md").read_text()  # tiny runs do not count
     restore(project)

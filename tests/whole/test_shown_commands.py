@@ -91,7 +91,7 @@ NOT_RUN = {
         "python -m benchmarks.speed",
         "python -m benchmarks.speed --scale compact",
     ),
-    "tests/results/test_flaws_page.py writes the page": ("make flaws",),
+    "tests/pages/test_flaws_page.py writes the page": ("make flaws",),
     "installs packages": ("make install",),
     "goes to the network; tests/data/test_la2018.py has a repository of its own": ("make la2018",),
     "needs Chromium and a report": ("make figures",),

@@ -9,7 +9,7 @@ import pytest
 from helpers.project import ROOT
 from helpers.runs import CONFIG, NAN, PROFILE, STATISTICS, cases, write_run
 from lassl.evaluation.snapshots import COLUMNS
-from lassl.results.flaws_page import TESTS, page
+from lassl.pages.flaws import TESTS, page
 from lassl.results.runs import read_results
 from lassl.results.table import table
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from lassl.pages.readme import short, update, with_tables
 from lassl.plumbing.errors import LasslError
-from lassl.results.readme import short, update, with_tables
 
 README = Path("README.md")
 TEXT = """# Title

@@ -1,0 +1,1 @@
+"""Pages of docs/ and README that hold figures: written from metrics/."""
