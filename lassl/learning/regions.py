@@ -1,0 +1,51 @@
+"""Losses and labels of regions: the supervised loss over some voxels only, the largest component of a mask."""
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from lassl.learning.base import supervised_terms
+
+CERTAIN = 50.0  # logits of this size and its opposite have the softmax 1 and 0
+
+
+def within(logits: Tensor, label: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
+    """Make the voxels outside a region (N, X, Y, Z), True inside, certain background in logits and label.
+
+    There the cross-entropy is then 0, without gradient, and the sums of a Dice get nothing. Logits (N, 2, X, Y, Z) come
+    out as float32, labels (N, X, Y, Z) in their own type.
+    """
+    outside = ~region
+    background, foreground = logits.float().unbind(1)
+    certain = background.masked_fill(outside, CERTAIN), foreground.masked_fill(outside, -CERTAIN)
+    return torch.stack(certain, 1), label * region
+
+
+def terms_within(logits: Tensor, label: Tensor, region: Tensor, patches: int) -> dict[str, Tensor]:
+    """The supervised terms over the voxels of a region (N, X, Y, Z), of each `patches` patches in a row, then summed.
+
+    The cross-entropy is a mean over the region's voxels. An empty region has terms of 0.
+    """
+    found = []
+    for first in range(0, len(label), patches):
+        part = slice(first, first + patches)
+        terms = supervised_terms(*within(logits[part], label[part], region[part]))
+        share = region[part].sum().clamp(min=1) / region[part].numel()
+        found.append(torch.stack([terms["cross_entropy"] / share, terms["dice_loss"]]))
+    cross_entropy, dice_loss = torch.stack(found).sum(0)
+    return {"cross_entropy": cross_entropy, "dice_loss": dice_loss}
+
+
+def largest_components(masks: Tensor) -> Tensor:
+    """Keep of each mask (N, X, Y, Z) of integers 0 and 1 the largest component, joined over faces, edges and corners.
+
+    Found on the host, which waits for the device. An empty mask stays empty.
+    """
+    host = masks.cpu().numpy().copy()
+    for mask in host:
+        parts, _ = ndimage.label(mask, np.ones((3, 3, 3)))
+        sizes = np.bincount(parts.ravel())
+        sizes[0] = 0  # the background
+        mask *= parts == sizes.argmax()
+    return torch.from_numpy(host).to(masks.device)
