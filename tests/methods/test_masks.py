@@ -72,6 +72,14 @@ def test_the_ambiguous_mask_keeps_the_voxels_where_the_student_is_uncertain(make
     assert term(algorithm, batch, progress()) == (pytest.approx(expected, rel=1e-4), pytest.approx(share))
 
 
+def test_the_threshold_of_the_ambiguous_mask_climbs_until_the_fraction_ramp_as_well(make_network, batch, progress):
+    algorithm = apart(make(make_network, mask="ambiguous", ramp=0.5))
+    student, _ = both(algorithm, batch, progress())
+    kept = [p for p in student if entropy(p) >= 0.95 * LN2]
+    assert 0 < len(kept) < len(student)
+    assert term(algorithm, batch, progress())[1] == pytest.approx(len(kept) / len(student))
+
+
 def test_the_ambiguous_mask_and_the_certain_one_divide_the_voxels_at_the_start(make_network, batch, progress):
     logits = make(make_network).student(batch.image).detach()
     h = losses.entropy(logits.softmax(1))
@@ -105,6 +113,12 @@ def test_its_gradient_is_the_students_alone(make_network, batch, progress, optio
     assert all(p.grad is None for p in algorithm.teacher.parameters())
     assert all(p.grad is not None and p.grad.isfinite().all() for p in algorithm.student.parameters())
     assert algorithm.student.layers[0].weight.grad.any()
+
+
+def test_uncl_sends_no_gradient_to_the_teachers_logits():
+    student, teacher = (torch.randn(1, 2, 3, 2, 2).requires_grad_() for _ in range(2))
+    losses.uncertainty_weighted(student, teacher, 1.0).backward()
+    assert teacher.grad is None and student.grad.any()
 
 
 def test_the_target_is_one_noisy_pass_whose_entropy_stands_for_that_of_others(make_network, batch, progress):

@@ -1,0 +1,86 @@
+"""UniMatch (Yang et al. 2023): one weak view teaches two strong views and a view with perturbed features.
+
+The network labels the unlabeled patches as they come; voxels count where the greater probability is `threshold` or
+more. With D the soft Dice loss against these labels over these voxels:
+
+    loss = supervised + weight (1/4 D(view 1) + 1/4 D(view 2) + 1/2 D(features))
+
+    view 1, 2   contrast, brightness and noise of each patch changed at random (lassl/learning/augment.py), then CutMix:
+                a box of half the volume of another patch, labels and counted voxels alike
+    features    the patch as it came, channels of the features of every scale dropped at the rate `feature_dropout`
+
+No gradient passes through the labels. As published, the labels are the network's own, dropout on, and the decoder sees
+features with and without the perturbation as one batch. `ramp` is the fraction of training at which the weight is full;
+0: from the first step, as published. Different here: the paper's variant for medical images is of two dimensions; the
+loss is twice the published one, D that of the foreground alone, so that the supervised part is the baseline's; boxes
+come at every step (published: every second, and smaller), from the same batch (published: another, one pass more).
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lassl.data.patches import Batch
+from lassl.learning import losses, ramps
+from lassl.learning.augment import change_intensity
+from lassl.learning.base import Algorithm, Progress, Step, supervised_terms
+from lassl.learning.mixing import cutmix, half_box
+from lassl.learning.regions import within
+from lassl.model.vnet import VNet
+
+
+class Unimatch(Algorithm):
+    """One network, whose confident predictions are to hold where images or features are changed."""
+
+    def __init__(
+        self, make_network: Callable[[], VNet], *, weight: float, threshold: float, feature_dropout: float, ramp: float
+    ):
+        super().__init__()
+        if not 0.5 <= threshold < 1:
+            raise ValueError(f"threshold is {threshold}; expected a probability from 0.5 to below 1")
+        if not (0 < feature_dropout < 1 and ramp >= 0):
+            raise ValueError(f"feature_dropout is {feature_dropout}, ramp {ramp}; expected 0 to 1, and 0 or more")
+        self.network = make_network()
+        self.certain = math.log(threshold / (1 - threshold))  # the margin of a voxel that counts
+        self.weight, self.feature_dropout, self.ramp = weight, feature_dropout, ramp
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The one network."""
+        return {"network": self.network}
+
+    def losses(self, batch: Batch, progress: Progress) -> Step:
+        """Compute the supervised terms and those of the views; logs the shares of the voxels that count."""
+        labeled, patches = len(batch.label), len(batch.image)
+        features = self.network.encode(batch.image)
+        dropped = [F.dropout3d(scale[labeled:], self.feature_dropout) for scale in features]
+        pairs = [torch.cat(pair) for pair in zip(features, dropped, strict=True)]
+        logits = self.network.head(self.network.decode(pairs))  # (N + U, 2, X, Y, Z)
+        terms = supervised_terms(logits[:labeled], batch.label)
+        weight = self.weight * (ramps.sigmoid_ramp(progress.fraction / self.ramp) if self.ramp else 1.0)
+        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
+        if patches > labeled:
+            weak = logits[labeled:patches].detach().float()
+            margin = weak[:, 1] - weak[:, 0]
+            views = [self.view(batch.image[labeled:], margin, name, progress) for name in ("first", "second")]
+            strong = self.network(torch.cat([image for image, _ in views])).chunk(2)
+            parts = [self.dice_loss(s, mixed) for s, (_, mixed) in zip(strong, views, strict=True)]
+            terms["views"] = weight / 4 * (parts[0] + parts[1])
+            terms["features"] = weight / 2 * self.dice_loss(logits[patches:], margin)
+            kept, label = margin.abs() >= self.certain, margin > 0
+            logs["kept"] = kept.float().mean()
+            logs["kept_foreground"] = (kept & label).sum() / label.sum().clamp(min=1)  # 0 without foreground
+        return Step(terms, logs)
+
+    def view(self, patches: Tensor, margin: Tensor, name: str, progress: Progress) -> tuple[Tensor, Tensor]:
+        """A strong view of patches (U, 1, X, Y, Z), and the margin (U, X, Y, Z) that labels it."""
+        strong = change_intensity(patches, progress.generator(f"intensity, {name} view", patches.device))
+        inside = half_box(patches.shape[2:], progress.generator(f"cutmix, {name} view", torch.device("cpu")))
+        return cutmix(strong, inside), cutmix(margin, inside)
+
+    def dice_loss(self, logits: Tensor, margin: Tensor) -> Tensor:
+        """Soft Dice loss of logits (U, 2, X, Y, Z) against the labels of a margin (U, X, Y, Z), where it is certain."""
+        return losses.dice_loss(*within(logits, (margin > 0).to(torch.uint8), margin.abs() >= self.certain))
