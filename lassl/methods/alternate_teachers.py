@@ -1,7 +1,7 @@
 """AD-MT (Zhao et al. 2024): two teachers that follow a student by turns, and label for it together.
 
 Turns are random periods of 1 to `period` steps. In the first teacher's, the student sees unlabeled patches with changed
-contrast, brightness and noise (lassl/learning/augment.py), in the second's, with a box of half the volume of another
+contrast, brightness and noise (lassl/learning/perturbations.py), in the second's, with a box of half the volume of another
 patch (CutMix, labels and confidences alike); the teacher whose turn it is moves, as the running average of the student,
 up to `decay`. With H the entropy in bits and t, u the teachers' softmax on the patches as they came:
 
@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.augment import change_intensity
 from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
 from lassl.learning.mixing import cutmix, half_box
+from lassl.learning.perturbations import change_intensity
 from lassl.learning.regions import within
 from lassl.learning.teacher import follow, teacher_of
 

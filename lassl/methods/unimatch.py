@@ -5,7 +5,7 @@ more. With D the soft Dice loss against these labels over these voxels:
 
     loss = supervised + weight (1/4 D(view 1) + 1/4 D(view 2) + 1/2 D(features))
 
-    view 1, 2   contrast, brightness and noise of each patch changed at random (lassl/learning/augment.py), then CutMix:
+    view 1, 2   contrast, brightness and noise of each patch changed at random (lassl/learning/perturbations.py), then CutMix:
                 a box of half the volume of another patch, labels and counted voxels alike
     features    the patch as it came, channels of the features of every scale dropped at the rate `feature_dropout`
 
@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.augment import change_intensity
 from lassl.learning.base import Algorithm, Progress, Step, supervised_terms
 from lassl.learning.mixing import cutmix, half_box
+from lassl.learning.perturbations import change_intensity
 from lassl.learning.regions import within
 from lassl.model.vnet import VNet
 

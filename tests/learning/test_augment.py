@@ -2,7 +2,7 @@
 
 import torch
 
-from lassl.learning.augment import change_intensity
+from lassl.learning.perturbations import change_intensity
 
 
 def generator(seed=0):

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 
 from lassl.data.patches import Batch
 from lassl.learning import losses
-from lassl.learning.augment import change_intensity
 from lassl.learning.base import Progress
 from lassl.learning.mixing import half_box
+from lassl.learning.perturbations import change_intensity
 from lassl.methods.alternate_teachers import AlternateTeachers, together
 
 CPU = torch.device("cpu")

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from lassl.data.patches import Batch
 from lassl.learning import losses
-from lassl.learning.augment import change_intensity
 from lassl.learning.mixing import half_box
+from lassl.learning.perturbations import change_intensity
 from lassl.methods.unimatch import Unimatch
 from lassl.model.vnet import VNet
 from lassl.sections import Network
