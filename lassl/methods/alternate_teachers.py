@@ -1,7 +1,7 @@
 """AD-MT (Zhao et al. 2024): two teachers that follow a student by turns, and label for it together.
 
 Turns are random periods of 1 to `period` steps. In the first teacher's, the student sees unlabeled patches with changed
-contrast, brightness and noise (lassl/learning/perturbations.py), in the second's, with a box of half the volume of another
+contrast, brightness and noise (perturbations.py), in the second's, with a box of half the volume of another
 patch (CutMix, labels and confidences alike); the teacher whose turn it is moves, as the running average of the student,
 up to `decay`. With H the entropy in bits and t, u the teachers' softmax on the patches as they came:
 

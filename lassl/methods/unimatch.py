@@ -5,7 +5,7 @@ more. With D the soft Dice loss against these labels over these voxels:
 
     loss = supervised + weight (1/4 D(view 1) + 1/4 D(view 2) + 1/2 D(features))
 
-    view 1, 2   contrast, brightness and noise of each patch changed at random (lassl/learning/perturbations.py), then CutMix:
+    view 1, 2   contrast, brightness and noise of each patch changed at random (perturbations.py), then CutMix:
                 a box of half the volume of another patch, labels and counted voxels alike
     features    the patch as it came, channels of the features of every scale dropped at the rate `feature_dropout`
 

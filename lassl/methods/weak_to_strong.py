@@ -4,7 +4,7 @@ A teacher labels the unlabeled patches as they come; the student learns these la
 
     loss       supervised + weight(t) sum over kept voxels of CE(student(strong), arg-max of the teacher) / all voxels
     kept       voxels where the teacher's greater probability is `threshold` or more
-    strong     intensity: contrast, brightness and noise (lassl/learning/perturbations.py); mix: cutmix puts a box of half the
+    strong     intensity: contrast, brightness and noise (perturbations.py); mix: cutmix puts a box of half the
                volume of another patch into each, pseudo-labels and kept voxels alike
     teacher    student: the student itself, no gradient (FixMatch) | ema: its running average, up to `decay`
     ramp       fraction of training at which the weight is full; 0: from the first step, as published
