@@ -131,6 +131,6 @@ def load(path: Path = Path("params.yaml")) -> Config:
 def _finding(error: dict[str, Any]) -> str:
     """Describe an error of pydantic: the key, what is wrong, and the value if it is short."""
     value = repr(error["input"])
-    found = f" (found {value})" if len(value) <= 60 else ""
-    where = ".".join(map(str, error["loc"]))
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}{found}".removeprefix(": ")
+    shown = f" (found {value})" if len(value) <= 60 else ""
+    key = ".".join(map(str, error["loc"]))
+    return f"{key}: {error['msg'].removeprefix('Value error, ')}{shown}".removeprefix(": ")

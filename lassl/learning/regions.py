@@ -27,13 +27,13 @@ def terms_within(logits: Tensor, label: Tensor, region: Tensor, patches: int) ->
 
     The cross-entropy is a mean over the region's voxels. An empty region has terms of 0.
     """
-    found = []
+    halves = []
     for first in range(0, len(label), patches):
         part = slice(first, first + patches)
         terms = supervised_terms(*within(logits[part], label[part], region[part]))
         share = region[part].sum().clamp(min=1) / region[part].numel()
-        found.append(torch.stack([terms["cross_entropy"] / share, terms["dice_loss"]]))
-    cross_entropy, dice_loss = torch.stack(found).sum(0)
+        halves.append(torch.stack([terms["cross_entropy"] / share, terms["dice_loss"]]))
+    cross_entropy, dice_loss = torch.stack(halves).sum(0)
     return {"cross_entropy": cross_entropy, "dice_loss": dice_loss}
 
 
