@@ -48,7 +48,15 @@ def with_tables(text: str, path: Path) -> str:
             f"{path}: found {text.count(START)} times '{START}' and {text.count(END)} times '{END}', of which {count} "
             f"make a pair; write each table as '{START}PROFILE -->', a line break, and '{END}'"
         )
-    return TRIALS.sub(lambda match: f"{match[1]}{trials(path, match[2])}{match[4]}", replaced)
+    return with_trials(replaced, path)
+
+
+def with_trials(text: str, path: Path) -> str:
+    """Replace what stands between the marks of trials alone. Raises LasslError."""
+    replaced, count = TRIALS.subn(lambda match: f"{match[1]}{trials(path, match[2])}{match[4]}", text)
+    if not count == text.count("<!-- trials: ") == text.count("<!-- end of trials -->"):
+        raise LasslError(f"{path}: marks of trials make no pair; write '<!-- trials: PROFILE -->' and the end mark")
+    return replaced
 
 
 def trials(path: Path, profile: str) -> str:

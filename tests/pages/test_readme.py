@@ -118,6 +118,13 @@ def test_trials_with_a_record_stand_below_the_earlier_ones(tables):
     assert text.index("before records were kept, 3") < text.index("Trials with a record")
 
 
+def test_marks_of_trials_that_make_no_pair_are_told(tables):
+    write_earlier()
+    for wrong in ("<!-- trials: mine -->\n", "<!-- end of trials -->\n"):
+        with pytest.raises(LasslError, match=r"^README\.md: marks of trials make no pair"):
+            with_tables(wrong + TRIALS, README)
+
+
 def test_trials_that_were_never_made_are_named_with_the_page_that_wants_them(tables):
     with pytest.raises(LasslError, match=r"^README\.md: names the trials of profile mine, but metrics/mine-tuning has"):
         with_tables(TRIALS, README)
