@@ -5,7 +5,7 @@ VENV := .venv
 RUN := source $(VENV)/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test check format figures readme flaws params la2018
+.PHONY: help install repro test check format figures readme flaws methods trials params la2018
 
 help: ## list the commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -35,6 +35,12 @@ params: install ## compose params.yaml anew from the defaults in conf/
 
 flaws: install ## write docs/flaws.md from the runs in metrics/
 	$(RUN) python -m lassl.pages.flaws
+
+methods: install ## write docs/methods.md from the code, conf/ and docs/costs.yaml
+	$(RUN) python -m lassl.pages.methods
+
+trials: install ## gather the trials of the tuning mode into metrics/<profile>-tuning/trials
+	$(RUN) python -m lassl.results.trials
 
 figures: install ## pictures of the reports that are here for docs/figures; needs chromium
 	$(RUN) for page in report/*/index.html; do python -m lassl.report.pictures "$$(basename "$$(dirname "$$page")")" || exit 1; done

@@ -26,7 +26,7 @@ from lassl.learning import ramps
 from lassl.learning.base import Progress
 from lassl.model.placement import place
 from lassl.model.vnet import VNet
-from lassl.sections import BatchSize, Data
+from lassl.sections import BatchSize, Data, Method
 from lassl.training.loop import first_state
 from pipeline.compose import compose
 
@@ -56,13 +56,13 @@ class Pair:
     dtype: torch.dtype | None = None
 
 
-def composed(profile: str, precision: str | None = None) -> Config:
-    """Compose a profile on the CPU with the network behind the published figures. Raises LasslError."""
+def composed(profile: str, precision: str | None = None, method: str = "table") -> Config:
+    """Compose a profile on the CPU with the network behind the published figures, and some rows. Raises LasslError."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
         network = ("network.residual=false", "network.dropout=0.5")
         asked = [f"compute.precision={precision}"] if precision else []
-        compose(path, f"profile={profile}", *network, "compute.device=cpu", *asked)
+        compose(path, f"profile={profile}", f"method={method}", *network, "compute.device=cpu", *asked)
         return load(path)
 
 
@@ -90,8 +90,12 @@ def step_pair(row: str, setting: Setting) -> Pair:
 
 
 def our_step(row: str, config: Config) -> Act:
+    """Make a training step of a row of STEPS. Raises LasslError."""
+    return method_step(config.methods[STEPS[row]], config)
+
+
+def method_step(method: Method, config: Config) -> Act:
     """Make a training step as lassl.training.loop does it, in the middle of the training. Raises LasslError."""
-    method = config.methods[STEPS[row]]
     placement = place(config.compute, config.patches.size)
     state = first_state(config, method, placement, seed=0)
     batch, progress = random_batch(config.patches.size, method.batch), halfway(config)

@@ -108,6 +108,14 @@ def label_counts(config: "Config", root: Path) -> Iterator[Finding]:
             with_label = {case for case in with_label if layout.file(folder / case, "label").is_file()}
     except LasslError:
         return
+    if tuned := config.cases.tuning:
+        scored = [case for case in train if case in with_label][-tuned:]
+        if not len(scored) == tuned < len(train):
+            found = f"{split}: {len(train)} training cases, {len(with_label)} with a label, and cases.tuning is {tuned}"
+            yield Finding("missing", found, "leave some to train on")
+            return
+        train = tuple(case for case in train if case not in scored)
+        with_label -= set(scored)
     too_few = []
     for name, method in config.methods.items():
         try:

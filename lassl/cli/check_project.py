@@ -37,6 +37,7 @@ def examine(root: Path) -> list[Finding]:
         findings.append(Finding("warning", "device, memory, data: cannot be checked without a valid params.yaml"))
         return findings + attempt("real scans", partial(real_scans, root))
     checks = {
+        "tuning": partial(tuning, config),
         "models": partial(models, config, root),
         "device": partial(device, config),
         "memory": partial(memory, config),
@@ -70,6 +71,17 @@ def settings(root: Path) -> Iterator[Finding]:
         yield from (Finding("missing", line) for line in str(error).splitlines())
     else:
         yield Finding("ok", f"params.yaml: profile {config.name}, {', '.join(config.methods) or 'no method'}")
+
+
+def tuning(config: "Config") -> Iterator[Finding]:
+    """Which cases params.yaml's runs are scored on: sweeps belong to the tuning mode."""
+    from lassl.paths import metrics_folder
+
+    if count := config.cases.tuning:
+        folder = metrics_folder(config.name)
+        yield Finding("ok", f"tuning: the last {count} labeled training cases are scored; sweeps go to {folder}")
+    else:
+        yield Finding("ok", "tuning: test cases are scored", "for a sweep `-S mode=tuning` scores training cases")
 
 
 def loaded(root: Path) -> "Config | None":

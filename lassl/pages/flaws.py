@@ -10,6 +10,7 @@ import pandas as pd
 from lassl import config
 from lassl.evaluation.snapshots import best, last
 from lassl.evaluation.summary import POLICIES
+from lassl.pages.public_code import NOT_RUN
 from lassl.paths import DOCS, metrics_folder
 from lassl.plumbing.errors import command
 from lassl.plumbing.files import write_text
@@ -49,6 +50,14 @@ patches; `quick` is phantoms. None of these is the published scale.
 
 `make flaws` writes this page from what is in `metrics/`.
 """
+TUNING = """## Choosing settings by test scores
+
+A sweep that is scored on the test cases chooses settings as `test_selection` chooses snapshots: by luck on these
+cases, too. Each further trial can only raise the best score, learned or not, and no table shows how many there were.
+Here settings are chosen in the tuning mode (`-S mode=tuning`): the last 16 labeled training cases are scored, no test
+case is read, and every trial is kept ([the trials of compact](compact.md)).
+"""
+NOT_RUN_HERE = "\n".join(["## Seen in public code, not run here\n", *(f"- {text}" for text in NOT_RUN)]) + "\n"
 
 
 def main() -> None:
@@ -60,9 +69,9 @@ def page(statistics: Statistics) -> str:
     """Render the page from what is in metrics/: profiles with real scans first, then those with synthetic ones."""
     names = [p for p in profiles() if not any(p.endswith(f"-{flaw}") for flaw in TRAINED)]
     honest = {profile: read_results(profile) for profile in sorted(names, key=lambda p: (synthetic(p), p))}
-    sections = [selection(honest), empties(honest)]
+    sections = [selection(honest), TUNING, empties(honest)]
     sections += [trained(flaw, honest, statistics) for flaw in TRAINED]
-    sections += [fields(honest)]
+    sections += [fields(honest), NOT_RUN_HERE]
     return "\n".join([INTRODUCTION, *sections])
 
 

@@ -1,11 +1,13 @@
-"""Keeps the tables in README.md and docs/ equal to the ones in metrics/.
+"""Keeps the tables in README.md and docs/ equal to the ones in metrics/, and the trials that settings were chosen on.
 
 A table stands between two marks. The first names what it is made from:
 `<!-- table: compact -->`         the whole table of a profile, metrics/compact/table.md
 `<!-- table: compact, short -->`  its rows in seven columns at most, for a first look
 `<!-- table: compact, quick -->`  the mean Dice of two profiles side by side
+`<!-- trials: compact -->`        the trials of a profile's tuning mode, up to `<!-- end of trials -->`
 """
 
+import csv
 import json
 import re
 import textwrap
@@ -18,14 +20,18 @@ from lassl.plumbing.tables import grid, interval, listed, number
 from lassl.results.layout import Row, Table, baseline_of, cohort, difference, warnings
 from lassl.results.markdown import paragraph, side_by_side, titled
 from lassl.results.measures import DICE, HD95
+from lassl.results.trials import MODE, read_trials, trials_table
 
 START, END, SHORT = "<!-- table: ", "<!-- end of table -->", "short"
 BLOCK = re.compile(rf"({START}([\w-]+)(?:, ([\w-]+))? -->\n)((?!{START}).)*?({END})", re.DOTALL)
+TRIALS = re.compile(r"(<!-- trials: ([\w-]+) -->\n)((?!<!-- trials: ).)*?(<!-- end of trials -->)", re.DOTALL)
+EARLIER = "earlier.csv"  # trials of which no record was kept, as they stand in the table
+MEAN = "mean Dice"  # the column of EARLIER by which the best trial of a method is found
 WIDTH = 120  # characters of a line of text
 
 
 def with_tables(text: str, path: Path) -> str:
-    """Replace what stands between the marks of each table in the text of a file. Raises LasslError."""
+    """Replace what stands between the marks of tables and of trials in the text of a file. Raises LasslError."""
 
     def block(match: re.Match[str]) -> str:
         mark, first, second, _, end = match.groups()
@@ -42,7 +48,37 @@ def with_tables(text: str, path: Path) -> str:
             f"{path}: found {text.count(START)} times '{START}' and {text.count(END)} times '{END}', of which {count} "
             f"make a pair; write each table as '{START}PROFILE -->', a line break, and '{END}'"
         )
+    return with_trials(replaced, path)
+
+
+def with_trials(text: str, path: Path) -> str:
+    """Replace what stands between the marks of trials alone. Raises LasslError."""
+    replaced, count = TRIALS.subn(lambda match: f"{match[1]}{trials(path, match[2])}{match[4]}", text)
+    if not count == text.count("<!-- trials: ") == text.count("<!-- end of trials -->"):
+        raise LasslError(f"{path}: marks of trials make no pair; write '<!-- trials: PROFILE -->' and the end mark")
     return replaced
+
+
+def trials(path: Path, profile: str) -> str:
+    """Render the trials of a profile: earlier ones, of which figures alone are left, then those with a record."""
+    folder = metrics_folder(f"{profile}{MODE}")
+    parts = []
+    if (folder / EARLIER).is_file():
+        parts.append(earlier((folder / EARLIER).read_text("utf-8")))
+    if read_trials(folder):
+        parts += [f"Trials with a record (`{folder / 'trials'}`):", trials_table(folder)]
+    if not parts:
+        raise LasslError(f"{path}: names the trials of profile {profile}, but {folder} has none; gather them first")
+    return "\n\n".join(parts) + "\n"
+
+
+def earlier(text: str) -> str:
+    """Render a file of earlier trials, the best of each method in bold, under a sentence that says what they are."""
+    rows = list(csv.DictReader(text.splitlines()))
+    best = {row["method"]: max(float(r[MEAN]) for r in rows if r["method"] == row["method"]) for row in rows}
+    told = f"Trials from before records were kept, {len(rows)}: these figures are all that is left of them."
+    bold = [row | {MEAN: f"**{row[MEAN]}**"} if float(row[MEAN]) == best[row["method"]] else row for row in rows]
+    return f"{told}\n\n{grid(list(rows[0]), (list(row.values()) for row in bold))}"
 
 
 def content(path: Path, profile: str, name: str) -> str:

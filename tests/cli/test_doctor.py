@@ -266,6 +266,41 @@ def test_scans_are_counted_against_the_split(tmp_path):
     assert marks(found) == ["missing", "missing"]
 
 
+def labels(tmp_path: Path, tuning: int, labeled: int, unlabeled: int) -> Finding:
+    """What is said of labels: six training cases, of which the third has none, and one row."""
+    none = ["", "", "none", "", "", ""]
+    (tmp_path / "split.csv").write_text(
+        "case,split,label\n" + "".join(f"C{i},train,{label}\n" for i, label in enumerate(none)) + "T,test,\n"
+    )
+    row = CONFIG.methods["cps"].model_copy(update={"labeled": labeled, "unlabeled": unlabeled})
+    changes = {
+        "data": CONFIG.data.model_copy(update={"split": Path("split.csv")}),
+        "cases": CONFIG.cases.model_copy(update={"tuning": tuning}),
+        "methods": {"cps": row},
+    }
+    return only(check_data.label_counts(CONFIG.model_copy(update=changes), tmp_path))
+
+
+def test_labels_are_counted_without_the_cases_that_the_tuning_mode_scores(tmp_path):
+    assert labels(tmp_path, 0, 2, 4).found.endswith("split.csv: 5 of 6 training cases have a label to learn from, "
+                                                    "enough for each row")  # fmt: skip
+    assert labels(tmp_path, 2, 2, 2).found.endswith("3 of 4 training cases have a label to learn from, "
+                                                    "enough for each row")  # fmt: skip
+    found = labels(tmp_path, 2, 2, 4)
+    assert found.mark == "missing" and "asked for 2 labeled + 4 unlabeled cases, found 4 training cases" in found.found
+    assert labels(tmp_path, 6, 1, 1).found.endswith("6 training cases, 5 with a label, and cases.tuning is 6")
+
+
+def test_it_is_said_where_sweeps_belong():
+    found = only(check_project.tuning(CONFIG))
+    assert (found.mark, "`-S mode=tuning`" in found.todo) == ("ok", True)
+    cases = CONFIG.cases.model_copy(update={"tuning": 16})
+    found = only(check_project.tuning(CONFIG.model_copy(update={"cases": cases, "variant": "-tuning"})))
+    assert str(found) == (
+        "ok       tuning: the last 16 labeled training cases are scored; sweeps go to metrics/quick-tuning"
+    )
+
+
 def test_a_prepared_cohort_is_counted_and_a_damaged_one_is_made_again(tiny_data, tmp_path):
     folder = tmp_path / "prepared"
     assert only(check_data.prepared(folder)).mark == "warning"

@@ -10,6 +10,7 @@ from helpers.project import ROOT
 from helpers.runs import CONFIG, NAN, PROFILE, STATISTICS, cases, write_run
 from lassl.evaluation.snapshots import COLUMNS
 from lassl.pages.flaws import TESTS, page
+from lassl.pages.public_code import NOT_RUN
 from lassl.results.runs import read_results
 from lassl.results.table import table
 
@@ -33,8 +34,17 @@ def lines(words: str) -> list[str]:
 def test_what_was_not_measured_is_said(workspace):
     write_run()
     text = page(STATISTICS)
-    assert text.count("## ") == 8 and text.count("*Not measured yet.*") == 7
+    assert text.count("## ") == 10 and text.count("*Not measured yet.*") == 7
     assert "*None of the 2 predictions in these profiles is empty: nothing to count" in text
+
+
+def test_flaws_of_other_code_that_cannot_be_run_are_told_in_sentences(workspace):
+    write_run()
+    text = page(STATISTICS)
+    heads = ("(`test_selection`)", "## Choosing settings by test scores", "`empty_zero`", "## Cropping")
+    places = [text.index(head) for head in heads]
+    assert places == sorted(places)
+    assert text.split("## Seen in public code, not run here\n")[1].count("\n- ") == len(NOT_RUN)
 
 
 def test_a_flawed_run_is_compared_with_the_honest_one_of_the_same_draw_and_seed(workspace):

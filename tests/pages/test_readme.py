@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.runs import CONFIG, write_run
 from lassl.pages.readme import short, update, with_tables
 from lassl.plumbing.errors import LasslError
+from lassl.results import trials
 
 README = Path("README.md")
 TEXT = """# Title
@@ -79,6 +81,53 @@ def test_a_table_that_was_never_made_is_named_with_the_page_that_wants_it(tables
 def test_marks_that_make_no_pair_are_told_and_no_text_between_tables_is_lost(tables, wrong):
     with pytest.raises(LasslError, match=r"^README\.md: found \d times '<!-- table: ' and \d times"):
         with_tables(wrong + TEXT, README)
+
+
+TRIALS = "<!-- trials: mine -->\nold\n<!-- end of trials -->\n"
+
+
+def write_earlier():
+    """Three earlier trials of two methods."""
+    Path("metrics/mine-tuning").mkdir()
+    rows = "method,steps,mean Dice,lowest\nA,600,70.5,0.0\nA,1200,71.0,\nB,600,9.5,1.0\n"
+    Path("metrics/mine-tuning/earlier.csv").write_text(rows)
+
+
+def test_earlier_trials_stand_under_a_sentence_with_the_best_of_each_method_in_bold(tables):
+    write_earlier()
+    assert with_tables(f"a\n{TRIALS}b\n", README) == (
+        "a\n<!-- trials: mine -->\n"
+        "Trials from before records were kept, 3: these figures are all that is left of them.\n\n"
+        "| method | steps | mean Dice | lowest |\n| --- | --- | --- | --- |\n"
+        "| A | 600 | 70.5 | 0.0 |\n| A | 1200 | **71.0** |  |\n| B | 600 | **9.5** | 1.0 |\n"
+        "<!-- end of trials -->\nb\n"
+    )
+    once = with_tables(TRIALS, README)
+    assert with_tables(once, README) == once
+
+
+def test_trials_with_a_record_stand_below_the_earlier_ones(tables):
+    write_earlier()
+    run = write_run("cps", variant="-tuning")
+    trials.keep(run.record.parents[1], run.record.read_text(), run.cases.read_text())
+    text = with_tables(TRIALS.replace("mine", CONFIG.profile), README)
+    assert text.splitlines()[1] == f"Trials with a record (`metrics/{CONFIG.profile}-tuning/trials`):"
+    assert "earlier" not in text and trials.trials_table(run.record.parents[1]) in text
+    Path("metrics/mine-tuning/earlier.csv").rename(run.record.parents[1] / "earlier.csv")
+    text = with_tables(TRIALS.replace("mine", CONFIG.profile), README)
+    assert text.index("before records were kept, 3") < text.index("Trials with a record")
+
+
+def test_marks_of_trials_that_make_no_pair_are_told(tables):
+    write_earlier()
+    for wrong in ("<!-- trials: mine -->\n", "<!-- end of trials -->\n"):
+        with pytest.raises(LasslError, match=r"^README\.md: marks of trials make no pair"):
+            with_tables(wrong + TRIALS, README)
+
+
+def test_trials_that_were_never_made_are_named_with_the_page_that_wants_them(tables):
+    with pytest.raises(LasslError, match=r"^README\.md: names the trials of profile mine, but metrics/mine-tuning has"):
+        with_tables(TRIALS, README)
 
 
 def write_means(profile, **means):

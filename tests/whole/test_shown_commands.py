@@ -27,6 +27,8 @@ RUN = (
     "make help",
     "make params",
     "make readme",
+    "make methods",
+    "make trials",
     "make format",
     "source .venv/bin/activate",
     "python -m pipeline.compose profile=compact",
@@ -60,11 +62,16 @@ NOT_RUN = {
         "dvc exp run -S profile=paper",
         "dvc exp run -S profile=repeats -S method=core",
         "dvc exp run -S profile=repeats -S method=cps -S flaw=overlap",
-        "dvc exp run --queue -S method=cps,cps_alw -S train.lr=0.01,0.003",
-        "dvc exp run --queue -S profile=compact -S data.folder=$PWD/data/raw/la2018 -S method=cps "
+        "dvc exp run -S profile=compact -S method=field",
+        "dvc exp run -S profile=compact -S mode=tuning -S method=mine -S methods.mine.options.weight=0.3",
+        "dvc exp run -S method=field",
+        "dvc exp run --queue -S mode=tuning -S method=cps,cps_alw -S train.lr=0.01,0.003",
+        "dvc exp run --queue -S profile=compact -S mode=tuning -S data.folder=$PWD/data/raw/la2018   -S method=cps "
         "-S methods.cps.options.weight=0.05,0.1,0.2",
     ),
     "options of a training": (
+        "-S mode=tuning",
+        "-S mode=tuning -S cases.tuning=2 -S counts.few.labeled=2 -S counts.few.unlabeled=8",
         "-S compute.deterministic=true",
         "-S compute.precision=fp16",
         "-S data.folder=/path/to/scans -S data.split=my_split.csv",
@@ -86,6 +93,7 @@ NOT_RUN = {
         "make test",
         "make check",
         "python -m benchmarks.busy",
+        "python -m benchmarks.costs",
         "python -m benchmarks.ceiling --precision fp32",
         "python -m benchmarks.locks",
         "python -m benchmarks.speed",
@@ -145,7 +153,9 @@ def with_examples(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "conf", "conf")
     (profile,) = re.findall(r"```yaml\n(# @package.*?)```", (ROOT / "docs/own-data.md").read_text(), re.DOTALL)
     Path("conf/profile/kidney.yaml").write_text(profile)
-    Path("conf/method/mine.yaml").write_text(Path("conf/method/vnet_16.yaml").read_text().replace("vnet_16", "mine"))
+    Path("conf/method/mine.yaml").write_text(
+        Path("conf/method/entropy.yaml").read_text().replace("methods.entropy", "methods.mine")
+    )
     return tmp_path
 
 

@@ -83,7 +83,8 @@ def test_scores_of_training_cases_have_a_folder_of_their_own(tiny_data, tuned, v
         Config.model_validate(values)
 
 
-def test_the_mode_composes_for_both_tables_with_cases_left_to_score():
+def test_the_mode_composes_for_both_tables_with_cases_left_to_score(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for method in ("table", "table_8"):
         config = load(composed("profile=compact", "mode=tuning", f"method={method}"))
         assert config.name == "compact-tuning" and config.cases.tuning == 16

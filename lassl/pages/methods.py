@@ -1,0 +1,218 @@
+"""Writes docs/methods.md: each method in words and formulas, its options and costs, from the code and the settings."""
+
+import ast
+import inspect
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+from dvc.utils.hydra import compose_and_dump
+from pydantic import BaseModel, ConfigDict
+
+from lassl.config import Config, load
+from lassl.methods import class_of
+from lassl.pages.public_code import METHODS
+from lassl.paths import DOCS, PUBLISHED
+from lassl.plumbing.errors import command
+from lassl.plumbing.files import write_text
+from lassl.plumbing.tables import grid, listed, number
+from lassl.sections import Method
+
+CONF = Path("conf")
+COSTS = DOCS / "costs.yaml"
+KINDS = {  # of algorithms, in the order of the page
+    "Labels alone": ("supervised",),
+    "One network": ("entropy_minimum", "virtual_adversarial", "dropout_twice", "unimatch"),
+    "A teacher and a student": (
+        *("mean_teacher", "interpolation", "weak_to_strong", "copy_paste", "alternate_teachers"),
+    ),
+    "Two networks": ("cross_pseudo",),
+    "Several decoders or heads": ("dual_task", "pyramid", "mutual_decoders", "cross_consistency"),
+}
+OTHERS = "Others"
+REDUCED = "compact"  # the profile whose weights are shown beside the published ones
+INTRODUCTION = """# Methods
+
+The methods that the benchmark has: {algorithms} algorithms in `lassl/methods/`, in {rows} rows of `conf/method/`.
+All of them have the same network, loop, order of labeled patches and evaluation of the last weights; where a text
+speaks of the supervised loss, it is that of the baseline, 0.5 (cross-entropy + Dice). `dvc exp run -S method=field`
+trains all rows.
+
+Texts are those of the algorithms' files. Options are the published settings (profile `paper`), with the weight of
+profile `{reduced}` below; a row that differs from another in its labeled cases alone is named beside it. *Public code*
+tells what was read in code of others, and nothing of what was not read.
+
+{costs}
+
+`make methods` writes this page from `lassl/`, `conf/` and what `python -m benchmarks.costs` measured.
+"""
+
+
+class Costs(BaseModel):
+    """What benchmarks/costs.py measured: the time of a step of each row by that of the baseline's, and on what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: str
+    turns: int
+    baseline: str
+    device: str
+    threads: int
+    torch: str
+    ratios: dict[str, float]
+
+
+def main() -> None:
+    """Write docs/methods.md."""
+    write_text(DOCS / "methods.md", page())
+
+
+def page() -> str:
+    """Render the page from conf/ and lassl/ and, where they are, the titles of metrics/published.yaml and the costs."""
+    published, reduced = composed("paper"), composed(REDUCED)
+    costs = Costs.model_validate(yaml.safe_load(COSTS.read_text("utf-8"))) if COSTS.is_file() else None
+    algorithms = alike(published.methods)
+    titles = titles_of(yaml.safe_load(PUBLISHED.read_text("utf-8")))
+    counts = {"algorithms": len(algorithms), "rows": len(published.methods)}
+    parts = [INTRODUCTION.format(**counts, reduced=REDUCED, costs=measured(costs)), contents(algorithms, titles)]
+    for kind, members in kinds(algorithms).items():
+        parts.append(f"## {kind}\n")
+        for algorithm in members:
+            rows = algorithms[algorithm]
+            table = options(rows, published.methods, reduced.methods, costs)
+            head = f"### {spoken(algorithm)}\n\n`lassl/methods/{algorithm}.py`\n"
+            parts += [head, named(rows, titles), docstring(algorithm), table]
+            if algorithm in METHODS:
+                parts.append(f"**Public code.** {METHODS[algorithm]}\n")
+    return "\n".join(parts)
+
+
+def composed(profile: str) -> Config:
+    """The settings of a profile with the rows of conf/method/field.yaml."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "params.yaml"
+        compose_and_dump(path, str(CONF.resolve()), None, "config", "", [f"profile={profile}", "method=field"])
+        return load(path)
+
+
+def alike(methods: Mapping[str, Method]) -> dict[str, dict[str, list[str]]]:
+    """By algorithm the rows that differ in options or batch, each with those that differ from it in cases alone."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, method in methods.items():
+        rows = found.setdefault(method.algorithm, {})
+        same = [row for row in rows if (methods[row].options, methods[row].batch) == (method.options, method.batch)]
+        if same:
+            rows[same[0]].append(name)
+        else:
+            rows[name] = []
+    return found
+
+
+def kinds(algorithms: Collection[str]) -> dict[str, list[str]]:
+    """The algorithms by kind, in the order of KINDS; those that it does not know are OTHERS."""
+    known = [name for members in KINDS.values() for name in members]
+    found = {kind: [name for name in members if name in algorithms] for kind, members in KINDS.items()}
+    found[OTHERS] = [name for name in algorithms if name not in known]
+    return {kind: members for kind, members in found.items() if members}
+
+
+def titles_of(published: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The titles in metrics/published.yaml by row."""
+    entries = {**published["titles"], **published.get("field", {}), **published["rows"]}
+    return {row: entry if isinstance(entry, str) else entry["title"] for row, entry in entries.items()}
+
+
+def contents(algorithms: Mapping[str, Mapping[str, list[str]]], titles: Mapping[str, str]) -> str:
+    """A list of the algorithms by kind, each with its rows, that links to them."""
+    lines = []
+    for kind, members in kinds(algorithms).items():
+        lines.append(f"- {kind}")
+        for algorithm in members:
+            short = dict.fromkeys(titles.get(row, row).split(" & ")[0] for row in algorithms[algorithm])
+            lines.append(f"  - [{spoken(algorithm)}](#{spoken(algorithm).lower().replace(' ', '-')}): {listed(short)}")
+    return "\n".join(lines) + "\n"
+
+
+def spoken(algorithm: str) -> str:
+    """The name of an algorithm as words."""
+    return algorithm.replace("_", " ").capitalize()
+
+
+def named(rows: Mapping[str, list[str]], titles: Mapping[str, str]) -> str:
+    """Titles and names of the rows, each followed by those that differ from it in labeled cases alone."""
+    lines = []
+    for first, others in rows.items():
+        line, *further = (f"**{titles[row]}** (`{row}`)" if row in titles else f"`{row}`" for row in (first, *others))
+        lines.append(f"- {line}" + (f"; with other cases {listed(further)}" if further else ""))
+    return "\n".join(lines) + "\n"
+
+
+def docstring(algorithm: str) -> str:
+    """The text at the head of an algorithm's file as Markdown: what is indented there becomes a block as it stands."""
+    text = ast.get_docstring(ast.parse(Path(inspect.getfile(class_of(algorithm))).read_text("utf-8"))) or ""
+    return "\n".join(blocks(text.splitlines()))
+
+
+def blocks(lines: Sequence[str]) -> Iterator[str]:
+    """Lines of prose as they are; lines indented by four, and the empty ones between them, in a fence."""
+    inside = [line.startswith("    ") for line in lines]
+    for i, line in enumerate(lines):  # an empty line belongs to a block if one goes on behind it
+        if not line and i and inside[i - 1]:
+            following = next((j for j in range(i, len(lines)) if lines[j]), None)
+            inside[i] = following is not None and lines[following].startswith("    ")
+    for fenced, group in groupby(zip(inside, lines, strict=True), lambda pair: pair[0]):
+        body = [line[4:] if fenced else line for _, line in group]
+        yield from ["```text", *body, "```"] if fenced else body
+    yield ""
+
+
+def options(
+    rows: Mapping[str, list[str]], published: Mapping[str, Method], reduced: Mapping[str, Method], costs: Costs | None
+) -> str:
+    """A table of options, batch, weight in the reduced profile and cost of each of the rows, with their comments."""
+    algorithm = published[next(iter(rows))].algorithm
+    parameters = inspect.signature(class_of(algorithm)).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    told = {"weight": comments(CONF / "config.yaml")["weights"].split(";")[0]}
+    told |= comments(CONF / "algorithm" / f"{algorithm}.yaml")
+    lines = []
+    for name, default in defaults.items():
+        values = [word(published[row].options.get(name, default)) for row in rows]
+        lines.append([f"`{name}`", *values, told.get(name, "")])
+    batches = [published[row].batch for row in rows]
+    patches = told.get("batch", "patches of labeled + unlabeled cases in a step")
+    lines.append(["`batch`", *(f"{batch.labeled} + {batch.unlabeled}" for batch in batches), patches])
+    if "weight" in defaults:
+        lines.append([f"`weight` in `{REDUCED}`", *(word(reduced[row].options["weight"]) for row in rows), ""])
+    if costs is not None:
+        lines.append(["cost", *(number(costs.ratios.get(row)) for row in rows), ""])
+    return grid(["", *(f"`{row}`" for row in rows), ""], lines) + "\n"
+
+
+def comments(path: Path) -> dict[str, str]:
+    """The comments of a YAML file by the keys whose lines they end, ready for a cell."""
+    found = re.findall(r"^ *(\w+):.*?\s# ?(.*)$", path.read_text("utf-8"), re.MULTILINE)
+    return {key: comment.replace("|", r"\|") for key, comment in found}
+
+
+def word(value: Any) -> str:
+    """A value as YAML has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def measured(costs: Costs | None) -> str:
+    """What a cost is, or that there is none."""
+    if costs is None:
+        return "Cost of a step: *not measured yet*."
+    return (
+        f"Cost: time of a step by that of `{costs.baseline}`, median of {costs.turns} turns, profile\n"
+        f"`{costs.profile}`, {costs.device}, {costs.threads} threads, torch {costs.torch}."
+    )
+
+
+if __name__ == "__main__":
+    command(main)
