@@ -45,7 +45,7 @@ class Unimatch(Algorithm):
             raise ValueError(f"feature_dropout is {feature_dropout}, ramp {ramp}; expected 0 to 1, and 0 or more")
         self.network = make_network()
         self.certain = math.log(threshold / (1 - threshold))  # the margin of a voxel that counts
-        self.weight, self.feature_dropout, self.ramp = weight, feature_dropout, ramp
+        self.weight, self.threshold, self.feature_dropout, self.ramp = weight, threshold, feature_dropout, ramp
 
     @property
     def networks(self) -> dict[str, nn.Module]:
