@@ -19,7 +19,7 @@ from lassl.plumbing.tables import grid, interval, listed, number
 from lassl.results.layout import against, differences
 from lassl.results.markdown import paragraph, side_by_side, titled
 from lassl.results.measures import DICE, HD95
-from lassl.results.remarks import CHOSEN, Row, Table, cohort, references, scored_cases, tuning, warnings
+from lassl.results.remarks import CHOSEN, Row, Table, cohort, references, scored_cases, tuning_notice, warnings
 
 START, END, SHORT = "<!-- table: ", "<!-- end of table -->", "short"
 BLOCK = re.compile(rf"({START}([\w-]+)(?:, ([\w-]+))? -->\n)((?!{START}).)*?({END})", re.DOTALL)
@@ -61,7 +61,7 @@ def short(table: Table) -> str:
     published = any(row["published"] for row in rows)
     heads = ["Method", "labels", DICE.heading, HD95.heading, *[f"published {DICE.name}"] * published, *against(others)]
     lines = [short_row(row, others, published) for row in rows]
-    texts = [remark(table), *map(paragraph, [*tuning(table), *warnings(table)])]
+    texts = [remark(table), *map(paragraph, [*tuning_notice(table), *warnings(table)])]
     return "\n\n".join([grid(heads, lines), *(textwrap.fill(text, WIDTH) for text in texts)]) + "\n"
 
 

@@ -7,14 +7,14 @@ from lassl.plumbing.tables import grid, number
 from lassl.results.layout import runs
 from lassl.results.markdown import paragraph
 from lassl.results.measures import DICE, MAIN, MAIN_DISTANCES, OTHERS
-from lassl.results.remarks import CASES, Row, Table, failed_cases, tuning
+from lassl.results.remarks import CASES, Row, Table, failed_cases, tuning_notice
 
 
 def details(table: Table) -> str:
     """Render the page of details of a table.json."""
     rows = list(table["rows"].values())
     title = f"# Details of the table of profile `{table['profile']}`"
-    warnings = map(paragraph, tuning(table))
+    warnings = map(paragraph, tuning_notice(table))
     parts = [more(rows, CASES[table["scored"]]), failures(rows), variants(rows), variance(rows)]
     return "\n\n".join([title, *warnings, *parts]) + "\n"
 

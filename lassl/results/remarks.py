@@ -61,10 +61,10 @@ def remarks(table: Table) -> list[Remark]:
     if table["missing"]:
         texts.append(f"Not run in this profile: {', '.join(table['missing'])}.")
     notes = [Remark(f"[1] {note}") for note in table["notes"]]
-    return [*tuning(table), *map(Remark, texts), *warnings(table), *notes]
+    return [*tuning_notice(table), *map(Remark, texts), *warnings(table), *notes]
 
 
-def tuning(table: Table) -> list[Remark]:
+def tuning_notice(table: Table) -> list[Remark]:
     """That the scores are of training cases, if they are."""
     if table["scored"] == "test":
         return []

@@ -11,7 +11,7 @@ from lassl.paths import metrics_folder, report_page
 from lassl.plumbing.errors import command
 from lassl.plumbing.tables import interval, listed, number
 from lassl.results.measures import DICE, MAIN
-from lassl.results.remarks import Table, cohort, read_table, scored_cases, tuning, warnings
+from lassl.results.remarks import Table, cohort, read_table, scored_cases, tuning_notice, warnings
 
 WIDTH = 80  # columns, also where no terminal is
 WARNING = "bold yellow"
@@ -33,7 +33,7 @@ def show(profile: str) -> None:
     console.print()
     console.rule(f"Results of profile {profile}", style="bold green")
     console.print(f"Cohort {cohort(table)}.", style=WARNING if synthetic else "bold")
-    for warning in (*tuning(table), *warnings(table)):
+    for warning in (*tuning_notice(table), *warnings(table)):
         console.print(warning.text, style=WARNING)
     console.print()
     console.print(grid(table))

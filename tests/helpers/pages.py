@@ -1,7 +1,11 @@
 """The report's page of runs on the tiny cohort."""
 
 import base64
+import gzip
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,6 +44,13 @@ def written_page(prepared: Prepared) -> Path:
     write_run("mt_un", scores=scored(prepared, 60, 50), cohort=cohort)
     table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
     return report(PROFILE, prepared.folder)
+
+
+def page_data(page: str) -> dict[str, Any]:
+    """What the page's script unpacks."""
+    (packed,) = re.findall(r'<script type="application/octet-stream" id="data">(.*?)</script>', page, re.DOTALL)
+    data: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed)))
+    return data
 
 
 def numbers(packed: dict[str, str]) -> list[float]:

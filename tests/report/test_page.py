@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from helpers.pages import numbers, scored, write_masks, written_page
+from helpers.pages import numbers, page_data, scored, write_masks, written_page
 from helpers.project import ROOT
 from helpers.runs import PROFILE, PUBLISHED, STATISTICS, write_run
 from lassl.data.prepared import open_prepared
@@ -25,11 +25,6 @@ def workspace(tmp_path, monkeypatch) -> Path:
 
 
 # the table
-
-
-def page_data(page: str) -> dict:
-    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    return json.loads(found)
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +47,19 @@ def test_the_page_has_all_parts_and_holds_plotly_once(page):
 
 def row_cells(page: str, title: str) -> list[str]:
     """The cells of the table's row with a title, as HTML."""
-    (row,) = re.findall(rf"<tr>\s*<th scope=\"row\"><strong>{re.escape(title)}</strong>.*?</tr>", page, re.DOTALL)
+    (row,) = re.findall(
+        rf"<tr data-row[^>]*>\s*<th scope=\"row\"><strong>{re.escape(title)}</strong>.*?</tr>", page, re.DOTALL
+    )
     return re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row)
 
 
 def test_a_cell_has_its_interval_on_a_line_of_its_own_and_the_published_figure_under_it(page):
     found = row_cells(page, "CPS &amp; 16L+64UL")
-    assert found[0] == "<strong>CPS &amp; 16L+64UL</strong><small>published</small>"
+    assert found[0] == "<strong>CPS &amp; 16L+64UL</strong><small>published, choice unknown</small>"
     assert found[1] == "86.50 ± 4.95<br>[83.00, 90.00]<small>86.4</small>"  # 90 and 83
     assert found[6] == "+4.50<br>[-1.00, +10.00], p = 1.000"  # beside 80 and 84: 10 more and 1 less
     assert found[5] == "a" and found[8:] == ["0", "2", "16 + 64", "1", "240", "1"]
-    assert row_cells(page, "V-Net &amp; 16L")[0].endswith("<small>published [1]</small>")
+    assert row_cells(page, "V-Net &amp; 16L")[0].endswith("<small>published, choice unknown [1]</small>")
     assert row_cells(page, "V-Net &amp; 16L")[6] == "baseline"
 
 
@@ -80,7 +77,7 @@ def test_a_departure_and_a_warning_stand_on_the_page_and_markup_in_a_title_is_te
     table(PROFILE, STATISTICS, Path("published.yaml"))
     (Path("metrics") / PROFILE / "table.md").unlink()  # the page is made from table.json
     page = report(PROFILE, workspace / "nothing").read_text()
-    assert "<strong>&lt;b&gt; *CPS*</strong>, failures: diagonal<small>published</small>" in page
+    assert "<strong>&lt;b&gt; *CPS*</strong>, failures: diagonal<small>published, choice unknown</small>" in page
     warning = "The rows have different settings (see table.json) and cannot be compared."
     assert f'<p class="remark"><strong>{warning}</strong></p>' in page
 
@@ -95,7 +92,7 @@ def test_a_run_without_curves_or_masks_is_left_out_of_those_parts_with_a_sentenc
     assert "No curves on this machine of mt_un-d0-s0." in page
     assert "Not shown: mt_un-d0-s0 (its masks are not here)." in page
     found = page_data(page)
-    assert {t["legendgroup"] for t in found["curves"]["loss"]["data"]} == {"vnet_16-d0-s0", "cps-d0-s0"}
+    assert {t["name"] for t in found["curves"]["loss"]["data"]} == {"vnet_16-d0-s0", "cps-d0-s0"}
     assert [row["title"] for row in found["cases"][0]["rows"]] == ["V-Net & 16L", "CPS & 16L+64UL"]
     assert len(found["strips"]) == 4 and found["strips"][0]["layout"]["xaxis"]["ticktext"][2] == "MT+UN & 16L+64UL"
 
