@@ -1,7 +1,12 @@
 // What moves on the report: the chosen rows, the table's order, the chosen case, slices, surfaces, the figures' theme.
-const packed = Uint8Array.from(atob(document.getElementById("data").textContent), (c) => c.charCodeAt(0));
-const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-const data = await new Response(unpacked).json();
+function unpacked(id) {
+  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
+}
+const data = await unpacked("data").json();
+const library = document.createElement("script");
+library.textContent = await unpacked("plotly").text();
+document.head.append(library);
 const all = (selector, from = document) => [...from.querySelectorAll(selector)];
 const one = (selector, from = document) => from.querySelector(selector);
 const still = { responsive: true, displaylogo: false, displayModeBar: false };
@@ -27,6 +32,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 });
 
 // Rows: the boxes say which are shown, everywhere on the page.
+const MANY = 14;  // rows from which a strip takes the page's whole width
 const boxes = all("#choice input[data-row]");
 const chosen = () => boxes.filter((box) => box.checked).map((box) => box.dataset.row);
 function choose() {
@@ -40,6 +46,7 @@ function choose() {
     whole.indeterminate = checked.some(Boolean) && !whole.checked;
   }
   showGroups();
+  one(".plots.pairs").classList.toggle("many", rows.size > MANY);
   strips.forEach(showStrip);
   panels.forEach(showPanel);
   if (data.cases.length) chooseSurface();

@@ -145,12 +145,11 @@ def render(content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     inlined = {name: Markup((HERE / f"page.{name}").read_text(encoding="utf-8")) for name in ("css", "js")}
-    packed = pack(content["data"])
-    template = environment.get_template("page.html.j2")
-    return template.render(**content, **inlined, packed=packed, plotly=Markup(get_plotlyjs()))
+    data = json.dumps(content["data"], allow_nan=False, separators=(",", ":"))
+    packed = {"packed_data": pack(data), "packed_plotly": pack(get_plotlyjs())}
+    return environment.get_template("page.html.j2").render(**content, **inlined, **packed)
 
 
-def pack(data: Any) -> str:
-    """Data as compressed JSON (gzip), which the page's script unpacks."""
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+def pack(text: str) -> str:
+    """A text compressed by gzip, in base64, which the page's script unpacks."""
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()

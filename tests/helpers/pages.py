@@ -46,10 +46,15 @@ def written_page(prepared: Prepared) -> Path:
     return report(PROFILE, prepared.folder)
 
 
+def unpacked(page: str, name: str) -> str:
+    """A text that the page's script unpacks: data or plotly."""
+    (packed,) = re.findall(rf'<script type="application/octet-stream" id="{name}">(.*?)</script>', page, re.DOTALL)
+    return gzip.decompress(base64.b64decode(packed)).decode()
+
+
 def page_data(page: str) -> dict[str, Any]:
-    """What the page's script unpacks."""
-    (packed,) = re.findall(r'<script type="application/octet-stream" id="data">(.*?)</script>', page, re.DOTALL)
-    data: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed)))
+    """What the page's script shows."""
+    data: dict[str, Any] = json.loads(unpacked(page, "data"))
     return data
 
 

@@ -90,7 +90,7 @@ def shown(browser) -> dict[str, list]:
     """The rows that each part of the page shows."""
     return browser.execute_script("""
         const all = (selector) => [...document.querySelectorAll(selector)];
-        const rows = (selector) => all(selector).filter((e) => !e.hidden).map((e) => e.dataset.row);
+        const rows = (selector) => all(selector).filter((e) => e.checkVisibility()).map((e) => e.dataset.row);
         return {
             table: rows("table.sortable tr[data-row]"),
             strip: all(".strip")[1].data.filter((t) => t.customdata).map((t) => t.meta),
