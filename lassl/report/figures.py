@@ -62,10 +62,9 @@ def strips(scores: Mapping[str, "pd.Series[float]"], titles: Mapping[str, str], 
             hovertemplate=f"%{{customdata}}: %{{y:.2f}}<extra>{titles[row]}</extra>",
         )
     for n, (row, values) in enumerate(scores.items()):
-        places, line = [n - 0.36, n + 0.36], {"color": styles[row]["color"], "width": 3}
-        figure.add_scatter(
-            x=places, y=[_defined(values.mean())] * 2, line=line, meta=row, mode="lines", hoverinfo="skip"
-        )
+        bar = {"x": [n - 0.36, n + 0.36], "y": [_defined(values.mean())] * 2}
+        line = {"color": styles[row]["color"], "width": 3}
+        figure.add_scatter(**bar, line=line, meta=row, mode="lines", hoverinfo="skip")
     figure.add_scatter(x=[], y=[], mode="lines+markers", marker={"size": 11, "symbol": "circle-open"}, hoverinfo="skip")
     ticks = {"tickvals": list(range(len(scores))), "ticktext": [titles[row] for row in scores]}
     figure.update_xaxes(**ticks, tickangle=-35, automargin=True, zeroline=False, showgrid=False)

@@ -104,6 +104,7 @@ async function showStrip(place, n) {
   const ticks = { tickvals: rows.map((_, place) => place), ticktext: rows.map((row) => data.rows[row]) };
   const layout = { ...figure.layout, xaxis: { ...figure.layout.xaxis, ...ticks, range: [-0.6, rows.length - 0.4] } };
   await Plotly.react(place, traces, layout, still);
+  await Plotly.Plots.resize(place);
   await paint(place);
   showCase(one("#case-choice").value);
 }

@@ -40,7 +40,7 @@ def against(tables: Tables, baseline: str | None, statistics: Statistics) -> dic
 
     Holm's correction is over the rows, for each score by itself: a secondary score takes nothing from Dice.
     """
-    if baseline not in tables:
+    if baseline is None or baseline not in tables:
         return {}
     others = [row for row in tables if row != baseline]
     differences: dict[str, dict[str, Any]] = {row: {} for row in others}
