@@ -144,12 +144,14 @@ class Evaluate(Section):
 
 
 class Statistics(Section):
-    """The row that others are compared with, the number and seed of bootstrap replicates, and what the table says.
+    """The rows that others are compared with, the number and seed of bootstrap replicates, and what the table says.
 
+    `matched`: a second one, which sees as many labeled patches a step as most semi-supervised rows; None for none.
     `scans`: the kind of scans that the cohort has; `published`: whether published figures stand beside the rows.
     """
 
     baseline: str
+    matched: str | None
     resamples: Positive
     seed: Count
     scans: Literal["real", "synthetic"]

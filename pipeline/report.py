@@ -8,7 +8,7 @@ from lassl.report.report import report
 def main() -> None:
     """Write report/<profile>/index.html, and print where it is."""
     settings = config.load()
-    print(report(settings.name, settings.data.prepared))
+    print(report(settings.name, settings.data.prepared, settings.cases.tuning))
 
 
 if __name__ == "__main__":

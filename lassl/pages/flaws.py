@@ -15,11 +15,12 @@ from lassl.paths import DOCS, metrics_folder
 from lassl.plumbing.errors import command
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, interval, number, probability
-from lassl.results.layout import INTERVAL_AND_TEST, read_table
 from lassl.results.measures import DICE, HD95, MAIN_DISTANCES
+from lassl.results.remarks import INTERVAL_AND_TEST, read_table
 from lassl.results.runs import Result, by_method, read_results, read_scores, score_table
 from lassl.results.statistics import compare
 from lassl.results.table import mean, scores
+from lassl.results.trials import MODE
 from lassl.sections import Field, Statistics
 
 TRAINED = {  # flaws that take a training of their own, in the order of the page
@@ -76,9 +77,9 @@ def page(statistics: Statistics) -> str:
 
 
 def profiles() -> list[str]:
-    """The folders of metrics/ that have runs of ours, but those of the tests, which git ignores (metrics/tiny*)."""
+    """The folders of metrics/ with scores of test cases by runs of ours, but those of the tests (metrics/tiny*)."""
     names = {path.parts[1] for path in Path("metrics").glob("*/records/[!.]*-d*-s*.yaml")}
-    return sorted(profile for profile in names if not profile.startswith(TESTS))
+    return sorted(profile for profile in names if not profile.startswith(TESTS) and MODE not in profile)
 
 
 def synthetic(profile: str) -> bool:

@@ -11,15 +11,17 @@ import csv
 import json
 import re
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 from lassl.paths import DOCS, metrics_folder
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, interval, listed, number
-from lassl.results.layout import Row, Table, baseline_of, cohort, difference, warnings
+from lassl.results.layout import against, differences
 from lassl.results.markdown import paragraph, side_by_side, titled
 from lassl.results.measures import DICE, HD95
+from lassl.results.remarks import CHOSEN, Row, Table, cohort, references, scored_cases, tuning_notice, warnings
 from lassl.results.trials import MODE, read_trials, trials_table
 
 START, END, SHORT = "<!-- table: ", "<!-- end of table -->", "short"
@@ -91,17 +93,16 @@ def content(path: Path, profile: str, name: str) -> str:
 
 def short(table: Table) -> str:
     """Render a table.json in seven columns at most, and below it what a reader has to know about them."""
-    rows, baseline = list(table["rows"].values()), baseline_of(table)
+    rows, others = list(table["rows"].values()), references(table)
     published = any(row["published"] for row in rows)
-    heads = ["Method", "labels", DICE.heading, HD95.heading, *[f"published {DICE.name}"] * published]
-    heads += [] if baseline is None else [f"{DICE.name} against {baseline['title']}"]
-    lines = [short_row(row, baseline, published) for row in rows]
-    texts = [remark(table), *map(paragraph, warnings(table))]
+    heads = ["Method", "labels", DICE.heading, HD95.heading, *[f"published {DICE.name}"] * published, *against(others)]
+    lines = [short_row(row, others, published) for row in rows]
+    texts = [remark(table), *map(paragraph, [*tuning_notice(table), *warnings(table)])]
     return "\n\n".join([grid(heads, lines), *(textwrap.fill(text, WIDTH) for text in texts)]) + "\n"
 
 
-def short_row(row: Row, baseline: Row | None, published: bool) -> list[str]:
-    """Cells of a row: labeled cases, Dice with its interval, 95HD, published Dice, the difference to the baseline."""
+def short_row(row: Row, others: Mapping[str, Row], published: bool) -> list[str]:
+    """Cells of a row: labeled cases, Dice with its interval, 95HD, published Dice, the differences to the baselines."""
     dice, hd95 = row["scores"][DICE.key], row["scores"][HD95.key]
     cells = [
         titled(row["title"], filter(None, row["evaluation"])),
@@ -110,10 +111,10 @@ def short_row(row: Row, baseline: Row | None, published: bool) -> list[str]:
         number(hd95["mean"]),
     ]
     if published:
-        cells.append(f"{row['published'][DICE.key]:g}" if row["published"] else "")
-    if baseline is not None:
-        cells.append("baseline" if row is baseline else " ".join(difference(row)))
-    return cells
+        figures = row["published"]
+        known = f" ({CHOSEN[figures['chosen']]})" if figures and figures["chosen"] != "unknown" else ""
+        cells.append(f"{figures[DICE.key]:g}{known}" if figures else "")
+    return [*cells, *(" ".join(parts) for parts in differences(row, others))]
 
 
 def remark(table: Table) -> str:
@@ -121,20 +122,22 @@ def remark(table: Table) -> str:
     rows = list(table["rows"].values())
     steps = listed(sorted({steps for row in rows for steps in row["steps"]}))
     runs = "one run of each row" if all(len(row["runs"]) <= 1 for row in rows) else "means over the runs of a row"
-    cases = listed(sorted({row["cases"] for row in rows}))
     sentences = [
         f"Profile {table['profile']}: cohort {cohort(table)}, {steps} steps, {runs}, "
         f"on {' and '.join(table['devices'])}.",
-        f"Means over {cases} test cases [95 % bootstrap interval].",
+        f"Means over {scored_cases(table)} [95 % bootstrap interval].",
         empty(sum(row["failed"] for row in rows)),
     ]
-    if baseline_of(table) and len(rows) > 1:
+    if references(table) and len(rows) > 1:
         sentences.append(
             "Differences: paired, with their 95 % bootstrap interval, and the p of a Wilcoxon signed-rank test over "
             "the cases with Holm's correction over the rows."
         )
     if any(row["published"] for row in rows):
-        sentences.append("Published: Gupta and Guo, on the real scans at full resolution.")
+        sentences.append(
+            "Published, on the real scans at full resolution: in brackets, where it is known, which weights were scored, "
+            "those of the last step or the best on the test cases."
+        )
     return " ".join(sentences)
 
 

@@ -50,6 +50,6 @@ def show(driver: webdriver.Chrome, page: Path) -> None:
     """Open a report, and wait until its figures are drawn."""
     driver.get(page.absolute().as_uri())
     wait = WebDriverWait(driver, PATIENCE)
-    wait.until(lambda _: len(driver.find_elements(By.CSS_SELECTOR, ".strip .main-svg")) >= 4)
+    wait.until(lambda _: driver.find_elements(By.CSS_SELECTOR, "body[data-drawn]"))
     if driver.find_elements(By.CSS_SELECTOR, "#surface"):
         wait.until(lambda _: driver.find_elements(By.CSS_SELECTOR, "#surface canvas"))

@@ -1,6 +1,6 @@
 """The cases that the report shows: which ones, their slices with outlines, their surfaces."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log
 from typing import Any
@@ -29,8 +29,9 @@ LEAST_MM = 2  # the colors of distances reach at least so far
 
 @dataclass(frozen=True)
 class Shown:
-    """A row of the table, the one of its runs whose masks are shown, and its weights if they are on this machine."""
+    """A row of the table, the one of its runs whose masks are shown, and its weights if they are to be asked."""
 
+    row: str
     title: str
     result: Result
     task: Task | None = None
@@ -57,12 +58,17 @@ def extremes(groups: Mapping[str, Sequence[Result]]) -> dict[str, str]:
     return {rank: ranks[rank] for rank in ("best", "median", "worst") if rank in ranks}
 
 
-def showable(titles: Mapping[str, str], groups: Mapping[str, Sequence[Result]], prepared: Prepared) -> list[Shown]:
-    """The first run of each row whose predictions are on this machine and belong to the prepared cohort."""
+def showable(
+    titles: Mapping[str, str], groups: Mapping[str, Sequence[Result]], asked: Collection[str], prepared: Prepared
+) -> list[Shown]:
+    """The first run of each row whose predictions are on this machine and belong to the prepared cohort.
+
+    The weights of the rows `asked` come with it, if they are on this machine.
+    """
     rows = []
-    for method, group in groups.items():
+    for row, group in groups.items():
         here = [r for r in group if fits(r, prepared) and r.names.predictions.is_dir()]
-        rows += [Shown(titles.get(method, method), here[0], task_of(here[0]))] if here else []
+        rows += [Shown(row, titles[row], here[0], task_of(here[0]) if row in asked else None)] if here else []
     return rows
 
 
@@ -142,6 +148,7 @@ def row_view(
         entropy = segment(image, row.task)[UNCERTAINTY]
         uncertainty = [picture(entropy[(*box[:2], z)], 0, CERTAIN) for z in numbers]
     return {
+        "row": row.row,
         "title": row.title,
         "dice": row.dice(case),
         "outlines": outlines(mask, box, numbers),

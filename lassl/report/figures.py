@@ -11,9 +11,17 @@ from lassl.report.surface import Mesh
 
 Figure = dict[str, Any]
 Curves = Mapping[str, "pd.Series[float]"]  # quantity -> values by step
+Styles = Mapping[str, Mapping[str, str]]  # row -> its `style`
 # Okabe and Ito's colors for all kinds of sight, without yellow; gray instead of black, for dark pages.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#888888")
-DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
+LOOKS = (  # of lines and points: rows with the same color differ by them
+    ("solid", "circle"),
+    ("dash", "square"),
+    ("dot", "diamond"),
+    ("dashdot", "triangle-up"),
+    ("longdash", "cross"),
+    ("longdashdot", "star"),
+)
 SIGNED = [[0, "#0072B2"], [0.5, "#E8E8E8"], [1, "#D55E00"]]  # inside, on, outside the reference
 POINTS = 300  # at most, of a line
 SMOOTHED = 1 / 40  # of a curve: the window of the moving mean
@@ -28,35 +36,38 @@ PANELS = {  # titles of quantities, those to come first in their order
 }
 
 
-def color(n: int) -> str:
-    """Color of the n-th row."""
-    return COLORS[n % len(COLORS)]
+def style(n: int) -> dict[str, str]:
+    """Color, dash and symbol of the n-th row: others than those of the rows before it, as far as they go (42 rows)."""
+    dash, symbol = LOOKS[n // len(COLORS) % len(LOOKS)]
+    return {"color": COLORS[n % len(COLORS)], "dash": dash, "symbol": symbol}
 
 
-def strips(scores: Mapping[str, "pd.Series[float]"], label: str) -> Figure:
-    """Draw a score of all cases: a strip of points for each row (title), by case, and a bar at its mean.
+def strips(scores: Mapping[str, "pd.Series[float]"], titles: Mapping[str, str], styles: Styles, label: str) -> Figure:
+    """Draw a score of all cases: a strip of points for each row, by case, and a bar at its mean; `meta` is the row.
 
     A case stands at the same place of every strip. The last line is empty; the script draws the chosen case with it.
     """
     figure = _figure(yaxis={"title": label, "automargin": True}, height=340)
     figure.update_layout(margin={"t": 10})
-    for n, (title, values) in enumerate(scores.items()):
+    for n, (row, values) in enumerate(scores.items()):
         places = n + np.linspace(-0.28, 0.28, len(values)) if len(values) > 1 else [n]
         figure.add_scatter(
             x=[round(float(place), 3) for place in places],
             y=[_defined(value) for value in values],
             customdata=list(values.index),
-            name=title,
+            name=titles[row],
+            meta=row,
             mode="markers",
-            marker={"color": color(n), "size": 7, "opacity": 0.75},
-            hovertemplate=f"%{{customdata}}: %{{y:.2f}}<extra>{title}</extra>",
+            marker={"color": styles[row]["color"], "symbol": styles[row]["symbol"], "size": 7, "opacity": 0.75},
+            hovertemplate=f"%{{customdata}}: %{{y:.2f}}<extra>{titles[row]}</extra>",
         )
-    for n, values in enumerate(scores.values()):
-        bar = {"x": [n - 0.36, n + 0.36], "y": [_defined(values.mean())] * 2, "line": {"color": color(n), "width": 3}}
-        figure.add_scatter(**bar, mode="lines", hoverinfo="skip")
+    for n, (row, values) in enumerate(scores.items()):
+        bar = {"x": [n - 0.36, n + 0.36], "y": [_defined(values.mean())] * 2}
+        line = {"color": styles[row]["color"], "width": 3}
+        figure.add_scatter(**bar, line=line, meta=row, mode="lines", hoverinfo="skip")
     figure.add_scatter(x=[], y=[], mode="lines+markers", marker={"size": 11, "symbol": "circle-open"}, hoverinfo="skip")
-    ticks = {"tickvals": list(range(len(scores))), "ticktext": list(scores), "tickangle": -35, "automargin": True}
-    figure.update_xaxes(**ticks, zeroline=False, showgrid=False)
+    ticks = {"tickvals": list(range(len(scores))), "ticktext": [titles[row] for row in scores]}
+    figure.update_xaxes(**ticks, tickangle=-35, automargin=True, zeroline=False, showgrid=False)
     return _plain(figure)
 
 
@@ -65,38 +76,30 @@ def _defined(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 4)
 
 
-def curves(runs: Mapping[str, Curves], rows: Sequence[str]) -> dict[str, Figure]:
+def curves(runs: Mapping[str, Curves], rows: Sequence[str], styles: Styles) -> dict[str, Figure]:
     """Draw a panel for each quantity with a line for each run (name), raw values faint and smoothed ones over them.
 
-    `rows` has the row of each run: it gives the color, and the run's place in its row the dash.
+    `rows` has the row of each run, which gives the line its look and is its `meta`.
     """
     names = list(dict.fromkeys(name for quantities in runs.values() for name in quantities))
     panels = [n for n in PANELS if n in names] + [n for n in names if n not in PANELS]
-    return {name: _panel(name, runs, rows) for name in panels}
+    return {name: _panel(name, runs, rows, styles) for name in panels}
 
 
-def styles(rows: Sequence[str]) -> list[dict[str, str]]:
-    """Color and dash of each run, whose row is given."""
-    order = list(dict.fromkeys(rows))
-    seen = [rows[:n].count(row) for n, row in enumerate(rows)]
-    return [
-        {"color": color(order.index(row)), "dash": DASHES[n % len(DASHES)]} for row, n in zip(rows, seen, strict=True)
-    ]
-
-
-def _panel(name: str, runs: Mapping[str, Curves], rows: Sequence[str]) -> Figure:
-    """Two lines for each run that has the quantity; the run's name is the lines' legend group."""
+def _panel(name: str, runs: Mapping[str, Curves], rows: Sequence[str], styles: Styles) -> Figure:
+    """Two lines for each run that has the quantity."""
     figure = _figure(xaxis={"title": "step"}, yaxis={"rangemode": "tozero"}, height=260)
     figure.update_layout(title={"text": PANELS.get(name, name.replace("_", " ")), "font": {"size": 14}})
-    for (run, quantities), style in zip(runs.items(), styles(rows), strict=True):
+    for (run, quantities), row in zip(runs.items(), rows, strict=True):
         if name not in quantities:
             continue
         raw = quantities[name]
         smooth = raw.rolling(max(1, round(len(raw) * SMOOTHED)), center=True, min_periods=1).mean()
         for values, look, tip in ((raw, {"opacity": 0.25}, "skip"), (smooth, {}, "all")):
-            line = {"color": style["color"], "width": 1 if look else 2, "dash": "solid" if look else style["dash"]}
+            dash = "solid" if look else styles[row]["dash"]
+            line = {"color": styles[row]["color"], "width": 1 if look else 2, "dash": dash}
             x, y = thinned(values)
-            figure.add_scatter(x=x, y=y, mode="lines", name=run, legendgroup=run, line=line, hoverinfo=tip, **look)
+            figure.add_scatter(x=x, y=y, mode="lines", name=run, meta=row, line=line, hoverinfo=tip, **look)
     return _plain(figure)
 
 
@@ -110,7 +113,7 @@ def colored_surface(mesh: Mesh, spacing_mm: tuple[float, ...], distances: Any) -
     """A predicted surface in mm, colored by the distances (V,) of its vertices to the reference in mm."""
     trace = go.Mesh3d(
         **_places(mesh, spacing_mm),
-        intensity=distances.astype(np.float32),
+        intensity=_coarse(distances),
         colorscale=SIGNED,
         colorbar={"title": "mm", "thickness": 12},
         hovertemplate="%{intensity:.1f} mm<extra></extra>",
@@ -127,9 +130,14 @@ def ghost(mesh: Mesh, spacing_mm: tuple[float, ...]) -> Figure:
 
 def _places(mesh: Mesh, spacing_mm: tuple[float, ...]) -> dict[str, Any]:
     """Vertices and triangles as short numbers."""
-    x, y, z = (mesh.vertices * spacing_mm).T.astype(np.float32)
+    x, y, z = _coarse((mesh.vertices * spacing_mm).T)
     i, j, k = mesh.triangles.T.astype(np.uint16 if len(mesh.vertices) < 2**16 else np.int32)
     return {"x": x, "y": y, "z": z, "i": i, "j": j, "k": k}
+
+
+def _coarse(lengths_mm: Any) -> Any:
+    """Lengths rounded to a 32nd of a mm: their last digits, all zeros, need no room on the page."""
+    return (np.round(lengths_mm * 32) / 32).astype(np.float32)
 
 
 def surface_layout() -> Figure:

@@ -1,5 +1,8 @@
 """Gathers what is known of a profile's runs and writes it as one page, which loads nothing from elsewhere."""
 
+import base64
+import gzip
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,48 +19,67 @@ from lassl.paths import report_page
 from lassl.plumbing.files import whole_folder
 from lassl.report import figures, origin
 from lassl.report.cases import extremes, fits, means_of_cases, showable, views
-from lassl.results.layout import layout, read_table
+from lassl.results.layout import layout
 from lassl.results.measures import MAIN
+from lassl.results.remarks import CASES, REFERENCES, Table, read_table, tuning_notice
 from lassl.results.runs import Result, by_method, read_results
 
 HERE = Path(__file__).parent
 SIDES = {"L": "left", "R": "right", "P": "back", "A": "front", "S": "head", "I": "feet"}
+HEADINGS = {  # of the groups of rows
+    "table": "Published table",
+    "field": "Other methods of the field, by Dice",
+    "own": "Own rows",
+    "external": "Masks made elsewhere",
+}
+FIELD_FIRST = 5  # rows of the field that are shown before others are chosen
 Groups = Mapping[str, Sequence[Result]]  # by method
 
 
-def report(profile: str, prepared: Path) -> Path:
-    """Write report/<profile>/index.html from the profile's runs and the prepared folder. Raises LasslError."""
-    text = render(gather(profile, prepared))
+def report(profile: str, prepared: Path, tuning: int = 0) -> Path:
+    """Write report/<profile>/index.html from the profile's runs and the prepared folder. Raises LasslError.
+
+    `tuning`: how many training cases were scored in the place of the test cases, if any.
+    """
+    text = render(gather(profile, prepared, tuning))
     page = report_page(profile)
     with whole_folder(page.parent) as temporary:
         (temporary / page.name).write_text(text, encoding="utf-8")
     return page
 
 
-def gather(profile: str, folder: Path) -> dict[str, Any]:
+def gather(profile: str, folder: Path, tuning: int = 0) -> dict[str, Any]:
     """All that the template shows; `data` is what the page's script needs. Raises LasslError."""
     results, table = read_results(profile), read_table(profile)
-    titles = {method: row["title"] for method, row in table["rows"].items()}
+    titles = {name: row["title"] for name, row in table["rows"].items()}
+    styles = {name: figures.style(n) for n, name in enumerate(titles)}
+    first = shown_first(table)
     groups = by_method(results, list(titles))
-    prepared = open_prepared(folder) if (folder / MANIFEST).is_file() else None
-    shown = [] if prepared is None else showable(titles, groups, prepared)
+    prepared = open_prepared(folder, tuning) if (folder / MANIFEST).is_file() else None
+    shown = [] if prepared is None else showable(titles, groups, first, prepared)
     trained = [r for group in groups.values() for r in group if r.names.curves.is_dir()]
-    names, methods = [r.names.name for r in trained], [r.record.method for r in trained]
+    curves = {r.names.name: read_curves(r.names.curves) for r in trained}
     data = {
-        "strips": strips(titles, groups),
-        "curves": figures.curves({r.names.name: read_curves(r.names.curves) for r in trained}, methods),
+        "rows": titles,
+        "strips": strips(titles, groups, styles),
+        "curves": figures.curves(curves, [r.record.method for r in trained], styles),
         "cases": [] if prepared is None or not shown else views(shown, extremes(groups), prepared),
         "scene": figures.surface_layout(),
     }
     return {
         "profile": profile,
         "synthetic": table["statistics"]["scans"] == "synthetic",
+        "tuning": [remark.text for remark in tuning_notice(table)],
+        "kind": CASES[table["scored"]],
         "cohort": table["cohort"],
         "published": any(row["published"] for row in table["rows"].values()),
         "sides": [] if prepared is None else sides(prepared),
         "table": layout(table),
+        "groups": {group: HEADINGS[group] for group in dict.fromkeys(r["group"] for r in table["rows"].values())},
+        "styles": styles,
+        "first": first,
         "cases": sorted(set(results[0].cases["case"])),
-        "legend": list(zip(names, figures.styles(methods), strict=True)),
+        "drawn": list(dict.fromkeys(r.record.method for r in trained)),
         "shown": shown,
         "without_curves": [r.names.name for r in results if not r.names.curves.is_dir()],
         "without_masks": without_masks(results, prepared),
@@ -69,17 +91,28 @@ def gather(profile: str, folder: Path) -> dict[str, Any]:
     }
 
 
+def shown_first(table: Table) -> list[str]:
+    """The rows that the page shows before others are chosen: all but those of the field beyond its best, and baselines.
+
+    The rows of the field stand in the order of their Dice.
+    """
+    rows, statistics = table["rows"], table["statistics"]
+    baselines = [statistics[word] for word in REFERENCES]
+    field = [name for name, row in rows.items() if row["group"] == "field" and name not in baselines]
+    return [name for name in rows if name not in field[FIELD_FIRST:]]
+
+
 def sides(prepared: Prepared) -> list[str]:
     """The patient's sides that the axes of the first case run towards."""
     return [SIDES[letter] for letter in orientation(prepared.geometry(next(iter(prepared.cases))))]
 
 
-def strips(titles: Mapping[str, str], groups: Groups) -> list[figures.Figure]:
+def strips(titles: Mapping[str, str], groups: Groups, styles: figures.Styles) -> list[figures.Figure]:
     """The figures of the headline scores by case."""
     strips = []
     for measure in MAIN:
-        means = {titles.get(m, m): means_of_cases(group, measure.column) for m, group in groups.items()}
-        strips.append(figures.strips(means, measure.heading))
+        means = {row: means_of_cases(group, measure.column) for row, group in groups.items()}
+        strips.append(figures.strips(means, titles, styles, measure.heading))
     return strips
 
 
@@ -103,7 +136,7 @@ def without_masks(results: Sequence[Result], prepared: Prepared | None) -> list[
 
 
 def render(content: Mapping[str, Any]) -> str:
-    """Fill the template; style, script and plotly are written into the page."""
+    """Fill the template; style, script, plotly and the script's data are written into the page."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -111,6 +144,12 @@ def render(content: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     inlined = {name: Markup((HERE / f"page.{name}").read_text(encoding="utf-8")) for name in ("css", "js")}
-    return environment.get_template("page.html.j2").render(**content, **inlined, plotly=Markup(get_plotlyjs()))
+    data = json.dumps(content["data"], allow_nan=False, separators=(",", ":"))
+    packed = {"packed_data": pack(data), "packed_plotly": pack(get_plotlyjs())}
+    return environment.get_template("page.html.j2").render(**content, **inlined, **packed)
+
+
+def pack(text: str) -> str:
+    """A text compressed by gzip, in base64, which the page's script unpacks."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()

@@ -1,4 +1,4 @@
-"""Rows beside each other: differences to the baseline, the probability to be the best, and a letter display."""
+"""Rows beside each other: differences to the baselines, the probability to be the best, and a letter display."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,6 +9,7 @@ import networkx
 import pandas as pd
 
 from lassl.results.measures import DICE, MAIN
+from lassl.results.remarks import REFERENCES
 from lassl.results.statistics import compare, holm, probability_of_best
 from lassl.sections import Statistics
 
@@ -19,14 +20,14 @@ Tables = Mapping[str, Mapping[str, pd.DataFrame]]  # row -> key of a measure -> 
 def compared(tables: Tables, ours: Sequence[str], statistics: Statistics) -> dict[str, dict[str, Any]]:
     """What a table says of each row beside the others, `ours` being the rows that are not external.
 
-    Keys: `alike`, and where it is defined `against_baseline` and `probability_of_best`.
+    Keys: `alike`, and where they are defined `against_baseline`, `against_matched` and `probability_of_best`.
     """
-    differences = against(tables, statistics)
+    differences = {key: against(tables, getattr(statistics, word), statistics) for word, key in REFERENCES.items()}
     chances = best({row: tables[row] for row in ours}, statistics)
     letters = alike(tables, statistics)
     return {
         row: {
-            **({"against_baseline": differences[row]} if row in differences else {}),
+            **{key: found[row] for key, found in differences.items() if row in found},
             **({"probability_of_best": chances[row]} if row in chances else {}),
             "alike": letters[row],
         }
@@ -34,19 +35,17 @@ def compared(tables: Tables, ours: Sequence[str], statistics: Statistics) -> dic
     }
 
 
-def against(tables: Tables, statistics: Statistics) -> dict[str, dict[str, Any]]:
-    """Compare every other row with the baseline by each score, of which Dice is the primary one.
+def against(tables: Tables, baseline: str | None, statistics: Statistics) -> dict[str, dict[str, Any]]:
+    """Compare every other row with a baseline, if it is there, by each score, of which Dice is the primary one.
 
     Holm's correction is over the rows, for each score by itself: a secondary score takes nothing from Dice.
     """
-    if statistics.baseline not in tables:
+    if baseline is None or baseline not in tables:
         return {}
-    others = [row for row in tables if row != statistics.baseline]
+    others = [row for row in tables if row != baseline]
     differences: dict[str, dict[str, Any]] = {row: {} for row in others}
-    for key, baseline in tables[statistics.baseline].items():
-        family = [
-            compare(tables[row][key], baseline, count=statistics.resamples, seed=statistics.seed) for row in others
-        ]
+    for key, scores in tables[baseline].items():
+        family = [compare(tables[row][key], scores, count=statistics.resamples, seed=statistics.seed) for row in others]
         adjusted = holm([comparison.p_value for comparison in family])
         for row, comparison, p in zip(others, family, adjusted, strict=True):
             differences[row][key] = rounded(asdict(comparison) | {"p_holm": p})
@@ -70,7 +69,7 @@ def alike(tables: Tables, statistics: Statistics) -> dict[str, str]:
     """Compact letter display (Piepho 2004): rows that share a letter cannot be told apart by Dice.
 
     Wilcoxon signed-rank test, Holm's correction over all pairs of rows. A letter stands for a largest set of rows of
-    which no pair differs. The pairs are a family of their own, larger than that of the comparisons with the baseline: a
+    which no pair differs. The pairs are a family of their own, larger than that of the comparisons with a baseline: a
     row can differ from the baseline there and share a letter with it here.
     """
     pairs = list(combinations(tables, 2))

@@ -4,26 +4,30 @@ from collections.abc import Sequence
 
 from lassl.evaluation.summary import POLICIES
 from lassl.plumbing.tables import grid, number
-from lassl.results.layout import Row, Table, failed_cases, runs
+from lassl.results.layout import runs
+from lassl.results.markdown import paragraph
 from lassl.results.measures import DICE, MAIN, MAIN_DISTANCES, OTHERS
+from lassl.results.remarks import CASES, Row, Table, failed_cases, tuning_notice
 
 
 def details(table: Table) -> str:
     """Render the page of details of a table.json."""
     rows = list(table["rows"].values())
     title = f"# Details of the table of profile `{table['profile']}`"
-    return "\n\n".join([title, more(rows), failures(rows), variants(rows), variance(rows)]) + "\n"
+    warnings = map(paragraph, tuning_notice(table))
+    parts = [more(rows, CASES[table["scored"]]), failures(rows), variants(rows), variance(rows)]
+    return "\n\n".join([title, *warnings, *parts]) + "\n"
 
 
-def more(rows: Sequence[Row]) -> str:
-    """Other measures of the same masks."""
+def more(rows: Sequence[Row], cases: str) -> str:
+    """Other measures of the same masks; `cases` says what kind of cases they are of."""
     lines = []
     for row in rows:
         spreads = [row["more"][measure.key] for measure in OTHERS]
         lines.append([row["title"], *(f"{number(s['mean'])} ± {number(s['std'])}" for s in spreads)])
     return (
         "## More measures\n\n"
-        "Mean ± standard deviation over test cases. ASSD: both directions. *Larger way*: the larger of the two\n"
+        f"Mean ± standard deviation over {cases}. ASSD: both directions. *Larger way*: the larger of the two\n"
         "directions' 95th percentiles, where 95HD pools them. Volume error: signed, of the reference's volume.\n"
         f"{failed_cases(rows)}\n\n"
     ) + grid(["Method", *(measure.heading for measure in OTHERS)], lines)
@@ -65,8 +69,8 @@ def variance(rows: Sequence[Row]) -> str:
         lines.append([row["title"], runs(row), *map(number, deviations)])
     return (
         "## Sources of variance\n\n"
-        "Standard deviations in percent Dice by source: draws of labeled cases, seeds within a draw, test cases, and\n"
-        "the rest (interaction of case and run). A dash where the runs cannot tell; with one seed for each draw the\n"
-        "seed's part is in the draw's, with one run the rest is in the case's. Last column: standard deviation of the\n"
-        "runs' means.\n\n"
+        "Standard deviations in percent Dice by source: draws of labeled cases, seeds within a draw, scored cases,\n"
+        "and the rest (interaction of case and run). A dash where the runs cannot tell; with one seed for each draw\n"
+        "the seed's part is in the draw's, with one run the rest is in the case's. Last column: standard deviation of\n"
+        "the runs' means.\n\n"
     ) + grid(["Method", "runs", *sources, "runs' means"], lines)

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from lassl.plumbing.tables import grid, number
-from lassl.results.layout import Line, Remark, Table, layout
+from lassl.results.layout import Line, layout
 from lassl.results.measures import DICE
+from lassl.results.remarks import Remark, Table
 
 
 def table(content: Table) -> str:

@@ -16,7 +16,7 @@ from lassl.paths import PUBLISHED, metrics_folder
 from lassl.plumbing.files import write_text
 from lassl.results import details, markdown
 from lassl.results.comparisons import compared, rounded
-from lassl.results.measures import MAIN, MAIN_DISTANCES, OTHERS
+from lassl.results.measures import DICE, MAIN, MAIN_DISTANCES, OTHERS
 from lassl.results.runs import ExternalResult, Result, ScoredMasks, by_method, read_external, read_results, score_table
 from lassl.results.statistics import interval, variance_split
 from lassl.sections import Statistics
@@ -34,20 +34,23 @@ def table(profile: str, statistics: Statistics, published: Path = PUBLISHED) -> 
 
 
 def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) -> dict[str, Any]:
-    """Gather a profile's runs into rows, the published ones first and in their order, external ones last.
+    """Gather a profile's runs into rows, in the order of `grouped`, external ones last.
 
-    `published` is the content of metrics/published.yaml. Raises LasslError.
+    `published` is the content of metrics/published.yaml; runs of the tuning mode stand beside none of its figures.
+    Raises LasslError.
     """
     results = read_results(profile)
-    groups = by_method(results, [*published["rows"], *published["titles"]])
+    groups, kinds = grouped(results, published)
     first = next(iter(groups.values()))[0]
+    tuned = any(r.record.settings.cases.tuning for r in results)
+    shown = statistics.published and not tuned
     external = {f"external/{name}": result for name, result in read_external(first).items()}
     masks: dict[str, Sequence[ScoredMasks]] = {**groups, **{name: [result] for name, result in external.items()}}
     tables = {name: {measure.key: scores(group, measure.column) for measure in MAIN} for name, group in masks.items()}
     rows = {}
     for method, group in groups.items():
-        title, figures = title_and_figures(method, group, statistics, published)
-        rows[method] = row(group, tables[method], title, figures, statistics)
+        title, figures = title_and_figures(method, group, shown, published)
+        rows[method] = row(group, tables[method], title, figures, statistics) | {"group": kinds[method]}
     rows |= {name: external_row(result, tables[name], statistics) for name, result in external.items()}
     comparisons = compared(tables, list(groups), statistics)
     return {
@@ -56,20 +59,36 @@ def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) ->
         "cohort_hash": sorted({r.record.cohort.hash for r in results}),
         "pool": first.record.settings.patches.pool,
         "devices": sorted({r.record.training.device for r in results}),
+        "scored": "tuning" if tuned else "test",
+        "scored_cases": first.cases["case"].nunique(),
         "statistics": statistics.model_dump(mode="json"),
         "rows": {name: rows[name] | comparisons[name] for name in rows},
-        "missing": [name for name in published["rows"] if name not in rows] if statistics.published else [],
+        "missing": [name for name in published["rows"] if name not in rows] if shown else [],
         "notes": [published["notes"][r["published"]["note"]] for r in rows.values() if "note" in r["published"]],
     }
 
 
+def grouped(results: Sequence[Result], published: Mapping[str, Any]) -> tuple[dict[str, list[Result]], dict[str, str]]:
+    """The runs by method, and the group of each: table, field or own.
+
+    The published table comes first in its order, then the field by our mean Dice, best first, then own rows.
+    """
+    groups = by_method(results, [*published["rows"], *published["titles"]])
+    dice = {name: mean(scores(group, DICE.column)) for name, group in groups.items() if name in published["field"]}
+    field = sorted(dice, key=lambda name: dice[name], reverse=True)
+    order = [*(n for n in groups if n in published["rows"]), *field]
+    order += [name for name in groups if name not in order]
+    kinds = {n: "table" if n in published["rows"] else "field" if n in published["field"] else "own" for n in order}
+    return {name: groups[name] for name in order}, kinds
+
+
 def title_and_figures(
-    method: str, group: Sequence[Result], statistics: Statistics, published: Mapping[str, Any]
+    method: str, group: Sequence[Result], shown: bool, published: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any]]:
     """The title of a row and its published figures; where none are shown, the title has the runs' label counts."""
-    figures = dict(published["rows"].get(method, {}))
+    figures = dict({**published["rows"], **published["field"]}.get(method, {}))
     text = figures.pop("title", published["titles"].get(method, method))
-    return (text, figures) if statistics.published else (own_title(text, group), {})
+    return (text, figures) if shown else (own_title(text, group), {})
 
 
 def own_title(text: str, group: Sequence[Result]) -> str:
@@ -132,6 +151,7 @@ def external_row(result: ExternalResult, tables: Mapping[str, pd.DataFrame], sta
     unknown = ("runs", "labeled", "unlabeled", "steps", "stride", "shared", "method")
     return {
         "title": result.title,
+        "group": "external",
         **{key: [] for key in unknown},
         "training_minutes": None,
         **scored([result], tables, statistics),

@@ -10,8 +10,8 @@ from lassl import config
 from lassl.paths import metrics_folder, report_page
 from lassl.plumbing.errors import command
 from lassl.plumbing.tables import interval, listed, number
-from lassl.results.layout import Table, cohort, read_table, warnings
 from lassl.results.measures import DICE, MAIN
+from lassl.results.remarks import Table, cohort, read_table, scored_cases, tuning_notice, warnings
 
 WIDTH = 80  # columns, also where no terminal is
 WARNING = "bold yellow"
@@ -33,7 +33,7 @@ def show(profile: str) -> None:
     console.print()
     console.rule(f"Results of profile {profile}", style="bold green")
     console.print(f"Cohort {cohort(table)}.", style=WARNING if synthetic else "bold")
-    for warning in warnings(table):
+    for warning in (*tuning_notice(table), *warnings(table)):
         console.print(warning.text, style=WARNING)
     console.print()
     console.print(grid(table))
@@ -71,7 +71,7 @@ def explanation(table: Table) -> str:
     failed = [f"{row['title']} {row['failed']}" for row in rows if row["failed"]]
     steps = listed(sorted({steps for row in rows for steps in row["steps"]}))
     sentences = [
-        f"Means over {next(iter(rows))['cases']} test cases [95 % interval of the mean] after {steps} training steps; "
+        f"Means over {scored_cases(table)} [95 % interval of the mean] after {steps} training steps; "
         "Dice and Jaccard in %, ASD and 95HD in voxels."
     ]
     sentences += ["Published: on the real scans at full resolution."] * any(row["published"] for row in rows)

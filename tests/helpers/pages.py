@@ -1,7 +1,11 @@
 """The report's page of runs on the tiny cohort."""
 
 import base64
+import gzip
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,6 +44,18 @@ def written_page(prepared: Prepared) -> Path:
     write_run("mt_un", scores=scored(prepared, 60, 50), cohort=cohort)
     table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
     return report(PROFILE, prepared.folder)
+
+
+def unpacked(page: str, name: str) -> str:
+    """A text that the page's script unpacks: data or plotly."""
+    (packed,) = re.findall(rf'<script type="application/octet-stream" id="{name}">(.*?)</script>', page, re.DOTALL)
+    return gzip.decompress(base64.b64decode(packed)).decode()
+
+
+def page_data(page: str) -> dict[str, Any]:
+    """What the page's script shows."""
+    data: dict[str, Any] = json.loads(unpacked(page, "data"))
+    return data
 
 
 def numbers(packed: dict[str, str]) -> list[float]:

@@ -22,7 +22,9 @@ CONFIG = load(ROOT / "params.yaml")
 PROFILE = CONFIG.name
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
 RECORDS = sorted((ROOT / "metrics").glob("*/records/*-d*-s*.yaml"))  # of the committed runs
-STATISTICS = Statistics(baseline="vnet_16", resamples=2000, seed=0, scans="synthetic", published=True)
+STATISTICS = Statistics(
+    baseline="vnet_16", matched="vnet_16_matched", resamples=2000, seed=0, scans="synthetic", published=True
+)
 MACHINE = {"threads": 1, "cores": 2, "python": "3.11", "torch": "2.6", "numpy": "2.0", "peak_memory_mib": 512}
 NAN = float("nan")
 
@@ -65,13 +67,18 @@ def write_run(
     snapshots: pd.DataFrame | None = None,
     options: Mapping[str, Any] | None = None,
     seconds: float = 60.0,
+    tuning: int = 0,
     **train: Any,
 ) -> Run:
-    """Write a run; evaluation, options and further arguments replace values of the record, the method and train."""
-    run = CONFIG.model_copy(update={"variant": variant}).run(method, draw, seed)
-    settings = CONFIG.settings(method)
+    """Write a run; evaluation, options and further arguments replace values of the record, the method and train.
+
+    With `tuning` its cases are training cases. A method that params.yaml does not have has the settings of cps.
+    """
+    run = Run(profile=f"{PROFILE}{variant}", method=method, draw=draw, seed=seed)
+    settings = CONFIG.settings(method if method in CONFIG.methods else "cps")
     settings["method"] |= options or {}
     settings["train"] |= train
+    settings["cases"] |= {"tuning": tuning}
     record = {
         **{"profile": run.profile, "method": method, "draw": draw, "seed": seed, "settings": settings},
         "cohort": {"name": cohort[0], "hash": cohort[1], "spacing_mm": (0.625, 0.625, 0.625), "orientation": "LPS"},

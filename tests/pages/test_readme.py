@@ -159,13 +159,14 @@ def row(title, dice, against=0.0, **more):
     compared = {"dice": {"difference": against, "low": against - 1, "high": against + 1, "p_holm": 0.5}}
     told = {"title": title, "scores": scores, "against_baseline": compared, "labeled": [16], "runs": [[0, 0]]}
     rest = {"steps": [20], "cases": 4, "failed": 0, "evaluation": [""], "method": [{}], "shared": [], "stride": []}
-    return {**told, **rest, "published": {"dice": 80.5}} | more
+    return {**told, **rest, "published": {"dice": 80.5, "chosen": "test"}} | more
 
 
 def of_rows(**rows):
     """A table.json of these rows."""
-    statistics = {"baseline": "first", "scans": "real"}
+    statistics = {"baseline": "first", "matched": "matched", "scans": "real"}
     return {"profile": "mine", "cohort": "la2018", "cohort_hash": ["a"], "pool": 2, "devices": ["cpu: Test"]} | {
+        **{"scored": "test", "scored_cases": 4},
         "statistics": statistics,
         "rows": rows,
     }
@@ -176,8 +177,8 @@ def test_a_short_table_has_labels_the_dice_with_its_interval_95hd_the_published_
     assert lines[:4] == [
         "| Method | labels | Dice [%] | 95HD [voxel] | published Dice | Dice against A |",
         "| --- | --- | --- | --- | --- | --- |",
-        "| **A** | 16 | 80.00 [79.00, 81.00] | 7.00 | 80.5 | baseline |",
-        "| **B** | 32 | 82.50 [81.50, 83.50] | 7.00 | 80.5 | +2.50 [+1.50, +3.50], p = 0.500 |",
+        "| **A** | 16 | 80.00 [79.00, 81.00] | 7.00 | 80.5 (best on test) | baseline |",
+        "| **B** | 32 | 82.50 [81.50, 83.50] | 7.00 | 80.5 (best on test) | +2.50 [+1.50, +3.50], p = 0.500 |",
     ]
 
 
@@ -186,14 +187,14 @@ def test_a_short_table_tells_scale_runs_cases_and_empty_predictions_in_short_lin
     told = " ".join(text.split())
     assert "(real scans), volumes pooled by 2, 20 steps, one run of each row, on cpu: Test." in told
     assert "Means over 4 test cases" in told and "Empty predictions: 2; the distances leave them out" in told
-    assert "Wilcoxon" in told and "Gupta and Guo" in told
+    assert "Wilcoxon" in told and "Published, on the real scans at full resolution: in brackets which" in told
     assert all(len(line) <= 120 for line in text.splitlines() if line[:1] != "|")
 
 
 def test_a_short_table_without_baseline_or_published_figures_has_no_columns_for_them():
     text = short(of_rows(second=row("B", 82.5, published=None), third=row("C", 80.0, published=None)))
     assert text.startswith("| Method | labels | Dice [%] | 95HD [voxel] |\n")
-    assert "Wilcoxon" not in text and "Gupta" not in text
+    assert "Wilcoxon" not in text and "ublished" not in text
 
 
 def test_a_short_table_has_masks_from_elsewhere_and_says_how_their_failures_count():
@@ -205,3 +206,19 @@ def test_a_short_table_has_masks_from_elsewhere_and_says_how_their_failures_coun
 def test_a_short_table_warns_of_rows_that_cannot_be_compared():
     rows = {"first": row("A", 80.0, shared=[{"lr": 1}]), "second": row("B", 82.5, shared=[{"lr": 2}])}
     assert "**The rows have different settings (see table.json) and cannot be compared.**" in short(of_rows(**rows))
+
+
+def test_a_short_table_has_seven_columns_with_the_differences_to_both_baselines():
+    other = {"against_matched": {"dice": {"difference": 4.0, "low": 3.0, "high": 5.0, "p_holm": 0.0001}}}
+    rows = {"first": row("A", 80.0, **other), "second": row("B", 82.5, 2.5, **other), "matched": row("M", 78.0, -2.0)}
+    heads, _, first, second, matched = short(of_rows(**rows)).splitlines()[:5]
+    assert heads.endswith("| published Dice | Dice against A | Dice against M |") and heads.count("|") == 8
+    assert first.endswith("| baseline | +4.00 [+3.00, +5.00], p < 0.001 |")
+    assert second.endswith("| +2.50 [+1.50, +3.50], p = 0.500 | +4.00 [+3.00, +5.00], p < 0.001 |")
+    assert matched.endswith("| -2.00 [-3.00, -1.00], p = 0.500 | baseline |")
+
+
+def test_a_short_table_of_training_cases_says_so():
+    told = " ".join(short(of_rows(second=row("B", 82.5, published=None)) | {"scored": "tuning"}).split())
+    assert "Means over 4 training cases held back to choose settings [95 %" in told
+    assert "**Scores of 4 training cases held back to choose settings, not of test cases.**" in told

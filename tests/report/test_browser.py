@@ -69,13 +69,15 @@ def test_the_table_sorts_by_mouse_and_keyboard(browser):
     assert (dice.get_attribute("aria-sort"), rows(browser)) == ("descending", [other, ours, third])
     button.send_keys(Keys.ENTER)
     assert (dice.get_attribute("aria-sort"), rows(browser)) == ("ascending", [third, ours, other])
+    button.send_keys(Keys.ENTER)
+    assert (dice.get_attribute("aria-sort"), rows(browser)) == ("none", [ours, other, third])
     assert browser.execute_script("return document.activeElement === arguments[0]", button)
     assert browser.execute_script("return getComputedStyle(arguments[0]).outlineStyle", button) == "solid"
 
 
 def test_a_chosen_case_is_marked_in_all_rows_of_all_four_plots(browser):
     Select(one(browser, "#case-choice")).select_by_visible_text("C7")
-    marked = "return strips.map(p => p.data.at(-1).y)"
+    marked = "return [...document.querySelectorAll('.strip')].map(p => p.data.at(-1).y)"
     dice, jaccard, *_ = browser.execute_script(marked)
     assert (dice, jaccard) == ([84, 83, 50], [42, 41.5, 25])
     jaccard_plot = browser.find_elements(By.CSS_SELECTOR, ".strip")[1]
@@ -84,15 +86,41 @@ def test_a_chosen_case_is_marked_in_all_rows_of_all_four_plots(browser):
     assert one(browser, "#case-choice").get_property("value") == "C6"
 
 
-def test_a_button_of_the_legend_hides_its_run(browser):
-    visible = "return panels[0].data.map(t => t.visible ?? true)"
-    button = one(browser, '#legend button[data-run="cps-d0-s0"]')
-    before = browser.execute_script(visible)
-    button.send_keys(Keys.SPACE)
-    until(browser, lambda: browser.execute_script(visible) == [True, True, False, False])
-    assert before == [True] * 4 and button.get_attribute("aria-pressed") == "false"
-    button.click()
-    until(browser, lambda: browser.execute_script(visible) == [True] * 4)
+def shown(browser) -> dict[str, list]:
+    """The rows that each part of the page shows."""
+    return browser.execute_script("""
+        const all = (selector) => [...document.querySelectorAll(selector)];
+        const rows = (selector) => all(selector).filter((e) => e.checkVisibility()).map((e) => e.dataset.row);
+        return {
+            table: rows("table.sortable tr[data-row]"),
+            strip: all(".strip")[1].data.filter((t) => t.customdata).map((t) => t.meta),
+            places: all(".strip")[1].layout.xaxis.ticktext,
+            curve: all(".curve")[0].data.filter((t, n) => n % 2 && (t.visible ?? true)).map((t) => t.meta),
+            legend: rows("#legend span"),
+            slices: rows("figure.row"),
+            surfaces: all("#surface-row option").filter((e) => !e.disabled).map((e) => e.dataset.row),
+        };""")
+
+
+def test_one_choice_of_rows_governs_every_part_of_the_page(browser):
+    ours, other, third = "vnet_16", "cps", "mt_un"  # the third one has no masks or curves
+    everything = shown(browser)
+    assert everything["table"] == everything["strip"] == [ours, other, third]
+    assert all(everything[part] == [ours, other] for part in ("curve", "legend", "slices", "surfaces"))
+    box = one(browser, '#choice input[data-row="vnet_16"]')
+    box.send_keys(Keys.SPACE)
+    two = {"table": [other, third], "strip": [other, third], "places": ["CPS & 16L+64UL", "MT+UN & 16L+64UL"]}
+    until(browser, lambda: shown(browser) == {part: [other] for part in everything} | two)
+    assert one(browser, "#surface-row").get_property("value") == "1"
+    assert one(browser, "#choice .whole").get_property("indeterminate") is True
+    group = one(browser, "#choice .whole")
+    group.click()
+    until(browser, lambda: shown(browser) == everything)
+    group.click()
+    until(browser, lambda: shown(browser) == {part: [] for part in everything})
+    one(browser, '[data-choose="first"]').click()
+    until(browser, lambda: shown(browser) == everything)
+    assert errors(browser) == []
 
 
 def test_the_slider_moves_the_picture_and_the_outlines(browser):
@@ -120,7 +148,7 @@ def pixels(browser) -> int:
     """Colored pixels of the surface's picture."""
     return browser.execute_async_script("""
         const done = arguments[arguments.length - 1];
-        Plotly.toImage(turned, {format: 'png', width: 300, height: 300}).then((uri) => {
+        Plotly.toImage(document.getElementById('surface'), {format: 'png', width: 300, height: 300}).then((uri) => {
             const image = new Image();
             image.onload = () => {
                 const canvas = document.createElement('canvas');
@@ -139,7 +167,7 @@ def pixels(browser) -> int:
 def test_the_surface_is_drawn_and_turns(browser):
     assert one(browser, "#surface .gl-container canvas")
     assert pixels(browser) > 2000
-    eye = "return turned.layout.scene.camera.eye"
+    eye = "return document.getElementById('surface').layout.scene.camera.eye"
     before = browser.execute_script(eye)
     one(browser, '[data-turn="30,0"]').click()
     until(browser, lambda: browser.execute_script(eye) != before)
@@ -149,7 +177,7 @@ def test_the_surface_is_drawn_and_turns(browser):
 def test_the_page_is_dark_where_the_reader_wants_it(browser):
     def looks() -> tuple[str, str]:
         back = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
-        return back, browser.execute_script("return strips[0].layout.font?.color")
+        return back, browser.execute_script("return document.querySelector('.strip').layout.font?.color")
 
     def emulate(scheme: str) -> None:
         features = [{"name": "prefers-color-scheme", "value": scheme}]

@@ -58,11 +58,19 @@ def test_the_uncertainty_of_the_weights_behind_a_mask_is_shown_beside_it(workspa
     run = write_run(scores=scored(prepared, 80, 90), cohort=("synthetic", prepared.manifest_hash))
     write_masks(run, prepared, 1)
     write_weights(run)
-    (row,) = showable({}, {"cps": read_results(PROFILE)}, prepared)
+    (row,) = showable({"cps": "CPS"}, {"cps": read_results(PROFILE)}, ["cps"], prepared)
     (found,) = views([row], {"best": prepared.split.test[1]}, prepared)
     maps = found["rows"][0]["uncertainty"]
     assert len(maps) == len(found["numbers"]) and maps[0].startswith("data:image/jpeg")
     assert maps == views([row], {"best": prepared.split.test[1]}, prepared)[0]["rows"][0]["uncertainty"]
+
+
+def test_the_weights_of_rows_that_are_not_shown_first_are_not_asked(workspace, prepared):
+    run = write_run(scores=scored(prepared, 80, 90), cohort=("synthetic", prepared.manifest_hash))
+    write_masks(run, prepared, 1)
+    write_weights(run)
+    (row,) = showable({"cps": "CPS"}, {"cps": read_results(PROFILE)}, [], prepared)
+    assert row.task is None and row.row == "cps"
 
 
 def test_weights_other_than_those_behind_the_masks_are_not_asked(workspace, prepared):
@@ -82,7 +90,7 @@ def test_an_empty_prediction_has_no_surface(workspace, prepared):
     for case in prepared.split.test:
         write_volume(run.predictions / f"{case}.nrrd", prepared.paste(case, 0 * prepared.read_label(case)))
     (result,) = read_results(PROFILE)
-    (found,) = views([Shown("CPS", result)], {"best": prepared.split.test[0]}, prepared)
+    (found,) = views([Shown("cps", "CPS", result)], {"best": prepared.split.test[0]}, prepared)
     assert found["rows"][0]["surface"] is None and set(found["rows"][0]["outlines"]) == {""}
 
 

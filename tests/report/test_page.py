@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import yaml
 
-from helpers.pages import numbers, scored, write_masks, written_page
+from helpers.pages import numbers, page_data, scored, unpacked, write_masks, written_page
 from helpers.project import ROOT
 from helpers.runs import PROFILE, PUBLISHED, STATISTICS, write_run
 from lassl.data.prepared import open_prepared
-from lassl.report.report import gather, report
+from lassl.report.report import HEADINGS, gather, report, shown_first
 from lassl.report.slices import box_around, outline
 from lassl.results.table import table
 
@@ -27,11 +27,6 @@ def workspace(tmp_path, monkeypatch) -> Path:
 # the table
 
 
-def page_data(page: str) -> dict:
-    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    return json.loads(found)
-
-
 @pytest.fixture(scope="module")
 def page(tmp_path_factory, tiny_data) -> str:
     """The page of two runs with masks and curves and one without, made in a folder of its own."""
@@ -43,26 +38,28 @@ def page(tmp_path_factory, tiny_data) -> str:
 def test_the_page_has_all_parts_and_holds_plotly_once(page):
     for part in ("table", "by-case", "training", "slices", "surfaces", "origin"):
         assert f'<section id="{part}">' in page
-    assert page.count("plotly.js v") == 1
+    assert unpacked(page, "plotly").count("plotly.js v") == 1 and "plotly.js v" not in page
     assert "Synthetic phantoms, not patients" in page
     assert "the patient's left is on the right and the back at the bottom" in page
     assert "Published figures stand under ours." in page
-    assert len(page) < 6e6
+    assert len(page) < 3e6
 
 
 def row_cells(page: str, title: str) -> list[str]:
     """The cells of the table's row with a title, as HTML."""
-    (row,) = re.findall(rf"<tr>\s*<th scope=\"row\"><strong>{re.escape(title)}</strong>.*?</tr>", page, re.DOTALL)
+    (row,) = re.findall(
+        rf"<tr data-row[^>]*>\s*<th scope=\"row\"><strong>{re.escape(title)}</strong>.*?</tr>", page, re.DOTALL
+    )
     return re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row)
 
 
 def test_a_cell_has_its_interval_on_a_line_of_its_own_and_the_published_figure_under_it(page):
     found = row_cells(page, "CPS &amp; 16L+64UL")
-    assert found[0] == "<strong>CPS &amp; 16L+64UL</strong><small>published</small>"
+    assert found[0] == "<strong>CPS &amp; 16L+64UL</strong><small>published, choice unknown</small>"
     assert found[1] == "86.50 ± 4.95<br>[83.00, 90.00]<small>86.4</small>"  # 90 and 83
     assert found[6] == "+4.50<br>[-1.00, +10.00], p = 1.000"  # beside 80 and 84: 10 more and 1 less
     assert found[5] == "a" and found[8:] == ["0", "2", "16 + 64", "1", "240", "1"]
-    assert row_cells(page, "V-Net &amp; 16L")[0].endswith("<small>published [1]</small>")
+    assert row_cells(page, "V-Net &amp; 16L")[0].endswith("<small>published, choice unknown [1]</small>")
     assert row_cells(page, "V-Net &amp; 16L")[6] == "baseline"
 
 
@@ -74,13 +71,13 @@ def test_the_page_has_every_remark_of_the_table(page):
 
 def test_a_departure_and_a_warning_stand_on_the_page_and_markup_in_a_title_is_text(workspace):
     row = {**PUBLISHED["rows"]["cps"], "title": "<b> *CPS*"}
-    Path("published.yaml").write_text(json.dumps({"rows": {"cps": row}, "titles": {}, "notes": {}}))
+    Path("published.yaml").write_text(json.dumps({"rows": {"cps": row}, "field": {}, "titles": {}, "notes": {}}))
     write_run("cps", evaluation={"failures": "diagonal"})
     write_run("mt_un", lr=0.003)
     table(PROFILE, STATISTICS, Path("published.yaml"))
     (Path("metrics") / PROFILE / "table.md").unlink()  # the page is made from table.json
     page = report(PROFILE, workspace / "nothing").read_text()
-    assert "<strong>&lt;b&gt; *CPS*</strong>, failures: diagonal<small>published</small>" in page
+    assert "<strong>&lt;b&gt; *CPS*</strong>, failures: diagonal<small>published, choice unknown</small>" in page
     warning = "The rows have different settings (see table.json) and cannot be compared."
     assert f'<p class="remark"><strong>{warning}</strong></p>' in page
 
@@ -95,7 +92,7 @@ def test_a_run_without_curves_or_masks_is_left_out_of_those_parts_with_a_sentenc
     assert "No curves on this machine of mt_un-d0-s0." in page
     assert "Not shown: mt_un-d0-s0 (its masks are not here)." in page
     found = page_data(page)
-    assert {t["legendgroup"] for t in found["curves"]["loss"]["data"]} == {"vnet_16-d0-s0", "cps-d0-s0"}
+    assert {t["name"] for t in found["curves"]["loss"]["data"]} == {"vnet_16-d0-s0", "cps-d0-s0"}
     assert [row["title"] for row in found["cases"][0]["rows"]] == ["V-Net & 16L", "CPS & 16L+64UL"]
     assert len(found["strips"]) == 4 and found["strips"][0]["layout"]["xaxis"]["ticktext"][2] == "MT+UN & 16L+64UL"
 
@@ -146,3 +143,38 @@ def test_masks_of_other_data_than_the_prepared_scans_are_not_shown(workspace, pr
     found = gather(PROFILE, prepared.folder)
     assert found["without_masks"] == ["cps-d0-s0 (run on other data than the prepared scans)"]
     assert found["data"]["cases"] == []
+
+
+def test_of_the_field_the_five_best_and_the_matched_baseline_are_shown_first():
+    field = ["f1", "f2", "vnet_16_matched", "f3", "f4", "f5", "f6", "f7"]
+    groups = {"cps": "table", **dict.fromkeys(field, "field"), "mine": "own", "external/net": "external"}
+    rows = {name: {"group": group} for name, group in groups.items()}
+    statistics = {"baseline": "vnet_16", "matched": "vnet_16_matched"}
+    first = shown_first({"rows": rows, "statistics": statistics})
+    assert first == [name for name in rows if name not in ("f6", "f7")]
+    assert "vnet_16_matched" in first
+
+
+def test_rows_stand_in_their_groups_with_those_shown_first_chosen(workspace):
+    for method in ("cps", "mine", *list(PUBLISHED["field"])[:7]):
+        write_run(method)
+    table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
+    page = report(PROFILE, workspace / "nothing").read_text()
+    headings = re.findall(r'<tr class="group" data-group="(\w+)"><th[^>]*>(.*?)</th>', page)
+    assert headings == list({name: HEADINGS[name] for name in ("table", "field", "own")}.items())
+    boxes = re.findall(r'<input type="checkbox" data-row="(\w+)"( data-first checked)?', page)
+    assert [row for row, _ in boxes] == re.findall(r'<tr data-row="(\w+)"', page)
+    assert len([row for row, checked in boxes if checked]) == 8 and len(boxes) == 9
+
+
+def test_the_page_of_training_cases_says_so_and_shows_those_cases(workspace, tiny_data):
+    cohort = open_prepared(tiny_data.prepared, tuning=2)
+    hash_of = ("synthetic", cohort.manifest_hash)
+    run = write_run("cps", scores=scored(cohort, 80, 90), cohort=hash_of, variant="-tuning", tuning=2)
+    write_masks(run, cohort, 1)
+    profile = f"{PROFILE}-tuning"
+    table(profile, STATISTICS, ROOT / "metrics/published.yaml")
+    page = report(profile, tiny_data.prepared, tuning=2).read_text()
+    assert "<strong>Scores of 2 training cases held back to choose settings, not of test cases.</strong>" in page
+    assert "Points are training cases held back to choose settings" in page and "Published figures" not in page
+    assert {case["case"] for case in page_data(page)["cases"]} == {"C4", "C5"}

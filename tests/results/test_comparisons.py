@@ -81,6 +81,28 @@ def test_without_the_baseline_no_row_is_compared():
     assert "against_baseline" in rows["cps"]
 
 
+def test_the_two_baselines_are_families_of_their_own():
+    up = [low + 1 + low / 10 for low in LOW]
+    write_run("vnet_16", scores=cases(LOW))
+    write_run("vnet_16_matched", scores=cases(LOW))
+    write_run("cps", scores=cases(up))
+    rows = built()["rows"]
+    assert ("against_baseline" in rows["vnet_16"], "against_matched" in rows["vnet_16_matched"]) == (False, False)
+    for key in ("against_baseline", "against_matched"):
+        found = rows["cps"][key]["dice"]
+        assert (found["p_value"], found["p_holm"]) == (0.0078, 0.0156)  # 2 / 256, two rows in each family
+    assert rows["vnet_16"]["against_matched"]["dice"]["p_holm"] == 1
+    write_run("cps_alw", scores=cases(up))
+    assert built()["rows"]["cps"]["against_matched"]["dice"]["p_holm"] == 0.0234  # three rows in each
+
+
+def test_the_matched_baseline_is_compared_with_where_it_is_there_alone():
+    write_run("vnet_16_matched")
+    write_run("cps")
+    rows = built()["rows"]
+    assert "against_matched" in rows["cps"] and "against_baseline" not in rows["cps"]
+
+
 def test_the_best_row_is_sought_over_the_runs_that_all_rows_have():
     write_run("cps", scores=cases((80, 90), (5, 6)))
     write_run("cps", seed=1, scores=cases((0, 0), (90, 90)))

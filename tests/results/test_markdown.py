@@ -3,10 +3,11 @@
 import pandas as pd
 import pytest
 
-from helpers.runs import NAN, PUBLISHED, STATISTICS, built, cases, write_run
+from helpers.runs import NAN, PROFILE, PUBLISHED, STATISTICS, built, cases, write_run
 from lassl.plumbing.tables import number, probability
 from lassl.results.details import details
 from lassl.results.markdown import table
+from lassl.results.table import build
 
 CPS = "CPS & 16L+64UL"
 ONE_RUN = "One run of each row: "
@@ -54,7 +55,7 @@ def test_a_row_is_rendered_above_the_published_one():
         "| Method | Dice [%] | Jaccard [%] | ASD [voxel] | 95HD [voxel] | alike | Dice against V-Net & 16L | P(best) "
         "| failed | cases | labeled + unlabeled | runs | steps | min |"
     )
-    assert lines[5].startswith("| published | 86.4 | 76.6 | 3.42 | 12.1 |  |")
+    assert lines[5].startswith("| published, choice unknown | 86.4 | 76.6 | 3.42 | 12.1 |  |")
     assert {text.count("|") for text in lines[:6]} == {15}
     assert " | a | baseline | 0.00 | " in lines[2]
 
@@ -112,7 +113,53 @@ def test_a_method_without_published_figures_has_no_line_of_them():
         write_run(method)
     rows = {k: v for k, v in PUBLISHED["rows"].items() if k != "cps"}
     lines = table(built(published={**PUBLISHED, "rows": rows})).splitlines()
-    assert [text[:13] for text in lines[2:6]] == ["| **CPS+ALW &", "| published |", "| **cps** | 8", ""]
+    assert [text[:13] for text in lines[2:6]] == ["| **CPS+ALW &", "| published, ", "| **cps** | 8", ""]
+
+
+def test_published_figures_tell_how_their_weights_were_chosen_and_who_printed_them():
+    for method in ("cps", "mcnet", "dtc", "bcp", "mt"):
+        write_run(method)
+    text = table(built())
+    assert "\n| published, best on test | 90.34 | 82.48 | 1.77 | 6 |" in text
+    assert "\n| published, last | 89.42 | 80.98 | 2.1 | 7.32 |" in text
+    assert "\n| published, choice unknown | 90.18 | - | - | - |" in text
+    assert text.count("\n| published") == 4  # none of MT
+    (sources,) = [paragraph for paragraph in text.split("\n\n") if paragraph.startswith("Published, on the real scans")]
+    assert "Gupta and Guo (CPS); re-run, printed by Zhao et al. 2024 (BCP); Luo et al. 2021 (DTC); Wu" in sources
+
+
+def test_the_two_baselines_have_a_column_each_where_both_are_there():
+    write_run("vnet_16", scores=cases((70, 70, 70)))
+    write_run("cps", scores=cases((80, 90, 85)))
+    text = table(built())
+    assert "matched" not in text and "separate families" not in text
+    write_run("vnet_16_matched", scores=cases((60, 60, 60)))
+    text = table(built())
+    heads = text.splitlines()[0]
+    assert "| Dice against V-Net & 16L | Dice against V-Net, matched & 16L | P(best) |" in heads
+    assert "| +15.00 [+10.00, +20.00], p = 0.500 | +25.00 [+20.00, +30.00], p = 0.500 |" in line(CPS)
+    assert "| baseline | +10.00 [+10.00, +10.00], p = 0.500 |" in line("V-Net & 16L")
+    assert "| -10.00 [-10.00, -10.00], p = 0.500 | baseline |" in line("V-Net, matched & 16L")
+    assert "Differences to V-Net & 16L and to V-Net, matched & 16L: paired" in text
+    assert "The two are separate families of tests." in text
+    alone = built(STATISTICS.model_copy(update={"matched": None}))
+    assert "Dice against V-Net, matched" not in table(alone) and "against_matched" not in alone["rows"]["cps"]
+
+
+def test_scores_of_training_cases_are_called_so_and_nothing_published_stands_beside_them():
+    for method in ("cps", "mcnet"):
+        few = {"unlabeled": 48}
+        write_run(method, tuning=3, scores=cases((80, 90, 85)), options=few, variant="-tuning")
+    content = build(f"{PROFILE}-tuning", STATISTICS, PUBLISHED)
+    assert (content["scored"], content["scored_cases"], content["missing"], content["notes"]) == ("tuning", 3, [], [])
+    assert [row["title"] for row in content["rows"].values()] == ["CPS & 16L+48UL", "MC-Net & 16L+48UL"]
+    warning = "**Scores of 3 training cases held back to choose settings, not of test cases.**"
+    for text in (table(content), details(content)):
+        assert warning in text and "ublished" not in text and "over test cases" not in text
+        assert "over training cases held back to choose settings" in text
+    write_run("cps")
+    assert (built()["scored"], built()["scored_cases"]) == ("test", 2)
+    assert "training cases" not in table(built())
 
 
 # remarks
@@ -136,7 +183,7 @@ def test_the_footnote_stands_under_a_table_with_its_row_only():
     assert "[1]" not in table(built())
     write_run("vnet_16")
     text = table(built())
-    assert text.count("| published [1] | 78.3 | 69 | 22.5 | 9.88 |") == 1
+    assert text.count("| published, choice unknown [1] | 78.3 | 69 | 22.5 | 9.88 |") == 1
     assert text.count("[1] As published. ") == 1
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from helpers.project import ROOT
 from helpers.runs import CONFIG, NAN, PROFILE, PUBLISHED, RECORDS, STATISTICS, built, cases, write_run
@@ -12,8 +13,11 @@ from lassl.evaluation import external_masks
 from lassl.model.record import Evaluated, read_record
 from lassl.results import markdown, table
 from lassl.results.details import details
+from lassl.results.measures import MAIN
+from lassl.results.remarks import CHOSEN
 from lassl.sections import Statistics
 
+NOT_FIGURES = ("chosen", "source", "note")  # beside published figures
 PROFILES = sorted({path.parts[-3] for path in RECORDS})
 
 
@@ -146,6 +150,29 @@ def test_rows_come_in_the_published_order_and_the_missing_ones_are_named():
     assert built()["missing"] == ["vnet_16", "cps_32", "mt_un", "mt_un_lovasz"]
 
 
+def test_the_published_table_comes_first_then_the_field_by_its_dice_then_own_rows_and_external_ones():
+    dice = {"cps_alw": 70, "mcnet": 80, "vnet_16_matched": 60, "cps_8": 95, "dtc": 90, "mine": 99, "vnet_16": 50}
+    for method, mean in dice.items():
+        write_run(method, scores=cases((mean, mean)))
+    write_external("net", cases((100, 100)))
+    rows = built()["rows"]
+    order = ["vnet_16", "cps_alw", "dtc", "mcnet", "vnet_16_matched", "cps_8", "mine", "external/net"]
+    assert list(rows) == order
+    groups = ["table", "table", "field", "field", "field", "own", "own", "external"]
+    assert [row["group"] for row in rows.values()] == groups
+
+
+def test_every_row_of_conf_has_a_title_and_published_figures_say_where_they_are_from():
+    rows = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "conf/method").glob("*.yaml")}
+    titles = [*PUBLISHED["rows"], *PUBLISHED["field"], *PUBLISHED["titles"]]
+    assert len(titles) == len(set(titles))
+    assert {name for name, content in rows.items() if set(content) != {"defaults"}} == set(titles)
+    for row in [*PUBLISHED["rows"].values(), *PUBLISHED["field"].values()]:
+        figures = set(row) - {"title"}
+        assert not figures or {"dice", "chosen", "source"} <= figures <= {m.key for m in MAIN} | {*NOT_FIGURES}
+        assert row.get("chosen", "last") in ("last", "test", "unknown") and set(CHOSEN) == {"last", "test", "unknown"}
+
+
 def test_a_method_without_published_figures_comes_last_under_its_own_name():
     for method in ("cps_alw", "cps"):
         write_run(method)
@@ -155,7 +182,8 @@ def test_a_method_without_published_figures_comes_last_under_its_own_name():
 
 
 def test_a_row_that_has_only_a_title_follows_the_published_ones_and_is_not_missed():
-    published = {"rows": {"cps": PUBLISHED["rows"]["cps"]}, "titles": {"mt_un": "Ours", "cps_32": "Never run"}}
+    titles = {"mt_un": "Ours", "cps_32": "Never run"}
+    published = {"rows": {"cps": PUBLISHED["rows"]["cps"]}, "field": {}, "titles": titles}
     for method in ("cps_alw", "mt_un", "cps"):
         write_run(method)
     found = built(published={**published, "notes": {}})

@@ -71,6 +71,15 @@ def test_what_is_synthetic_or_of_reduced_scale_is_labelled_so(capsys):
     assert "Cohort synthetic (real scans), volumes pooled by 2." in shown(capsys, real)
 
 
+def test_scores_of_training_cases_are_called_so(capsys):
+    write_run("cps", tuning=2, variant="-tuning")
+    table.table(f"{PROFILE}-tuning", STATISTICS, ROOT / "metrics/published.yaml")
+    terminal.show(f"{PROFILE}-tuning")
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Scores of 2 training cases held back to choose settings, not of test cases." in text
+    assert "Means over 2 training cases held back to choose settings [95 %" in text and "ublished" not in text
+
+
 def test_on_somebodys_own_scans_no_column_is_of_published_figures(capsys):
     write_run(cohort=("kidney", "aa"))
     text = shown(capsys, STATISTICS.model_copy(update={"scans": "real", "published": False}))
@@ -114,7 +123,7 @@ def test_piped_it_has_no_colour_codes_and_no_characters_that_the_encoding_lacks(
 def test_a_title_with_brackets_is_shown_as_it_is(capsys, monkeypatch):
     write_run("cps")
     row = {**PUBLISHED["rows"]["cps"], "title": "[red]CPS[/] :smile:"}
-    Path("published.yaml").write_text(json.dumps({"rows": {"cps": row}, "titles": {}, "notes": {}}))
+    Path("published.yaml").write_text(json.dumps({"rows": {"cps": row}, "field": {}, "titles": {}, "notes": {}}))
     table.table(PROFILE, STATISTICS, Path("published.yaml"))
     terminal.show(PROFILE)
     assert "[red]CPS[/] :smile: " in capsys.readouterr().out
