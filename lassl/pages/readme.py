@@ -133,11 +133,10 @@ def remark(table: Table) -> str:
             "Differences: paired, with their 95 % bootstrap interval, and the p of a Wilcoxon signed-rank test over "
             "the cases with Holm's correction over the rows."
         )
-    if any(row["published"] for row in rows):
-        sentences.append(
-            "Published, on the real scans at full resolution: in brackets, where it is known, which weights were scored, "
-            "those of the last step or the best on the test cases."
-        )
+    if sources := list(dict.fromkeys(row["published"]["source"] for row in rows if row["published"])):
+        sentences.append(f"Published ({'; '.join(sources)}): on the real scans at full resolution.")
+        if any(row["published"] and row["published"]["chosen"] != "unknown" for row in rows):
+            sentences.append("In brackets which weights were scored, where it is known: the last, or the best on test.")
     return " ".join(sentences)
 
 

@@ -159,7 +159,7 @@ def row(title, dice, against=0.0, **more):
     compared = {"dice": {"difference": against, "low": against - 1, "high": against + 1, "p_holm": 0.5}}
     told = {"title": title, "scores": scores, "against_baseline": compared, "labeled": [16], "runs": [[0, 0]]}
     rest = {"steps": [20], "cases": 4, "failed": 0, "evaluation": [""], "method": [{}], "shared": [], "stride": []}
-    return {**told, **rest, "published": {"dice": 80.5, "chosen": "test"}} | more
+    return {**told, **rest, "published": {"dice": 80.5, "chosen": "test", "source": "Somebody"}} | more
 
 
 def of_rows(**rows):
@@ -187,8 +187,16 @@ def test_a_short_table_tells_scale_runs_cases_and_empty_predictions_in_short_lin
     told = " ".join(text.split())
     assert "(real scans), volumes pooled by 2, 20 steps, one run of each row, on cpu: Test." in told
     assert "Means over 4 test cases" in told and "Empty predictions: 2; the distances leave them out" in told
-    assert "Wilcoxon" in told and "Published, on the real scans at full resolution: in brackets which" in told
+    assert (
+        "Wilcoxon" in told
+        and "Published (Somebody): on the real scans at full resolution. In brackets which weights" in told
+    )
     assert all(len(line) <= 120 for line in text.splitlines() if line[:1] != "|")
+
+
+def test_a_short_table_is_silent_about_a_choice_that_is_not_known():
+    text = short(of_rows(first=row("A", 80.0, published={"dice": 80.5, "chosen": "unknown", "source": "Somebody"})))
+    assert "| 80.5 |" in text and "brackets which" not in text
 
 
 def test_a_short_table_without_baseline_or_published_figures_has_no_columns_for_them():
