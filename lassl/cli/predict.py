@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from lassl.evaluation.inference import largest_component
+from lassl.images.components import largest_component
 from lassl.images.geometry import Volume
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.progress import bar

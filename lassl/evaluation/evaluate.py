@@ -13,9 +13,10 @@ from torch import nn
 from lassl.config import Config
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.evaluation import metrics
-from lassl.evaluation.inference import Windows, foregrounds, largest_component, predicted_mask
+from lassl.evaluation.inference import Windows, foregrounds, predicted_mask
 from lassl.evaluation.snapshots import CHOICES, COLUMNS
 from lassl.evaluation.summary import headline
+from lassl.images.components import largest_component
 from lassl.images.geometry import Array
 from lassl.images.volumes import write_volume
 from lassl.model.placement import Placement, place

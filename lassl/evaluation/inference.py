@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Self
 
-import numpy as np
-import scipy.ndimage
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -131,16 +129,3 @@ def upsample(probability: Tensor, pool: int, size: Triple) -> Tensor:
         raise ValueError(f"the map is {tuple(probability.shape)}; {size} pooled by {pool} is {expected}")
     native = F.interpolate(probability[None, None], scale_factor=pool, mode="trilinear", align_corners=False)
     return native[0, 0][tuple(slice(n) for n in size)]
-
-
-def largest_component(mask: Array) -> Array:
-    """Keep the largest connected component of a mask (X, Y, Z); an empty mask stays empty.
-
-    Voxels that share a face, an edge or a corner are connected.
-    """
-    components, count = scipy.ndimage.label(mask, structure=np.ones((3, 3, 3)))
-    if count == 0:
-        return mask
-    sizes = np.bincount(components.ravel())
-    largest: Array = components == 1 + sizes[1:].argmax()  # component 0 is the background
-    return largest

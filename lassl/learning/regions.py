@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
+from lassl.images.components import largest_component
 from lassl.learning.base import supervised_terms
 
 CERTAIN = 50.0  # logits of this size and its opposite have the softmax 1 and 0
@@ -42,10 +42,5 @@ def largest_components(masks: Tensor) -> Tensor:
 
     Found on the host, which waits for the device. An empty mask stays empty.
     """
-    host = masks.cpu().numpy().copy()
-    for mask in host:
-        parts, _ = ndimage.label(mask, np.ones((3, 3, 3)))
-        sizes = np.bincount(parts.ravel())
-        sizes[0] = 0  # the background
-        mask *= parts == sizes.argmax()
-    return torch.from_numpy(host).to(masks.device)
+    kept = [largest_component(mask) for mask in masks.cpu().numpy()]
+    return torch.from_numpy(np.stack(kept)).to(masks)

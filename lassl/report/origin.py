@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from lassl.plumbing.git import git
 from lassl.results.runs import Result
 
 MADE = (":!metrics", ":!dvc.lock")  # what runs write is no change of the code
@@ -12,16 +13,11 @@ MADE = (":!metrics", ":!dvc.lock")  # what runs write is no change of the code
 def commit(folder: Path = Path()) -> str:
     """The commit that is checked out; "dirty" if files differ from it, other than those that runs write."""
     try:
-        head = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--", ".", *MADE)
+        head = git("rev-parse", "HEAD", folder=folder).strip()
+        changed = git("status", "--porcelain", "--", ".", *MADE, folder=folder).strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown: no git repository here"
     return f"{head} (dirty)" if changed else head
-
-
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def run_lines(results: Sequence[Result]) -> list[dict[str, str]]:

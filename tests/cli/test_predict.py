@@ -16,7 +16,7 @@ from helpers.scans import numbered
 from helpers.trainings import settings
 from lassl.data.prepared import open_prepared
 from lassl.evaluation import inference
-from lassl.evaluation.inference import largest_component
+from lassl.images.components import largest_component
 from lassl.images.geometry import Geometry, Volume
 from lassl.images.volumes import read_volume, write_volume
 from lassl.model.placement import place

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lassl.data.pooling import pool_image
-from lassl.evaluation.inference import largest_component, sliding_window, upsample, window_starts
+from lassl.evaluation.inference import sliding_window, upsample, window_starts
+from lassl.images.components import largest_component
 from lassl.plumbing.errors import LasslError
 
 
