@@ -123,10 +123,10 @@ def test_the_v_net_starts_with_the_weights_that_it_would_have_alone_and_is_what_
     assert all(not torch.equal(first, weight) for weight in (*rest, algorithm.network.head[1].weight))
 
 
-def test_bf16_gives_finite_gradients(make_vnet, cubes, progress):
+def test_bf16_gives_finite_gradients(make_vnet, bars, progress):
     algorithm = make(make_vnet)
     with torch.autocast("cpu", torch.bfloat16):
-        terms = algorithm.losses(cubes, progress()).terms
+        terms = algorithm.losses(bars, progress()).terms
     sum(terms.values()).backward()
     assert all(p.grad.isfinite().all() for p in algorithm.parameters())
 

@@ -62,10 +62,10 @@ def test_the_consistency_teaches_both_heads_and_the_decoder(make_vnet, cubes, pr
     assert all(p.grad.any() for p in algorithm.network.decoder.parameters() if p.dim() > 1)
 
 
-def test_the_published_steepness_gives_finite_gradients_in_bf16_too(make_vnet, cubes, progress):
+def test_the_published_steepness_gives_finite_gradients_in_bf16_too(make_vnet, bars, progress):
     algorithm = make(make_vnet)
     with torch.autocast("cpu", torch.bfloat16):
-        terms = algorithm.losses(cubes, progress()).terms
+        terms = algorithm.losses(bars, progress()).terms
     sum(terms.values()).backward()
     assert all(p.grad.isfinite().all() for p in algorithm.parameters())
 

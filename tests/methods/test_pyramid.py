@@ -99,10 +99,10 @@ def test_the_v_net_starts_with_the_weights_that_it_would_have_alone_and_is_what_
     assert algorithm.networks == {"network": algorithm.network}
 
 
-def test_every_head_learns_in_bf16_too(make_vnet, cubes, progress):
+def test_every_head_learns_in_bf16_too(make_vnet, bars, progress):
     algorithm = make(make_vnet)
     with torch.autocast("cpu", torch.bfloat16):
-        terms = algorithm.losses(cubes, progress()).terms
+        terms = algorithm.losses(bars, progress()).terms
     sum(terms.values()).backward()
     assert all(p.grad.isfinite().all() and p.grad.any() for p in algorithm.heads.parameters())
 
