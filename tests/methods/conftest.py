@@ -27,7 +27,7 @@ def cubes() -> Batch:
 
 @pytest.fixture
 def bars() -> Batch:
-    """Two labeled and two unlabeled patches of 48 x 16 x 16 voxels: shorter ones along x have wrong gradients in bf16."""
+    """Two labeled and two unlabeled patches of 48 x 16 x 16 voxels: with 16 along x gradients are wrong in bf16."""
     generator = torch.Generator().manual_seed(1)
     image = torch.randn(4, 1, 48, 16, 16, generator=generator)
     return Batch(image, (image[:2, 0] > 0.3).to(torch.uint8))
