@@ -68,7 +68,10 @@ def trials(path: Path, profile: str) -> str:
     if (folder / EARLIER).is_file():
         parts.append(earlier((folder / EARLIER).read_text("utf-8")))
     if read_trials(folder):
-        parts += [f"Trials with a record (`{folder / 'trials'}`):", trials_table(folder)]
+        parts += [
+            f"Trials with a record (`{folder / 'trials'}`); min: of training, beside whatever else ran:",
+            trials_table(folder),
+        ]
     if not parts:
         raise LasslError(f"{path}: names the trials of profile {profile}, but {folder} has none; gather them first")
     return "\n\n".join(parts) + "\n"
