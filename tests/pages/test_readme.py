@@ -111,10 +111,8 @@ def test_trials_with_a_record_stand_below_the_earlier_ones(tables):
     run = write_run("cps", variant="-tuning")
     trials.keep(run.record.parents[1], run.record.read_text(), run.cases.read_text())
     text = with_tables(TRIALS.replace("mine", CONFIG.profile), README)
-    assert (
-        text.splitlines()[1]
-        == f"Trials with a record (`metrics/{CONFIG.profile}-tuning/trials`); min: of training, beside whatever else ran:"
-    )
+    folder = f"metrics/{CONFIG.profile}-tuning/trials"
+    assert text.splitlines()[1] == f"Trials with a record (`{folder}`); min: of training, beside whatever else ran:"
     assert "earlier" not in text and trials.trials_table(run.record.parents[1]) in text
     Path("metrics/mine-tuning/earlier.csv").rename(run.record.parents[1] / "earlier.csv")
     text = with_tables(TRIALS.replace("mine", CONFIG.profile), README)
