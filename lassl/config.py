@@ -7,7 +7,7 @@ import pydantic
 import yaml
 from pydantic import ValidationError, model_validator
 
-from lassl.paths import Run
+from lassl.paths import TUNING, Run
 from lassl.plumbing.errors import LasslError
 from lassl.sections import (
     Cases,
@@ -65,7 +65,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _tuning_has_a_folder_of_its_own(self) -> Self:
-        if (self.cases.tuning > 0) != self.variant.startswith("-tuning"):
+        if (self.cases.tuning > 0) != self.variant.startswith(TUNING):
             raise ValueError(
                 f"cases.tuning is {self.cases.tuning} and variant '{self.variant}'; scores of training cases go to a "
                 "folder of their own: take both from conf/mode/tuning.yaml with mode=tuning, or neither"

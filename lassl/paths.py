@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 Count = Annotated[int, pydantic.Field(ge=0)]
 METRICS = Path("metrics")
+TUNING = "-tuning"  # ends the name of a profile whose runs are scored on training cases
 PUBLISHED = METRICS / "published.yaml"  # the figures of papers
 MODELS = Path("models")
 DOCS = Path("docs")

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
 from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step
+from lassl.learning.margins import margin
 from lassl.learning.mixing import box_of, cutmix
 from lassl.learning.regions import largest_components, terms_within, within
 from lassl.learning.teacher import follow, teacher_of
@@ -76,8 +77,7 @@ class CopyPaste(Algorithm):
     @torch.no_grad()
     def pseudo_label(self, image: Tensor) -> Tensor:
         """The teacher's arg-max on images (U, 1, X, Y, Z), or the largest component of each: uint8 (U, X, Y, Z)."""
-        background, foreground = self.teacher(image).unbind(1)
-        label = (foreground > background).to(torch.uint8)
+        label = (margin(self.teacher(image)) > 0).to(torch.uint8)
         return largest_components(label) if self.largest_component else label
 
     def since_switch(self, progress: Progress) -> int:

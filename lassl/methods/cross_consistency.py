@@ -21,6 +21,7 @@ from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
 from lassl.learning.base import Algorithm, Progress, Step, supervised_terms
 from lassl.learning.decoders import Decoder
+from lassl.learning.margins import margin
 from lassl.learning.perturbations import attention_drop, feature_dropout, feature_noise
 from lassl.model.vnet import VNet
 
@@ -68,5 +69,5 @@ class CrossConsistency(Algorithm):
 
 def difference(logits: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference of two foreground probabilities, from logits (U, 2, X, Y, Z)."""
-    a, b = ((each[:, 1].float() - each[:, 0].float()).sigmoid() for each in (logits, target))
+    a, b = margin(logits).sigmoid(), margin(target).sigmoid()
     return (a - b).square().mean()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
 from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
-from lassl.learning.divergences import symmetric_kl
+from lassl.learning.margins import symmetric_kl
 
 
 class DropoutTwice(Algorithm):

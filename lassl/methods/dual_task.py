@@ -21,6 +21,7 @@ from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
 from lassl.learning.base import Algorithm, Progress, Step, supervised_terms
 from lassl.learning.distance import signed_distance
+from lassl.learning.margins import margin
 from lassl.model.vnet import VNet
 
 
@@ -63,5 +64,4 @@ class DualTask(Algorithm):
 
     def disagreement(self, z: Tensor, logits: Tensor) -> Tensor:
         """Mean squared difference of the foreground that distances (N, X, Y, Z) imply and that of the logits."""
-        foreground = (logits[:, 1].float() - logits[:, 0].float()).sigmoid()
-        return ((-self.steepness * z).sigmoid() - foreground).square().mean()
+        return ((-self.steepness * z).sigmoid() - margin(logits).sigmoid()).square().mean()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
 from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
+from lassl.learning.margins import margin
 
 
 class EntropyMinimum(Algorithm):
@@ -53,6 +54,5 @@ def mean_entropy(logits: Tensor) -> Tensor:
 
     It is the cross-entropy of p with itself, whose gradient in the margin stays finite where p is 0 or 1.
     """
-    background, foreground = logits.float().unbind(1)
-    margin = foreground - background
-    return F.binary_cross_entropy_with_logits(margin, margin.sigmoid()) / math.log(2)
+    m = margin(logits)
+    return F.binary_cross_entropy_with_logits(m, m.sigmoid()) / math.log(2)

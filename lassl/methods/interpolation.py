@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
 from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
+from lassl.learning.margins import margin
 from lassl.learning.teacher import follow, teacher_of
 
 
@@ -50,7 +51,7 @@ class Interpolation(Algorithm):
         logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
         if len(unlabeled):
             # both classes differ by the same, so one gives the mean over them
-            terms["consistency"] = weight * (foreground(logits[labeled:]) - target).square().mean()
+            terms["consistency"] = weight * (margin(logits[labeled:]).sigmoid() - target).square().mean()
             logs["agreement"] = losses.hard_dice(logits[labeled:], target > 0.5)
         return Step(terms, logs)
 
@@ -60,15 +61,9 @@ class Interpolation(Algorithm):
         seed = progress.generator("interpolation", torch.device("cpu")).initial_seed()
         drawn = np.random.default_rng(seed).beta(self.alpha, self.alpha, len(patches))
         share = torch.from_numpy(drawn).float().to(patches.device)[:, None, None, None]  # (U, 1, 1, 1)
-        taught = foreground(self.teacher(patches))  # (U, X, Y, Z)
+        taught = margin(self.teacher(patches)).sigmoid()  # (U, X, Y, Z)
         return torch.lerp(patches.flip(0), patches, share[:, None]), torch.lerp(taught.flip(0), taught, share)
 
     def after_step(self, progress: Progress) -> None:
         """Move the teacher, batch-norm statistics included, towards the student."""
         follow(self.teacher, self.student, ramps.ema_decay(progress.step, self.decay))
-
-
-def foreground(logits: Tensor) -> Tensor:
-    """The softmax of the foreground in float32: logits (N, 2, X, Y, Z) to (N, X, Y, Z)."""
-    probability: Tensor = logits.float().softmax(1)[:, 1]
-    return probability

@@ -25,6 +25,7 @@ from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
 from lassl.learning.base import Algorithm, Progress, Step, supervised_terms
 from lassl.learning.decoders import Decoder, Upsampling
+from lassl.learning.margins import margin
 from lassl.model.vnet import VNet
 
 OTHERS: tuple[Upsampling, ...] = ("trilinear", "nearest")
@@ -68,7 +69,7 @@ class MutualDecoders(Algorithm):
         terms = {name: 0.5 * torch.stack([each[name] for each in supervised]).sum() for name in supervised[0]}
         weight = self.weight * ramps.sigmoid_ramp(progress.fraction / self.ramp)
         terms["mutual"] = weight * self.mutual(logits)
-        second = (logits[1][:, 1] > logits[1][:, 0]).to(torch.uint8)
+        second = margin(logits[1]) > 0
         logs: dict[str, Tensor | float] = {
             "dice": losses.hard_dice(first[:labeled], batch.label),
             "weight": weight,
@@ -78,8 +79,8 @@ class MutualDecoders(Algorithm):
 
     def mutual(self, logits: list[Tensor]) -> Tensor:
         """Squared difference of each decoder's probability and each other's sharpened one: means, summed."""
-        margins = [each[:, 1].float() - each[:, 0].float() for each in logits]
-        soft = [margin.sigmoid() for margin in margins]
+        margins = [margin(each) for each in logits]
+        soft = [m.sigmoid() for m in margins]
         sharp = [((m.detach() if self.detach else m) / self.temperature).sigmoid() for m in margins]
         pairs = permutations(range(len(logits)), 2)
         return torch.stack([(soft[i] - sharp[j]).square().mean() for i, j in pairs]).sum()

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
 from lassl.learning.base import Algorithm, Progress, Step, supervised_terms
+from lassl.learning.margins import margin
 from lassl.learning.mixing import cutmix, half_box
 from lassl.learning.perturbations import change_intensity
 from lassl.learning.regions import within
@@ -63,24 +64,23 @@ class Unimatch(Algorithm):
         weight = self.weight * (ramps.sigmoid_ramp(progress.fraction / self.ramp) if self.ramp else 1.0)
         logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
         if patches > labeled:
-            weak = logits[labeled:patches].detach().float()
-            margin = weak[:, 1] - weak[:, 0]
-            views = [self.view(batch.image[labeled:], margin, name, progress) for name in ("first", "second")]
+            weak = margin(logits[labeled:patches].detach())
+            views = [self.view(batch.image[labeled:], weak, name, progress) for name in ("first", "second")]
             strong = self.network(torch.cat([image for image, _ in views])).chunk(2)
             parts = [self.dice_loss(s, mixed) for s, (_, mixed) in zip(strong, views, strict=True)]
             terms["views"] = weight / 4 * (parts[0] + parts[1])
-            terms["features"] = weight / 2 * self.dice_loss(logits[patches:], margin)
-            kept, label = margin.abs() >= self.certain, margin > 0
+            terms["features"] = weight / 2 * self.dice_loss(logits[patches:], weak)
+            kept, label = weak.abs() >= self.certain, weak > 0
             logs["kept"] = kept.float().mean()
             logs["kept_foreground"] = (kept & label).sum() / label.sum().clamp(min=1)  # 0 without foreground
         return Step(terms, logs)
 
-    def view(self, patches: Tensor, margin: Tensor, name: str, progress: Progress) -> tuple[Tensor, Tensor]:
+    def view(self, patches: Tensor, weak: Tensor, name: str, progress: Progress) -> tuple[Tensor, Tensor]:
         """A strong view of patches (U, 1, X, Y, Z), and the margin (U, X, Y, Z) that labels it."""
         strong = change_intensity(patches, progress.generator(f"intensity, {name} view", patches.device))
         inside = half_box(patches.shape[2:], progress.generator(f"cutmix, {name} view", torch.device("cpu")))
-        return cutmix(strong, inside), cutmix(margin, inside)
+        return cutmix(strong, inside), cutmix(weak, inside)
 
-    def dice_loss(self, logits: Tensor, margin: Tensor) -> Tensor:
+    def dice_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """Soft Dice loss of logits (U, 2, X, Y, Z) against the labels of a margin (U, X, Y, Z), where it is certain."""
-        return losses.dice_loss(*within(logits, (margin > 0).to(torch.uint8), margin.abs() >= self.certain))
+        return losses.dice_loss(*within(logits, (target > 0).to(torch.uint8), target.abs() >= self.certain))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
 from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
-from lassl.learning.divergences import kl
+from lassl.learning.margins import kl
 from lassl.learning.passes import frozen_statistics, same_dropout
 
 
@@ -63,9 +63,8 @@ class VirtualAdversarial(Algorithm):
         chance = progress.generator("adversary", image.device)
         r = unit(torch.randn(image.shape, generator=chance, device=image.device)).requires_grad_()
         with same_dropout(image.device):
-            divergence = kl(
-                target, self.network(image + self.xi * r)
-            ).sum()  # the mean's gradient is too small for fp16
+            moved = self.network(image + self.xi * r)
+        divergence = kl(target, moved).sum()  # the gradient of the mean is too small for fp16
         (gradient,) = torch.autograd.grad(divergence, r)
         return unit(gradient)
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
 from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
+from lassl.learning.margins import margin
 from lassl.learning.mixing import cutmix, half_box
 from lassl.learning.perturbations import change_intensity
 from lassl.learning.regions import within
@@ -73,9 +74,9 @@ class WeakToStrong(Algorithm):
     @torch.no_grad()
     def changed(self, patches: Tensor, progress: Progress) -> tuple[Tensor, Tensor, Tensor]:
         """Strong versions of patches (U, 1, X, Y, Z), their pseudo-labels and kept voxels, both (U, X, Y, Z)."""
-        background, foreground = (self.average or self.student)(patches).float().unbind(1)
-        label = (foreground > background).to(torch.uint8)
-        kept = (foreground - background).abs() >= math.log(self.threshold / (1 - self.threshold))
+        taught = margin((self.average or self.student)(patches))
+        label = (taught > 0).to(torch.uint8)
+        kept = taught.abs() >= math.log(self.threshold / (1 - self.threshold))
         if self.intensity:
             patches = change_intensity(patches, progress.generator("intensity", patches.device))
         if self.mix == "none":

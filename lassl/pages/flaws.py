@@ -11,7 +11,7 @@ from lassl import config
 from lassl.evaluation.snapshots import best, last
 from lassl.evaluation.summary import POLICIES
 from lassl.pages.public_code import NOT_RUN
-from lassl.paths import DOCS, metrics_folder
+from lassl.paths import DOCS, TUNING, metrics_folder
 from lassl.plumbing.errors import command
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, interval, number, probability
@@ -20,7 +20,6 @@ from lassl.results.remarks import INTERVAL_AND_TEST, read_table
 from lassl.results.runs import Result, by_method, read_results, read_scores, score_table
 from lassl.results.statistics import compare
 from lassl.results.table import mean, scores
-from lassl.results.trials import MODE
 from lassl.sections import Field, Statistics
 
 TRAINED = {  # flaws that take a training of their own, in the order of the page
@@ -51,7 +50,7 @@ patches; `quick` is phantoms. None of these is the published scale.
 
 `make flaws` writes this page from what is in `metrics/`.
 """
-TUNING = """## Choosing settings by test scores
+SETTINGS = """## Choosing settings by test scores
 
 A sweep that is scored on the test cases chooses settings as `test_selection` chooses snapshots: by luck on these
 cases, too. Each further trial can only raise the best score, learned or not, and no table shows how many there were.
@@ -70,7 +69,7 @@ def page(statistics: Statistics) -> str:
     """Render the page from what is in metrics/: profiles with real scans first, then those with synthetic ones."""
     names = [p for p in profiles() if not any(p.endswith(f"-{flaw}") for flaw in TRAINED)]
     honest = {profile: read_results(profile) for profile in sorted(names, key=lambda p: (synthetic(p), p))}
-    sections = [selection(honest), TUNING, empties(honest)]
+    sections = [selection(honest), SETTINGS, empties(honest)]
     sections += [trained(flaw, honest, statistics) for flaw in TRAINED]
     sections += [fields(honest), NOT_RUN_HERE]
     return "\n".join([INTRODUCTION, *sections])
@@ -79,7 +78,7 @@ def page(statistics: Statistics) -> str:
 def profiles() -> list[str]:
     """The folders of metrics/ with scores of test cases by runs of ours, but those of the tests (metrics/tiny*)."""
     names = {path.parts[1] for path in Path("metrics").glob("*/records/[!.]*-d*-s*.yaml")}
-    return sorted(profile for profile in names if not profile.startswith(TESTS) and MODE not in profile)
+    return sorted(profile for profile in names if not profile.startswith(TESTS) and TUNING not in profile)
 
 
 def synthetic(profile: str) -> bool:

@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from lassl.paths import DOCS, metrics_folder
+from lassl.paths import DOCS, TUNING, metrics_folder
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, interval, listed, number
@@ -22,7 +22,7 @@ from lassl.results.layout import against, differences
 from lassl.results.markdown import paragraph, side_by_side, titled
 from lassl.results.measures import DICE, HD95
 from lassl.results.remarks import CHOSEN, Row, Table, cohort, references, scored_cases, tuning_notice, warnings
-from lassl.results.trials import MODE, read_trials, trials_table
+from lassl.results.trials import read_trials, trials_table
 
 START, END, SHORT = "<!-- table: ", "<!-- end of table -->", "short"
 BLOCK = re.compile(rf"({START}([\w-]+)(?:, ([\w-]+))? -->\n)((?!{START}).)*?({END})", re.DOTALL)
@@ -63,7 +63,7 @@ def with_trials(text: str, path: Path) -> str:
 
 def trials(path: Path, profile: str) -> str:
     """Render the trials of a profile: earlier ones, of which figures alone are left, then those with a record."""
-    folder = metrics_folder(f"{profile}{MODE}")
+    folder = metrics_folder(f"{profile}{TUNING}")
     parts = []
     if (folder / EARLIER).is_file():
         parts.append(earlier((folder / EARLIER).read_text("utf-8")))

@@ -16,16 +16,15 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
-from lassl.evaluation.summary import headline
+from lassl.evaluation.summary import chosen, headline
 from lassl.model.record import Evaluated, read_record, record_text
-from lassl.paths import METRICS
+from lassl.paths import METRICS, TUNING
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import text_hash, write_text
 from lassl.plumbing.git import commits_with, git
 from lassl.plumbing.tables import grid, number
 from lassl.results.runs import read_scores
 
-MODE = "-tuning"
 SHOWN = ("network.width", "network.dropout", "train.steps", "train.lr", "train.schedule")  # beside a method's options
 
 
@@ -44,8 +43,7 @@ class Trial:
     @property
     def lowest(self) -> float:
         """The lowest Dice in percent."""
-        kept = self.cases[(self.cases["network"] == self.record.evaluation.network) & (self.cases["parts"] == "all")]
-        return float(kept["dice_percent"].min())
+        return float(chosen(self.cases, self.record.evaluation)["dice_percent"].min())
 
 
 def main() -> None:
@@ -57,13 +55,13 @@ def main() -> None:
 
 def folders() -> list[Path]:
     """The folders metrics/<profile>-tuning of which there is something here or in an experiment."""
-    names = {path.name for path in METRICS.glob(f"*{MODE}")}
+    names = {path.name for path in METRICS.glob(f"*{TUNING}")}
     try:
         for commit in commits_with(METRICS.as_posix()):
             names |= {Path(p).name for p in git("ls-tree", "--name-only", commit, f"{METRICS.as_posix()}/").split()}
     except (OSError, subprocess.CalledProcessError):
         pass  # no git: what lies here is gathered all the same
-    return [METRICS / name for name in sorted(names) if name.endswith(MODE)]
+    return [METRICS / name for name in sorted(names) if name.endswith(TUNING)]
 
 
 def sources(folder: Path) -> Iterator[tuple[str, str]]:

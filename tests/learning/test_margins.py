@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lassl.learning.divergences import kl, symmetric_kl
+from lassl.learning.margins import kl, symmetric_kl
 
 
 def logits(*margins):

@@ -1,7 +1,12 @@
-"""Kullback-Leibler divergences of two predictions, voxel by voxel."""
+"""The margin of two classes, of which softmax is the sigmoid, and divergences of two predictions by it."""
 
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def margin(logits: Tensor) -> Tensor:
+    """Foreground minus background logit in float32: (N, 2, X, Y, Z) -> (N, X, Y, Z)."""
+    return logits[:, 1].float() - logits[:, 0].float()
 
 
 def kl(target_logits: Tensor, logits: Tensor) -> Tensor:
@@ -9,8 +14,8 @@ def kl(target_logits: Tensor, logits: Tensor) -> Tensor:
 
     With the margins t and m (foreground minus background logit) it is sigmoid(t) (t - m) + softplus(m) - softplus(t).
     """
-    target, margin = _margin(target_logits), _margin(logits)
-    return target.sigmoid() * (target - margin) + F.softplus(margin) - F.softplus(target)
+    t, m = margin(target_logits), margin(logits)
+    return t.sigmoid() * (t - m) + F.softplus(m) - F.softplus(t)
 
 
 def symmetric_kl(a: Tensor, b: Tensor) -> Tensor:
@@ -18,10 +23,5 @@ def symmetric_kl(a: Tensor, b: Tensor) -> Tensor:
 
     For two classes it is the product of the differences of the probabilities and of the margins.
     """
-    m, n = _margin(a), _margin(b)
+    m, n = margin(a), margin(b)
     return (m.sigmoid() - n.sigmoid()) * (m - n)
-
-
-def _margin(logits: Tensor) -> Tensor:
-    """Foreground minus background logit in float32: (N, 2, X, Y, Z) -> (N, X, Y, Z)."""
-    return logits[:, 1].float() - logits[:, 0].float()
