@@ -190,12 +190,6 @@ def test_one_unlabeled_patch_or_none_is_enough(make_network, batch, progress, pa
     assert len(step.terms) == terms and all(term.isfinite() for term in step.terms.values())
 
 
-def test_the_weight_climbs_until_the_fraction_ramp_of_training_and_stays(make_network, batch, progress):
-    algorithm = make(make_network, ramp=0.5)
-    weights = [algorithm.losses(batch, progress(step=step)).logs["weight"] for step in (0, 10, 20, 30)]
-    assert weights == pytest.approx([0.7 * math.exp(-5), 0.7 * math.exp(-5 * 0.25), 0.7, 0.7])
-
-
 @pytest.mark.parametrize(
     ("option", "message"),
     [

@@ -78,12 +78,6 @@ def test_labeled_patches_alone_have_the_term_where_all_patches_count(make_networ
     assert all(term.isfinite() for term in step.terms.values())
 
 
-def test_the_weight_climbs_until_the_fraction_ramp_of_training_and_stays(make_network, batch, progress):
-    algorithm = make(make_network, ramp=0.5).eval()
-    weights = [algorithm.losses(batch, progress(step=step)).logs["weight"] for step in (0, 10, 20, 30)]
-    assert weights == pytest.approx([0.8 * math.exp(-5), 0.8 * math.exp(-5 * 0.25), 0.8, 0.8])
-
-
 def test_other_patches_and_a_ramp_that_is_not_positive_are_refused(make_network):
     with pytest.raises(ValueError, match="patches is 'labeled'; expected all or unlabeled"):
         make(make_network, patches="labeled")

@@ -32,12 +32,6 @@ def test_the_supervised_terms_are_the_baselines(make_network, batch, progress):
     torch.testing.assert_close(terms["dice_loss"], losses.dice_loss(logits, batch.label) / 2)
 
 
-def test_the_ramp_ends_at_its_fraction_of_training(make_network, batch, progress):
-    algorithm = make(make_network, ramp=0.5)
-    weights = [algorithm.losses(batch, progress(step=step)).logs["weight"] for step in (0, 10, 20, 30)]
-    assert weights == pytest.approx([0.1 * math.exp(-5), 0.1 * math.exp(-5 / 4), 0.1, 0.1])
-
-
 def test_entropy_is_one_where_nothing_is_known_and_zero_where_all_is():
     logits = torch.zeros(1, 2, 2, 2, 2)
     assert mean_entropy(logits) == pytest.approx(1.0)

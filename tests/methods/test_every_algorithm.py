@@ -1,6 +1,8 @@
 """What every algorithm in lassl/methods/ keeps to, in each way that a row of conf/method/ takes it: a new one, too."""
 
+import inspect
 import io
+import math
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,11 @@ from lassl.data.patches import Batch, PatchSource
 from lassl.data.prepared import Prepared
 from lassl.learning.base import Algorithm, Progress
 from lassl.learning.losses import hard_dice
-from lassl.methods import algorithms
+from lassl.methods import algorithms, class_of
 from lassl.model.placement import place
+from lassl.model.vnet import VNet
 from lassl.sections import BatchSize
+from lassl.seeds import stream_seed
 from lassl.training.loop import first_state, fit
 from lassl.training.step import State
 from lassl.training.train import cases_of
@@ -78,6 +82,27 @@ def trial(request, tiny_data, prepared, tmp_path):
 def test_every_algorithm_has_its_settings_and_a_row_that_takes_it():
     assert {path.stem for path in (ROOT / "conf/algorithm").glob("*.yaml")} == set(algorithms())
     assert {algorithm for algorithm, _ in WAYS} == set(algorithms())
+
+
+def test_the_network_that_is_evaluated_starts_with_the_same_weights_in_every_row(trial):
+    tried = trial()
+    torch.manual_seed(stream_seed(0, "weights"))
+    alone = VNet(tried.config.network).state_dict()
+    first = next(iter(tried.state.algorithm.networks.values())).state_dict()
+    assert first.keys() == alone.keys() and all(torch.equal(value, alone[name]) for name, value in first.items())
+
+
+RAMPED = sorted(row for (name, _), row in WAYS.items() if "ramp" in inspect.signature(class_of(name)).parameters)
+
+
+@pytest.mark.parametrize("row", RAMPED)
+def test_the_weight_climbs_until_the_fraction_ramp_of_training_and_stays(row, tiny_data, prepared, tmp_path):
+    tried = Trial(row, STEPS, tiny_data, prepared, tmp_path)
+    algorithm, batch = tried.state.algorithm, tried.source[0]
+    algorithm.ramp = 0.5
+    weights = [algorithm.losses(batch, Progress(step, 40, 0, 0)).logs["weight"] for step in (0, 10, 20, 30)]
+    full = algorithm.weight
+    assert weights == pytest.approx([full * math.exp(-5), full * math.exp(-5 / 4), full, full])
 
 
 def dice(algorithm: Algorithm, batches: list[Batch]) -> list[float]:

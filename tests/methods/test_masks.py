@@ -139,12 +139,6 @@ def test_without_unlabeled_patches_there_is_no_consistency(make_network, batch, 
         assert set(step.terms) == {"cross_entropy", "dice_loss"}
 
 
-def test_the_weight_climbs_until_the_fraction_ramp_of_training_and_stays(make_network, batch, progress):
-    algorithm = make(make_network, ramp=0.5)
-    weights = [algorithm.losses(batch, progress(step=step)).logs["weight"] for step in (0, 10, 20, 30)]
-    assert weights == pytest.approx([0.1 * math.exp(-5), 0.1 * math.exp(-5 * 0.25), 0.1, 0.1])
-
-
 def test_thresholds_and_the_exponent_go_from_end_to_end():
     assert ramps.ambiguity_threshold(0) == pytest.approx((0.75 + 0.2 * math.exp(-5)) * LN2)
     assert ramps.ambiguity_threshold(1) == pytest.approx(0.95 * LN2)

@@ -90,12 +90,8 @@ def test_the_terms_are_the_mean_supervised_ones_and_the_consistency_of_the_unlab
     torch.testing.assert_close(step.logs["agreement"], 2 * (fine & coarse).sum() / (fine.sum() + coarse.sum()))
 
 
-def test_the_v_net_starts_with_the_weights_that_it_would_have_alone_and_is_what_is_evaluated(make_vnet):
-    torch.manual_seed(3)
-    alone = make_vnet().state_dict()
-    torch.manual_seed(3)
+def test_only_the_v_net_is_evaluated(make_vnet):
     algorithm = make(make_vnet)
-    assert all(torch.equal(value, alone[name]) for name, value in algorithm.network.state_dict().items())
     assert algorithm.networks == {"network": algorithm.network}
 
 

@@ -154,12 +154,6 @@ def test_bf16_gives_finite_gradients(make_network, batch, progress):
     assert step.terms["adversarial"] > 0
 
 
-def test_the_weight_climbs_until_the_fraction_ramp_of_training_and_stays(make_network, batch, progress):
-    algorithm = make(make_network, ramp=0.5).eval()
-    weights = [algorithm.losses(batch, progress(step=step)).logs["weight"] for step in (0, 10, 20, 30)]
-    assert weights == pytest.approx([0.3 * math.exp(-5), 0.3 * math.exp(-5 * 0.25), 0.3, 0.3])
-
-
 @pytest.mark.parametrize("name", ["xi", "epsilon", "ramp"])
 def test_a_length_that_is_not_positive_is_refused(make_network, name):
     with pytest.raises(ValueError, match=f"{name} is 0.0; expected a number above 0"):
