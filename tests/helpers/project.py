@@ -1,6 +1,7 @@
 """The project's folder, clones of it, commands in it, and its conf/ composed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import chdir
@@ -39,3 +40,13 @@ def composed(*overrides: str) -> Path:
     with chdir(ROOT):
         compose(path, *overrides)
     return path
+
+
+def as_committed(folder: Path) -> Path:
+    """Where pages and metrics belong together: the project, or its last commit if runs were made here since."""
+    if not call(ROOT, "git", "status", "--porcelain", "metrics"):
+        return ROOT
+    archive = folder / "committed.tar"
+    call(ROOT, "git", "archive", f"--output={archive}", "HEAD", "README.md", "docs", "metrics")
+    shutil.unpack_archive(archive, folder / "committed")
+    return folder / "committed"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from helpers.project import ROOT
+from helpers.project import ROOT, as_committed
 from helpers.runs import CONFIG, NAN, PROFILE, STATISTICS, cases, write_run
 from lassl.evaluation.snapshots import COLUMNS
 from lassl.pages.flaws import TESTS, page
@@ -21,8 +21,8 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_committed_page_is_what_the_committed_runs_give(monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_the_committed_page_is_what_the_committed_runs_give(monkeypatch, tmp_path):
+    monkeypatch.chdir(as_committed(tmp_path))
     assert Path("docs/flaws.md").read_text() == page(CONFIG.statistics)
 
 
