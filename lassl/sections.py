@@ -159,12 +159,13 @@ class Statistics(Section):
 
 
 class Compute(Section):
-    """Where and in which number format networks run."""
+    """Where and in which number format networks run; `compile`: on a GPU, they are trained compiled by torch."""
 
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "bf16", "fp16", "fp32"]
     channels_last: bool
     deterministic: bool
+    compile: bool = False  # older records lack it
 
 
 class Running(Section):

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lassl.data.draw import Draw
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepared import Prepared
-from lassl.images.geometry import Array
 from lassl.sections import BatchSize, Patches
 from lassl.seeds import stream
 
@@ -36,13 +37,28 @@ class PatchSource(Dataset[Batch]):
     """
 
     def __init__(self, prepared: Prepared, draw: Draw, patches: Patches, batch: BatchSize, seed: int):
+        def image(case: str) -> Tensor:
+            return torch.from_numpy(pooled_image(prepared.read_image(case), patches.pool))
+
         self.size = patches.size
         self.batch_size = batch
         self.seed = seed
-        self.labeled = [pooled_image(prepared.read_image(c), patches.pool) for c in draw.labeled]
-        self.labels = [pooled_label(prepared.read_label(c), patches.pool) for c in draw.labeled]
-        unlabeled = draw.unlabeled if batch.unlabeled else ()
-        self.unlabeled = [pooled_image(prepared.read_image(c), patches.pool) for c in unlabeled]
+        self.labeled = [image(c) for c in draw.labeled]
+        self.labels = [torch.from_numpy(pooled_label(prepared.read_label(c), patches.pool)) for c in draw.labeled]
+        self.unlabeled = [image(c) for c in draw.unlabeled] if batch.unlabeled else []
+
+    @property
+    def device(self) -> torch.device:
+        """Where the cases are, and the batches are made."""
+        return self.labeled[0].device
+
+    def bring_to(self, device: torch.device) -> None:
+        """Move the cases to a GPU if they fill at most half of what is free there; the batches stay the same."""
+        needed = sum(volume.nbytes for volume in chain(self.labeled, self.labels, self.unlabeled))
+        if device.type == "cuda" and 2 * needed > torch.cuda.mem_get_info(device)[0]:
+            return
+        for volumes in (self.labeled, self.labels, self.unlabeled):
+            volumes[:] = [volume.to(device) for volume in volumes]
 
     def epoch(self, step: int) -> int:
         """Passes over the labeled cases completed before a step."""
@@ -50,8 +66,8 @@ class PatchSource(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         """Make the batch of a step, counted from 0: labeled patches first."""
-        images: list[Array] = []
-        labels: list[Array] = []
+        images: list[Tensor] = []
+        labels: list[Tensor] = []
         for n in range(step * self.batch_size.labeled, (step + 1) * self.batch_size.labeled):
             case = pick(n, len(self.labeled), self.seed, "labeled")
             image, label = random_patch(
@@ -62,18 +78,23 @@ class PatchSource(Dataset[Batch]):
         for n in range(step * self.batch_size.unlabeled, (step + 1) * self.batch_size.unlabeled):
             case = pick(n, len(self.unlabeled), self.seed, "unlabeled")
             images += random_patch([self.unlabeled[case]], self.size, stream(self.seed, "unlabeled patch", n))
-        stacked = torch.from_numpy(np.stack(images)).unsqueeze(1)  # (N, 1, X, Y, Z)
-        return Batch(stacked, torch.from_numpy(np.stack(labels)))
+        return Batch(torch.stack(images).unsqueeze(1), torch.stack(labels))  # (N, 1, X, Y, Z) and (L, X, Y, Z)
 
 
-def loader(source: PatchSource, steps: range, workers: int, pin_memory: bool) -> Iterable[Batch]:
-    """Give the batches of the steps, made ahead by `workers` processes, or in this one; pinned for a GPU if asked."""
+def loader(source: PatchSource, steps: range, workers: int, device: torch.device) -> Iterable[Batch]:
+    """Give the batches of the steps for a network on a device.
+
+    They are made one by one where the cases are on a GPU, else ahead by `workers` processes, or in this one; pinned for
+    a GPU.
+    """
+    if source.device.type == "cuda":
+        return map(source.__getitem__, steps)
     return DataLoader(
         source,
         batch_size=None,
         sampler=steps,
         num_workers=workers,
-        pin_memory=pin_memory,
+        pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # it draws from one, although nothing here uses what it draws
     )
 
@@ -87,7 +108,7 @@ def pick(n: int, cases: int, seed: int, purpose: str) -> int:
     return int(order[n % cases])
 
 
-def random_patch(volumes: Sequence[Array], size: Sequence[int], rng: np.random.Generator) -> list[Array]:
+def random_patch(volumes: Sequence[Tensor], size: Sequence[int], rng: np.random.Generator) -> list[Tensor]:
     """Cut the same random patch of `size` from volumes (X, Y, Z) of one shape; turn it in plane and flip it.
 
     All eight poses are equally likely; a patch that is not square in plane is turned by 180 degrees or not at all.
@@ -98,13 +119,19 @@ def random_patch(volumes: Sequence[Array], size: Sequence[int], rng: np.random.G
     turns = int(rng.integers(4)) if size[0] == size[1] else 2 * int(rng.integers(2))
     flip = bool(rng.integers(2))
     cut = tuple(slice(c, c + s) for c, s in zip(corner, size, strict=True))
-    patches = [np.rot90(v[cut], turns, axes=(0, 1)) for v in padded]
-    return [np.ascontiguousarray(p[::-1] if flip else p) for p in patches]
+    return [posed(v[cut], turns, flip) for v in padded]
 
 
-def pad(volume: Array, size: Sequence[int]) -> Array:
+def posed(patch: Tensor, turns: int, flip: bool) -> Tensor:
+    """Turn a patch (X, Y, Z) by quarters from x to y, then flip it along x."""
+    swapped = patch.transpose(0, 1) if turns % 2 else patch  # a quarter turn is this and one flip
+    along_x, along_y = (turns in (1, 2)) != flip, turns in (2, 3)
+    axes = [axis for axis, wanted in enumerate((along_x, along_y)) if wanted]
+    return swapped.flip(axes) if axes else swapped
+
+
+def pad(volume: Tensor, size: Sequence[int]) -> Tensor:
     """Add zeros on both sides of the axes of a volume (X, Y, Z) that are shorter than `size`."""
     missing = [max(s - n, 0) for n, s in zip(volume.shape, size, strict=True)]
-    if not any(missing):
-        return volume
-    return np.pad(volume, [(m // 2, m - m // 2) for m in missing])
+    sides = [n for m in reversed(missing) for n in (m // 2, m - m // 2)]  # F.pad lists the last axis first
+    return F.pad(volume, sides) if any(missing) else volume

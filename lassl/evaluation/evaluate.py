@@ -3,8 +3,10 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from medpy.metric import binary
@@ -28,6 +30,8 @@ from lassl.plumbing.files import text_hash, whole_folder
 from lassl.plumbing.machine import keep_memory, machine, peak_memory_mib
 from lassl.plumbing.plugins import plugin
 from lassl.plumbing.progress import bar
+
+SCORERS = 4  # cases that are scored side by side
 
 
 def evaluate(config: Config, run: Run) -> None:
@@ -72,17 +76,26 @@ def score_cases(
     A row for each case and variant: case, network, parts (all components or the largest), then the fields of Scores.
     """
     placed = {name: placement.module(network).eval() for name, network in networks.items()}
-    variant = (reported, "largest" if config.evaluate.largest_component else "all")
-    rows = []
-    for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
-        probabilities = foregrounds(placed, prepared.read_image(case), Windows.of(config), placement)
-        reference = prepared.read_label(case) > 0
-        for name, components, mask in variants(probabilities):
-            scores = metrics.score(mask, reference, prepared.geometry(case).spacing_mm)
-            rows.append({"case": case, "network": name, "parts": components, **asdict(scores)})
-            if (name, components) == variant:
-                write_volume(folder / f"{case}.nrrd", prepared.paste(case, mask))
-    return pd.DataFrame(rows)
+    reported_parts = "largest" if config.evaluate.largest_component else "all"
+    tables: list[Future[list[dict[str, Any]]]] = []
+    with ThreadPoolExecutor(SCORERS) as scorers:  # the networks go on with the next case meanwhile
+        for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
+            probabilities = foregrounds(placed, prepared.read_image(case), Windows.of(config), placement)
+            tables.append(scorers.submit(case_scores, case, probabilities, prepared))
+            mask = next(m for *variant, m in variants(probabilities) if variant == [reported, reported_parts])
+            write_volume(folder / f"{case}.nrrd", prepared.paste(case, mask))
+            if len(tables) > SCORERS:
+                tables[-1 - SCORERS].result()  # not too many volumes wait
+    return pd.DataFrame([row for table in tables for row in table.result()])
+
+
+def case_scores(case: str, probabilities: Mapping[str, Array], prepared: Prepared) -> list[dict[str, Any]]:
+    """The rows of all variants of a case. Raises LasslError."""
+    reference, spacing = prepared.read_label(case) > 0, prepared.geometry(case).spacing_mm
+    return [
+        {"case": case, "network": name, "parts": parts, **asdict(metrics.score(mask, reference, spacing))}
+        for name, parts, mask in variants(probabilities)
+    ]
 
 
 def scored_step(snapshots: pd.DataFrame, use: str) -> int:

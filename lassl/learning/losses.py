@@ -41,9 +41,11 @@ def lovasz_softmax(logits: Tensor, label: Tensor) -> Tensor:
     with torch.no_grad():
         order = errors.argsort(descending=True)
         truth = label.flatten()[order].bool()
-        present = [members for members in (truth, ~truth) if members.any()]
+        classes = torch.stack([truth, ~truth])  # (2, n); an absent one counts for nothing
+        present = classes.any(1, keepdim=True)
+        steps = torch.stack([_jaccard_steps(members) for members in classes]).where(present, 0)
         weight = torch.empty_like(errors)
-        weight[order] = torch.stack([_jaccard_steps(members) for members in present]).mean(0)
+        weight[order] = steps.sum(0) / present.sum()
     return (errors * weight).sum()
 
 

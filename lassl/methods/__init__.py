@@ -29,18 +29,16 @@ def module_of(algorithm: str) -> str:
 
 def class_of(algorithm: str) -> "type[Algorithm]":
     """The class of an algorithm. Raises LasslError for an unknown one, and where its file lacks the class or a part."""
-    base: type[Algorithm] = import_module(
-        "lassl.learning.base"
-    ).Algorithm  # here, so that who asks for a name waits for no torch
+    base: type[Algorithm] = import_module("lassl.learning.base").Algorithm  # here: who asks for a name needs no torch
     name = "".join(word.capitalize() for word in algorithm.split("_"))
-    found = getattr(import_module(module_of(algorithm)), name, None)
+    defined = getattr(import_module(module_of(algorithm)), name, None)
     file = f"lassl/methods/{algorithm}.py"
-    if not (isinstance(found, type) and issubclass(found, base)):
+    if not (isinstance(defined, type) and issubclass(defined, base)):
         raise LasslError(f"{file}: no class {name} that inherits from Algorithm; write `class {name}(Algorithm)`")
-    if found.__abstractmethods__:
-        missing = ", ".join(sorted(found.__abstractmethods__))
+    if defined.__abstractmethods__:
+        missing = ", ".join(sorted(defined.__abstractmethods__))
         raise LasslError(f"{file}: class {name} does not define {missing}; lassl/learning/base.py says what it gives")
-    return found
+    return defined
 
 
 def build(algorithm: str, make_network: "MakeNetwork", options: Mapping[str, Any]) -> "Algorithm":

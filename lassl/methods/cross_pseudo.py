@@ -67,7 +67,7 @@ class CrossPseudo(Algorithm):
         dice = (self.measure(a[:labeled], batch.label) + self.measure(b[:labeled], batch.label)) / 2
         self._follow_dice(dice, progress.epoch)
         weight = self.weight * ramps.sigmoid_ramp(ramps.staircase(progress.step, progress.steps) / self.ramp)
-        adaptive = float(self.dice_before) if self.adaptive else 1.0
+        own = weight * self.dice_before if self.adaptive else weight  # of the unlabeled term
         terms = {
             "supervised_first": losses.cross_entropy(a[:labeled], batch.label),
             "supervised_second": losses.cross_entropy(b[:labeled], batch.label),
@@ -80,8 +80,8 @@ class CrossPseudo(Algorithm):
         if len(image) > labeled:
             a, b = a[labeled:], b[labeled:]
             cross = cross_terms(a, b) if taught is None else taught_terms(a, b, *taught)
-            terms["cross_unlabeled"] = weight * adaptive * cross
-            logs["weight_unlabeled"] = weight * adaptive
+            terms["cross_unlabeled"] = (own.float() if isinstance(own, Tensor) else own) * cross
+            logs["weight_unlabeled"] = own
             logs["agreement"] = agreement(a, b)
         return Step(terms, logs)
 
@@ -97,12 +97,15 @@ class CrossPseudo(Algorithm):
 
     @torch.no_grad()
     def _follow_dice(self, dice: Tensor, epoch: int) -> None:
-        """Add to the epoch's mean; when a new epoch begins, the old one's mean becomes `dice_before`."""
-        if epoch != int(self.epoch):
-            self.dice_before.copy_(self.dice_sum / self.dice_count)
-            self.dice_sum.zero_()
-            self.dice_count.zero_()
-            self.epoch.fill_(epoch)
+        """Add to the epoch's mean; when a new epoch begins, the old one's mean becomes `dice_before`.
+
+        Without a question to the numbers themselves, for which a GPU would have to be waited for.
+        """
+        begins = self.epoch != epoch
+        self.dice_before.copy_(torch.where(begins, self.dice_sum / self.dice_count, self.dice_before))
+        for running in (self.dice_sum, self.dice_count):
+            running.masked_fill_(begins, 0)
+        self.epoch.fill_(epoch)
         self.dice_sum += dice
         self.dice_count += 1
 

@@ -1,6 +1,7 @@
 """Where networks run, in which number format and memory layout."""
 
 import os
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,7 @@ class Placement:
     dtype: torch.dtype
     channels_last: bool
     reason: str = "asked for"
+    compiled: bool = False  # networks are, for training
 
     @property
     def name(self) -> str:
@@ -55,6 +57,14 @@ class Placement:
     def module(self, module: Module) -> Module:
         """Bring a network to the device and layout; its weights stay fp32."""
         return module.to(device=self.device, memory_format=self.layout)  # type: ignore[call-overload,no-any-return]
+
+    def compile(self, networks: Iterable[nn.Module]) -> None:
+        """Have the forward and backward passes of networks compiled when they are first made, where that is asked for.
+
+        Each shape of a batch has a compiled pass of its own. What is called beside forward() stays as it is.
+        """
+        for network in networks if self.compiled else ():
+            network.compile(dynamic=False)
 
     def check_patch(self, size: tuple[int, int, int]) -> None:
         """Raise LasslError for training patches (X, Y, Z) that this format gets wrong.
@@ -86,10 +96,13 @@ def place(compute: Compute, patch: tuple[int, int, int] | None = None) -> Placem
         raise LasslError("params.yaml: compute.precision: fp16 is for CUDA; use auto, bf16 or fp32 on the CPU")
     if name == "cuda":
         make_deterministic(compute.deterministic)
+        torch.backends.cudnn.allow_tf32 = False  # fp32 is to be what it is called
     precision, reason = str(compute.precision), "asked for"
     if precision == "auto":
         precision, reason = automatic_cuda() if name == "cuda" else automatic_cpu(patch)
-    placement = Placement(torch.device(name), DTYPES[precision], compute.channels_last, reason)
+    placement = Placement(
+        torch.device(name), DTYPES[precision], compute.channels_last, reason, compute.compile and name == "cuda"
+    )
     if placement.slow:
         note(f"note: compute.precision={precision}: {placement.slow}")
     return placement

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from lassl.config import Config
-from lassl.data.patches import Batch, PatchSource, loader
+from lassl.data.patches import PatchSource, loader
 from lassl.learning.base import Progress
 from lassl.methods import build
 from lassl.model.placement import Placement
@@ -47,33 +47,31 @@ def fit(
         state.restore(content)
         state.resumed += 1
         note(f"going on from step {state.step} of {steps}")
-    batches = loader(source, range(state.step, steps), config.running.workers, placement.device.type == "cuda")
+    batches = loader(source, range(state.step, steps), config.running.workers, placement.device)
     began, saved = time.monotonic() - state.seconds, time.monotonic()
     with stop_request() as asked:
         shown = bar(batches, "train", "step", steps, state.step)
-        for batch in shown:
-            groups = range(len(state.optimizer.param_groups))
-            rates = [config.train.lr * schedule(state.step, steps, network) for network in groups]
-            try:
+        try:
+            for batch in shown:
+                groups = range(len(state.optimizer.param_groups))
+                rates = [config.train.lr * schedule(state.step, steps, network) for network in groups]
                 state.advance(batch, Progress(state.step, steps, source.epoch(state.step), seed), rates, placement)
-            except NotFinite as error:
-                raise explained(error, state, batch, checkpoints) from None
-            shown.set_postfix_str(recent(state.curves), refresh=False)
-            if state.step in keep:
-                state.take_snapshot()
-            state.seconds = time.monotonic() - began
-            if state.step == steps:
-                continue  # the loader ends here, and the bar is full
-            stop = asked()
-            if checkpoints and (stop or time.monotonic() - saved >= 60 * config.running.checkpoint_minutes):
-                checkpoints.save(state.step, state.content())
-                if curves:
-                    write_curves(curves, state.curves)
-                saved = time.monotonic()
-            if stop:
-                kept = "it is saved, and the same command goes on from there" if checkpoints else "nothing is saved"
-                name = signal.Signals(stop).name
-                raise Stopped(f"stopped by {name} after step {state.step} of {steps}; {kept}", stop)
+                shown.set_postfix_str(recent(state.curves), refresh=False)
+                if state.step in keep:
+                    state.take_snapshot()
+                state.seconds = time.monotonic() - began
+                if state.step == steps:
+                    continue  # the loader ends here, and the bar is full
+                stop = asked()
+                if checkpoints and (stop or time.monotonic() - saved >= 60 * config.running.checkpoint_minutes):
+                    checkpoints.save(state.step, state.content())
+                    if curves:
+                        write_curves(curves, state.curves)
+                    saved = time.monotonic()
+                if stop:
+                    raise stopped(stop, state.step, steps, saved=checkpoints is not None)
+        except NotFinite as error:
+            raise explained(error, state, source, checkpoints) from None
     return state
 
 
@@ -86,19 +84,28 @@ def first_state(config: Config, method: Method, placement: Placement, seed: int)
     """Make the algorithm with its initial weights, and its optimizer."""
     torch.manual_seed(stream_seed(seed, "weights"))
     module = placement.module(build(method.algorithm, lambda: VNet(config.network), method.options)).train()
+    placement.compile(module.networks.values())
     optimizer = sgd(module, config.train.lr, config.train.momentum, method.weight_decay)
     scaler = torch.amp.GradScaler(placement.device.type, enabled=placement.dtype == torch.float16)
     return State(module, optimizer, scaler)
 
 
-def explained(error: NotFinite, state: State, batch: Batch, checkpoints: Checkpoints | None) -> LasslError:
+def stopped(by: int, step: int, steps: int, saved: bool) -> Stopped:
+    """Say by which signal a training was stopped, and what becomes of it."""
+    kept = "it is saved, and the same command goes on from there" if saved else "nothing is saved"
+    return Stopped(f"stopped by {signal.Signals(by).name} after step {step} of {steps}; {kept}", by)
+
+
+def explained(error: NotFinite, state: State, source: PatchSource, checkpoints: Checkpoints | None) -> LasslError:
     """Keep the state and the batch that gave a loss which is not finite, and say where they are and what to do."""
     advice = "try a lower train.lr or compute.precision=fp32, and look at the curves before this step"
     if not checkpoints:
         return LasslError(f"{error}; {advice}")
+    batch = source[error.step]
     seen = {"image": batch.image, "label": batch.label}
-    path = checkpoints.keep(f"not-finite-{state.step:08d}", {**state.content(), "batch": seen})
-    return LasslError(f"{error}; the state and the batch that gave it are in {path}; {advice}")
+    path = checkpoints.keep(f"not-finite-{error.step:08d}", {**state.content(), "batch": seen})
+    later = "" if state.step == error.step else f", the state after {state.step - error.step} more steps"
+    return LasslError(f"{error}; the state and the batch that gave it are in {path}{later}; {advice}")
 
 
 def write_curves(folder: Path, curves: list[dict[str, float]]) -> None:

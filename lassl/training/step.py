@@ -1,6 +1,7 @@
 """All that changes while a run trains, and the step that changes it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +15,18 @@ from lassl.seeds import stream_seed
 
 PLAIN = ("step", "seconds", "resumed", "curves", "snapshots")
 PARTS = ("algorithm", "optimizer", "scaler")
-
+READ_EVERY = 25  # steps whose values a GPU hands over together, since it would stand still for each one alone
 
 Weights = dict[str, Tensor]
+Values = dict[str, Tensor | float]
 
 
 class NotFinite(Exception):
-    """A loss became infinite or no number."""
+    """A loss became infinite or no number, at `step`."""
+
+    def __init__(self, message: str, step: int):
+        super().__init__(message)
+        self.step = step
 
 
 @dataclass
@@ -33,16 +39,26 @@ class State:
     step: int = 0  # steps done
     seconds: float = 0.0  # spent on them
     resumed: int = 0  # times that the training went on from a checkpoint
-    curves: list[dict[str, float]] = field(default_factory=list)  # every step's values
+    curves: list[dict[str, float]] = field(default_factory=list)  # every step's values, as far as they are read
+    unread: list[Values] = field(default_factory=list)  # those of the steps after these, still on the GPU
     snapshots: dict[int, Weights] = field(default_factory=dict)  # of the default network, by steps done
 
     def advance(self, batch: Batch, progress: Progress, rates: Sequence[float], placement: Placement) -> None:
-        """Make one step at a learning rate for each group of weights. Raises NotFinite."""
+        """Make one step at a learning rate for each group of weights. Raises NotFinite, on a GPU some steps later."""
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         values = one_step(self.algorithm, batch, progress, placement, self.optimizer, self.scaler)
-        self.curves.append(values | {"learning_rate": rates[0]})
+        self.unread.append(values | {"learning_rate": rates[0]})
         self.step += 1
+        if placement.device.type == "cpu" or len(self.unread) == READ_EVERY or self.step == progress.steps:
+            self.read()
+
+    def read(self) -> None:
+        """Bring the values of all steps made so far to `curves`. Raises NotFinite."""
+        values, self.unread = as_floats(self.unread), []
+        for read in values:
+            check_finite(read, len(self.curves))
+            self.curves.append(read)
 
     def take_snapshot(self) -> None:
         """Keep a copy of the default network's weights as they are now."""
@@ -50,7 +66,8 @@ class State:
         self.snapshots[self.step] = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
 
     def content(self) -> dict[str, Any]:
-        """Give tensors and plain values, as a checkpoint stores them."""
+        """Give tensors and plain values, as a checkpoint stores them. Raises NotFinite."""
+        self.read()
         plain = {name: getattr(self, name) for name in PLAIN}
         return plain | {name: getattr(self, name).state_dict() for name in PARTS}
 
@@ -72,7 +89,11 @@ def sgd(algorithm: Algorithm, lr: float, momentum: float, weight_decay: float) -
     apart = {id(p) for group in later for p in group}
     first = [p for p in algorithm.parameters() if p.requires_grad and id(p) not in apart]
     named = [{"params": group} for group in (first, *later)]
-    return torch.optim.SGD(named, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
+    optimizer = torch.optim.SGD(named, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
+    for p in (p for group in named for p in group["params"]):
+        # torch leaves it unwritten where loss scaling skips the first step, and reads it in the next (seen with 2.11)
+        optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    return optimizer
 
 
 def one_step(
@@ -82,16 +103,21 @@ def one_step(
     placement: Placement,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
-) -> dict[str, float]:
-    """Forward, backward, update; gives the terms, their sum, the logged values. Raises NotFinite before the update."""
+) -> Values:
+    """Forward, backward, update; gives the terms, their sum, the logged values.
+
+    Raises NotFinite before the update on a CPU; a GPU is not waited for: who reads the values there is to check them.
+    """
     torch.manual_seed(stream_seed(progress.seed, "dropout", progress.step))
     with placement.autocast():
         step = algorithm.losses(Batch(placement.tensor(batch.image), placement.tensor(batch.label)), progress)
     loss = torch.stack(list(step.terms.values())).sum()
-    values = as_floats({**step.terms, "loss": loss, **step.logs})
-    if not torch.isfinite(loss):
-        terms = ", ".join(f"{name} {values[name]:g}" for name in step.terms)
-        raise NotFinite(f"step {progress.step}: the loss is not finite ({terms})")
+    terms = {name: term.detach() for name, term in step.terms.items()}
+    values: Values = {**terms, "loss": loss.detach(), **step.logs}
+    if placement.device.type == "cpu":
+        (numbers,) = as_floats([values])
+        check_finite(numbers, progress.step)
+        values = {**numbers}
     optimizer.zero_grad()
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     scaler.step(optimizer)
@@ -100,8 +126,15 @@ def one_step(
     return values
 
 
-def as_floats(values: dict[str, Tensor | float]) -> dict[str, float]:
-    """Bring scalars to Python, those on a device in one transfer."""
-    tensors = {name: v.detach().float() for name, v in values.items() if isinstance(v, Tensor)}
-    numbers = torch.stack(list(tensors.values())).tolist()
-    return {**values, **dict(zip(tensors, numbers, strict=True))}
+def check_finite(values: Mapping[str, float], step: int) -> None:
+    """Raise NotFinite if a step's loss is infinite or no number."""
+    if not math.isfinite(values["loss"]):
+        terms = ", ".join(f"{name} {value:g}" for name, value in values.items() if name != "loss")
+        raise NotFinite(f"step {step}: the loss is not finite ({terms})", step)
+
+
+def as_floats(steps: Sequence[Values]) -> list[dict[str, float]]:
+    """Bring the values of steps to Python, all that are on a device in one transfer."""
+    tensors = [v.detach().double() for values in steps for v in values.values() if isinstance(v, Tensor)]
+    numbers = iter(torch.stack(tensors).tolist() if tensors else [])
+    return [{name: next(numbers) if isinstance(v, Tensor) else v for name, v in values.items()} for values in steps]

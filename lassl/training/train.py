@@ -40,6 +40,7 @@ def train(config: Config, run: Run) -> None:
     with checkpoints.held():
         draw = cases_of(config, method, prepared, run.draw)
         source = PatchSource(prepared, draw, config.patches, method.batch, run.seed)
+        source.bring_to(placement.device)
         state = fit(config, method, source, placement, run.seed, checkpoints, run.curves)
         write_curves(run.curves, state.curves)
         record = record_of(config, run, prepared, draw, state, placement)

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from lassl.data.draw import draw_cases
-from lassl.data.patches import PatchSource, pick, random_patch
+from lassl.data.patches import PatchSource, pick, posed, random_patch
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepared import open_prepared
 from lassl.sections import BatchSize, Patches
 from lassl.seeds import stream
 
-NUMBERED = np.arange(7 * 6 * 5, dtype=np.float32).reshape(7, 6, 5)
+NUMBERED = torch.arange(7.0 * 6 * 5).reshape(7, 6, 5)
 
 
 def source(prepared, seed=0, draw=0, labeled=2, unlabeled=2, pool=1, cases=(3, 3)):
@@ -32,15 +32,22 @@ def test_every_offset_is_drawn_and_the_last_one_too():
 
 
 def test_all_eight_poses_are_equally_likely():
-    square = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
-    poses = Counter(random_patch([square], (2, 2, 2), stream(0, n))[0][:, :, 0].tobytes() for n in range(1600))
+    square = torch.arange(8.0).reshape(2, 2, 2)
+    poses = Counter(random_patch([square], (2, 2, 2), stream(0, n))[0][:, :, 0].numpy().tobytes() for n in range(1600))
     assert len(poses) == 8
     assert min(poses.values()) > 150
 
 
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_pose_is_numpys_quarter_turns_and_a_flip(turns, flip):
+    turned = np.rot90(NUMBERED.numpy(), turns, axes=(0, 1))
+    assert np.array_equal(posed(NUMBERED, turns, flip), turned[::-1] if flip else turned)
+
+
 def test_image_and_label_are_cut_and_turned_alike():
     image, label = random_patch([NUMBERED, NUMBERED % 2 == 0], (4, 4, 3), stream(1))
-    assert np.array_equal(image % 2 == 0, label)
+    assert torch.equal(image % 2 == 0, label)
 
 
 def test_a_patch_that_is_not_square_keeps_its_sizes():
@@ -49,7 +56,7 @@ def test_a_patch_that_is_not_square_keeps_its_sizes():
 
 
 def test_a_volume_smaller_than_the_patch_is_padded_with_zeros_on_both_sides():
-    (patch,) = random_patch([np.ones((3, 6, 2), np.float32)], (6, 6, 5), stream(0))
+    (patch,) = random_patch([torch.ones(3, 6, 2)], (6, 6, 5), stream(0))
     assert patch.sum() == 36
     assert patch[:, :, 0].sum() == 0 and patch[:, :, 4].sum() == 0
 
