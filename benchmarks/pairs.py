@@ -178,7 +178,7 @@ def loading_pair(setting: Setting) -> Pair:
     method = config.methods[STEPS["supervised"]]
     labeled = prepared.split.train[: method.labeled]
     source = PatchSource(prepared, Draw(labeled, ()), config.patches, method.batch, 0)
-    batches = iter(loader(source, range(10**9), config.running.workers, pin_memory=False))
+    batches = iter(loader(source, range(10**9), config.running.workers, torch.device("cpu")))
     files = pooled_files(prepared, labeled, config.patches.pool, setting.folder)
     rng = np.random.default_rng(0)
 
