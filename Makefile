@@ -5,7 +5,7 @@ VENV := .venv
 RUN := source $(VENV)/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test check format figures readme flaws methods trials params la2018
+.PHONY: help install repro test check format figures readme flaws methods trials params la2018 gpu
 
 help: ## list the commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -41,6 +41,11 @@ methods: install ## write docs/methods.md from the code, conf/ and docs/costs.ya
 
 trials: install ## gather the trials of the tuning mode into metrics/<profile>-tuning/trials
 	$(RUN) python -m lassl.results.trials
+
+gpu: install ## on a machine with CUDA: the tests marked cuda, a benchmark, and what the paper profile will take
+	$(RUN) pytest tests/gpu -r s
+	$(RUN) python -m benchmarks.gpu
+	$(RUN) python -m benchmarks.together
 
 figures: install ## pictures of the reports that are here for docs/figures; needs chromium
 	$(RUN) for page in report/*/index.html; do python -m lassl.report.pictures "$$(basename "$$(dirname "$$page")")" || exit 1; done

@@ -56,13 +56,16 @@ class Pair:
     dtype: torch.dtype | None = None
 
 
-def composed(profile: str, precision: str | None = None, method: str = "table") -> Config:
-    """Compose a profile on the CPU with the network behind the published figures, and some rows. Raises LasslError."""
+def composed(profile: str, precision: str | None = None, method: str = "table", device: str = "cpu") -> Config:
+    """Compose a profile and some rows for a device, with the network behind the published figures.
+
+    Raises LasslError.
+    """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
         network = ("network.residual=false", "network.dropout=0.5")
         asked = [f"compute.precision={precision}"] if precision else []
-        compose(path, f"profile={profile}", f"method={method}", *network, "compute.device=cpu", *asked)
+        compose(path, f"profile={profile}", f"method={method}", *network, f"compute.device={device}", *asked)
         return load(path)
 
 
@@ -104,12 +107,12 @@ def method_step(method: Method, config: Config) -> Act:
 
 
 def plain_step(row: str, config: Config) -> Act:
-    """Make a plain training step with the same settings, in fp32."""
-    method, progress = config.methods[STEPS[row]], halfway(config)
+    """Make a plain training step with the same settings, in fp32, on the device of the settings. Raises LasslError."""
+    method, progress, device = config.methods[STEPS[row]], halfway(config), place(config.compute).device
     batch = random_batch(config.patches.size, method.batch)
-    image, label = batch.image, batch.label.long()
+    image, label = batch.image.to(device), batch.label.long().to(device)
     torch.manual_seed(0)
-    a, b = VNet(config.network).train(), VNet(config.network).train()
+    a, b = VNet(config.network).train().to(device), VNet(config.network).train().to(device)
     first, second = (
         torch.optim.SGD(n.parameters(), config.train.lr, config.train.momentum, weight_decay=method.weight_decay)
         for n in (a, b)
