@@ -124,3 +124,14 @@ def test_an_axis_shorter_than_the_pool_becomes_one_voxel_that_averages_what_ther
     assert pooled_image(image, 3).tolist() == [[[2.5]], [[6.5]]]
     assert pooled_image(image[:1], 2).tolist() == [[[0.5]]]
     assert pooled_label((image > 1).astype(np.uint8), 2).tolist() == [[[1]], [[1]]]
+
+
+def test_cases_move_to_a_gpu_that_has_room_for_them_twice(prepared, monkeypatch):
+    cases = source(prepared)
+    needed = sum(v.nbytes for v in (*cases.labeled, *cases.labels, *cases.unlabeled))
+    moved = []
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, device: moved.append(device) or self)
+    for free, expected in ((2 * needed - 1, []), (2 * needed, [torch.device("cuda")] * 9)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 10 * free))
+        cases.bring_to(torch.device("cuda"))
+        assert moved == expected

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks import busy, ceiling, locks, pairs, plain, speed
+from benchmarks import busy, ceiling, gpu, locks, pairs, plain, speed, together
 from helpers.project import ROOT
 from lassl.config import Config
 from lassl.evaluation import metrics
@@ -213,6 +213,32 @@ def test_the_ceiling_is_made_of_all_layers_of_the_network(capsys):
     assert [line.split(" | ")[0] for line in lines[-4:]] == [
         "| the step", "| convolutions", "| norms with ReLU", "| both, the ceiling"
     ]  # fmt: skip
+
+
+def test_the_benchmark_of_a_gpu_measures_on_a_cpu_what_it_would_there(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(gpu, "CASE", (20, 18, 16))
+    gpu.main(["--profile", "tiny", "--device", "cpu", "--rows", "supervised", "lovasz"])
+    lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert lines[0] == gpu.HEADER and [line[0] for line in lines[2:]] == ["supervised step", "mt_un_lovasz"]
+    _, slow, fast, ratio, compiled, *_ = lines[2]
+    assert float(slow) / min(float(fast), float(compiled)) == pytest.approx(float(ratio), rel=0.1)
+    assert lines[3][1] == lines[3][3] == " " or lines[3][1] == ""  # no plain script of that row
+    assert together.steps_a_second("tiny", "cpu", 0.0) > 0
+
+
+def test_the_hours_of_a_profile_are_those_of_its_seven_rows(config):
+    rows = {name: gpu.Timed(None, 2.0, 3.0, flop=1, peak=2**30 * n, data=0.5) for n, name in enumerate(gpu.ROWS, 1)}
+    told = gpu.estimate(config.model_copy(update={"train": config.train.model_copy(update={"steps": 3600})}), rows)
+    assert "3600 steps each, train for 17.5 h" in told and told.endswith("in 5.0 GiB.")  # 7 x 3600 x 2.5 s
+
+
+def test_without_a_gpu_its_benchmarks_say_what_they_would_do(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    gpu.main([])
+    together.main([])
+    told = capsys.readouterr().out
+    assert "times a step of supervised, cps" in told and "lets 3 trainings share it" in told
 
 
 def test_steps_beside_other_work_are_timed_in_processes_of_their_own():
