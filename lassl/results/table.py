@@ -51,10 +51,8 @@ def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) ->
     for method, group in groups.items():
         title, figures = title_and_figures(method, group, shown, published)
         rows[method] = row(group, tables[method], title, figures, statistics) | {"group": kinds[method]}
-    elsewhere = published["external"] if shown else {}
-    for name, result in external.items():
-        figures = elsewhere.get(name.removeprefix("external/"), {})
-        rows[name] = external_row(result, tables[name], figures, statistics)
+    elsewhere = {f"external/{name}": figures for name, figures in published.get("external", {}).items() if shown}
+    rows |= {n: external_row(r, tables[n], elsewhere.get(n, {}), statistics) for n, r in external.items()}
     comparisons = compared(tables, list(groups), statistics)
     return {
         "profile": profile,

@@ -183,7 +183,7 @@ def test_a_method_without_published_figures_comes_last_under_its_own_name():
 
 def test_a_row_that_has_only_a_title_follows_the_published_ones_and_is_not_missed():
     titles = {"mt_un": "Ours", "cps_32": "Never run"}
-    published = {"rows": {"cps": PUBLISHED["rows"]["cps"]}, "field": {}, "external": {}, "titles": titles}
+    published = {"rows": {"cps": PUBLISHED["rows"]["cps"]}, "field": {}, "titles": titles}
     for method in ("cps_alw", "mt_un", "cps"):
         write_run(method)
     found = built(published={**published, "notes": {}})
