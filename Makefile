@@ -5,7 +5,7 @@ VENV := .venv
 RUN := source $(VENV)/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test check format figures readme flaws methods trials params la2018 gpu
+.PHONY: help install repro test check format figures readme flaws methods trials params la2018 gpu published
 
 help: ## list the commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -55,3 +55,6 @@ readme: install ## put the current tables into README.md and docs/
 
 la2018: install ## bring the real scans to data/raw/la2018
 	$(RUN) python -m lassl.data.la2018
+
+published: install ## bring UA-MT's published weights, score them on the real test cases of params.yaml, table them
+	$(RUN) python -m pipeline.published bring && dvc repro prepare && python -m pipeline.published score

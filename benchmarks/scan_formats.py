@@ -25,11 +25,12 @@ from lassl.data.prepared import Prepared, open_prepared
 from lassl.images.geometry import Volume, orientation
 from lassl.images.grids import covering, resampled, turned
 from lassl.images.volumes import read_volume, write_volume
+from lassl.model.trained import load_model
 from lassl.paths import Run
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import machine
 from lassl.plumbing.tables import grid
-from lassl.predict.model_file import find_model, read_exported
+from lassl.predict.model_file import find_model
 from lassl.results.runs import read_scores
 
 Change = Callable[[Volume], Volume]
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("model", metavar="MODEL", help="a run as profile/method-d0-s0")
     parser.add_argument("--cases", type=int, default=3, help="the first so many test cases (default: 3)")
     asked = parser.parse_args(arguments)
-    run = read_exported(find_model(asked.model)).model.record.run
+    run = load_model(find_model(asked.model)).record.run
     prepared = open_prepared(load().data.prepared)
     cases = prepared.split.test[: asked.cases]
     print(", ".join(f"{key} {value}" for key, value in machine(torch.device("cpu")).items()))

@@ -11,9 +11,10 @@ METRICS = Path("metrics")
 TUNING = "-tuning"  # ends the name of a profile whose runs are scored on training cases
 PUBLISHED = METRICS / "published.yaml"  # the figures of papers
 MODELS = Path("models")
+ADOPTED = MODELS / "adopted"  # models whose weights were trained elsewhere
 DOCS = Path("docs")
 FIGURES = DOCS / "figures"
-EXTERNAL = METRICS / "external"  # scores of masks that were made elsewhere
+EXTERNAL = METRICS / "external"  # scores of masks and weights that come from elsewhere
 
 
 def metrics_folder(profile: str) -> Path:

@@ -12,7 +12,7 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser of all subcommands; parsed arguments have the subcommand's name as `command`."""
     lassl = argparse.ArgumentParser(prog="lassl", description="Left-atrium segmentation by semi-supervised learning.")
     subparsers = lassl.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (predict, export, evaluate, doctor):
+    for add in (predict, export, adopt, evaluate, doctor):
         add(subparsers)
     return lassl
 
@@ -87,19 +87,40 @@ def export(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("-o", "--output", metavar="FILE.pt", type=Path, required=True, help="the file to write")
 
 
+def adopt(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Arguments of lassl.cli.adopt."""
+    parser = subparsers.add_parser(
+        "adopt",
+        help="make a model of a published checkpoint of the field's V-Net",
+        description="Reads a PyTorch file with the V-Net of UA-MT's code or its descendants (SASSNet, DTC, MC-Net, "
+        "SS-Net, BCP), runs no code from it, and writes a model for `lassl predict`, `export` and `evaluate`.",
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="the file as its authors published it")
+    parser.add_argument("--name", required=True, help="of the model, and of its row's files")
+    parser.add_argument("--title", help="of its row in the table (default: the name)")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE.pt", type=Path, help="the file to write (default: models/adopted/NAME.pt)"
+    )
+
+
 def evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Arguments of lassl.cli.evaluate."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="score a folder of masks, whoever made them",
+        help="score a folder of masks, whoever made them, or a model that was adopted",
         description="Scores masks against references, matched by file name without suffix, and writes FOLDER/NAME.json "
         "and .csv and FOLDER/records/NAME.yaml. In metrics/external, masks of all test cases of a profile become a row "
-        "of its table.",
+        "of its table. In place of masks, a model that `lassl adopt` wrote segments the test cases of a prepared "
+        "cohort first; run it in the project's folder, whose params.yaml says on which device.",
     )
-    parser.add_argument("predictions", type=Path, help="folder of masks: NRRD, NIfTI or MetaImage")
-    parser.add_argument("references", type=Path, help="folder of masks, or of raw scans with their labels")
-    parser.add_argument("--name", help="of the files that are written (default: the name of the predictions' folder)")
-    parser.add_argument("--title", help="of the table's row (default: the name)")
+    parser.add_argument(
+        "predictions", type=Path, help="folder of masks: NRRD, NIfTI or MetaImage; or a model, models/adopted/NAME.pt"
+    )
+    parser.add_argument(
+        "references", type=Path, help="folder of masks, or of raw scans with their labels; for a model data/prepared/*"
+    )
+    parser.add_argument("--name", help="of the files that are written (default: that of the folder or the model)")
+    parser.add_argument("--title", help="of the table's row (default: the model's, or the name)")
     parser.add_argument("--split", type=Path, help="score the test cases of this split file alone")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=Path("metrics/external"))
 

@@ -1,14 +1,16 @@
-"""`lassl evaluate`: scores a folder of anybody's masks and keeps the result for the table."""
+"""`lassl evaluate`: scores a folder of anybody's masks, or an adopted model, and keeps the result for the table."""
 
 import argparse
 import re
 
 import pandas as pd
 
+from lassl import config
+from lassl.data.prepared import open_prepared
 from lassl.data.split_file import read_split
-from lassl.evaluation.external_masks import score_folders, write_external
+from lassl.evaluation.external_masks import ScoredFolder, score_folders, write_external
 from lassl.evaluation.external_record import REPORTED
-from lassl.evaluation.summary import counted
+from lassl.evaluation.summary import chosen, counted
 from lassl.images.names import utf8
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.tables import grid, number
@@ -19,14 +21,8 @@ NAME = re.compile(r"\w[\w.-]*")
 
 def run(arguments: argparse.Namespace) -> int:
     """Score, write and print. Raises LasslError with a line for each problem; then nothing was written."""
-    name = arguments.name or arguments.predictions.resolve().name
-    title = utf8(arguments.title or name)
-    if not NAME.fullmatch(name):
-        raise LasslError(f"--name: found '{name}', expected letters, digits, dots, dashes: choose a name for the files")
-    if "|" in title or len(title.splitlines()) != 1:
-        raise LasslError(f"--title: found {title!r}, expected one line without '|', which divides the table's cells")
-    only = read_split(arguments.split).test if arguments.split else None
-    scored = score_folders(arguments.predictions, arguments.references, only)
+    model = arguments.predictions.suffix == ".pt" and not arguments.predictions.is_dir()
+    name, title, scored = of_model(arguments) if model else of_masks(arguments)
     write_external(arguments.output, name, title, scored)
     for text in scored.notes:
         note(f"note: {text}")
@@ -34,9 +30,45 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def of_masks(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
+    """Score a folder of masks; gives name and title, too. Raises LasslError."""
+    name = checked_name(arguments.name or arguments.predictions.resolve().name)
+    title = checked_title(arguments.title or name)
+    only = read_split(arguments.split).test if arguments.split else None
+    return name, title, score_folders(arguments.predictions, arguments.references, only)
+
+
+def of_model(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
+    """Score an adopted model on a prepared cohort's test cases; gives name and title, too. Raises LasslError."""
+    from lassl.predict.adopt import read_adopted, score_adopted  # with torch, which masks do not need
+
+    if arguments.split:
+        raise LasslError("--split: found one beside a model, whose prepared cohort has its own: leave it out")
+    model, settings = read_adopted(arguments.predictions)
+    name = checked_name(arguments.name or model.record.name)
+    title = checked_title(arguments.title or model.record.title)
+    prepared = open_prepared(arguments.references)
+    return name, title, score_adopted(model, settings, prepared, config.load())
+
+
+def checked_name(name: str) -> str:
+    """Give back a name for files. Raises LasslError for another one."""
+    if not NAME.fullmatch(name):
+        raise LasslError(f"--name: found '{name}', expected letters, digits, dots, dashes: choose a name for the files")
+    return name
+
+
+def checked_title(text: str) -> str:
+    """Give the title of a row in UTF-8. Raises LasslError for one that would break the table."""
+    title = utf8(text)
+    if "|" in title or len(title.splitlines()) != 1:
+        raise LasslError(f"--title: found {title!r}, expected one line without '|', which divides the table's cells")
+    return title
+
+
 def report(title: str, cases: pd.DataFrame) -> str:
     """The headline and a line for each measure: its mean, standard deviation, and range over the cases."""
-    cases = counted(cases, REPORTED.failures)
+    cases = counted(chosen(cases, REPORTED), REPORTED.failures)
     means = [f"{measure.name} {number(cases[measure.column].mean())} {measure.unit}" for measure in MAIN]
     failed = f"{int(cases['failed'].sum())} of {len(cases)} failed"
     lines = []

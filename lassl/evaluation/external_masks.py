@@ -12,7 +12,7 @@ import pandas as pd
 
 from lassl.data.raw import CHALLENGE_SPACING_MM, LAYOUTS, SUFFIXES, RawLayout, read_scan, values_of_no_mask
 from lassl.evaluation import metrics
-from lassl.evaluation.external_record import REPORTED, ExternalRecord, external_record_text
+from lassl.evaluation.external_record import REPORTED, ExternalRecord, Segmented, external_record_text
 from lassl.evaluation.summary import headline
 from lassl.images import volumes
 from lassl.images.geometry import Volume, grid_mismatch
@@ -48,12 +48,16 @@ class Masks:
 
 @dataclass(frozen=True)
 class ScoredFolder:
-    """The scores of each case, hashes of all masks that were compared, and what their maker may want to know."""
+    """The scores of each case, hashes of all masks that were compared, and what their maker may want to know.
+
+    `segmented` tells how the masks were made, if they were made here.
+    """
 
     cases: pd.DataFrame
     predictions_sha256: str
     references_sha256: str
     notes: tuple[str, ...] = ()
+    segmented: Segmented | None = None
 
 
 def score_folders(predictions: Path, references: Path, only: Sequence[str] | None = None) -> ScoredFolder:
@@ -75,8 +79,8 @@ def score_folders(predictions: Path, references: Path, only: Sequence[str] | Non
         if pair and not problems:
             scores = metrics.score(pair[0].array, pair[1].array, pair[1].geometry.spacing_mm)
             rows.append({"case": case, "network": REPORTED.network, "parts": "all", **asdict(scores)})
-            predicted_digests += f"{case} {_digest(pair[0])}\n"
-            reference_digests += f"{case} {_digest(pair[1])}\n"
+            predicted_digests += f"{case} {digest(pair[0])}\n"
+            reference_digests += f"{case} {digest(pair[1])}\n"
     if problems:
         raise LasslError("\n".join(problems))
     return ScoredFolder(
@@ -168,7 +172,7 @@ def _pair_problems(path: Path, prediction: Volume, reference: Volume, placed: bo
         yield f"{path}: {mismatch}; write it on the reference's grid"
 
 
-def _digest(volume: Volume) -> str:
+def digest(volume: Volume) -> str:
     """Hash of a mask's voxels and place, the same in every file format."""
     head = f"{volume.array.shape} {volume.geometry}".encode()
     return hashlib.sha256(head + np.ascontiguousarray(volume.array).tobytes()).hexdigest()
@@ -195,6 +199,7 @@ def write_external(folder: Path, name: str, title: str, scored: ScoredFolder) ->
         lassl=version("lassl"),
         evaluation=REPORTED,
         cases_sha256=text_hash(table),
+        **({"segmented": scored.segmented} if scored.segmented else {}),
     )
     write_text(folder / f"{name}.json", json.dumps(headline(scored.cases, REPORTED), indent=2) + "\n")
     write_text(folder / f"{name}.csv", table)

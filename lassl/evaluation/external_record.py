@@ -1,18 +1,47 @@
-"""The record of masks that were made elsewhere and scored here: metrics/external/records/<name>.yaml."""
+"""The record of masks or weights that come from elsewhere, scored here: metrics/external/records/<name>.yaml."""
 
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import ValidationError
 
-from lassl.model.record import Entry, Reported
+from lassl.model.record import Cohort, Computation, Entry, Reported
 from lassl.plumbing.errors import LasslError
+from lassl.sections import Size
 
 REPORTED = Reported(network="external", largest_component=False, failures="excluded")  # there is one mask of each case
 
 
+class Adopted(Entry):
+    """Where a model's weights come from that were trained elsewhere: the file that `lassl adopt` read, and its hash.
+
+    name and title are those of its row; left_aside names what the file holds beside the network.
+    """
+
+    trained: Literal["elsewhere"]
+    name: str
+    title: str
+    checkpoint: str
+    checkpoint_sha256: str
+    left_aside: tuple[str, ...]
+    lassl: str
+
+
+class Segmented(Computation):
+    """How masks were made here by adopted weights: on which prepared cohort, with which window and stride (voxels)."""
+
+    weights: Adopted
+    cohort: Cohort
+    window: Size
+    stride: Size
+
+
 class ExternalRecord(Entry):
-    """What was scored: the title of its row, hashes of the masks, and the version of lassl that scored them."""
+    """What was scored: the title of its row, hashes of the masks, and the version of lassl that scored them.
+
+    `segmented` where the masks were made here, by weights from elsewhere.
+    """
 
     title: str
     predictions_sha256: str
@@ -20,6 +49,7 @@ class ExternalRecord(Entry):
     lassl: str
     evaluation: Reported
     cases_sha256: str
+    segmented: Segmented | None = None
 
 
 def read_external_record(path: Path) -> ExternalRecord:

@@ -7,8 +7,9 @@ The file is a dictionary of plain values and tensors, which torch.load(weights_o
     network        the configuration of the V-Net: width, residual, dropout
     weights        for each network by its name, the default first: its tensors by theirs
     needs          how it predicts: see PredictSettings in lassl/predict/settings.py
-    record         the record of the training: see Trained in lassl/model/record.py
-    cohort_sha256  the hash of the cohort that the training saw
+    record         the record of the training: see Trained in lassl/model/record.py; of weights that were trained
+                   elsewhere their origin: see Adopted in lassl/evaluation/external_record.py
+    cohort_sha256  the hash of the cohort that the training saw, None where that is not known
     metrics        headline figures on the test cases, None where there were none
     sha256         over all of the above, see `content_hash`: a damaged or edited file is refused
 """
@@ -16,7 +17,6 @@ The file is a dictionary of plain values and tensors, which torch.load(weights_o
 import hashlib
 import io
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,13 @@ from typing import Any
 
 import torch
 
+from lassl.evaluation.external_record import Adopted
 from lassl.model.trained import TrainedModel
+from lassl.model.weights_file import plain_content
 from lassl.paths import MODELS
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
+from lassl.predict.adopted_model import AdoptedModel
 from lassl.predict.settings import PredictSettings, metrics_of, settings_of
 
 FORMAT, VERSION = "lassl model", 1
@@ -35,9 +38,9 @@ FORMAT, VERSION = "lassl model", 1
 
 @dataclass(frozen=True)
 class Exported:
-    """A trained model, how it predicts, and its headline figures (see `summarize`) if they are known."""
+    """A model, how it predicts, and its headline figures (see `summarize`) if they are known."""
 
-    model: TrainedModel
+    model: TrainedModel | AdoptedModel
     settings: PredictSettings
     metrics: dict[str, float | None] | None
 
@@ -64,15 +67,21 @@ def read_exported(path: Path) -> Exported:
     if exported and content.get("version") != VERSION:
         raise LasslError(f"{path}: version {content.get('version')} of the format; expected {VERSION}: update lassl")
     try:
-        if exported and content["sha256"] != content_hash(content):
-            raise ValueError("its content is not what was written")
-        model = TrainedModel.of(content)
         if exported:
-            return Exported(model, PredictSettings.model_validate(content["needs"]), content["metrics"])
+            if content["sha256"] != content_hash(content):
+                raise ValueError("its content is not what was written")
+            return Exported(model_of(content), PredictSettings.model_validate(content["needs"]), content["metrics"])
+        model = TrainedModel.of(content)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:  # ValidationError is a ValueError
         reason = str(error).splitlines()[0]
         raise LasslError(f"{path}: damaged or edited ({reason}); export or copy it again") from None
     return Exported(model, settings_of(model.record), metrics_of(model.record))
+
+
+def model_of(content: Mapping[str, Any]) -> TrainedModel | AdoptedModel:
+    """Build the model that an exported file holds. Raises what the parts raise where something else is in it."""
+    elsewhere = content["record"].get("trained") == "elsewhere"
+    return AdoptedModel.of(content) if elsewhere else TrainedModel.of(content)
 
 
 def write_exported(path: Path, exported: Exported) -> None:
@@ -85,7 +94,7 @@ def write_exported(path: Path, exported: Exported) -> None:
         "weights": {n: {k: v.cpu().contiguous() for k, v in m.state_dict().items()} for n, m in networks.items()},
         "needs": exported.settings.model_dump(mode="json"),
         "record": record.plain(),
-        "cohort_sha256": record.cohort.hash,
+        "cohort_sha256": None if isinstance(record, Adopted) else record.cohort.hash,
         "metrics": exported.metrics,
     }
     buffer = io.BytesIO()
@@ -107,13 +116,12 @@ def content_hash(content: Mapping[str, Any]) -> str:
 def _content(path: Path) -> dict[str, Any]:
     """Read what a file of a model holds, without running code from it. Raises LasslError."""
     advice = "expected a file of models/ or of `lassl export`: export or copy it again"
-    try:
-        with warnings.catch_warnings(action="ignore"):  # about other pickles: what comes of them is told below
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0]
-        raise LasslError(f"{path}: is no readable model ({reason}); {advice}") from None
-    known = isinstance(content, dict) and {"network", "weights", "record"} <= content.keys()
-    if not known or not (content.get("format") == FORMAT or "snapshots" in content):
+    content = plain_content(path, advice)
+    known = ("network", "weights", "record")
+    if not (
+        isinstance(content, dict)
+        and all(key in content for key in known)
+        and (content.get("format") == FORMAT or "snapshots" in content)
+    ):
         raise LasslError(f"{path}: holds something else than a model; {advice}")
-    return dict(content)
+    return content

@@ -11,6 +11,7 @@ import pandas as pd
 from lassl.data.prepared import Prepared
 from lassl.images import volumes
 from lassl.images.geometry import Array, Box, Volume
+from lassl.model.trained import TrainedModel
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import bar
 from lassl.predict.model_file import read_exported
@@ -81,9 +82,10 @@ def task_of(result: Result) -> Task | None:
     if not record.run.model.is_file():
         return None
     exported = read_exported(record.run.model)
-    if exported.model.record.weights_sha256 != record.weights_sha256:
+    model = exported.model
+    if not isinstance(model, TrainedModel) or model.record.weights_sha256 != record.weights_sha256:
         return None
-    networks = exported.model.members(record.evaluation.network, record.evaluation.snapshot.step)
+    networks = model.members(record.evaluation.network, record.evaluation.snapshot.step)
     placement = placement_for(exported.settings)
     placed = {name: placement.module(network).eval() for name, network in networks.items()}
     return Task(placed, exported.settings, placement, normalized=True, passes=PASSES)

@@ -30,7 +30,7 @@ HEADINGS = {  # of the groups of rows
     "table": "Published table",
     "field": "Other methods of the field, by Dice",
     "own": "Own rows",
-    "external": "Masks made elsewhere",
+    "external": "Masks and weights from elsewhere",
 }
 FIELD_FIRST = 5  # rows of the field that are shown before others are chosen
 Groups = Mapping[str, Sequence[Result]]  # by method

@@ -55,8 +55,9 @@ def remarks(table: Table) -> list[Remark]:
         texts.append("One run of each row: intervals and tests speak of other patients, not of other trainings.")
     if not all(row["runs"] for row in rows):
         texts.append(
-            "External: masks that were made elsewhere, scored here as one run on the same cases; how they were trained "
-            "is not known here. Differences to them are between means over runs, and they have no P(best)."
+            "External: masks that were made elsewhere, or here by weights from elsewhere, scored as one run on the "
+            "same cases; how they were trained is not known here. Differences to them are between means over runs, "
+            "and they have no P(best)."
         )
     if table["missing"]:
         texts.append(f"Not run in this profile: {', '.join(table['missing'])}.")

@@ -48,7 +48,7 @@ class Result(ScoredMasks):
 
 @dataclass(frozen=True)
 class ExternalResult(ScoredMasks):
-    """Masks that were made elsewhere, scored by `lassl evaluate`, and the title of their row."""
+    """Masks, or weights, from elsewhere, scored by `lassl evaluate`, and the title of their row."""
 
     title: str
 

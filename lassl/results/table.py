@@ -51,7 +51,8 @@ def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) ->
     for method, group in groups.items():
         title, figures = title_and_figures(method, group, shown, published)
         rows[method] = row(group, tables[method], title, figures, statistics) | {"group": kinds[method]}
-    rows |= {name: external_row(result, tables[name], statistics) for name, result in external.items()}
+    elsewhere = {f"external/{name}": figures for name, figures in published.get("external", {}).items() if shown}
+    rows |= {n: external_row(r, tables[n], elsewhere.get(n, {}), statistics) for n, r in external.items()}
     comparisons = compared(tables, list(groups), statistics)
     return {
         "profile": profile,
@@ -145,8 +146,10 @@ def departures(evaluation: Evaluation) -> str:
     return ", ".join(parts)
 
 
-def external_row(result: ExternalResult, tables: Mapping[str, pd.DataFrame], statistics: Statistics) -> dict[str, Any]:
-    """The row of masks that were made elsewhere: it has no runs of ours, and how it was trained is not known."""
+def external_row(
+    result: ExternalResult, tables: Mapping[str, pd.DataFrame], figures: Mapping[str, Any], statistics: Statistics
+) -> dict[str, Any]:
+    """The row of masks or weights from elsewhere: it has no runs of ours, and how it was trained is not known."""
     policy = result.reported.failures
     unknown = ("runs", "labeled", "unlabeled", "steps", "stride", "shared", "method")
     return {
@@ -156,7 +159,7 @@ def external_row(result: ExternalResult, tables: Mapping[str, pd.DataFrame], sta
         "training_minutes": None,
         **scored([result], tables, statistics),
         "evaluation": ["" if policy == "excluded" else f"failures: {policy}"],
-        "published": {},
+        "published": dict(figures),
     }
 
 

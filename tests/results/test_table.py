@@ -312,6 +312,27 @@ def test_an_external_row_is_told_from_ours_in_the_table_and_its_details():
     assert "| NET | external | - | - | 7.07 | - | - |" in second
 
 
+def test_published_figures_stand_under_an_external_row_of_that_name_where_a_table_shows_any():
+    write_run("vnet_16")
+    write_external("uamt", cases((85, 87)))
+    write_external("net", cases((85, 87)))
+    rows = built()["rows"]
+    assert (rows["external/uamt"]["published"]["dice"], rows["external/net"]["published"]) == (88.88, {})
+    text = markdown.table(built())
+    assert "| published, last | 88.88 | 80.21 | 2.26 | 7.32 |" in text and "Yu et al. 2019 (UAMT)" in text
+    hidden = built(STATISTICS.model_copy(update={"published": False}))
+    assert hidden["rows"]["external/uamt"]["published"] == {}
+
+
+def test_of_several_masks_of_a_case_the_reported_ones_are_in_the_table_and_the_others_in_its_details():
+    write_run("vnet_16")
+    other = cases((60, 70), network="external, stride 64 64 48")
+    scored = external_masks.ScoredFolder(pd.concat([cases((80, 90), network="external"), other]), "aa", "bb")
+    external_masks.write_external(Path("metrics/external"), "net", "NET", scored)
+    assert built()["rows"]["external/net"]["scores"]["dice"]["mean"] == 85
+    assert "| NET | external, stride 64 64 48, all | 65.00 |" in details(built())
+
+
 def test_what_counts_of_precision_auto_is_the_format_that_was_taken():
     def with_precision(asked: str, taken: str | None) -> Evaluated:
         compute = record.settings.compute.model_copy(update={"precision": asked})

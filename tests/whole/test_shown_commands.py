@@ -80,11 +80,16 @@ NOT_RUN = {
         "-S 'draws=[1,2]'",
         "-S snapshots.count=10 -S cases.held_out=4 -S snapshots.use=validated",
     ),
-    "needs a trained model or masks; tests/cli/test_predict.py, test_export.py and whole/test_own_data.py have them": (
+    "needs a model or masks; tests/cli/test_{predict,export,adopt}.py and whole/test_own_data.py have them": (
         "lassl predict compact/mt_un-d0-s0 SCAN... -o masks",
         "lassl predict kidney/mt_un-d0-s0 SCAN... -o masks",
         "lassl export compact/mt_un-d0-s0 -o model.pt",
         "lassl evaluate PREDICTIONS REFERENCES --name theirs",
+        "lassl adopt CHECKPOINT.pth --name theirs",
+        'lassl adopt iter_6000.pth --name uamt --title "UA-MT (published weights)"',
+        "lassl evaluate models/adopted/uamt.pt data/prepared/la2018",
+        "lassl export adopted/uamt -o uamt-model.pt",
+        "lassl predict adopted/uamt SCAN... -o masks",
         "python -m benchmarks.scan_formats repeats/mt_un-d0-s0",
     ),
     "needs curves of trainings; tests/whole/test_pipeline.py has them": ("dvc plots show",),
@@ -101,7 +106,11 @@ NOT_RUN = {
     ),
     "tests/pages/test_flaws_page.py writes the page": ("make flaws",),
     "installs packages": ("make install",),
-    "goes to the network; tests/data/test_la2018.py has a repository of its own": ("make la2018",),
+    "goes to the network; tests/data/test_la2018.py and pipeline/test_published.py have repositories of their own": (
+        "make la2018",
+        "make published",
+        "python -m pipeline.published bring REPOSITORY",
+    ),
     "needs Chromium and a report": ("make figures",),
     "needs a remote, a commit or runs; tests/whole/test_pipeline.py has them": (
         "dvc checkout",

@@ -1,0 +1,24 @@
+"""`lassl adopt`: a model of a checkpoint that the field's code wrote."""
+
+import argparse
+
+from lassl.cli.evaluate import checked_name, checked_title
+from lassl.paths import ADOPTED
+from lassl.plumbing.errors import LasslError, note
+from lassl.predict.adopt import adopt
+from lassl.predict.scan_files import make_folder
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read the checkpoint, write the model; gives the exit code, 0. Raises LasslError, then nothing was written."""
+    name = checked_name(arguments.name)
+    title = checked_title(arguments.title or name)
+    target = arguments.output or ADOPTED / f"{name}.pt"
+    if target.suffix != ".pt":
+        raise LasslError(f"{target}: found the suffix '{target.suffix}', expected .pt: by it `lassl predict` knows it")
+    make_folder(target.parent)
+    record = adopt(arguments.checkpoint, name, title, target)
+    if record.left_aside:
+        note(f"note: {arguments.checkpoint}: left aside, as no part of the network: {', '.join(record.left_aside)}")
+    print(target)
+    return 0

@@ -1,0 +1,114 @@
+"""The V-Net of the field's public code: its names of the weights, brought to ours.
+
+The code of UA-MT (Yu et al. 2019) and what descends from it has our plain V-Net, weight for weight. Three ways to name
+its blocks are known: all in one (UA-MT; SASSNet and DTC, which have a second head), `encoder` and `decoder` (SS-Net,
+BCP), and `encoder` and `decoder1` beside further decoders (MC-Net, which is tested with the first).
+"""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from lassl.model.vnet import VNet
+from lassl.plumbing.errors import LasslError
+from lassl.sections import Network
+
+BLOCKS = {  # ours -> theirs
+    **{f"encoder.{i}": f"block_{n}" for i, n in enumerate(("one", "two", "three", "four"))},
+    **{f"downs.{i}": f"block_{n}_dw" for i, n in enumerate(("one", "two", "three", "four"))},
+    "bottom.0": "block_five",
+    **{f"ups.{i}": f"block_{n}_up" for i, n in enumerate(("five", "six", "seven", "eight"))},
+    **{f"decoder.{i}": f"block_{n}" for i, n in enumerate(("six", "seven", "eight", "nine"))},
+}
+DECODER = ("ups", "decoder", "head")  # our parts of it; the others are the encoder's
+HEAD, DISTANCE = "out_conv.", "out_conv2."  # where there are two, the first gives a distance, the second the mask
+GAIN = "block_one.conv.1.weight"  # of the first batch norm: as long as the network is wide
+BESIDE = (  # parts that serve training alone
+    *("decoder2.", "decoder3.", "decoder4."),
+    *("projection_head.", "prediction_head.", "contrastive_class_selector_"),
+)
+COUNTER = "num_batches_tracked"  # which older files lack, and no result depends on
+NAMED = 5  # names in an error
+DROPOUT = 0.5  # of their networks; it has no weights
+ADVICE = "give the file as its authors published it"
+
+
+def translated(state: Mapping[str, Tensor], path: object) -> tuple[Network, dict[str, Tensor], list[str]]:
+    """Bring a state dictionary of theirs to our names: the network, its weights (float32), names that were left aside.
+
+    Their names do not tell a network with residual stages from a plain one, and plain is taken. A head of one channel,
+    whose sigmoid is the foreground, becomes two logits, of which the background's is 0. Raises LasslError with a line
+    for each way in which the dictionary of the file (path) is another one.
+    """
+    encoder = "encoder." if any(name.startswith("encoder.") for name in state) else ""
+    decoder = next((p for p in ("decoder1.", "decoder.") if any(name.startswith(p) for name in state)), "")
+    gain = state.get(f"{encoder}{GAIN}")
+    if not isinstance(gain, Tensor) or gain.ndim != 1 or not len(gain):
+        raise LasslError(
+            f"{path}: found {listed(list(state)) or 'nothing'}, expected the V-Net of UA-MT's code or its descendants, "
+            f"with batch norm ({GAIN} and so on); {ADVICE}"
+        )
+    network = Network(width=len(gain), residual=False, dropout=DROPOUT)
+    single = f"{decoder}{DISTANCE}weight" in state
+    with torch.device("meta"):
+        shapes = {name: tuple(value.shape) for name, value in VNet(network).state_dict().items()}
+    names = {ours: (decoder if ours.startswith(DECODER) else encoder) + their_name(ours, single) for ours in shapes}
+    if single:
+        shapes |= {name: (1, *shape[1:]) for name, shape in shapes.items() if name.startswith("head.")}
+    beside = (*BESIDE, f"{decoder}{HEAD}") if single else BESIDE
+    aside = [name for name in state if name.startswith(beside)]
+    if problems := list(differences(state, names, shapes, aside)):
+        raise LasslError("\n".join(f"{path}: {problem}; {ADVICE}" for problem in problems))
+    weights = {ours: state[theirs] for ours, theirs in names.items() if theirs in state}
+    weights |= {ours: torch.zeros((), dtype=torch.int64) for ours in names if ours not in weights}
+    weights = {ours: value if ours.endswith(COUNTER) else value.float() for ours, value in weights.items()}
+    if single:
+        head = {name: value for name, value in weights.items() if name.startswith("head.")}
+        weights |= {name: torch.cat([torch.zeros_like(value), value]) for name, value in head.items()}
+    return network, weights, aside
+
+
+def their_name(ours: str, second_head: bool) -> str:
+    """Name a tensor of our V-Net as they do, without the prefix of its part.
+
+    Each of their blocks is a Sequential `conv` of convolution, batch norm and ReLU in turn.
+    """
+    part, number, *places, tensor = ours.split(".")
+    if part == "head":
+        return (DISTANCE if second_head else HEAD) + tensor
+    if len(places) == 1:  # of a step down or up, a Sequential with us as well
+        place = int(places[0])
+    else:
+        kind, depth = places
+        place = 3 * int(depth) + (kind == "norms")
+    return f"{BLOCKS[f'{part}.{number}']}.conv.{place}.{tensor}"
+
+
+def differences(
+    state: Mapping[str, Tensor], names: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]], aside: list[str]
+) -> Iterator[str]:
+    """Say in which ways a dictionary has not the tensors that are expected (ours -> theirs; shapes by our names)."""
+    if missing := [name for name in names.values() if name not in state and not name.endswith(COUNTER)]:
+        yield f"{len(missing)} of {len(names)} tensors of the V-Net are missing: {listed(missing)}"
+    if unknown := [name for name in state if name not in {*names.values(), *aside}]:
+        yield f"{len(unknown)} names have no place in the V-Net: {listed(unknown)}"
+    others = []
+    for ours, theirs in names.items():
+        value = state.get(theirs)
+        if value is None:
+            continue
+        if not isinstance(value, Tensor):
+            others.append(f"{theirs}: found {type(value).__name__}, expected a tensor")
+        elif tuple(value.shape) != shapes[ours]:
+            others.append(f"{theirs}: found {tuple(value.shape)}, expected {shapes[ours]}")
+        elif not (value.is_floating_point() or ours.endswith(COUNTER)) or not torch.isfinite(value).all():
+            others.append(f"{theirs}: found {value.dtype} or values that are not finite, expected finite numbers")
+    yield from others[:NAMED]
+    if len(others) > NAMED:
+        yield f"{len(others) - NAMED} further tensors are wrong in such ways"
+
+
+def listed(names: list[str]) -> str:
+    """The first names, and that there are more."""
+    return ", ".join(map(str, names[:NAMED])) + ", ..." * (len(names) > NAMED)

@@ -1,0 +1,107 @@
+"""The checkpoints that the authors of UA-MT published: brought, adopted and scored, as `make published` does."""
+
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from lassl import config
+from lassl.config import Config
+from lassl.data.la2018 import SOURCES, get
+from lassl.data.prepared import open_prepared
+from lassl.evaluation.external_masks import write_external
+from lassl.paths import ADOPTED, EXTERNAL, metrics_folder
+from lassl.plumbing.errors import LasslError, command, note
+from lassl.predict.adopt import adopt, read_adopted, score_adopted
+from lassl.results.table import table
+from lassl.results.terminal import show
+
+REPOSITORY = SOURCES[0][0]  # which has the scans, too
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in the repository, and the name and title of its row."""
+
+    path: str
+    name: str
+    title: str
+
+    @property
+    def file(self) -> Path:
+        """Where it is kept here."""
+        return ADOPTED / f"{self.name}.pth"
+
+    @property
+    def model(self) -> Path:
+        """The model that is made of it."""
+        return ADOPTED / f"{self.name}.pt"
+
+
+CHECKPOINTS = (
+    Checkpoint("model/UAMT/iter_6000.pth", "uamt", "UA-MT (published weights)"),
+    Checkpoint("model/UAMT_unlabel/iter_6000.pth", "uamt_unlabel", "UA-MT, unlabel (published weights)"),
+    Checkpoint("model/vnet_supervisedonly_dp/iter_6000.pth", "uamt_vnet", "V-Net of UA-MT (published weights)"),
+)
+
+
+def bring(settings: Config, repository: str = REPOSITORY) -> None:
+    """Copy the checkpoints that are not here from a git repository, and make models of all. Raises LasslError.
+
+    Raises it before that where the test cases of `settings` are synthetic.
+    """
+    if settings.statistics.scans == "synthetic":
+        raise LasslError(
+            f"params.yaml: found profile {settings.name}, whose scans are synthetic, expected one of the real scans: "
+            "run `python -m pipeline.compose profile=compact` first, or another profile"
+        )
+    for checkpoint in CHECKPOINTS:
+        if not checkpoint.file.is_file():
+            note(f"{repository}: bringing '{checkpoint.path}'")
+            take(repository, checkpoint)
+        adopt(checkpoint.file, checkpoint.name, checkpoint.title, checkpoint.model)
+        print(checkpoint.model)
+
+
+def take(repository: str, checkpoint: Checkpoint) -> None:
+    """Copy a checkpoint from a git repository; the file is whole or absent. Raises LasslError."""
+    ADOPTED.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".published-", dir=ADOPTED) as temporary:
+        copy = Path(temporary) / checkpoint.file.name
+        try:
+            get(repository, checkpoint.path, copy)
+        except LasslError as error:
+            raise LasslError(
+                f"{error}; try again later, or put the file there by hand as {checkpoint.file}, or name a copy of the "
+                "repository: python -m pipeline.published bring REPOSITORY"
+            ) from None
+        shutil.move(copy, checkpoint.file)
+
+
+def score(settings: Config) -> None:
+    """Score the models on the profile's test cases, and make its table anew if it has runs. Raises LasslError."""
+    prepared = open_prepared(settings.data.prepared)
+    for checkpoint in CHECKPOINTS:
+        scored = score_adopted(*read_adopted(checkpoint.model), prepared, settings)
+        write_external(EXTERNAL, checkpoint.name, checkpoint.title, scored)
+    if any((metrics_folder(settings.name) / "records").glob("*.yaml")):
+        table(settings.name, settings.statistics)
+        show(settings.name)
+    else:
+        note(f"{EXTERNAL}: has the scores; profile {settings.name} has no runs yet, beside which they could stand")
+
+
+def main() -> None:
+    """Usage: python -m pipeline.published bring [REPOSITORY], then python -m pipeline.published score."""
+    match sys.argv[1:]:
+        case ["bring", *repository] if len(repository) < 2:
+            bring(config.load(), *repository)
+        case ["score"]:
+            score(config.load())
+        case words:
+            raise LasslError(f"found {words}, expected `bring`, perhaps with a repository, or `score`")
+
+
+if __name__ == "__main__":
+    command(main)
