@@ -3,7 +3,7 @@
 A failed case is one whose prediction is empty: it has no surface, and its distances are undefined.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,18 +16,24 @@ from lassl.plumbing.plugins import plugin
 
 def excluded(cases: pd.DataFrame) -> pd.DataFrame:
     """Copy the cases, without the distances of the failed ones: means leave them out."""
-    return cases.assign(**{name: cases[name].mask(cases["failed"], np.nan) for name in DISTANCES})
+    return _failed_at(cases, dict.fromkeys(DISTANCES, np.nan))
 
 
 def diagonal(cases: pd.DataFrame) -> pd.DataFrame:
     """Copy the cases; the distances of the failed ones are the diagonal of their volume, the worst there is."""
-    diagonals = {name: cases[f"diagonal_{name.rsplit('_', 1)[1]}"] for name in DISTANCES}
-    return cases.assign(**{name: cases[name].mask(cases["failed"], diagonals[name]) for name in DISTANCES})
+    return _failed_at(cases, {name: cases[f"diagonal_{name.rsplit('_', 1)[1]}"] for name in DISTANCES})
 
 
 def zero(cases: pd.DataFrame) -> pd.DataFrame:
     """Copy the cases; the distances of the failed ones are 0, the best there is: a flaw of older code."""
-    return cases.assign(**{name: cases[name].mask(cases["failed"], 0.0) for name in DISTANCES})
+    return _failed_at(cases, dict.fromkeys(DISTANCES, 0.0))
+
+
+def _failed_at(cases: pd.DataFrame, distances: "Mapping[str, float | pd.Series[float]]") -> pd.DataFrame:
+    """Copy the cases; the failed ones, if there are any, get these distances."""
+    if not cases["failed"].any():
+        return cases.copy()
+    return cases.assign(**{name: cases[name].mask(cases["failed"], value) for name, value in distances.items()})
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -25,8 +26,15 @@ class ScoredMasks:
 
     def headline(self, policy: Policy | None = None) -> pd.DataFrame:
         """The scores that are reported; failed cases count as they do there, or by another policy."""
-        cases = chosen(self.cases, self.reported)
-        return policy.count(cases) if policy else self.counted(cases)
+        return policy.count(self._chosen) if policy else self._counted
+
+    @cached_property
+    def _chosen(self) -> pd.DataFrame:
+        return chosen(self.cases, self.reported)
+
+    @cached_property
+    def _counted(self) -> pd.DataFrame:
+        return self.counted(self._chosen)
 
     def counted(self, cases: pd.DataFrame) -> pd.DataFrame:
         """Let failed cases among some of the scores count as in those that are reported."""
