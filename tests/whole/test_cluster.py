@@ -113,9 +113,8 @@ def test_an_array_on_slurm_makes_the_same_table_though_a_task_is_stopped_in_trai
         while not (started := list(folder.glob("checkpoints/tiny/*/step-*.pt"))):
             time.sleep(0.01)
         row = started[0].parent.name.removesuffix("-d0-s0")
-        call(
-            folder, "scancel", "--batch", "--signal=TERM", f"{array}_{ROWS.index(row) + 1}"
-        )  # as before its time limit
+        warning = ("scancel", "--batch", "--signal=TERM")  # which SLURM sends before the time limit
+        call(folder, *warning, f"{array}_{ROWS.index(row) + 1}")
         while call(folder, "squeue", "--noheader"):
             time.sleep(0.2)
         assert "all 6 runs are made" in (folder / f"logs/table-{table}.log").read_text()
