@@ -147,6 +147,8 @@ def misfits(stage: Any, entry: Mapping[str, Any], outs: Mapping[str, str]) -> It
 
     if entry["cmd"] != stage.cmd:
         yield f"command ({entry['cmd']})"
+    if {out["path"] for out in entry["outs"]} != {out.def_path for out in stage.outs}:
+        yield "outputs"
     theirs = {dep["path"]: dep["md5"] for dep in entry.get("deps", [])}
     for dep in stage.deps:
         path = dep.def_path

@@ -113,8 +113,8 @@ def test_an_array_on_slurm_makes_the_same_table_though_a_task_is_stopped_in_trai
         while not (started := list(folder.glob("checkpoints/tiny/*/step-*.pt"))):
             time.sleep(0.01)
         row = started[0].parent.name.removesuffix("-d0-s0")
-        warning = ("scancel", "--batch", "--signal=TERM")  # which SLURM sends before the time limit
-        call(folder, *warning, f"{array}_{ROWS.index(row) + 1}")
+        task = call(folder, "squeue", "--noheader", "--jobs", f"{array}_{ROWS.index(row) + 1}", "--format=%A").strip()
+        call(folder, "scancel", "--batch", "--signal=TERM", task)  # as SLURM does before the time limit
         while call(folder, "squeue", "--noheader"):
             time.sleep(0.2)
         assert "all 6 runs are made" in (folder / f"logs/table-{table}.log").read_text()
@@ -156,7 +156,7 @@ def assert_others_are_refused(head: Path) -> None:
     cases.write_text("other")
     assert "metrics/tiny/cps-d0-s0.csv is not what dvc.lock says there" in failing(head, "lassl", "gather", "../two")
     box = cases.parents[2]
-    call(box, "dvc", "commit", "--force", "publish")
+    call(box, "dvc", "commit", "--force", "publish@tiny-cps-0-0")
     assert "tiny/cps-d0-s0 of ../two: other bits than here, which counts" in failing(head, "lassl", "gather", "../two")
     params = head / "params.yaml"
     params.write_text(params.read_text().replace("steps: 30", "steps: 31"))
