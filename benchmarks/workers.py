@@ -40,8 +40,8 @@ def prepared(folder: Path, seeds: int) -> None:
     """Make a clone in which 3 x `seeds` runs of one method are asked for, with all that they depend on."""
     subprocess.run(["git", "clone", "--quiet", ".", folder], check=True)
     stages = yaml.safe_load((folder / "dvc.yaml").read_text("utf-8"))
-    for stage, words in WRITES.items():
-        stages["stages"][stage]["cmd"] = words
+    for stage, instead in WRITES.items():
+        stages["stages"][stage]["cmd"] = instead
     (folder / "dvc.yaml").write_text(yaml.safe_dump(stages, sort_keys=False), "utf-8")
     changes = ["profile=tiny", "method=vnet_16", "draws=[0,1,2]", f"seeds={list(range(seeds))}".replace(" ", "")]
     for words in (["python", "-m", "pipeline.compose", *changes], ["dvc", "repro", "prepare"]):
