@@ -74,13 +74,16 @@ def profile_and_run(entry: Entries) -> tuple[str | None, tuple[int, int] | None]
 
 def read_entries(path: Path) -> Entries:
     """Read the entries of a file in the format of dvc.lock, none if it is not there. Raises LasslError for no YAML."""
-    if not path.is_file():
-        return {}
+    return parse_entries(path.read_bytes(), str(path)) if path.is_file() else {}
+
+
+def parse_entries(content: bytes, name: str) -> Entries:
+    """The entries of the content of such a file; `name` is what an error calls it. Raises LasslError for no YAML."""
     try:
-        content = yaml.load(path.read_text("utf-8"), yaml.CSafeLoader) or {}
+        stages = (yaml.load(content, yaml.CSafeLoader) or {}).get("stages")
     except yaml.YAMLError as error:
-        raise LasslError(f"{path}: no YAML ({error}); restore it with `git checkout {path}`") from None
-    return dict(content.get("stages") or {})
+        raise LasslError(f"{name}: no YAML ({error}); restore it with `git checkout {name}`") from None
+    return dict(stages or {})
 
 
 def add_entries(path: Path, entries: Entries) -> None:

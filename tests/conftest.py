@@ -21,7 +21,7 @@ from lassl.data.prepared import Prepared, open_prepared
 from lassl.learning.base import Progress
 from lassl.sections import Data
 
-TOGETHER = ("test_pipeline.py", "test_own_data.py", "test_browser.py")  # what their tests share takes long
+TOGETHER = ("test_pipeline.py", "test_cluster.py", "test_own_data.py", "test_browser.py")  # they share what takes long
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -12,7 +12,7 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser of all subcommands; parsed arguments have the subcommand's name as `command`."""
     lassl = argparse.ArgumentParser(prog="lassl", description="Left-atrium segmentation by semi-supervised learning.")
     subparsers = lassl.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (predict, export, adopt, evaluate, doctor):
+    for add in (predict, export, adopt, evaluate, runs, gather, doctor):
         add(subparsers)
     return lassl
 
@@ -123,6 +123,31 @@ def evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--title", help="of the table's row (default: the model's, or the name)")
     parser.add_argument("--split", type=Path, help="score the test cases of this split file alone")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=Path("metrics/external"))
+
+
+def runs(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Arguments of lassl.cli.runs."""
+    parser = subparsers.add_parser(
+        "runs",
+        help="list the runs that are not made yet",
+        description="Lists the runs that params.yaml asks for and that are not made: missing, trained or evaluated, "
+        "with the minutes that like runs took. The exit code is 1 if there are any.",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--names", action="store_true", help="their names alone, one a line; the exit code is 0")
+    what.add_argument("--stages", metavar="RUN", help="the DVC stages of one, as profile/method-d0-s0, in order")
+
+
+def gather(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Arguments of lassl.cli.gather."""
+    parser = subparsers.add_parser(
+        "gather",
+        help="bring runs together that were made in other clones",
+        description="Takes the finished runs of params.yaml that other clones have: their entries of dvc.lock and "
+        "their files in metrics/; `dvc pull` then brings their models. A run that was made from other data, code or "
+        "settings is refused. Where several clones have a run, the first counts, and other bits are named.",
+    )
+    parser.add_argument("sources", metavar="PATH_OR_BRANCH", nargs="+", help="a clone's folder, or a branch here")
 
 
 def doctor(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

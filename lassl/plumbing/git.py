@@ -15,3 +15,15 @@ def commits_with(folder: str) -> list[str]:
     names = git("for-each-ref", "--format=%(objectname)", "--sort=-committerdate", "refs/exps").split()
     commits = dict.fromkeys(["HEAD", *names])
     return [commit for commit in commits if git("ls-tree", "--name-only", commit, folder).strip()]
+
+
+def is_commit(name: str) -> bool:
+    """Whether a name is that of a branch, a tag or a commit here. Raises OSError without git."""
+    words = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
+    return subprocess.run(words, capture_output=True).returncode == 0
+
+
+def content(commit: str, path: Path) -> bytes | None:
+    """The content of a file in a commit, None if it has no such file. Raises OSError without git."""
+    done = subprocess.run(["git", "cat-file", "blob", f"{commit}:{path.as_posix()}"], capture_output=True)
+    return done.stdout if done.returncode == 0 else None

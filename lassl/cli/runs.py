@@ -1,0 +1,46 @@
+"""`lassl runs`: the runs of params.yaml that are not made yet, how far they are, and how long they will take."""
+
+import argparse
+
+from lassl.config import Config, load
+from lassl.model.record import Evaluated, read_record
+from lassl.paths import METRICS
+from lassl.plumbing.errors import note
+from lassl.plumbing.tables import grid, listed, number
+from pipeline.runs import alike, asked, changes, find, minutes, not_prepared, stages_of, state
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what is asked for; the exit code is 1 if runs are listed that are not made, else 0. Raises LasslError."""
+    config = load()
+    if arguments.stages:
+        print(*stages_of(config, find(config, arguments.stages)), sep="\n")
+        return 0
+    changed = changes()
+    states = {name: state(config, run, changed) for name, run in asked(config).items()}
+    left = {name: how_far for name, how_far in states.items() if how_far is not None}
+    if arguments.names:
+        print("\n".join(left), end="\n" * bool(left))
+        return 0
+    if stale := not_prepared(changed):
+        note(f"note: {listed(stale)}: not made yet, or not from what is here now; `dvc repro prepare` comes first")
+    print(report(config, left, len(states)))
+    return int(bool(left))
+
+
+def report(config: Config, left: dict[str, str], count: int) -> str:
+    """A line for each run that is left, and the sum of their minutes with the machines that these were seen on."""
+    if not left:
+        return f"all {count} runs are made"
+    runs, records = asked(config), [read_record(path) for path in sorted(METRICS.glob("*/records/*-d*-s*.yaml"))]
+    lines: list[tuple[str, str, float | None]] = []
+    seen: list[Evaluated] = []
+    for name, how_far in left.items():
+        like = alike(config, runs[name], records)
+        lines.append((name, how_far, minutes(config, how_far, like)))
+        seen += like
+    table = grid(["Run", "State", "Minutes"], [(name, how, number(time, decimals=1)) for name, how, time in lines])
+    known = [time for _, _, time in lines if time is not None]
+    machines = listed(sorted({record.training.device for record in seen}))
+    total = f"; {sum(known):.0f} minutes for {len(known)} of them, as like runs took on {machines}" if known else ""
+    return f"{table}\n\n{len(left)} of {count} runs are not made{total}"

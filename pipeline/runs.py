@@ -1,0 +1,102 @@
+"""The runs that params.yaml asks for: the stages of each, what is left to make of it, and how long that will take."""
+
+from collections.abc import Iterable, Mapping
+from itertools import product
+from statistics import median
+from typing import Any
+
+from lassl.config import Config
+from lassl.model.record import Evaluated, Settings
+from lassl.paths import Run
+from lassl.plumbing.errors import LasslError
+
+Changes = Mapping[str, list[Any]]  # what DVC's status tells of each stage that is not up to date
+
+
+def asked(config: Config) -> dict[str, Run]:
+    """The runs of params.yaml by their names as profile/method-d0-s0, in the order of dvc.yaml."""
+    runs = [config.run(*run) for run in product(config.methods, config.draws, config.seeds)]
+    return {f"{run.profile}/{run.name}": run for run in runs}
+
+
+def find(config: Config, name: str) -> Run:
+    """The run of a name. Raises LasslError for one that params.yaml does not ask for."""
+    runs = asked(config)
+    if name not in runs:
+        known = f"{next(iter(runs), 'none')} and {len(runs) - 1} others" if len(runs) > 1 else ", ".join(runs) or "none"
+        raise LasslError(f"{name}: not among the runs that params.yaml asks for ({known}); `lassl runs` lists them")
+    return runs[name]
+
+
+def stages_of(config: Config, run: Run) -> list[str]:
+    """The names of a run's stages in dvc.yaml, in the order in which they are made."""
+    key = f"{run.profile}-{run.method}-{run.draw}-{run.seed}"
+    fields = [f"fields_of_view@{key}-{field}" for field in config.fields]
+    return [f"train@{key}", f"evaluate@{key}", f"publish@{key}", *fields]
+
+
+def changes() -> Changes:
+    """What DVC's status tells of each stage that is not up to date; waits while another DVC process has the lock.
+
+    Raises LasslError for a dvc.yaml or dvc.lock that DVC cannot read.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(_wait_for_lock=True) as repo:
+            found: Changes = repo.status()
+    except DvcException as error:
+        raise LasslError(f"dvc.yaml or dvc.lock: {error}; see what `dvc status` says") from None
+    return found
+
+
+def state(config: Config, run: Run, changed: Changes) -> str | None:
+    """How far a run is: missing, trained or evaluated, and None for one that is made.
+
+    Models and masks that are not in their place, but in DVC's cache, count as made: DVC puts them back.
+    """
+    train, evaluate, *others = stages_of(config, run)
+    if differs(changed.get(train, []), cached=True):
+        return "missing"
+    if differs(changed.get(evaluate, []), cached=True):
+        return "trained"
+    return "evaluated" if any(differs(changed.get(name, []), cached=False) for name in others) else None
+
+
+def differs(found: Iterable[Any], cached: bool) -> bool:
+    """Whether a stage has to run, by what DVC's status tells of it; `cached`: its outputs are kept in DVC's cache."""
+    for finding in found:
+        if isinstance(finding, str):  # such as: changed command
+            return True
+        for kind, paths in finding.items():
+            restored = {"deleted"} if cached or kind == "changed deps" else set()
+            if any(isinstance(how, dict) or how not in restored for how in paths.values()):
+                return True
+    return False
+
+
+def not_prepared(changed: Changes) -> list[str]:
+    """The stages before all runs that are not up to date."""
+    return [name for name in changed if name.split("@")[0] in ("ready", "code", "phantom", "prepare")]
+
+
+def alike(config: Config, run: Run, records: Iterable[Evaluated]) -> list[Evaluated]:
+    """Records of runs whose steps cost the same: network, patches, algorithm and batch are those of `run`."""
+
+    def cost(settings: Settings) -> tuple[object, ...]:
+        return settings.network, settings.patches, settings.method.algorithm, settings.method.batch
+
+    expected = cost(Settings.of(config, run.method))
+    return [record for record in records if cost(record.settings) == expected]
+
+
+def minutes(config: Config, how_far: str, like: Iterable[Evaluated]) -> float | None:
+    """Expected minutes for the rest of a run by the median of like runs, wherever they ran; None if there are none."""
+    records = list(like)
+    if not records:
+        return None
+    step = median(record.training.seconds / record.settings.train.steps for record in records)
+    evaluation = median(record.evaluation.seconds for record in records)
+    seconds = {"missing": step * config.train.steps + evaluation, "trained": evaluation, "evaluated": 0.0}
+    return seconds[how_far] / 60

@@ -1,0 +1,77 @@
+"""The runs that params.yaml asks for: their stages are those of dvc.yaml; how far each is, how long the rest takes."""
+
+import pytest
+
+from helpers.project import ROOT
+from helpers.runs import CONFIG, write_run
+from lassl.model.record import read_record
+from lassl.plumbing.errors import LasslError
+from pipeline.runs import alike, asked, find, minutes, not_prepared, stages_of, state
+
+PLAIN = CONFIG.model_copy(update={"fields": ()})
+RUN = next(iter(asked(PLAIN).values()))
+TRAIN, EVALUATE, PUBLISH = stages_of(PLAIN, RUN)
+
+
+def test_the_stages_of_all_runs_are_those_of_dvc_yaml():
+    from dvc.repo import Repo
+
+    named = [name for run in asked(CONFIG).values() for name in stages_of(CONFIG, run)]
+    with Repo(str(ROOT)) as repo:
+        known = {stage.addressing for stage in repo.index.stages}
+    assert set(named) == {name for name in known if name.startswith(("train", "evaluate", "publish", "fields"))}
+    assert len(named) == len(set(named))
+
+
+def test_a_run_on_other_fields_of_view_has_a_stage_for_each_after_the_others():
+    config = CONFIG.model_copy(update={"fields": ("whole", "center")})
+    fields = [f"fields_of_view@{CONFIG.name}-{RUN.method}-0-0-{field}" for field in ("whole", "center")]
+    assert stages_of(config, RUN) == [TRAIN, EVALUATE, PUBLISH, *fields]
+
+
+def test_a_run_that_is_not_asked_for_is_refused_by_name():
+    assert find(CONFIG, f"{RUN.profile}/{RUN.name}") == RUN
+    with pytest.raises(LasslError, match=r"paper/cps-d0-s0: not among the runs that params\.yaml asks for \(quick/"):
+        find(CONFIG, "paper/cps-d0-s0")
+
+
+def outs(**paths: str) -> list[dict]:
+    return [{"changed outs": paths}]
+
+
+@pytest.mark.parametrize(
+    "changed, expected",
+    [
+        ({}, None),
+        ({"train@quick-mine-0-0": ["changed command"], "table@quick": ["changed command"]}, None),
+        ({TRAIN: [{"changed deps": {"build/code": "modified"}}], PUBLISH: outs(csv="deleted")}, "missing"),
+        ({TRAIN: [{"changed deps": {"params.yaml": {"train": "modified"}}}]}, "missing"),
+        ({TRAIN: ["changed command"]}, "missing"),
+        ({TRAIN: outs(model="not in cache")}, "missing"),
+        ({TRAIN: outs(model="deleted"), EVALUATE: [{"changed deps": {"model": "deleted"}}]}, None),
+        ({EVALUATE: [{"changed deps": {"build/code": "modified"}}], PUBLISH: outs(csv="deleted")}, "trained"),
+        ({PUBLISH: outs(csv="deleted")}, "evaluated"),
+        ({PUBLISH: [{"changed deps": {"predictions": "deleted"}}]}, None),
+    ],
+)
+def test_how_far_a_run_is_goes_by_its_first_stage_that_has_to_run(changed, expected):
+    assert state(PLAIN, RUN, changed) == expected
+
+
+def test_what_all_runs_depend_on_is_told_apart_from_runs():
+    assert not_prepared({"prepare@la2018": [], TRAIN: [], "code": [], "table@quick": []}) == ["prepare@la2018", "code"]
+
+
+def test_minutes_are_those_of_the_median_step_and_evaluation_of_like_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    steps = CONFIG.train.steps
+    runs = [write_run("cps", seed=i, seconds=60.0 * (i + 1), evaluation={"seconds": 30.0}) for i in range(3)]
+    runs.append(write_run("cps", seed=3, seconds=60.0 * 20, steps=10 * steps, evaluation={"seconds": 30.0}))
+    other = write_run("vnet_16", seconds=60_000.0)
+    records = [read_record(run.record) for run in (*runs, other)]
+    like = alike(CONFIG, CONFIG.run("cps", 0, 0), records)
+    assert like == records[:4]  # another batch, another cost
+    assert minutes(CONFIG, "missing", like) == pytest.approx(2.0 + 0.5)  # of 1, 2, 3 and 2 minutes for as many steps
+    assert minutes(CONFIG, "trained", like) == pytest.approx(0.5)
+    assert minutes(CONFIG, "evaluated", like) == 0
+    assert minutes(CONFIG, "missing", []) is None
