@@ -115,6 +115,10 @@ def test_a_model_that_is_not_there_is_told_with_those_that_are():
 def test_export_refuses_other_suffixes_and_the_model_itself(tmp_path):
     with pytest.raises(LasslError, match=r"model\.onnx: found the suffix '\.onnx', expected \.pt"):
         lassl("export", RUN, "-o", tmp_path / "model.onnx")
+    with pytest.raises(LasslError, match=r"model\.pt: found the suffix '\.pt', expected \.onnx"):
+        lassl("export", RUN, "-o", tmp_path / "model.pt", "--format", "onnx")
+    with pytest.raises(LasslError, match="--half: is for --format lassl alone"):
+        lassl("export", RUN, "-o", tmp_path / "model.onnx", "--format", "onnx", "--half")
     with pytest.raises(LasslError, match="would be overwritten"):
         lassl("export", RUN, "-o", "models/quick/cps-d0-s0.pt")
 
