@@ -15,7 +15,7 @@ from lassl.predict.model_file import Exported
 MULTIPLE = 16  # the V-Net halves every axis four times
 OPSET = 17
 SIZES = {0: "batch", 2: "x", 3: "y", 4: "z"}  # axes whose length is chosen when the file is used
-INPUT = f"window of pooled voxels, float32 (batch, 1, x, y, z); x, y, z are multiples of {MULTIPLE}, other sizes are refused"
+INPUT = f"window of pooled voxels, float32 (batch, 1, x, y, z); x, y, z: multiples of {MULTIPLE}, others are refused"
 OUTPUT = "probability of foreground, float32 (batch, 1, x, y, z)"
 
 

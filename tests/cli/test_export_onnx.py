@@ -51,7 +51,7 @@ def test_the_metadata_tell_all_that_predicting_needs(session):
         assert told[key] == (value if isinstance(value, str) else json.dumps(value)), key
     assert {"pool", "window", "stride", "spacing_mm", "orientation", "normalization"} <= needs.keys()
     assert told["run"] == RUN
-    assert "x, y, z are multiples of 16, other sizes are refused" in told["input"]
+    assert "x, y, z: multiples of 16, others are refused" in told["input"]
     assert [value.name for value in (*session.get_inputs(), *session.get_outputs())] == ["image", "probability"]
 
 
