@@ -24,7 +24,8 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="segment scans with a trained model",
         description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1 on the scan's own grid, in its "
         "format (.nrrd for DICOM). CASE/image.* and CASE/lgemri.* are named after the folder CASE. Any spacing and "
-        "orientation will do. A scan that fails, or whose mask is there already, is reported, and the others are done.",
+        "orientation will do. Give whole scans: where a model learned from crops, it first looks for the structure. A "
+        "scan that fails, or whose mask is there already, is reported, and the others are done.",
     )
     parser.add_argument(
         "model",

@@ -1,6 +1,5 @@
 """A network as ONNX, for tools that know neither lassl nor PyTorch."""
 
-import io
 import json
 import warnings
 from pathlib import Path
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.files import write_bytes
+from lassl.plumbing.files import whole
 from lassl.predict.model_file import Exported
 
 MULTIPLE = 16  # the V-Net halves every axis four times
@@ -41,27 +40,25 @@ def write_onnx(path: Path, exported: Exported) -> None:
     try:
         import onnx
     except ImportError:
-        raise LasslError("--format onnx: the package onnx is not installed; pip install 'lassl[onnx]'") from None
-    model, buffer = exported.model, io.BytesIO()
-    network = Foreground(model.networks[model.default]).eval()
-    with warnings.catch_warnings(action="ignore"):  # the exporter that torch prefers takes a further package
+        raise LasslError("--format onnx: the package onnx is not installed; `pip install onnx`") from None
+    model = exported.model
+    needs = {key: _text(value) for key, value in exported.settings.model_dump(mode="json").items()}
+    told = {**needs, "input": INPUT, "output": OUTPUT, "run": f"{model.record.profile}/{model.record.run.name}"}
+    with whole(path) as temporary, warnings.catch_warnings(action="ignore"):
         torch.onnx.export(
-            network,
+            Foreground(model.networks[model.default]).eval(),
             (torch.zeros(1, 1, *exported.settings.window),),
-            buffer,
+            temporary,
             input_names=["image"],
             output_names=["probability"],
             dynamic_axes={"image": SIZES, "probability": SIZES},
             opset_version=OPSET,
-            dynamo=False,
+            dynamo=False,  # the exporter that torch prefers, as its warnings say, takes a further package
         )
-    graph = onnx.load_from_string(buffer.getvalue())
-    graph.graph.input[0].doc_string, graph.graph.output[0].doc_string = INPUT, OUTPUT
-    needs = {key: _text(value) for key, value in exported.settings.model_dump(mode="json").items()}
-    onnx.helper.set_model_props(
-        graph, {**needs, "input": INPUT, "output": OUTPUT, "run": f"{model.record.profile}/{model.record.run.name}"}
-    )
-    write_bytes(path, graph.SerializeToString())
+        network = onnx.load(temporary)
+        network.graph.input[0].doc_string, network.graph.output[0].doc_string = INPUT, OUTPUT
+        onnx.helper.set_model_props(network, told)
+        onnx.save(network, temporary)
 
 
 def _text(value: object) -> str:

@@ -1,5 +1,7 @@
 """Half precision, and models that come with lassl: how large, how exact, found by name, and what is refused."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +9,16 @@ import pytest
 import torch
 
 from helpers.command import RUN, lassl
+from helpers.runs import RECORDS
 from lassl.images.volumes import read_volume
+from lassl.model.record import read_record
 from lassl.plumbing.errors import LasslError
 from lassl.predict import model_file
 from lassl.predict.model_file import find_model, halved, read_exported
 
 pytestmark = pytest.mark.usefixtures("in_project")
+
+SHIPPED = sorted(model_file.SHIPPED.glob("*.pt"))  # before any test puts other ones there
 
 
 def test_in_half_precision_a_file_is_half_as_large_and_the_mask_stays(raw, tmp_path):
@@ -52,3 +58,28 @@ def test_a_model_that_comes_with_lassl_predicts_by_its_name_in_any_folder(raw, t
     torch.save(content, "weights/atrium.pt")
     with pytest.raises(LasslError, match=r"atrium\.pt: damaged or edited \(its content is not what was written\)"):
         lassl("predict", "atrium", raw, "-o", "again")
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_card_beside_a_model_tells_its_file_its_run_and_its_scores(path):
+    card = path.with_suffix(".md").read_text("utf-8")
+    exported = read_exported(path)
+    record = exported.model.record
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in card
+    assert record.weights_sha256 in card and f"{record.profile}/{record.run.name}" in card
+    scores = [f"{exported.metrics[key]:.2f}" for key in ("dice", "jaccard", "asd", "hd95")]
+    assert f"| {' | '.join(scores)} | {exported.metrics['failed']:.0f} |" in card
+    assert f"{len(record.labeled)} labeled training scans" in card
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_scores_of_a_model_are_those_of_a_committed_run_of_the_same_weights(path):
+    exported = read_exported(path)
+    runs = [r for r in RECORDS if read_record(r).weights_sha256 == exported.model.record.weights_sha256]
+    figures = [json.loads((r.parents[1] / f"{r.stem}.json").read_text("utf-8")) for r in runs]
+    assert figures and all(found == exported.metrics for found in figures)
+
+
+def test_what_comes_with_lassl_is_atrium_and_takes_no_more_than_5_mb():
+    assert [path.stem for path in SHIPPED] == ["atrium"]
+    assert SHIPPED[0].stat().st_size <= 5_000_000

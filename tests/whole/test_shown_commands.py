@@ -80,12 +80,17 @@ NOT_RUN = {
         "-S 'draws=[1,2]'",
         "-S snapshots.count=10 -S cases.held_out=4 -S snapshots.use=validated",
     ),
-    "needs a trained model or masks; tests/cli/test_predict.py, test_export.py and whole/test_own_data.py have them": (
+    "needs a trained model or scans; tests/cli/ and tests/whole/test_own_data.py have them": (
+        "lassl predict atrium SCAN... -o masks",
         "lassl predict compact/mt_un-d0-s0 SCAN... -o masks",
         "lassl predict kidney/mt_un-d0-s0 SCAN... -o masks",
         "lassl export compact/mt_un-d0-s0 -o model.pt",
+        "lassl export compact/mt_un-d0-s0 -o model.pt --half",
+        "lassl export compact/mt_un-d0-s0 -o model.onnx --format onnx",
+        "lassl export compact/vnet_80-d0-s0 -o lassl/predict/weights/atrium.pt --half",
         "lassl evaluate PREDICTIONS REFERENCES --name theirs",
         "python -m benchmarks.scan_formats repeats/mt_un-d0-s0",
+        "python -m benchmarks.whole_scans atrium",
     ),
     "needs curves of trainings; tests/whole/test_pipeline.py has them": ("dvc plots show",),
     "needs somebody's scans; tests/whole/test_own_data.py has them": ("python -m pipeline.compose profile=kidney",),
