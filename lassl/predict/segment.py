@@ -13,7 +13,7 @@ from lassl.model.trained import ENSEMBLE
 from lassl.plumbing.errors import LasslError
 from lassl.predict.place import box_around, in_the_middle
 from lassl.predict.settings import Crop, PredictSettings
-from lassl.predict.slabs import plan
+from lassl.predict.slabs import held_bytes, plan
 from lassl.predict.task import PROBABILITY, UNCERTAINTY, Task
 from lassl.predict.uncertainty import dropping, entropy
 from lassl.seeds import stream_seed
@@ -59,7 +59,8 @@ def _in_two_passes(scan: Volume, task: Task, crop: Crop) -> dict[str, Array]:
     image = scan.array[box] if task.normalized else normalize(scan.array, box)
     part = Volume(image, shifted(scan.geometry, (box[0].start, box[1].start, box[2].start)))
     maps = {name: np.zeros(scan.array.shape, np.float32) for name in task.maps}
-    for name, array in _in_slabs(part, replace(task, normalized=True)).items():
+    left_gib = task.memory_gib - held_bytes(scan, task) / 2**30
+    for name, array in _in_slabs(part, replace(task, normalized=True, memory_gib=left_gib)).items():
         maps[name][box] = array
     return maps
 

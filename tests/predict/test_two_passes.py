@@ -10,6 +10,7 @@ from helpers.trainings import predicting
 from lassl.images.geometry import Geometry, Volume, directions
 from lassl.images.grids import turned
 from lassl.model.placement import Placement
+from lassl.predict import slabs
 from lassl.predict.place import box_around, in_the_middle
 from lassl.predict.segment import segment
 from lassl.predict.settings import Crop
@@ -62,6 +63,14 @@ def test_the_second_pass_is_that_of_the_box_alone_and_intensities_are_those_of_t
     normalized = (volume.array - volume.array.mean()) / volume.array.std()
     alone = segment(Volume(normalized[BOX].astype(np.float32), PLACE), task(crop=None))
     np.testing.assert_allclose(found, alone[PROBABILITY], atol=1e-6)
+
+
+def test_the_second_pass_has_the_memory_that_the_whole_scan_leaves(monkeypatch):
+    bounds = []
+    monkeypatch.setattr(slabs, "needed_bytes", lambda scan, axis, length, task: bounds.append(task.memory_gib) or 0)
+    segment(scan(), task())
+    held = 64 * 64 * 12 * (4 + 4 + 4)  # float32, twice, and one map
+    assert bounds == [4, pytest.approx(4 - held / 2**30, abs=1e-9)]
 
 
 def test_uncertainty_is_of_the_second_pass_and_0_outside_of_it():
