@@ -95,9 +95,8 @@ def stage_list(root: Path, folder: Path, count: int, methods: int) -> None:
     params |= {"draws": list(range(-(-count // (methods * SEEDS)))), "seeds": list(range(SEEDS))}
     write_text(folder / "params.yaml", yaml.safe_dump(params))
     write_text(folder / "dvc.yaml", (root / "dvc.yaml").read_text("utf-8"))
-    quiet = {"cwd": folder, "check": True, "stdout": subprocess.DEVNULL}
-    subprocess.run(["dvc", "init", "--no-scm", "--quiet"], **quiet)
-    subprocess.run(["dvc", "stage", "list", "--name-only"], **quiet)
+    for words in (["init", "--no-scm", "--quiet"], ["stage", "list", "--name-only"]):
+        subprocess.run(["dvc", *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
 def megabytes(path: Path) -> float:

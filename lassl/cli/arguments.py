@@ -24,9 +24,14 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="segment scans with a trained model",
         description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1 on the scan's own grid, in its "
         "format (.nrrd for DICOM). CASE/image.* and CASE/lgemri.* are named after the folder CASE. Any spacing and "
-        "orientation will do. A scan that fails, or whose mask is there already, is reported, and the others are done.",
+        "orientation will do. Give whole scans: where a model learned from crops, it first looks for the structure. A "
+        "scan that fails, or whose mask is there already, is reported, and the others are done.",
     )
-    parser.add_argument("model", metavar="MODEL", help="a run as profile/method-d0-s0, a model file, an exported file")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="atrium, which comes with lassl; a run as profile/method-d0-s0; a model file; an exported file",
+    )
     parser.add_argument(
         "scans", metavar="SCAN", nargs="+", type=Path, help="an image file: NRRD, NIfTI or MetaImage; or a DICOM folder"
     )
@@ -80,11 +85,18 @@ def export(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = subparsers.add_parser(
         "export",
         help="write a trained model as one file that predicts elsewhere",
-        description="Writes weights, window, spacing, training record and scores into one file for `lassl predict`. "
-        "Run it in the project's folder, where the record of the run's evaluation is.",
+        description="Writes weights, window, spacing, training record and scores into one file for `lassl predict`, or "
+        "the default network as ONNX for other tools, with window and spacing in the file's metadata. Run it in the "
+        "project's folder, where the record of the run's evaluation is.",
     )
-    parser.add_argument("model", metavar="RUN_OR_MODEL", help="a run as profile/method-d0-s0, or a model file")
-    parser.add_argument("-o", "--output", metavar="FILE.pt", type=Path, required=True, help="the file to write")
+    parser.add_argument("model", metavar="MODEL", help="a run as profile/method-d0-s0, a model file, atrium")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, required=True, help="the file to write: .pt, .onnx"
+    )
+    parser.add_argument(
+        "--format", choices=("lassl", "onnx"), default="lassl", help="onnx: takes sizes that are multiples of 16 alone"
+    )
+    parser.add_argument("--half", action="store_true", help="store weights of the lassl format in half precision")
 
 
 def adopt(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

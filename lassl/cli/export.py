@@ -4,17 +4,25 @@ import argparse
 
 from lassl.plumbing.errors import LasslError
 from lassl.predict.model_file import find_model, read_exported, write_exported
+from lassl.predict.onnx_file import write_onnx
 from lassl.predict.scan_files import make_folder
+
+SUFFIXES = {"lassl": ".pt", "onnx": ".onnx"}  # by these others know the file
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the model, gather what predicting needs, write the file; gives the exit code, 0. Raises LasslError."""
-    source, target = find_model(arguments.model), arguments.output
-    if target.suffix != ".pt":
-        raise LasslError(f"{target}: found the suffix '{target.suffix}', expected .pt: by it `lassl predict` knows it")
+    source, target, suffix = find_model(arguments.model), arguments.output, SUFFIXES[arguments.format]
+    if target.suffix != suffix:
+        raise LasslError(f"{target}: found the suffix '{target.suffix}', expected {suffix} for this --format")
     if target.resolve() == source.resolve():
         raise LasslError(f"{target}: is the model itself and would be overwritten; give another file with -o")
+    if arguments.half and arguments.format != "lassl":
+        raise LasslError("--half: is for --format lassl alone; leave one of the two away")
     make_folder(target.parent)
-    write_exported(target, read_exported(source))
+    if arguments.format == "onnx":
+        write_onnx(target, read_exported(source))
+    else:
+        write_exported(target, read_exported(source), half=arguments.half)
     print(target)
     return 0

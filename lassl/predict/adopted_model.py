@@ -40,6 +40,11 @@ class AdoptedModel:
         """The network by its name."""
         return {NETWORK: self.network}
 
+    @property
+    def default(self) -> str:
+        """The name of the network."""
+        return NETWORK
+
     def named(self, which: str, key: str) -> str:
         """Name the network that is asked for at `key`. Raises LasslError for another than the only one."""
         if which not in ("default", NETWORK):

@@ -5,7 +5,7 @@ The file is a dictionary of plain values and tensors, which torch.load(weights_o
     format         "lassl model"
     version        1
     network        the configuration of the V-Net: width, residual, dropout
-    weights        for each network by its name, the default first: its tensors by theirs
+    weights        for each network by its name, the default first: its tensors by theirs, in single or half precision
     needs          how it predicts: see PredictSettings in lassl/predict/settings.py
     record         the record of the training: see Trained in lassl/model/record.py; of weights that were trained
                    elsewhere their origin: see Adopted in lassl/evaluation/external_record.py
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lassl.evaluation.external_record import Adopted
 from lassl.model.trained import TrainedModel
@@ -34,6 +35,7 @@ from lassl.predict.adopted_model import AdoptedModel
 from lassl.predict.settings import PredictSettings, metrics_of, settings_of
 
 FORMAT, VERSION = "lassl model", 1
+SHIPPED = Path(__file__).parent / "weights"  # models that come with lassl
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,22 @@ class Exported:
 
 
 def find_model(name: str) -> Path:
-    """Find the file of a model: a path, or a run of models/ named as profile/method-d0-s0. Raises LasslError."""
-    path = Path(name) if name.endswith(".pt") or Path(name).is_file() else MODELS / f"{name}.pt"
-    if path.is_file():
-        return path
+    """Find the file of a model: a path, one of SHIPPED, or a run of models/ named as profile/method-d0-s0.
+
+    Raises LasslError.
+    """
+    if (path := Path(name)).is_file() or name.endswith(".pt"):
+        candidates = [path]
+    else:
+        candidates = [SHIPPED / f"{name}.pt", MODELS / f"{name}.pt"]
+    for path in candidates:
+        if path.is_file():
+            return path
     runs = sorted(p.relative_to(MODELS).with_suffix("").as_posix() for p in MODELS.glob("*/*.pt"))
-    known = ", ".join(runs) or "none"
+    shipped = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.pt"))) or "none"
     raise LasslError(
-        f"{path}: no such model; expected a run such as quick/cps-d0-s0 (found in {MODELS}/: {known}), or a .pt file"
+        f"{path}: no such model; expected one that comes with lassl ({shipped}), a run such as quick/cps-d0-s0 (found "
+        f"in {MODELS}/: {', '.join(runs) or 'none'}), or a .pt file"
     )
 
 
@@ -84,14 +94,18 @@ def model_of(content: Mapping[str, Any]) -> TrainedModel | AdoptedModel:
     return AdoptedModel.of(content) if elsewhere else TrainedModel.of(content)
 
 
-def write_exported(path: Path, exported: Exported) -> None:
-    """Write a model with all that predicting needs; the file is whole or absent. Raises LasslError."""
+def write_exported(path: Path, exported: Exported, half: bool = False) -> None:
+    """Write a model with all that predicting needs; the file is whole or absent. Raises LasslError.
+
+    In `half` precision weights take half the space; who reads them computes in single precision as ever.
+    """
     networks, record = exported.model.networks, exported.model.record
+    store = halved if half else Tensor.contiguous
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "network": exported.model.config.model_dump(mode="json"),
-        "weights": {n: {k: v.cpu().contiguous() for k, v in m.state_dict().items()} for n, m in networks.items()},
+        "weights": {n: {k: store(v.cpu()) for k, v in m.state_dict().items()} for n, m in networks.items()},
         "needs": exported.settings.model_dump(mode="json"),
         "record": record.plain(),
         "cohort_sha256": None if isinstance(record, Adopted) else record.cohort.hash,
@@ -100,6 +114,16 @@ def write_exported(path: Path, exported: Exported) -> None:
     buffer = io.BytesIO()
     torch.save(content | {"sha256": content_hash(content)}, buffer)
     write_bytes(path, buffer.getvalue())
+
+
+def halved(tensor: Tensor) -> Tensor:
+    """Round a tensor to half precision, one of whole numbers stays. Raises LasslError for values that do not fit."""
+    if not tensor.is_floating_point():
+        return tensor.contiguous()
+    half = tensor.half().contiguous()
+    if not half.isfinite().all():
+        raise LasslError(f"a weight of {tensor.abs().max():.3g} does not fit into half precision; leave --half away")
+    return half
 
 
 def content_hash(content: Mapping[str, Any]) -> str:

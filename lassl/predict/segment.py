@@ -1,5 +1,6 @@
 """Trained networks on anybody's volume: brought to the grid of the training, segmented, and brought back."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,16 @@ from lassl.images.geometry import Array, Box, Triple, Volume, orientation
 from lassl.images.grids import ALIKE, Grid, covering, fits, resampled, shifted, turned
 from lassl.model.trained import ENSEMBLE
 from lassl.plumbing.errors import LasslError
-from lassl.predict.settings import PredictSettings
-from lassl.predict.slabs import plan
+from lassl.predict.place import box_around, in_the_middle
+from lassl.predict.settings import Crop, PredictSettings
+from lassl.predict.slabs import held_bytes, plan
 from lassl.predict.task import PROBABILITY, UNCERTAINTY, Task
 from lassl.predict.uncertainty import dropping, entropy
 from lassl.seeds import stream_seed
+
+# chosen on training cases, see docs/own-data.md
+CERTAIN = 0.9  # the probability above which a voxel counts in finding the structure
+SMALLER = 0.5  # the share of a scan that a second pass sees at most: a scan that is a crop already is seen as a whole
 
 
 def segment(volume: Volume, task: Task) -> dict[str, Array]:
@@ -27,14 +33,47 @@ def segment(volume: Volume, task: Task) -> dict[str, Array]:
     the same each time. A pass drops the same channels in all windows, so that it asks one network; what
     seams remain are the network's own, which sees less at a window's border.
 
+    Networks that learned from crops around the structure (`settings.crop`) see a crop of a larger scan, too: see
+    `_in_two_passes`. Raises LasslError when not even one window fits into the memory, and for a scan that is
+    thinner than a voxel of the training.
+    """
+    scan = turned(volume, task.settings.orientation)
+    check_extent(scan, task.settings)
+    maps = _in_two_passes(scan, task, task.settings.crop) if task.settings.crop else _in_slabs(scan, task)
+    code = orientation(volume.geometry)
+    return {name: turned(Volume(array, scan.geometry), code).array for name, array in maps.items()}
+
+
+def _in_two_passes(scan: Volume, task: Task, crop: Crop) -> dict[str, Array]:
+    """Compute the maps of a scan: a first pass finds the structure, a second one sees it cropped.
+
+    The windows of the first pass do not overlap. Outside of the second pass's box all maps are 0. Where nothing is
+    found, or the box is more than SMALLER of the scan, the scan is seen as a whole. Intensities are normalized over the
+    whole scan in any case.
+    """
+    first = replace(task, settings=task.settings.model_copy(update={"stride": task.settings.window}), passes=0)
+    found = in_the_middle(_in_slabs(scan, first)[PROBABILITY] > CERTAIN, scan.geometry)
+    box = box_around(found, scan.geometry, crop)
+    if box is None or math.prod(side.stop - side.start for side in box) > SMALLER * scan.array.size:
+        return _in_slabs(scan, task)
+    image = scan.array[box] if task.normalized else normalize(scan.array, box)
+    part = Volume(image, shifted(scan.geometry, (box[0].start, box[1].start, box[2].start)))
+    maps = {name: np.zeros(scan.array.shape, np.float32) for name in task.maps}
+    left_gib = task.memory_gib - held_bytes(scan, task) / 2**30
+    for name, array in _in_slabs(part, replace(task, normalized=True, memory_gib=left_gib)).items():
+        maps[name][box] = array
+    return maps
+
+
+def _in_slabs(scan: Volume, task: Task) -> dict[str, Array]:
+    """Compute the maps of a scan, axes as in the training, on its own grid.
+
     What does not fit into the memory in one piece is done in slabs along the longest axis that overlap by one window;
     each is windowed alone, and the cut lies in the middle of the overlap. Less than a window from a cut, a voxel lacks
     some of the windows that it would see in one piece; further away it sees the same ones. Where voxels are resampled,
     each slab has a grid of its own, so windows lie elsewhere by a part of a voxel. Raises LasslError when not even one
-    window fits, and for a scan that is thinner than a voxel of the training.
+    window fits.
     """
-    scan = turned(volume, task.settings.orientation)
-    check_extent(scan, task.settings)
     axis, slabs = plan(scan, task)
     maps = {name: np.empty(scan.array.shape, np.float32) for name in task.maps}
     for slab in slabs:
@@ -42,8 +81,7 @@ def segment(volume: Volume, task: Task) -> dict[str, Array]:
         inner = _along(axis, slice(slab.kept.start - offset, slab.kept.stop - offset))
         for name, part in _piece(scan, _box(scan, axis, slab.seen), task).items():
             maps[name][_along(axis, slab.kept)] = part[inner]
-    code = orientation(volume.geometry)
-    return {name: turned(Volume(array, scan.geometry), code).array for name, array in maps.items()}
+    return maps
 
 
 def check_extent(scan: Volume, settings: PredictSettings) -> None:

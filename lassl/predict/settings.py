@@ -1,8 +1,9 @@
 """How a model predicts, and where that is found for one that was trained here and not exported."""
 
 import json
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 import pydantic
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -15,15 +16,31 @@ from lassl.plumbing.errors import LasslError, note
 from lassl.sections import Positive, Size
 
 NORMALIZATION: Literal["whole volume mean and standard deviation"] = "whole volume mean and standard deviation"
+# of the h5 that the field passes on (Yu et al. 2019), in voxels
+FIELD_CROP: dict[str, Any] = {"crop": "label", "min_size": (112, 112, 80), "margin": (10, 19), "crop_z": False}
 BATCH = 4  # windows in a forward pass, of a model without evaluation
 Millimetres = Annotated[float, pydantic.Field(gt=0)]
+
+
+class Crop(BaseModel):
+    """How scans of the training were cropped: the label's box, widened to `least_mm`, and then margins on all sides.
+
+    Along x, y, z of the training; z stays whole unless `along_z`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    least_mm: tuple[Millimetres, Millimetres, Millimetres]
+    margins_mm: tuple[Millimetres, Millimetres, Millimetres]
+    along_z: bool
 
 
 class PredictSettings(BaseModel):
     """How a model predicts: pooling and windows of a volume, number format, and the grid of the training.
 
     Window and stride are in pooled voxels, batch counts windows per forward pass, spacing_mm is of voxels before
-    pooling; orientation names the side of the patient that each axis runs towards.
+    pooling; orientation names the side of the patient that each axis runs towards. Without `crop` scans of
+    the training were whole, or that is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +54,7 @@ class PredictSettings(BaseModel):
     spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
     orientation: Annotated[str, pydantic.Field(pattern="^[LRPASI]{3}$")]
     normalization: Literal["whole volume mean and standard deviation"]
+    crop: Crop | None = None
 
     @model_validator(mode="after")
     def _windows_leave_no_gap(self) -> Self:
@@ -72,8 +90,29 @@ def settings_of(record: Trained) -> PredictSettings:
             "spacing_mm": spacing_mm,
             "orientation": code,
             "normalization": NORMALIZATION,
+            "crop": crop_of(record.cohort, spacing_mm),
         }
     )
+
+
+def crop_of(cohort: Cohort, spacing_mm: tuple[float, float, float]) -> dict[str, Any] | None:
+    """Give the fields of the Crop of the scans that a model learned from; None for whole scans.
+
+    Margins are the mean ones. The prepared cohort tells it; where that is not there, or is another than that of the
+    training, it is None, too.
+    """
+    folder = prepared_folder(cohort.name)
+    manifest = open_prepared(folder).manifest if (folder / MANIFEST).is_file() else None
+    if manifest is None or manifest.hash != cohort.hash:
+        return None
+    options = FIELD_CROP if manifest.layout == "h5" else manifest.options
+    if options["crop"] != "label":
+        return None
+    return {
+        "least_mm": np.multiply(options["min_size"], spacing_mm).tolist(),
+        "margins_mm": (np.mean(options["margin"]) * np.array(spacing_mm)).tolist(),
+        "along_z": options["crop_z"],
+    }
 
 
 def grid_of(cohort: Cohort) -> tuple[tuple[float, float, float], str]:

@@ -69,4 +69,9 @@ def needed_bytes(scan: Volume, axis: int, length: int, task: Task) -> int:
         4 * slab + (4 * probabilities + 8 * maps - 4) * native + (16 + 8 * networks) * native // pool**3,  # windows
         (8 + 4 * maps) * (slab + native),  # the way back
     )
-    return whole * (2 * scan.array.itemsize + 4 * maps) + max(stages)
+    return held_bytes(scan, task) + max(stages)
+
+
+def held_bytes(scan: Volume, task: Task) -> int:
+    """Estimate what is held of a scan throughout: it, as read and turned, and its maps."""
+    return scan.array.size * (2 * scan.array.itemsize + 4 * len(task.maps))

@@ -15,7 +15,7 @@ from lassl.evaluation import inference
 from lassl.model.record import Cohort
 from lassl.plumbing.errors import LasslError
 from lassl.predict.model_file import content_hash, find_model, read_exported
-from lassl.predict.settings import grid_of
+from lassl.predict.settings import crop_of, grid_of
 
 pytestmark = pytest.mark.usefixtures("in_project")
 
@@ -33,6 +33,7 @@ def test_an_exported_file_holds_what_predicting_needs_and_where_the_model_comes_
         "spacing_mm": [0.625, 0.625, 0.625],
         "orientation": "LPS",
         "normalization": "whole volume mean and standard deviation",
+        "crop": None,
     }
     assert content["network"] == {"width": 2, "residual": True, "dropout": 0.1}
     assert list(content["weights"]) == ["first", "second"]
@@ -115,6 +116,10 @@ def test_a_model_that_is_not_there_is_told_with_those_that_are():
 def test_export_refuses_other_suffixes_and_the_model_itself(tmp_path):
     with pytest.raises(LasslError, match=r"model\.onnx: found the suffix '\.onnx', expected \.pt"):
         lassl("export", RUN, "-o", tmp_path / "model.onnx")
+    with pytest.raises(LasslError, match=r"model\.pt: found the suffix '\.pt', expected \.onnx"):
+        lassl("export", RUN, "-o", tmp_path / "model.pt", "--format", "onnx")
+    with pytest.raises(LasslError, match="--half: is for --format lassl alone"):
+        lassl("export", RUN, "-o", tmp_path / "model.onnx", "--format", "onnx", "--half")
     with pytest.raises(LasslError, match="would be overwritten"):
         lassl("export", RUN, "-o", "models/quick/cps-d0-s0.pt")
 
@@ -205,3 +210,35 @@ def test_scores_of_other_weights_are_not_exported(project, tmp_path, monkeypatch
     content["record"]["weights_sha256"] = "00"
     torch.save(content, tmp_path / "model.pt")
     assert read_exported(tmp_path / "model.pt").metrics is None
+
+
+OWN = {"crop": "label", "min_size": [10, 20, 30], "margin": [4, 8], "crop_z": True}
+LEAST, MARGINS = [5.0, 15.0, 60.0], [3.0, 4.5, 12.0]
+
+
+@pytest.mark.parametrize(
+    ("layout", "options", "expected"),
+    [
+        ("own", OWN, {"least_mm": LEAST, "margins_mm": MARGINS, "along_z": True}),
+        ("challenge", OWN | {"crop_z": False}, {"least_mm": LEAST, "margins_mm": MARGINS, "along_z": False}),
+        ("own", OWN | {"crop": "none"}, None),
+        (  # as the field crops
+            "h5",
+            {"crop": "none"},
+            {"least_mm": [56.0, 84.0, 160.0], "margins_mm": [7.25, 10.875, 29.0], "along_z": False},
+        ),
+    ],
+)
+def test_the_crop_of_the_training_is_that_of_its_prepared_cohort(
+    tiny_data, tmp_path, monkeypatch, layout, options, expected
+):
+    manifest = open_prepared(tiny_data.prepared).manifest
+    monkeypatch.chdir(tmp_path)
+    folder = Path("data/prepared/cropped")
+    folder.mkdir(parents=True)
+    text = manifest.model_copy(update={"layout": layout, "options": options}).text()
+    (folder / "manifest.json").write_text(text)
+    spacing_mm = (0.5, 0.75, 2.0)
+    assert crop_of(Cohort(name="cropped", hash=manifest.hash), spacing_mm) == expected
+    assert crop_of(Cohort(name="cropped", hash="another"), spacing_mm) is None
+    assert crop_of(Cohort(name="absent", hash=manifest.hash), spacing_mm) is None

@@ -80,10 +80,14 @@ NOT_RUN = {
         "-S 'draws=[1,2]'",
         "-S snapshots.count=10 -S cases.held_out=4 -S snapshots.use=validated",
     ),
-    "needs a model or masks; tests/cli/test_{predict,export,adopt}.py and whole/test_own_data.py have them": (
+    "needs a model, masks or scans; tests/cli/ and tests/whole/test_own_data.py have them": (
+        "lassl predict atrium SCAN... -o masks",
         "lassl predict compact/mt_un-d0-s0 SCAN... -o masks",
         "lassl predict kidney/mt_un-d0-s0 SCAN... -o masks",
         "lassl export compact/mt_un-d0-s0 -o model.pt",
+        "lassl export compact/mt_un-d0-s0 -o model.pt --half",
+        "lassl export compact/mt_un-d0-s0 -o model.onnx --format onnx",
+        "lassl export compact/vnet_80-d0-s0 -o lassl/predict/weights/atrium.pt --half",
         "lassl evaluate PREDICTIONS REFERENCES --name theirs",
         "lassl adopt CHECKPOINT.pth --name theirs",
         'lassl adopt iter_6000.pth --name uamt --title "UA-MT (published weights)"',
@@ -91,6 +95,7 @@ NOT_RUN = {
         "lassl export adopted/uamt -o uamt-model.pt",
         "lassl predict adopted/uamt SCAN... -o masks",
         "python -m benchmarks.scan_formats repeats/mt_un-d0-s0",
+        "python -m benchmarks.whole_scans atrium",
     ),
     "needs SLURM, a remote or clones; tests/whole/test_cluster.py has them": (
         "cd lassl",

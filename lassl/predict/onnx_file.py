@@ -1,0 +1,67 @@
+"""A network as ONNX, for tools that know neither lassl nor PyTorch."""
+
+import json
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lassl.evaluation.external_record import Adopted
+from lassl.plumbing.errors import LasslError
+from lassl.plumbing.files import whole
+from lassl.predict.model_file import Exported
+
+MULTIPLE = 16  # the V-Net halves every axis four times
+OPSET = 17
+SIZES = {0: "batch", 2: "x", 3: "y", 4: "z"}  # axes whose length is chosen when the file is used
+INPUT = f"window of pooled voxels, float32 (batch, 1, x, y, z); x, y, z: multiples of {MULTIPLE}, others are refused"
+OUTPUT = "probability of foreground, float32 (batch, 1, x, y, z)"
+
+
+class Foreground(nn.Module):
+    """A network with the softmax behind it."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map an image (N, 1, X, Y, Z) to the probability of foreground (N, 1, X, Y, Z)."""
+        logits: Tensor = self.network(image)
+        return (logits[:, 1:] - logits[:, :1]).sigmoid()  # two classes: softmax is a sigmoid
+
+
+def write_onnx(path: Path, exported: Exported) -> None:
+    """Write the default network of a model; the file is whole or absent. Raises LasslError where onnx is missing.
+
+    Input `image` and output `probability` are described in the file; its metadata has the fields of PredictSettings,
+    and which run the network is from: whoever uses it normalizes, resamples, pools and goes in windows by them.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise LasslError("--format onnx: the package onnx is not installed; `pip install onnx`") from None
+    model, record = exported.model, exported.model.record
+    run = f"adopted/{record.name}" if isinstance(record, Adopted) else f"{record.profile}/{record.run.name}"
+    needs = {key: _text(value) for key, value in exported.settings.model_dump(mode="json").items()}
+    told = {**needs, "input": INPUT, "output": OUTPUT, "run": run}
+    with whole(path) as temporary, warnings.catch_warnings(action="ignore"):
+        torch.onnx.export(
+            Foreground(model.networks[model.default]).eval(),
+            (torch.zeros(1, 1, *exported.settings.window),),
+            temporary,
+            input_names=["image"],
+            output_names=["probability"],
+            dynamic_axes={"image": SIZES, "probability": SIZES},
+            opset_version=OPSET,
+            dynamo=False,  # the exporter that torch prefers, as its warnings say, takes a further package
+        )
+        network = onnx.load(temporary)
+        network.graph.input[0].doc_string, network.graph.output[0].doc_string = INPUT, OUTPUT
+        onnx.helper.set_model_props(network, told)
+        onnx.save(network, temporary)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

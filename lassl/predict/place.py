@@ -1,0 +1,40 @@
+"""Where in a scan a structure is, by a rough mask of it."""
+
+import numpy as np
+from scipy import ndimage
+
+from lassl.images.geometry import Array, Box, Geometry
+from lassl.predict.settings import Crop
+
+LARGE = 0.25  # of the largest component: what is smaller is no structure of its own
+
+
+def in_the_middle(mask: Array, geometry: Geometry) -> Array:
+    """Keep one connected component of a mask (X, Y, Z): of the LARGE ones that whose centre is nearest to the middle.
+
+    A network that learned from crops takes other organs for its structure where it has never seen them, and they may
+    well be the largest; scans are made around what is looked for. An empty mask stays empty.
+    """
+    components, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    if count == 0:
+        return mask
+    sizes = np.bincount(components.ravel())[1:]
+    large = 1 + np.flatnonzero(sizes >= LARGE * sizes.max())
+    centers = np.array(ndimage.center_of_mass(mask, components, large))  # (n, 3), voxels
+    middle = (np.array(mask.shape) - 1) / 2
+    distances_mm = np.linalg.norm((centers - middle) * geometry.spacing_mm, axis=1)
+    kept: Array = components == large[distances_mm.argmin()]
+    return kept
+
+
+def box_around(mask: Array, geometry: Geometry, crop: Crop) -> Box | None:
+    """Crop a volume around a mask (X, Y, Z) as in training around a label; None for an empty mask."""
+    if not mask.any():
+        return None
+    box = []
+    sides = zip(ndimage.find_objects(mask.astype(np.uint8))[0], mask.shape, geometry.spacing_mm, strict=True)
+    for (side, n, mm), least_mm, margin_mm in zip(sides, crop.least_mm, crop.margins_mm, strict=True):
+        more = round(max(least_mm / mm - (side.stop - side.start), 0) / 2 + margin_mm / mm)
+        box.append(slice(max(side.start - more, 0), min(side.stop + more, n)))
+    x, y, z = box
+    return x, y, z if crop.along_z else slice(0, mask.shape[2])
