@@ -132,6 +132,11 @@ NOT_RUN = {
         "python -m benchmarks.workers",
         "python -m benchmarks.speed --scale compact",
     ),
+    "needs a GPU; tests/whole/test_benchmarks.py has what these do without one": (
+        "make gpu",
+        "python -m benchmarks.gpu",
+        "python -m benchmarks.together",
+    ),
     "tests/pages/test_flaws_page.py writes the page": ("make flaws",),
     "installs packages": ("make install",),
     "goes to the network; tests/data/test_la2018.py and pipeline/test_published.py have repositories of their own": (
