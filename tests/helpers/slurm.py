@@ -83,6 +83,7 @@ def slurm(folder: Path) -> Iterator[None]:
                 subprocess.run(words, check=True)
             yield
         finally:
+            subprocess.run(["scancel", "--me"])  # what a failed test leaves behind
             for name in ("one", "two", "slurmctld", "munged"):
                 if (folder / f"{name}.pid").is_file():
                     os.kill(int((folder / f"{name}.pid").read_text()), signal.SIGTERM)

@@ -111,14 +111,17 @@ def test_an_array_on_slurm_makes_the_same_table_though_a_task_is_stopped_in_trai
         told = call(folder, "cluster/slurm", "2").splitlines()[-1]
         array, table = re.fullmatch(r"array (\d+) of 6 runs, then table (\d+): logs/table-\2.log", told).groups()
         while not (started := list(folder.glob("checkpoints/tiny/*/step-*.pt"))):
-            time.sleep(0.01)
+            assert call(folder, "squeue", "--noheader")
         row = started[0].parent.name.removesuffix("-d0-s0")
         task = call(folder, "squeue", "--noheader", "--jobs", f"{array}_{ROWS.index(row) + 1}", "--format=%A").strip()
-        call(folder, "scancel", "--batch", "--signal=TERM", task)  # as SLURM does before the time limit
+        log = folder / f"logs/tiny/{row}-d0-s0.log"
+        with subprocess.Popen(["scancel", "--batch", "--signal=TERM", task]) as warning:  # as before the time limit
+            while "stopped by SIGTERM" not in (text := log.read_text()):
+                assert "Running stage 'evaluate" not in text
+            warning.kill()  # where the signal is that of --signal, it never believes that it came, and sends it again
         while call(folder, "squeue", "--noheader"):
             time.sleep(0.2)
         assert "all 6 runs are made" in (folder / f"logs/table-{table}.log").read_text()
-    assert "stopped by SIGTERM" in (folder / f"logs/tiny/{row}-d0-s0.log").read_text()
     assert record(folder, row)["training"]["resumed"] == 1
     assert results(folder) == sequential
     assert not ran(call(folder, "dvc", "repro")) & {"phantom", "prepare", "train", "evaluate", "publish"}
