@@ -11,7 +11,7 @@ from lassl.images.geometry import Array, Box, Triple, Volume, orientation
 from lassl.images.grids import ALIKE, Grid, covering, fits, resampled, shifted, turned
 from lassl.model.trained import ENSEMBLE
 from lassl.plumbing.errors import LasslError
-from lassl.predict.place import box_around, in_the_middle
+from lassl.predict.locate import box_around, in_the_middle
 from lassl.predict.settings import Crop, PredictSettings
 from lassl.predict.slabs import held_bytes, plan
 from lassl.predict.task import PROBABILITY, UNCERTAINTY, Task

@@ -1,6 +1,5 @@
 """Training on a GPU: the numbers of the CPU, the same bits where that is asked for, and nothing lost."""
 
-import io
 from collections.abc import Iterator
 
 import pytest
@@ -8,14 +7,13 @@ import torch
 import torch.nn.functional as F
 
 from helpers.project import ROOT
-from helpers.trainings import settings
-from lassl.data.patches import Batch, PatchSource
+from helpers.trainings import Kept, Trial
+from lassl.data.patches import Batch
 from lassl.learning.base import Progress
 from lassl.model.placement import place
 from lassl.training import step as steps_module
-from lassl.training.loop import first_state, fit
+from lassl.training.loop import first_state
 from lassl.training.step import NotFinite, State
-from lassl.training.train import cases_of
 from pipeline.compose import compose
 
 pytestmark = [
@@ -60,51 +58,18 @@ def same_chance(monkeypatch) -> None:
     monkeypatch.setattr(F, "dropout", lambda *words, **more: dropped(*words, **more, whole=False))
 
 
-class Trial:
-    """A row on the cohort of tiny scans, on a device: settings, patches and the state before the first step."""
-
-    def __init__(self, row: str, dropout: float, side: int, tiny_data, prepared, folder, **compute):
-        compose(folder / "params.yaml", f"method={row}")
-        changes = {
-            "train": {"steps": STEPS, "lr": 0.01, "schedule": "constant"},
-            "network": {"width": 4, "dropout": dropout},
-            "patches": {"size": (side, side, side)},
-            "running": {"checkpoint_minutes": 0},
-        }
-        self.config = settings(tiny_data, folder / "params.yaml", **changes, compute={"deterministic": False} | compute)
-        self.method = self.config.methods[row]
-        self.where = place(self.config.compute)
-        self.source = PatchSource(
-            prepared, cases_of(self.config, self.method, prepared, 0), self.config.patches, self.method.batch, 0
-        )
-        self.source.bring_to(self.where.device)
-        self.state = first_state(self.config, self.method, self.where, 0)
-
-    def fit(self, checkpoints=None) -> State:
-        """Train from the beginning, or from a checkpoint."""
-        return fit(self.config, self.method, self.source, self.where, 0, checkpoints)
-
-
 @pytest.fixture
 def trial(tiny_data, prepared, tmp_path, monkeypatch):
     """Make a trial of a row."""
     monkeypatch.chdir(ROOT)
-    return lambda row, dropout=0.1, side=16, **more: Trial(row, dropout, side, tiny_data, prepared, tmp_path, **more)
 
+    def make(row: str, dropout: float = 0.1, side: int = 16, **compute) -> Trial:
+        return Trial(
+            row, STEPS, tiny_data, prepared, tmp_path,
+            train={"lr": 0.01}, network={"dropout": dropout}, patches={"size": (side, side, side)}, compute=compute,
+        )  # fmt: skip
 
-class Kept:
-    """Checkpoints in memory: begins with one, or keeps that of the middle."""
-
-    def __init__(self, content: bytes = b""):
-        self.content = content
-
-    def load(self):
-        return torch.load(io.BytesIO(self.content), weights_only=True) if self.content else None
-
-    def save(self, step, content):
-        if step == STEPS // 2:
-            torch.save(content, buffer := io.BytesIO())
-            self.content = buffer.getvalue()
+    return make
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -124,10 +89,10 @@ def same(a: State, b: State) -> bool:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("row", ROWS)
 def test_deterministic_gives_the_same_bits_twice_and_after_a_stop(row, precision, trial):
-    tried, kept = trial(row, device="cuda", precision=precision, deterministic=True), Kept()
+    tried, kept = trial(row, device="cuda", precision=precision, deterministic=True), Kept(STEPS // 2)
     whole = tried.fit(kept)
     assert same(whole, tried.fit())
-    resumed = tried.fit(Kept(kept.content))
+    resumed = tried.fit(Kept(STEPS // 2, kept.content))
     assert resumed.resumed == 1 and same(whole, resumed)
 
 

@@ -1,14 +1,23 @@
-"""Trainings on the tiny cohort: their configuration, their models, and what such a model asks of a scan."""
+"""Trainings on the tiny cohort: configuration, a row ready to train, models, and what such a model asks of a scan."""
 
+import io
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from helpers.project import ROOT
 from lassl.config import Config, load
+from lassl.data.patches import PatchSource
+from lassl.data.prepared import Prepared
+from lassl.model.placement import place
 from lassl.model.trained import TrainedModel, load_model
 from lassl.predict.settings import NORMALIZATION, PredictSettings
 from lassl.sections import Data
-from lassl.training.train import train
+from lassl.training.loop import first_state, fit
+from lassl.training.step import State
+from lassl.training.train import cases_of, train
+from pipeline.compose import compose
 
 
 def settings(tiny_data: Data, params: Path = ROOT / "params.yaml", **changes: dict[str, Any]) -> Config:
@@ -48,3 +57,47 @@ def predicting(**changes: Any) -> PredictSettings:
         "normalization": NORMALIZATION,
     }
     return PredictSettings.model_validate(told | changes)
+
+
+class Trial:
+    """A row of conf/method/ on the cohort of tiny scans: settings, patches, and the state before the first step.
+
+    `changes` are of sections of params.yaml. The current folder is the project's.
+    """
+
+    def __init__(self, row: str, steps: int, tiny_data: Data, prepared: Prepared, folder: Path, **changes: Any):
+        compose(folder / "params.yaml", f"method={row}")
+        shrunk: dict[str, dict[str, Any]] = {
+            "train": {"steps": steps, "schedule": "constant"},
+            "network": {"width": 4, "dropout": 0.1},
+            "running": {"checkpoint_minutes": 0},
+        }
+        merged = {section: shrunk.get(section, {}) | changes.get(section, {}) for section in {**shrunk, **changes}}
+        self.config = settings(tiny_data, folder / "params.yaml", **merged)
+        self.method = self.config.methods[row]
+        self.where = place(self.config.compute)
+        self.draw = cases_of(self.config, self.method, prepared, 0)
+        self.source = PatchSource(prepared, self.draw, self.config.patches, self.method.batch, 0)
+        self.source.bring_to(self.where.device)
+        self.state = first_state(self.config, self.method, self.where, 0)
+
+    def fit(self, checkpoints: Any = None) -> State:
+        """Train from the beginning, or from a checkpoint."""
+        return fit(self.config, self.method, self.source, self.where, 0, checkpoints)
+
+
+class Kept:
+    """Checkpoints in memory: begins with one, or keeps that of the step `middle`."""
+
+    def __init__(self, middle: int, content: bytes = b""):
+        self.middle, self.content = middle, content
+
+    def load(self) -> Any:
+        """Give the state that is kept, None if there is none."""
+        return torch.load(io.BytesIO(self.content), weights_only=True) if self.content else None
+
+    def save(self, step: int, content: Any) -> None:
+        """Keep the state of the middle."""
+        if step == self.middle:
+            torch.save(content, buffer := io.BytesIO())
+            self.content = buffer.getvalue()

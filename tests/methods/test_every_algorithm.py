@@ -1,7 +1,6 @@
 """What every algorithm in lassl/methods/ keeps to, in each way that a row of conf/method/ takes it: a new one, too."""
 
 import inspect
-import io
 import math
 from pathlib import Path
 
@@ -10,20 +9,15 @@ import torch
 import yaml
 
 from helpers.project import ROOT
-from helpers.trainings import settings
+from helpers.trainings import Kept, Trial
 from lassl.data.patches import Batch, PatchSource
 from lassl.data.prepared import Prepared
 from lassl.learning.base import Algorithm, Progress
 from lassl.learning.losses import hard_dice
 from lassl.methods import algorithms, class_of
-from lassl.model.placement import place
 from lassl.model.vnet import VNet
 from lassl.sections import BatchSize
 from lassl.seeds import stream_seed
-from lassl.training.loop import first_state, fit
-from lassl.training.step import State
-from lassl.training.train import cases_of
-from pipeline.compose import compose
 
 STEPS = 6  # two passes over the three labeled cases, and more
 RATE = 0.05
@@ -44,39 +38,24 @@ def rows() -> dict[str, tuple[str, str]]:
 WAYS = {way: row for row, way in reversed(rows().items())}  # (algorithm, options) -> the first row that takes it so
 
 
-class Trial:
-    """A row on the cohort of tiny scans: settings, patches, and the state before the first step."""
+def trial_of(row: str, steps: int, tiny_data, prepared: Prepared, folder: Path) -> Trial:
+    """A trial of a row at this file's learning rate."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return Trial(row, steps, tiny_data, prepared, folder, train={"lr": RATE})
 
-    def __init__(self, row: str, steps: int, tiny_data, prepared: Prepared, folder: Path):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(ROOT)
-            compose(folder / "params.yaml", f"method={row}")
-        train = {"steps": steps, "lr": RATE, "schedule": "constant"}
-        network = {"width": 4, "dropout": 0.1}
-        running = {"checkpoint_minutes": 0}
-        changes = {"train": train, "network": network, "running": running}
-        self.config = settings(tiny_data, folder / "params.yaml", **changes)
-        self.method = self.config.methods[row]
-        self.where = place(self.config.compute)
-        self.draw = cases_of(self.config, self.method, prepared, 0)
-        self.source = PatchSource(prepared, self.draw, self.config.patches, self.method.batch, 0)
-        self.state = first_state(self.config, self.method, self.where, 0)
 
-    def fit(self, checkpoints=None) -> State:
-        """Train from the beginning, or from a checkpoint."""
-        return fit(self.config, self.method, self.source, self.where, 0, checkpoints)
-
-    def advance(self, batch: Batch) -> dict[str, float]:
-        """Make a step half way up the ramps, in the first epoch; gives its values."""
-        rates = [RATE] * len(self.state.optimizer.param_groups)
-        self.state.advance(batch, Progress(STEPS // 2, STEPS, 0, 0), rates, self.where)
-        return self.state.curves[-1]
+def advance(trial: Trial, batch: Batch) -> dict[str, float]:
+    """Make a step half way up the ramps, in the first epoch; gives its values."""
+    rates = [RATE] * len(trial.state.optimizer.param_groups)
+    trial.state.advance(batch, Progress(STEPS // 2, STEPS, 0, 0), rates, trial.where)
+    return trial.state.curves[-1]
 
 
 @pytest.fixture(params=sorted(WAYS.values()))
 def trial(request, tiny_data, prepared, tmp_path):
     """Make a trial of each row."""
-    return lambda steps=STEPS: Trial(request.param, steps, tiny_data, prepared, tmp_path)
+    return lambda steps=STEPS: trial_of(request.param, steps, tiny_data, prepared, tmp_path)
 
 
 def test_every_algorithm_has_its_settings_and_a_row_that_takes_it():
@@ -97,7 +76,7 @@ RAMPED = sorted(row for (name, _), row in WAYS.items() if "ramp" in inspect.sign
 
 @pytest.mark.parametrize("row", RAMPED)
 def test_the_weight_climbs_until_the_fraction_ramp_of_training_and_stays(row, tiny_data, prepared, tmp_path):
-    tried = Trial(row, STEPS, tiny_data, prepared, tmp_path)
+    tried = trial_of(row, STEPS, tiny_data, prepared, tmp_path)
     algorithm, batch = tried.state.algorithm, tried.source[0]
     algorithm.ramp = 0.5
     weights = [algorithm.losses(batch, Progress(step, 40, 0, 0)).logs["weight"] for step in (0, 10, 20, 30)]
@@ -123,25 +102,10 @@ def test_it_learns_its_labeled_patches_with_finite_terms_and_logs(trial):
     assert torch.tensor([list(values.values()) for values in state.curves]).isfinite().all()
 
 
-class Kept:
-    """Checkpoints in memory: begins with one, or keeps that of the middle."""
-
-    def __init__(self, content: bytes = b""):
-        self.content = content
-
-    def load(self):
-        return torch.load(io.BytesIO(self.content), weights_only=True) if self.content else None
-
-    def save(self, step, content):
-        if step == STEPS // 2:
-            torch.save(content, buffer := io.BytesIO())
-            self.content = buffer.getvalue()
-
-
 def test_going_on_from_a_checkpoint_gives_the_same_bits_as_never_stopping(trial):
-    tried, kept = trial(), Kept()
+    tried, kept = trial(), Kept(STEPS // 2)
     whole = tried.fit(kept)
-    resumed = tried.fit(Kept(kept.content))
+    resumed = tried.fit(Kept(STEPS // 2, kept.content))
     assert (whole.resumed, resumed.resumed) == (0, 1)
     assert resumed.curves == whole.curves and len(whole.curves) == STEPS
     for part in ("algorithm", "optimizer"):
@@ -185,7 +149,7 @@ def test_it_sees_the_labeled_patches_of_the_seed_and_no_other_label(trial, prepa
 def test_a_step_without_unlabeled_patches_is_one(trial):
     tried = trial()
     batch = tried.source[0]
-    values = tried.advance(Batch(batch.image[: len(batch.label)], batch.label))
+    values = advance(tried, Batch(batch.image[: len(batch.label)], batch.label))
     assert torch.tensor(list(values.values())).isfinite().all() and values["loss"] > 0
 
 
@@ -205,7 +169,7 @@ def test_gradients_reach_every_network_but_those_that_the_method_moves_itself(tr
         ends.append(weights(self))
 
     monkeypatch.setattr(type(algorithm), "after_step", watched)
-    tried.advance(tried.source[0])
+    advance(tried, tried.source[0])
     for name, network in algorithm.networks.items():
         moved = any(not torch.equal(old, ends[1][name][key]) for key, old in ends[0][name].items())
         gradients = [p.grad for p in network.parameters()]

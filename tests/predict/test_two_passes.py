@@ -11,7 +11,7 @@ from lassl.images.geometry import Geometry, Volume, directions
 from lassl.images.grids import turned
 from lassl.model.placement import Placement
 from lassl.predict import slabs
-from lassl.predict.place import box_around, in_the_middle
+from lassl.predict.locate import box_around, in_the_middle
 from lassl.predict.segment import segment
 from lassl.predict.settings import Crop
 from lassl.predict.task import PROBABILITY, UNCERTAINTY, Task
