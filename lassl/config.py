@@ -9,6 +9,7 @@ from pydantic import ValidationError, model_validator
 
 from lassl.paths import TUNING, Run
 from lassl.plumbing.errors import LasslError
+from lassl.plumbing.yaml_text import parse_yaml
 from lassl.sections import (
     Cases,
     Compute,
@@ -119,7 +120,7 @@ class Config(Section):
 def load(path: Path = Path("params.yaml")) -> Config:
     """Read and check params.yaml. Raises LasslError with a line for each wrong, missing or unknown key."""
     try:
-        return Config.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        return Config.model_validate(parse_yaml(path.read_text("utf-8")))
     except FileNotFoundError:
         raise LasslError(f"{path}: not found; run from the project's folder") from None
     except yaml.YAMLError as error:

@@ -159,13 +159,17 @@ class Statistics(Section):
 
 
 class Compute(Section):
-    """Where and in which number format networks run; `compile`: on a GPU, they are trained compiled by torch."""
+    """Where and in which number format networks run; `compile`: on a GPU, they are trained compiled by torch.
+
+    `threads` are those of one process on a CPU.
+    """
 
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "bf16", "fp16", "fp32"]
     channels_last: bool
     deterministic: bool
-    compile: bool = False  # older records lack it
+    compile: bool = False  # older records lack it and the next
+    threads: Positive = 2  # as all of them had
 
 
 class Running(Section):

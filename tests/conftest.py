@@ -38,11 +38,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def same_locale() -> Iterator[None]:
-    """The locale is as before after a test that writes DICOM, which leaves it at C."""
-    before = locale.setlocale(locale.LC_ALL)
+def same_process() -> Iterator[None]:
+    """The locale is as before after a test that writes DICOM, which leaves it at C, and so are the threads of torch."""
+    locale_before, threads_before = locale.setlocale(locale.LC_ALL), torch.get_num_threads()
     yield
-    locale.setlocale(locale.LC_ALL, before)
+    locale.setlocale(locale.LC_ALL, locale_before)
+    torch.set_num_threads(threads_before)
 
 
 class TinyNetwork(nn.Module):

@@ -23,7 +23,7 @@ def module_of(algorithm: str) -> str:
     """Name of the module that defines an algorithm. Raises LasslError for an unknown one."""
     if algorithm not in algorithms():
         known = ", ".join(algorithms())
-        raise LasslError(f"params.yaml: unknown algorithm '{algorithm}'; found in lassl/methods: {known}")
+        raise LasslError(f"params.yaml: unknown algorithm '{algorithm}'; lassl/methods has {known}")
     return f"{__name__}.{algorithm}"
 
 

@@ -28,8 +28,9 @@ class BatchNorm3d(nn.BatchNorm3d):
         normalized, mean, variance = _Grouped.apply(x, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
         voxels = x.numel() // self.num_features
         with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (voxels / (voxels - 1)), self.momentum)
+            # .data: else the backward of an earlier pass that went the usual way would refuse what it remembers
+            self.running_mean.data.lerp_(mean, self.momentum)
+            self.running_var.data.lerp_(variance * (voxels / (voxels - 1)), self.momentum)
             self.num_batches_tracked.add_(1)
         return normalized  # type: ignore[no-any-return]
 

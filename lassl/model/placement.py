@@ -86,7 +86,8 @@ class Placement:
 def place(compute: Compute, patch: tuple[int, int, int] | None = None) -> Placement:
     """Turn the configuration into a Placement; `patch` (X, Y, Z) is what networks will see, where that is known.
 
-    Notes a format that will be slow here. Raises LasslError for a device or format the machine lacks.
+    Sets the threads of the process, and notes a format that will be slow here. Raises LasslError for a device or format
+    that the machine lacks.
     """
     available = "cuda" if torch.cuda.is_available() else "cpu"
     name = available if compute.device == "auto" else compute.device
@@ -94,6 +95,7 @@ def place(compute: Compute, patch: tuple[int, int, int] | None = None) -> Placem
         raise LasslError("params.yaml: compute.device: found no CUDA device, asked for cuda; use auto or cpu")
     if name == "cpu" and compute.precision == "fp16":
         raise LasslError("params.yaml: compute.precision: fp16 is for CUDA; use auto, bf16 or fp32 on the CPU")
+    torch.set_num_threads(compute.threads)
     if name == "cuda":
         make_deterministic(compute.deterministic)
         torch.backends.cudnn.allow_tf32 = False  # fp32 is to be what it is called

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lassl.config import Config
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
+from lassl.plumbing.yaml_text import parse_yaml
 from lassl.sections import Cases, Compute, Count, Method, Network, Patches, Size, Train
 
 
@@ -141,7 +142,7 @@ class Evaluated(Trained):
 def read_record(path: Path) -> Evaluated:
     """Read the record of an evaluated run. Raises LasslError."""
     try:
-        return Evaluated.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        return Evaluated.model_validate(parse_yaml(path.read_text("utf-8")))
     except OSError as error:
         raise LasslError(f"{path}: cannot be read ({error.strerror}); `dvc repro` makes it") from None
     except (yaml.YAMLError, ValidationError) as error:

@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
 from dvc.utils.hydra import compose_and_dump
 from pydantic import BaseModel, ConfigDict
 
@@ -20,6 +19,7 @@ from lassl.paths import DOCS, PUBLISHED
 from lassl.plumbing.errors import command
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, listed, number
+from lassl.plumbing.yaml_text import parse_yaml
 from lassl.sections import Method
 
 CONF = Path("conf")
@@ -74,9 +74,9 @@ def main() -> None:
 def page() -> str:
     """Render the page from conf/ and lassl/ and, where they are, the titles of metrics/published.yaml and the costs."""
     published, reduced = composed("paper"), composed(REDUCED)
-    costs = Costs.model_validate(yaml.safe_load(COSTS.read_text("utf-8"))) if COSTS.is_file() else None
+    costs = Costs.model_validate(parse_yaml(COSTS.read_text("utf-8"))) if COSTS.is_file() else None
     algorithms = alike(published.methods)
-    titles = titles_of(yaml.safe_load(PUBLISHED.read_text("utf-8")))
+    titles = titles_of(parse_yaml(PUBLISHED.read_text("utf-8")))
     counts = {"algorithms": len(algorithms), "rows": len(published.methods)}
     parts = [INTRODUCTION.format(**counts, reduced=REDUCED, costs=measured(costs)), contents(algorithms, titles)]
     for kind, members in kinds(algorithms).items():

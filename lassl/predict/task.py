@@ -47,5 +47,5 @@ def placement_for(settings: PredictSettings, device: str = "auto", precision: st
     on_cpu = device == "cpu" or not cuda
     slow = on_cpu and (settings.precision == "fp16" or (settings.precision == "bf16" and not multiplies_bf16()))
     default = "fp32" if slow else settings.precision
-    layout = {"channels_last": settings.channels_last, "deterministic": False}
+    layout = {"channels_last": settings.channels_last, "deterministic": False, "threads": torch.get_num_threads()}
     return place(Compute.model_validate({"device": device, "precision": precision or default, **layout}))

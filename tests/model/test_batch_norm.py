@@ -79,3 +79,14 @@ def test_a_frozen_average_stays_as_it_is():
     norm.momentum = 0.0
     norm(volume(8))
     assert torch.equal(norm.running_mean, torch.zeros(8)) and torch.equal(norm.running_var, torch.ones(8))
+
+
+def test_a_pass_of_the_usual_way_can_be_followed_by_a_fast_one_before_backward():
+    """As where a step passes batches of different sizes, of which one does not fill the 64 lanes."""
+    found = []
+    for norm in pair(2):
+        odd, full = volume(2, (3, 5, 3)).requires_grad_(), volume(2).requires_grad_()
+        (norm(odd).square().sum() + norm(full).sum()).backward()
+        found.append([odd.grad, full.grad, norm.weight.grad, norm.running_mean, norm.running_var])
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-4)

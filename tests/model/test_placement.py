@@ -13,7 +13,7 @@ from lassl.training.train import shaped_by
 
 def compute(device: str = "cpu", format: str = "auto") -> Compute:
     return Compute.model_validate(
-        {"device": device, "precision": format, "channels_last": True, "deterministic": False}
+        {"device": device, "precision": format, "channels_last": True, "deterministic": False, "threads": 1}
     )
 
 
@@ -90,3 +90,9 @@ def test_a_model_of_a_bf16_training_predicts_in_fp32_where_bf16_would_be_slow(wi
     model = predicting(precision="bf16")
     assert placement_for(model, "cpu").name == "fp32"
     assert placement_for(model, "cpu", "bf16").name == "bf16"
+
+
+def test_the_threads_are_those_of_the_configuration_whatever_the_machine_has():
+    for threads in (2, 1):
+        place(compute().model_copy(update={"threads": threads}))
+        assert torch.get_num_threads() == threads

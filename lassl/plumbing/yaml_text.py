@@ -1,0 +1,10 @@
+"""YAML read by libyaml, which is about ten times as fast as PyYAML's own Python and gives the same."""
+
+from typing import Any
+
+import yaml
+
+
+def parse_yaml(content: str | bytes) -> Any:
+    """The plain values of a YAML document. Raises yaml.YAMLError for anything else."""
+    return yaml.load(content, yaml.CSafeLoader)
