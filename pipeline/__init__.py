@@ -1,1 +1,1 @@
-"""One module per DVC stage."""
+"""One module per DVC stage, and what makes several runs at once or elsewhere."""

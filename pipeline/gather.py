@@ -10,14 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lassl.config import Config
 from lassl.paths import METRICS, Run
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
 from lassl.plumbing.git import content, is_commit
 from lassl.plumbing.tables import listed
+from lassl.plumbing.yaml_text import parse_yaml
 from pipeline.lockfile import LOCK, Entries, parse_entries, read_entries, stages_file
 from pipeline.runs import asked, stages_of
 
@@ -134,7 +133,7 @@ def finished(entries: Entries, read: Read, run: Run, stages: Mapping[str, Any]) 
         if file is None or hashlib.md5(file, usedforsecurity=False).hexdigest() != outs[path.as_posix()]:
             raise Refused(f"{path} is {'not there' if file is None else 'not what dvc.lock says there'}")
         files[path] = file
-    weights = yaml.safe_load(files[run.record])["weights_sha256"]
+    weights = parse_yaml(files[run.record])["weights_sha256"]
     return Finished(entries, files, (weights, {path: file for path, file in files.items() if path != run.record}))
 
 

@@ -17,6 +17,7 @@ from lassl.config import Config
 from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_text
+from lassl.plumbing.yaml_text import parse_yaml
 
 LOCK = Path("dvc.lock")
 OUTPUT = re.compile(r"(?:models|predictions|metrics|report)/([^/]+)(?:/.*-d(\d+)-s(\d+)\b)?")
@@ -80,7 +81,7 @@ def read_entries(path: Path) -> Entries:
 def parse_entries(content: bytes, name: str) -> Entries:
     """The entries of the content of such a file; `name` is what an error calls it. Raises LasslError for no YAML."""
     try:
-        stages = (yaml.load(content, yaml.CSafeLoader) or {}).get("stages")
+        stages = (parse_yaml(content) or {}).get("stages")
     except yaml.YAMLError as error:
         raise LasslError(f"{name}: no YAML ({error}); restore it with `git checkout {name}`") from None
     return dict(stages or {})

@@ -3,7 +3,6 @@
 As in lassl/cli/check_project.py, only the standard library is imported at the top.
 """
 
-import math
 import os
 import platform
 import re
@@ -17,15 +16,13 @@ from typing import TYPE_CHECKING, Literal
 
 from lassl.plumbing import processor
 from lassl.plumbing.errors import LasslError
+from pipeline.workers import cores, memory_gib, training_gib
 
 if TYPE_CHECKING:
     from lassl.config import Config
 
 TESTED, OLDEST = (3, 11), (3, 11)  # versions of Python
 GPU_BYTES = 11e9  # memory of the GPU that the paper profile is meant for
-# memory that a training on the CPU takes: in proportion to the values of the network's first stage for one patch
-PAPER_VALUES, PAPER_GIB = 16 * 112 * 112 * 80, 8  # channels times voxels of a patch in the paper profile
-LEAST_GIB = 2  # however small the patch
 DISK_GIB = (1, 5)  # below the first no profile has enough room; below the second it may become scarce
 Mark = Literal["ok", "warning", "missing"]
 
@@ -107,8 +104,7 @@ def disk(root: Path, free: float | None = None) -> Iterator[Finding]:
 
 def cpu(cpuinfo: Path = processor.CPUINFO) -> Iterator[Finding]:
     """The processor: kind, cores, and whether it computes in bf16."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("ok", f"CPU: {platform.machine()}, {cores} of {os.cpu_count()} cores for this process")
+    yield Finding("ok", f"CPU: {platform.machine()}, {cores()} of {os.cpu_count()} cores for this process")
     if not cpuinfo.is_file():
         yield Finding("warning", f"CPU: no {cpuinfo}, so whether it has bf16 is not known; fp32 is taken")
     elif units := processor.bf16_units(cpuinfo):
@@ -152,9 +148,8 @@ def gpu(name: str, memory: float) -> Finding:
 
 def memory(config: "Config", total: float | None = None) -> Iterator[Finding]:
     """The memory in bytes, measured if it is not given, compared with what a training of this size takes on a CPU."""
-    gib = (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if total is None else total) / 2**30
-    values = config.network.width * math.prod(config.patches.size)
-    needed = max(LEAST_GIB, PAPER_GIB * values / PAPER_VALUES)
+    gib = memory_gib() if total is None else total / 2**30
+    needed = training_gib(config)
     if gib < needed:
         text = f"memory: {gib:.1f} GiB; {config.name} may take {needed:.0f} on a CPU"
         yield Finding("warning", text, "use a GPU, smaller patches or `quick`")

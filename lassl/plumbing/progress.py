@@ -1,5 +1,6 @@
 """The progress bar of long work: share done, time left, speed, and the loss and Dice of a training."""
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -14,9 +15,10 @@ SHOWN = {"loss": "loss", "dice": "Dice"}  # of the values that a step logs
 def bar(items: Iterable[Item], work: str, unit: str, total: int, done: int = 0) -> "tqdm[Item]":
     """Go through items under a bar on stderr, moved each second on a terminal, each half minute in a log file.
 
+    TQDM_MININTERVAL in the environment sets other seconds for a log file that somebody follows.
     `work` and `unit` are written beside it; it counts from `done`, the items before these, to `total`.
     """
-    pause = 1.0 if sys.stderr.isatty() else 30.0
+    pause = 1.0 if sys.stderr.isatty() else float(os.environ.get("TQDM_MININTERVAL", "30"))
     return tqdm(items, desc=work, unit=unit, total=total, initial=done, mininterval=pause, maxinterval=pause)
 
 

@@ -1,0 +1,144 @@
+"""Runs side by side: how many, what their logs tell, what is shown, and how they are stopped."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import torch
+
+from helpers.runs import CONFIG
+from lassl.plumbing.errors import LasslError, Stopped
+from pipeline import repro, workers
+from pipeline.following import Display, Making, clock
+
+TRAINING = (
+    b"Running stage 'train@quick-cps-0-0':\n> python -m pipeline.train cps 0 0\n"
+    b"\rtrain:   0%|          | 0/240 [00:00<?, ?step/s]"
+    b"\rtrain:  45%|####5     | 108/240 [00:11<00:13,  9.6step/s, loss 0.412, Dice 0.531]"
+)
+
+
+def making(log: bytes = b"", name: str = "quick/cps-d0-s0", words: tuple[str, ...] = ("true",)) -> Making:
+    process = subprocess.Popen([sys.executable, "-c", *words], start_new_session=True, stdout=subprocess.PIPE)
+    file = io.BytesIO(log)
+    file.name = f"logs/{name}.log"
+    return Making(name, {}, process, file)
+
+
+def with_compute(**changes):
+    return CONFIG.model_copy(update={"compute": CONFIG.compute.model_copy(update=changes)})
+
+
+@pytest.mark.parametrize(
+    "cores, threads, memory, expected", [(8, 2, 64, 4), (8, 1, 9, 4), (1, 2, 64, 1), (64, 2, 1, 1)]
+)
+def test_there_is_a_worker_for_every_few_cores_as_far_as_memory_goes(monkeypatch, cores, threads, memory, expected):
+    monkeypatch.setattr(workers, "cores", lambda: cores)
+    monkeypatch.setattr(workers, "memory_gib", lambda: memory)
+    config = with_compute(device="cpu", threads=threads)
+    assert workers.training_gib(config) == 2
+    assert workers.workers(config) == [{}] * expected
+    assert workers.workers(config, 3) == [{}] * 3
+
+
+def test_there_is_a_worker_for_each_card_and_more_share_them(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv(workers.CARDS, raising=False)
+    assert [place[workers.CARDS] for place in workers.workers(with_compute(device="auto"))] == ["0", "1"]
+    assert [place[workers.CARDS] for place in workers.workers(with_compute(device="auto"), 3)] == ["0", "1", "0"]
+    monkeypatch.setenv(workers.CARDS, "3,5")
+    assert [place[workers.CARDS] for place in workers.workers(with_compute(device="cuda"))] == ["3", "5"]
+    assert workers.CARDS not in workers.workers(with_compute(device="cpu"), 1)[0]
+
+
+def test_a_log_tells_stage_share_scores_and_time_left():
+    run = making(TRAINING)
+    assert (run.stage, run.share) == ("waiting", 0)
+    run.follow()
+    assert (run.stage, run.percent, run.told) == ("train", 45, "loss 0.412, Dice 0.531, 00:13 left")
+    assert run.share == pytest.approx(0.45 * 0.8)
+    run.log = io.BytesIO(b"\nRunning stage 'fields_of_view@quick-cps-0-0-whole':\n\xff\n")
+    run.follow()
+    assert (run.stage, run.told, run.share) == ("fields of view", "", 0.8)
+
+
+def test_the_log_is_that_of_the_bar_that_trainings_show(monkeypatch, capfd):
+    """The bar of a training of ours, as it stands in a log, is one that is understood."""
+    from lassl.plumbing.progress import bar
+
+    monkeypatch.setenv("TQDM_MININTERVAL", "0")
+    for step in (steps := bar(range(4), "train", "step", total=4)):
+        steps.set_postfix_str(f"loss 0.{step}, Dice 0.5")
+    run = making(capfd.readouterr().err.encode())
+    run.follow()
+    assert run.percent == 100 and run.told.startswith("loss 0.3, Dice 0.5, ")
+
+
+def test_what_is_shown_is_how_much_is_made_and_left(capsys):
+    with Display({"quick/cps-d0-s0": 3.0, "quick/vnet_16-d0-s0": 1.0}, count=7) as display:
+        run = making(TRAINING)
+        run.follow()
+        display.started -= 60
+        assert display.summary([run]) == "5 of 7 runs made, 1:00 passed, about 2:42 left"
+        display.written -= 60
+        display.show([run])
+        display.end(run, made=False)
+        display.end(making(name="quick/vnet_16-d0-s0"), made=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith("left: quick/cps-d0-s0 train 45 %")
+    assert lines[1] == "quick/cps-d0-s0: not made, see logs/quick/cps-d0-s0.log; 5 of 7 runs are made"
+    assert lines[2] == "quick/vnet_16-d0-s0: made in 0:00; 6 of 7 runs are made"
+
+
+def test_a_clock_has_no_sixtieth_second():
+    assert [clock(seconds) for seconds in (0, 59.4, 59.6, 125)] == ["0:00", "0:59", "1:00", "2:05"]
+
+
+def test_runs_are_made_a_few_at_a_time_and_those_that_fail_are_given(monkeypatch, capsys):
+    most, busy = [], []
+
+    def start(name, place):
+        busy[:] = [run for run in busy if run.process.poll() is None]
+        busy.append(making(name=name, words=(f"import time; time.sleep(0.3); raise SystemExit({name == 'b'})",)))
+        most.append(len(busy))
+        return busy[-1]
+
+    monkeypatch.setattr(repro, "start", start)
+    assert repro.make(dict.fromkeys("abcde", 1.0), [{}, {}], 5) == ["b"]
+    assert len(most) == 5 and max(most) == 2
+    assert "b: not made, see logs/b.log" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_reach_every_run_and_wait_for_its_end(monkeypatch, number):
+    code = (
+        "import signal, time\n"
+        "def end(*_):\n    time.sleep(0.5); raise SystemExit(3)\n"
+        "signal.signal(signal.SIGINT, end); print('up', flush=True); time.sleep(60)"
+    )
+    runs = []
+
+    def start(name, place):
+        runs.append(making(name=name, words=(code,)))
+        runs[-1].process.stdout.readline()
+        return runs[-1]
+
+    monkeypatch.setattr(repro, "start", start)
+    ticking = threading.Timer(1, os.kill, (os.getpid(), number))
+    ticking.start()
+    before = time.monotonic()
+    with pytest.raises(Stopped, match="the same command goes on") as caught:
+        repro.make(dict.fromkeys("abc", 1.0), [{}, {}], 3)
+    assert time.monotonic() - before < 30 and caught.value.exit_code == 128 + signal.SIGINT
+    assert [run.process.returncode for run in runs] == [3, 3]
+
+
+def test_no_workers_are_refused(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["repro", "--workers", "0"])
+    with pytest.raises(LasslError, match="--workers: found 0"):
+        repro.main()
