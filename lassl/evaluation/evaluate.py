@@ -15,7 +15,7 @@ from torch import nn
 from lassl.config import Config
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.evaluation import metrics
-from lassl.evaluation.inference import Windows, foregrounds, predicted_mask
+from lassl.evaluation.inference import Windows, predicted_mask, predicted_masks
 from lassl.evaluation.snapshots import CHOICES, COLUMNS
 from lassl.evaluation.summary import headline
 from lassl.images.components import largest_component
@@ -76,25 +76,25 @@ def score_cases(
     A row for each case and variant: case, network, parts (all components or the largest), then the fields of Scores.
     """
     placed = {name: placement.module(network).eval() for name, network in networks.items()}
-    reported_parts = "largest" if config.evaluate.largest_component else "all"
     tables: list[Future[list[dict[str, Any]]]] = []
     with ThreadPoolExecutor(SCORERS) as scorers:  # the networks go on with the next case meanwhile
         for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
-            probabilities = foregrounds(placed, prepared.read_image(case), Windows.of(config), placement)
-            tables.append(scorers.submit(case_scores, case, probabilities, prepared))
-            mask = next(m for *variant, m in variants(probabilities) if variant == [reported, reported_parts])
-            write_volume(folder / f"{case}.nrrd", prepared.paste(case, mask))
+            masks = predicted_masks(placed, prepared.read_image(case), Windows.of(config), placement)
+            tables.append(scorers.submit(case_scores, case, masks, prepared))
+            mask = masks[reported]
+            chosen = largest_component(mask) if config.evaluate.largest_component else mask
+            write_volume(folder / f"{case}.nrrd", prepared.paste(case, chosen))
             if len(tables) > SCORERS:
                 tables[-1 - SCORERS].result()  # not too many volumes wait
     return pd.DataFrame([row for table in tables for row in table.result()])
 
 
-def case_scores(case: str, probabilities: Mapping[str, Array], prepared: Prepared) -> list[dict[str, Any]]:
-    """The rows of all variants of a case. Raises LasslError."""
+def case_scores(case: str, masks: Mapping[str, Array], prepared: Prepared) -> list[dict[str, Any]]:
+    """The rows of all variants of a case, whose masks by all networks are given. Raises LasslError."""
     reference, spacing = prepared.read_label(case) > 0, prepared.geometry(case).spacing_mm
     return [
         {"case": case, "network": name, "parts": parts, **asdict(metrics.score(mask, reference, spacing))}
-        for name, parts, mask in variants(probabilities)
+        for name, parts, mask in variants(masks)
     ]
 
 
@@ -109,13 +109,12 @@ def scored_step(snapshots: pd.DataFrame, use: str) -> int:
     return int(step)
 
 
-def variants(probabilities: Mapping[str, Array]) -> Iterator[tuple[str, str, Array]]:
-    """Give the masks of each network, with all connected components and with the largest alone.
+def variants(masks: Mapping[str, Array]) -> Iterator[tuple[str, str, Array]]:
+    """Give the mask of each network with all connected components and with the largest alone.
 
     Each as (network, all or largest, boolean mask (X, Y, Z)).
     """
-    for name, probability in probabilities.items():
-        mask: Array = probability > 0.5
+    for name, mask in masks.items():
         yield name, "all", mask
         yield name, "largest", largest_component(mask)
 

@@ -61,10 +61,16 @@ def foreground(network: nn.Module, image: Tensor, windows: Windows, placement: P
     return sliding_window(logits, image, windows.size, windows.stride, windows.batch)
 
 
+def predicted_masks(
+    networks: Mapping[str, nn.Module], image: Array, windows: Windows, placement: Placement
+) -> dict[str, Array]:
+    """The masks (X, Y, Z) of a normalized image: boolean, true where the probability of `foregrounds` is above 0.5."""
+    return {name: p > 0.5 for name, p in foregrounds(networks, image, windows, placement).items()}
+
+
 def predicted_mask(network: nn.Module, image: Array, windows: Windows, placement: Placement) -> Array:
-    """Segment a normalized image (X, Y, Z): boolean, true where the probability is above one half."""
-    (probability,) = foregrounds({"network": network}, image, windows, placement).values()
-    mask: Array = probability > 0.5
+    """The mask of one network, see `predicted_masks`."""
+    (mask,) = predicted_masks({"network": network}, image, windows, placement).values()
     return mask
 
 

@@ -74,9 +74,9 @@ def score_adopted(model: AdoptedModel, needs: PredictSettings, prepared: Prepare
     started, rows, masks, labels = time.perf_counter(), [], "", ""
     for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
         image = Volume(prepared.read_image(case), prepared.geometry(case))
-        probabilities = {name: segment(image, task)[PROBABILITY] for name, task in ways.items()}
-        rows += case_scores(case, probabilities, prepared)
-        masks += f"{case} {digest(prepared.paste(case, probabilities[REPORTED.network] > 0.5))}\n"
+        segmented_by = {name: segment(image, task)[PROBABILITY] > 0.5 for name, task in ways.items()}
+        rows += case_scores(case, segmented_by, prepared)
+        masks += f"{case} {digest(prepared.paste(case, segmented_by[REPORTED.network]))}\n"
         labels += f"{case} {digest(prepared.paste(case, prepared.read_label(case)))}\n"
     segmented = Segmented(
         weights=model.record,
