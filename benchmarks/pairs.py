@@ -56,15 +56,21 @@ class Pair:
     dtype: torch.dtype | None = None
 
 
-def composed(profile: str, precision: str | None = None, method: str = "table", device: str = "cpu") -> Config:
+def composed(
+    profile: str,
+    precision: str | None = None,
+    method: str = "table",
+    device: str = "cpu",
+    threads: int | None = None,
+) -> Config:
     """Compose a profile and some rows for a device, with the network behind the published figures.
 
-    Raises LasslError.
+    `threads` and `precision` are those of the profile if not given. Raises LasslError.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
         network = ("network.residual=false", "network.dropout=0.5")
-        asked = [f"compute.precision={precision}"] if precision else []
+        asked = [f"compute.precision={precision}"] * bool(precision) + [f"compute.threads={threads}"] * bool(threads)
         compose(path, f"profile={profile}", f"method={method}", *network, f"compute.device={device}", *asked)
         return load(path)
 

@@ -224,7 +224,7 @@ def test_the_benchmark_of_a_gpu_measures_on_a_cpu_what_it_would_there(monkeypatc
     _, slow, fast, ratio, compiled, *_ = lines[2]
     assert float(slow) / min(float(fast), float(compiled)) == pytest.approx(float(ratio), rel=0.1)
     assert lines[3][1] == lines[3][3] == " " or lines[3][1] == ""  # no plain script of that row
-    assert together.steps_a_second("tiny", "cpu", 0.0) > 0
+    assert together.steps_a_second("tiny", "cpu", 1, 0.0) > 0
 
 
 def test_the_hours_of_a_profile_are_those_of_its_seven_rows(config):
