@@ -68,8 +68,11 @@ def to_make(settings: Config, names: Sequence[str]) -> dict[str, float]:
 
 
 def make(left: Mapping[str, float], places: Sequence[Mapping[str, str]], count: int) -> list[str]:
-    """Make runs, one in each place at a time; gives those that failed. Raises Stopped after SIGTERM and Ctrl-C."""
-    waiting, free, failed = list(left), list(places), list[str]()
+    """Make runs, one in each place at a time, the longest first, so that none is left alone at the end.
+
+    Gives those that failed. Raises Stopped after SIGTERM and Ctrl-C.
+    """
+    waiting, free, failed = sorted(left, key=lambda name: -left[name]), list(places), list[str]()
     busy: list[Making] = []
     with interrupted_by_sigterm(), Display(left, count) as display:
         try:

@@ -88,7 +88,8 @@ def task_of(result: Result) -> Task | None:
     networks = model.members(record.evaluation.network, record.evaluation.snapshot.step)
     placement = placement_for(exported.settings)
     placed = {name: placement.module(network).eval() for name, network in networks.items()}
-    return Task(placed, exported.settings, placement, normalized=True, passes=PASSES)
+    as_evaluated = exported.settings.model_copy(update={"crop": None})  # a prepared case is a crop already
+    return Task(placed, as_evaluated, placement, normalized=True, passes=PASSES)
 
 
 def fits(result: Result, prepared: Prepared) -> bool:

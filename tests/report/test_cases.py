@@ -82,7 +82,8 @@ def test_weights_other_than_those_behind_the_masks_are_not_asked(workspace, prep
     assert task_of(result) is None
     run.record.write_text(yaml.safe_dump(told))
     (result,) = read_results(PROFILE)
-    assert list(task_of(result).networks) == ["network"]
+    task = task_of(result)
+    assert list(task.networks) == ["network"] and task.settings.crop is None  # seen whole, as in the evaluation
 
 
 def test_an_empty_prediction_has_no_surface(workspace, prepared):
