@@ -16,6 +16,7 @@ from lassl.model.trained import TrainedModel, load_model, save_model
 from lassl.model.vnet import VNet
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
+from lassl.predict.model_file import read_exported
 from lassl.report.cases import Shown, cropped, extremes, means_of_cases, showable, task_of, views
 from lassl.results.runs import by_method, read_results
 
@@ -82,8 +83,18 @@ def test_weights_other_than_those_behind_the_masks_are_not_asked(workspace, prep
     assert task_of(result) is None
     run.record.write_text(yaml.safe_dump(told))
     (result,) = read_results(PROFILE)
-    task = task_of(result)
-    assert list(task.networks) == ["network"] and task.settings.crop is None  # seen whole, as in the evaluation
+    assert list(task_of(result).networks) == ["network"]
+
+
+def test_a_prepared_case_is_seen_whole_as_in_the_evaluation(workspace, prepared, monkeypatch):
+    """Though a scan of a user would be cropped: a prepared case is a crop already."""
+    crop = {"least_mm": (1, 1, 1), "margins_mm": (1, 1, 1), "along_z": True}
+    monkeypatch.setattr("lassl.predict.settings.crop_of", lambda cohort, spacing_mm: crop)
+    run = write_run(scores=scored(prepared, 80, 90), cohort=("synthetic", prepared.manifest_hash))
+    write_weights(run)
+    assert read_exported(run.model).settings.crop is not None
+    (result,) = read_results(PROFILE)
+    assert task_of(result).settings.crop is None
 
 
 def test_an_empty_prediction_has_no_surface(workspace, prepared):
