@@ -1,6 +1,7 @@
 """`python -m benchmarks.growth`: how the table, the page and DVC's files grow with the runs of a profile.
 
-The runs are invented: those of a committed profile again under other draws and seeds, their scores moved at random.
+The runs are invented: those of a committed profile again under other draws and seeds, their scores and curves moved at
+random; masks are not among them, since the page shows those of one run of each row.
 Each count of runs is worked on in a folder of its own; seconds are those of the processor, so that other work on the
 machine does not count.
 """
@@ -31,14 +32,15 @@ from lassl.paths import Run, metrics_folder
 from lassl.plumbing.errors import command
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, significant
-from lassl.report.report import report
+from lassl.report.report import read_curves, report
 from lassl.results.table import table
 from pipeline.lockfile import LOCK, add_entries, read_entries
 
 COUNTS = (90, 300, 1000)
 PROFILE = "quick"  # whose runs are taken
 SEEDS = 10  # of each draw
-HEADER = ["runs", "table s", "table.json MB", "page s", "page MB", "dvc.lock MB", "dvc.lock s", "dvc stage list s"]
+HEADER = ["runs", "table s", "table.json MB", "page s", "page MB", "dvc.lock MB", "read s", "written by DVC s"]
+HEADER += ["dvc stage list s"]
 
 
 def cpu_seconds(act: Callable[[], object]) -> float:
@@ -53,12 +55,19 @@ def cpu_seconds(act: Callable[[], object]) -> float:
     return used() - started
 
 
-def invent(folder: Path, records: Sequence[Evaluated], scores: Sequence[pd.DataFrame], count: int) -> None:
-    """Write so many runs into the metrics/ of a folder, method by method within a draw and seed."""
+def invent(folder: Path, root: Path, count: int) -> list[Evaluated]:
+    """Write so many runs into metrics/ and curves/ of a folder, method by method within a draw and seed.
+
+    Gives the records of those from which they were made.
+    """
+    paths = sorted((root / metrics_folder(PROFILE) / "records").glob("*.yaml"))
+    records = [read_record(path) for path in paths]
+    scores = [pd.read_csv(root / metrics_folder(PROFILE) / f"{path.stem}.csv") for path in paths]
+    curves = [read_curves(root / record.run.curves) for record in records]
     draws = range(-(-count // (len(records) * SEEDS)))
     rng = np.random.default_rng(0)
-    every = product(draws, range(SEEDS), zip(records, scores, strict=True))
-    for draw, seed, (record, frame) in islice(every, count):
+    every = product(draws, range(SEEDS), zip(records, scores, curves, strict=True))
+    for draw, seed, (record, frame, logged) in islice(every, count):
         run = Run(profile=PROFILE, method=record.method, draw=draw, seed=seed)
         moved = frame.assign(dice_percent=(frame["dice_percent"] + rng.normal(0, 2, len(frame))).clip(1, 100))
         plain = record.plain() | {"draw": draw, "seed": seed}
@@ -67,25 +76,35 @@ def invent(folder: Path, records: Sequence[Evaluated], scores: Sequence[pd.DataF
         texts = published_texts(moved, none, Trained.model_validate(trained), record.evaluation)
         for name, path in run.published.items():
             write_text(folder / path, texts[name])
+        for name, values in logged.items():
+            text = (values * rng.uniform(0.9, 1.1, len(values))).to_csv(sep="\t", float_format="%.7g")
+            write_text(folder / run.curves / f"{name}.tsv", text)
+    return records
 
 
 def measure(count: int, root: Path, folder: Path, settings: Config) -> list[str]:
     """The cells of HEADER for a count of runs, worked on in an empty folder. Raises LasslError."""
-    committed = metrics_folder(PROFILE)
-    paths = sorted((root / committed / "records").glob("*.yaml"))
-    records = [read_record(path) for path in paths]
-    invent(folder, records, [pd.read_csv(root / committed / f"{path.stem}.csv") for path in paths], count)
+    records = invent(folder, root, count)
     write_text(folder / "metrics/published.yaml", (root / "metrics/published.yaml").read_text("utf-8"))
     add_entries(folder / LOCK, invented(read_entries(root / LOCK), count))
     with chdir(folder):
         tabled = cpu_seconds(lambda: table(PROFILE, settings.statistics))
         paged = cpu_seconds(lambda: report(PROFILE, root / settings.data.prepared))
-        locked = cpu_seconds(lambda: read_entries(Path(LOCK)))
+        locked = cpu_seconds(lambda: read_entries(LOCK))
+        written = cpu_seconds(rewrite)
         sizes = [megabytes(metrics_folder(PROFILE) / "table.json"), megabytes(Path(f"report/{PROFILE}/index.html"))]
-        locked_size = megabytes(Path(LOCK))
+        locked_size = megabytes(LOCK)
     listed = cpu_seconds(lambda: stage_list(root, folder / "dvc", count, len(records)))
-    cells = [tabled, sizes[0], paged, sizes[1], locked_size, locked, listed]
+    cells = [tabled, sizes[0], paged, sizes[1], locked_size, locked, written, listed]
     return [f"{count:,}", *map(significant, cells)]
+
+
+def rewrite() -> None:
+    """Read dvc.lock and write it again, as DVC does after each stage."""
+    from dvc.utils.serialize import modify_yaml
+
+    with modify_yaml(LOCK):
+        pass
 
 
 def stage_list(root: Path, folder: Path, count: int, methods: int) -> None:
@@ -111,8 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     root, lines = Path.cwd(), []
     settings = load(root / "params.yaml")
-    if not (root / settings.data.prepared / MANIFEST).is_file():
-        parser.exit(1, "the page needs the prepared scans of the default experiment: `make repro` first\n")
+    if not (root / settings.data.prepared / MANIFEST).is_file() or not Path("curves", PROFILE).is_dir():
+        parser.exit(1, "the page needs prepared scans and curves of the default experiment: `make repro` first\n")
     for count in asked.runs:
         with TemporaryDirectory() as folder:
             lines.append(measure(count, root, Path(folder), settings))

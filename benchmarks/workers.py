@@ -33,7 +33,8 @@ WRITES = {  # what the command of each stage does instead
         for folder, end in (("", "csv"), ("snapshots/", "csv"), ("records/", "yaml"), ("", "json"))
     ),
 }
-HEADER = ["seconds of a run, medians", "its own work", "waiting for the lock", "holding it", "starting DVC", "in all"]
+HEADER = ["seconds of a run, medians", "its own work", "waiting for the lock", "holding it", "of it CPU"]
+HEADER += ["starting DVC", "in all"]
 
 
 def prepared(folder: Path, seeds: int) -> None:
@@ -48,30 +49,31 @@ def prepared(folder: Path, seeds: int) -> None:
         subprocess.run(words, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def work(stages: Sequence[str]) -> dict[str, float]:
-    """Make a run's stages in this process as `dvc --wait-for-lock repro` does; gives the seconds that went where."""
+def work(pattern: str) -> dict[str, float]:
+    """Make the stages of a pattern in this process as `cluster/run` lets DVC do; gives the seconds that went where."""
     started = time.perf_counter()
     from dvc.cli import main as dvc
     from dvc.lock import Lock
     from dvc.stage import run
 
-    seconds = {"work": 0.0, "waiting": 0.0, "holding": 0.0}
-    since, (take, leave, execute) = 0.0, (Lock.lock, Lock.unlock, run._run)
+    seconds = {"work": 0.0, "waiting": 0.0, "holding": 0.0, "computing": 0.0}
+    since, computed, (take, leave, execute) = 0.0, 0.0, (Lock.lock, Lock.unlock, run._run)
 
     def of_the_project(lock: Any) -> bool:
         return Path(lock.lockfile).name == "lock"  # beside it there is one of .dvc/tmp/rwlock, taken for an instant
 
     def timed_take(lock: Any) -> None:
-        nonlocal since
+        nonlocal since, computed
         asked = time.perf_counter()
         take(lock)
         if of_the_project(lock):
-            since = time.perf_counter()
+            since, computed = time.perf_counter(), time.process_time()
             seconds["waiting"] += since - asked
 
     def timed_leave(lock: Any) -> None:
         if of_the_project(lock) and lock.is_locked:
             seconds["holding"] += time.perf_counter() - since
+            seconds["computing"] += time.process_time() - computed
         leave(lock)
 
     def timed_execute(*words: Any, **options: Any) -> None:
@@ -80,7 +82,7 @@ def work(stages: Sequence[str]) -> dict[str, float]:
         seconds["work"] += time.perf_counter() - began
 
     Lock.lock, Lock.unlock, run._run = timed_take, timed_leave, timed_execute
-    if code := dvc(["--wait-for-lock", "repro", "--quiet", "--single-item", *stages]):
+    if code := dvc(["--wait-for-lock", "repro", "--quiet", "--single-item", "--glob", pattern]):
         sys.exit(code)
     return seconds | {"all": time.perf_counter() - started}
 
@@ -90,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=30, help="of three draws each: 90 runs")
-    parser.add_argument("--work", nargs="+", metavar="STAGE", help="only make these stages")
+    parser.add_argument("--work", metavar="PATTERN", help="only make the stages of this pattern")
     given = parser.parse_args(arguments)
     if given.work:
         print(json.dumps(work(given.work)))
@@ -99,16 +101,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = Path(name) / "project"
         prepared(folder, given.seeds)
         settings = config.load(folder / "params.yaml")
-        lines = [" ".join(stages_of(settings, run)) for run in asked(settings).values()]
+        lines = ["*@" + stages_of(settings, run)[0].split("@")[1] for run in asked(settings).values()]
         one = f"{sys.executable} -m benchmarks.workers --work"
-        each = ["xargs", "-P", str(given.workers), "-I{}", "sh", "-c", f"{one} {{}}"]
+        each = ["xargs", "-P", str(given.workers), "-I{}", "sh", "-c", f"{one} '{{}}'"]
         started = time.perf_counter()
         done = subprocess.run(each, cwd=folder, input="\n".join(lines), check=True, capture_output=True, text=True)
         whole = time.perf_counter() - started
     runs = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     typical = {key: median(run[key] for run in runs) for key in runs[0]}
     starting = typical["all"] - sum(typical[key] for key in ("work", "waiting", "holding"))
-    shown = [typical["work"], typical["waiting"], typical["holding"], starting, typical["all"]]
+    shown = [*(typical[key] for key in ("work", "waiting", "holding", "computing")), starting, typical["all"]]
     print(grid(HEADER, [[f"{len(runs)} by {given.workers} workers", *map(significant, shown)]]))
     print(f"\nall: {whole:.0f} s")
 

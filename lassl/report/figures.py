@@ -24,6 +24,7 @@ LOOKS = (  # of lines and points: rows with the same color differ by them
 )
 SIGNED = [[0, "#0072B2"], [0.5, "#E8E8E8"], [1, "#D55E00"]]  # inside, on, outside the reference
 POINTS = 300  # at most, of a line
+PANEL_POINTS = 100_000  # at most, of a panel: where it has more than 166 runs, their lines have fewer points
 SMOOTHED = 1 / 40  # of a curve: the window of the moving mean
 PANELS = {  # titles of quantities, those to come first in their order
     "loss": "Loss",
@@ -90,20 +91,20 @@ def _panel(name: str, runs: Mapping[str, Curves], rows: Sequence[str], styles: S
     """Two lines for each run that has the quantity."""
     figure = _figure(xaxis={"title": "step"}, yaxis={"rangemode": "tozero"}, height=260)
     figure.update_layout(title={"text": PANELS.get(name, name.replace("_", " ")), "font": {"size": 14}})
-    for (run, quantities), row in zip(runs.items(), rows, strict=True):
-        if name not in quantities:
-            continue
-        raw = quantities[name]
+    every = zip(runs.items(), rows, strict=True)
+    logged = [(run, quantities[name], row) for (run, quantities), row in every if name in quantities]
+    points = min(POINTS, PANEL_POINTS // (2 * len(logged)))
+    for run, raw, row in logged:
         smooth = raw.rolling(max(1, round(len(raw) * SMOOTHED)), center=True, min_periods=1).mean()
         for values, look, tip in ((raw, {"opacity": 0.25}, "skip"), (smooth, {}, "all")):
             dash = "solid" if look else styles[row]["dash"]
             line = {"color": styles[row]["color"], "width": 1 if look else 2, "dash": dash}
-            x, y = thinned(values)
+            x, y = thinned(values, points)
             figure.add_scatter(x=x, y=y, mode="lines", name=run, meta=row, line=line, hoverinfo=tip, **look)
     return _plain(figure)
 
 
-def thinned(values: "pd.Series[float]", points: int = POINTS) -> tuple[Any, Any]:
+def thinned(values: "pd.Series[float]", points: int) -> tuple[Any, Any]:
     """Evenly chosen steps and their values, the first and the last among them."""
     kept = values.iloc[np.unique(np.linspace(0, len(values) - 1, min(points, len(values))).round().astype(int))]
     return kept.index.to_numpy(np.int32), kept.to_numpy(np.float32)

@@ -1,5 +1,10 @@
 """The runs that params.yaml asks for: their stages are those of dvc.yaml; how far each is, how long the rest takes."""
 
+import fnmatch
+import os
+import shutil
+import subprocess
+
 import pytest
 
 from helpers.project import ROOT
@@ -75,3 +80,23 @@ def test_minutes_are_those_of_the_median_step_and_evaluation_of_like_runs(tmp_pa
     assert minutes(CONFIG, "trained", like) == pytest.approx(0.5)
     assert minutes(CONFIG, "evaluated", like) == 0
     assert minutes(CONFIG, "missing", []) is None
+
+
+@pytest.mark.parametrize("fields, patterns", [((), 1), (("whole", "center"), 2)])
+def test_cluster_run_asks_dvc_for_the_stages_of_its_run_and_no_other_in_as_few_patterns_as_go(
+    tmp_path, monkeypatch, fields, patterns
+):
+    config = CONFIG.model_copy(update={"fields": fields, "draws": (0, 1), "seeds": tuple(range(12))})
+    run = find(config, f"{CONFIG.name}/cps-d0-s1")
+    for name, words in {"lassl": " ".join(stages_of(config, run)), "dvc": '"$@"'}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\nprintf '%s\\n' {words}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "cluster").mkdir()
+    script = shutil.copy(ROOT / "cluster/run", tmp_path / "cluster")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    subprocess.run([script, f"{run.profile}/{run.name}"], check=True)
+    asked_of_dvc = (tmp_path / "logs" / run.profile / f"{run.name}.log").read_text().split()
+    assert asked_of_dvc[:4] == ["--wait-for-lock", "repro", "--single-item", "--glob"]
+    assert len(targets := asked_of_dvc[4:]) == patterns
+    known = [name for other in asked(config).values() for name in stages_of(config, other)]
+    assert [name for pattern in targets for name in fnmatch.filter(known, pattern)] == stages_of(config, run)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from helpers.pages import numbers
 from helpers.runs import NAN
@@ -39,7 +40,15 @@ def test_a_line_is_thinned_evenly_with_its_ends():
 
 
 def test_a_short_line_is_not_thinned():
-    assert figures.thinned(pd.Series([3.0, 4.0], index=[7, 9]))[0].tolist() == [7, 9]
+    assert figures.thinned(pd.Series([3.0, 4.0], index=[7, 9]), points=5)[0].tolist() == [7, 9]
+
+
+@pytest.mark.parametrize("count, expected", [(1, 300), (166, 300), (167, 299), (1000, 50)])
+def test_the_lines_of_a_panel_have_300_points_each_and_100_000_together_at_most(count, expected):
+    runs = {f"cps-d0-s{seed}": {"loss": pd.Series(np.arange(400.0))} for seed in range(count)}
+    lines = figures.curves(runs, ["cps"] * count, STYLES)["loss"]["data"]
+    assert len(lines) == 2 * count
+    assert {len(numbers(line["y"])) for line in lines[:4]} == {expected}
 
 
 def test_every_quantity_has_a_panel_with_a_raw_and_a_smoothed_line_of_each_run_that_logged_it():

@@ -130,6 +130,7 @@ NOT_RUN = {
         "python -m benchmarks.locks",
         "python -m benchmarks.speed",
         "python -m benchmarks.workers",
+        "python -m benchmarks.growth",
         "python -m benchmarks.speed --scale compact",
     ),
     "needs a GPU; tests/whole/test_benchmarks.py has what these do without one": (
