@@ -1,4 +1,6 @@
-"""What importing the project tells OpenMP: set before torch is there, never over the user's choice, no bit changed."""
+"""What importing the project tells OpenMP and OpenBLAS: set before torch and numpy are there, never over the user's
+choice, and no bit is changed.
+"""
 
 import os
 import subprocess
@@ -6,7 +8,7 @@ import sys
 
 import pytest
 
-OURS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+OURS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS")
 STEP = """
 import hashlib, sys
 import lassl
@@ -17,6 +19,13 @@ network = torch.nn.Conv3d(4, 8, 3, padding=1)
 image = torch.randn(2, 4, 24, 24, 24)
 network(image).square().sum().backward()
 print(hashlib.sha256(network.weight.grad.numpy().tobytes()).hexdigest())
+"""
+PHANTOM = """
+import hashlib
+from lassl.data.phantom import draw_phantom
+from lassl.seeds import stream
+image, label = draw_phantom((64, 60, 40), stream(0, "phantom", "P000"))
+print(hashlib.sha256(image.tobytes() + label.tobytes()).hexdigest())
 """
 
 
@@ -31,28 +40,29 @@ def told(program: str, **environment: str) -> str:
 @pytest.mark.parametrize(
     "module", ["lassl", "pipeline.train", "pipeline.evaluate", "benchmarks.speed", "lassl.cli.main"]
 )
-def test_waiting_threads_stop_spinning_in_every_process_before_torch_is_loaded(module):
+def test_threads_are_told_how_to_behave_in_every_process_before_torch_and_numpy_are_loaded(module):
     program = f"""
 import os, sys
 class Watch:
     def find_spec(self, name, path=None, target=None):
-        if name == "torch":
-            print("torch", os.environ.get("GOMP_SPINCOUNT"))
-            sys.meta_path.remove(self)
+        if name in ("torch", "numpy"):
+            print(name, os.environ.get("GOMP_SPINCOUNT"), os.environ.get("OPENBLAS_NUM_THREADS"))
 sys.meta_path.insert(0, Watch())
 import {module}
-print("after", os.environ["GOMP_SPINCOUNT"])
+print("after", os.environ["GOMP_SPINCOUNT"], os.environ["OPENBLAS_NUM_THREADS"])
 """
     lines = told(program).splitlines()
-    assert lines[-1] == "after 1000"
-    assert set(lines[:-1]) <= {"torch 1000"}
+    assert lines[-1] == "after 1000 1"
+    assert set(lines[:-1]) <= {"torch 1000 1", "numpy 1000 1"}
 
 
 def test_what_the_user_has_set_stays():
     program = "import os, lassl; print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_WAIT_POLICY'))"
     assert told(program, GOMP_SPINCOUNT="7") == "7 None"
     assert told(program, OMP_WAIT_POLICY="ACTIVE") == "None ACTIVE"
+    assert told("import os, lassl; print(os.environ['OPENBLAS_NUM_THREADS'])", OPENBLAS_NUM_THREADS="3") == "3"
 
 
 def test_no_bit_changes():
     assert told(STEP) == told(STEP, GOMP_SPINCOUNT="infinite") == told(STEP, OMP_WAIT_POLICY="PASSIVE")
+    assert told(PHANTOM) == told(PHANTOM, OPENBLAS_NUM_THREADS="2")
