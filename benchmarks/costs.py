@@ -40,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--profile", default="compact", help="whose patches and network are taken (default compact)")
     parser.add_argument("--turns", type=int, default=5, help="of both steps, one after the other (default 5)")
     asked = parser.parse_args(arguments)
-    config, device = composed(asked.profile, method="field"), machine(torch.device("cpu"))
+    config = composed(asked.profile, method="field")
+    measured = ratios(config, asked.turns)  # first: it sets the threads
+    device = machine(torch.device("cpu"))
     costs = Costs(
         profile=asked.profile,
         turns=asked.turns,
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         device=device["device"],
         threads=device["threads"],
         torch=device["torch"],
-        ratios=ratios(config, asked.turns),
+        ratios=measured,
     )
     write_text(COSTS, yaml.safe_dump(costs.model_dump(), sort_keys=False))
 
