@@ -22,7 +22,7 @@ from pipeline.compose import compose
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
 FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "conf/method").glob("*.yaml"))}
-LISTS = [name for name in FILES if set(FILES[name]) == {"defaults"}]
+LISTS = [name for name in FILES if "labeled" not in FILES[name]]
 ROWS = [name for name in FILES if name not in LISTS]
 TITLES = {row: figures["title"] for part in ("rows", "field") for row, figures in PUBLISHED[part].items()}
 TITLES |= PUBLISHED["titles"]
@@ -51,6 +51,11 @@ EXPECTED = {  # row -> algorithm, labeled and unlabeled cases, options; those of
     "mt_un_8": ("mean_teacher", 8, 72, MASKED),
     "mt_un_lovasz_8": ("mean_teacher", 8, 72, MASKED | {"lovasz": 1.0}),
     "cps_alw_8": ("cross_pseudo", 8, 72, ADAPTIVE),
+    "vnet_8_matched": ("supervised", 8, 0, {}),
+    "acmt_8": ("mean_teacher", 8, 72, MASKED | {"passes": 0, "mask": "ambiguous"}),
+    "fixmatch_8": ("weak_to_strong", 8, 72, STRONG | {"mix": "none", "intensity": True, "teacher": "student"}),
+    "cutmix_mt_8": ("weak_to_strong", 8, 72, STRONG | {"mix": "cutmix", "intensity": False, "teacher": "ema"}),
+    "urpc_8": ("pyramid", 8, 72, {"weight": 0.1, "scales": 3, "rectify": True, "ramp": 1.0}),
     "vnet_16_matched": ("supervised", 16, 0, {}),
     "entropy": ("entropy_minimum", 16, 64, {"weight": 0.1, "patches": "all", "ramp": 1.0}),
     "ict": ("interpolation", 16, 64, {"weight": 0.1, "alpha": 0.2, "decay": 0.99, "ramp": 1.0}),
@@ -78,7 +83,8 @@ EXPECTED = {  # row -> algorithm, labeled and unlabeled cases, options; those of
         {"weight": 2.0, "threshold": 0.8, "period": 19, "decay": 0.99, "ramp": 0.4},
     ),
 }
-OWN_BATCH = {"vnet_16_matched": {"labeled": 2, "unlabeled": 0}}  # of rows that depart from their algorithm's
+TWO = {"labeled": 2, "unlabeled": 0}
+OWN_BATCH = {"vnet_16_matched": TWO, "vnet_8_matched": TWO}  # of rows that depart from their algorithm's
 MINE = """\
 # @package methods.mine
 # A row of one's own.
@@ -153,6 +159,14 @@ def test_the_table_has_exactly_the_published_rows_in_their_order():
     assert FILES["table"]["defaults"] == list(PUBLISHED["rows"]) == list(PARAMS["methods"])
 
 
+def test_the_rows_of_eight_labels_have_a_folder_of_their_own_and_baselines_with_as_many():
+    config = composed("profile=compact", "method=table_8")
+    assert config.name == "compact-8"
+    for row in (config.statistics.baseline, config.statistics.matched):
+        assert config.methods[row].labeled == 8 and config.methods[row].algorithm == "supervised"
+    assert composed("profile=compact", "method=table_8", "mode=tuning").name == "compact-tuning"
+
+
 def test_the_field_has_the_table_and_then_exactly_the_other_rows_that_have_a_title_of_the_field():
     assert FILES["field"]["defaults"] == [*PUBLISHED["rows"], *PUBLISHED["field"]]
 
@@ -165,7 +179,11 @@ def test_dvc_shows_the_metrics_of_the_same_rows():
 @pytest.mark.parametrize("name", EXPECTED)
 def test_every_row_takes_four_patches_a_step_but_two_and_its_cases_are_those_of_its_title(name):
     method = row(name)
-    patches = {"bcp": 8, "vnet_16_matched": 2}  # pairs that are mixed into one; as many labeled ones as in the others
+    patches = {
+        "bcp": 8,
+        "vnet_16_matched": 2,
+        "vnet_8_matched": 2,
+    }  # pairs that are mixed into one; as many labeled ones as in the others
     assert method.batch.labeled + method.batch.unlabeled == patches.get(name, 4)
     counts = f"{method.labeled}L" + (f"+{method.unlabeled}UL" if method.unlabeled else "")
     assert TITLES[name].endswith(f"& {counts}")
