@@ -88,10 +88,11 @@ def make(left: Mapping[str, float], places: Sequence[Mapping[str, str]], count: 
                         display.end(making, made=not code)
                 display.show(busy)
                 time.sleep(PAUSE)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interruption:
             display.say("stopping after this step of each training, to save it; once more to stop at once")
             stop(busy)
-            raise Stopped("stopped; what is made stays, and the same command goes on", signal.SIGINT) from None
+            number = next(iter(interruption.args), signal.SIGINT)  # that of SIGTERM comes with it
+            raise Stopped("stopped; what is made stays, and the same command goes on", number) from None
     return failed
 
 
@@ -130,7 +131,7 @@ def interrupted_by_sigterm() -> Iterator[None]:
     """Let SIGTERM do what Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(number)
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

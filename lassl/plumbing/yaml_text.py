@@ -1,4 +1,4 @@
-"""YAML read by libyaml, which is about ten times as fast as PyYAML's own Python and gives the same."""
+"""YAML read by libyaml, seven times as fast as PyYAML's own Python for a record, and gives the same."""
 
 from typing import Any
 
