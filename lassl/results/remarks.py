@@ -81,7 +81,7 @@ def described(table: Table) -> str:
     """The scans, the scale, the devices, and what a cell holds."""
     return " ".join(
         [
-            f"Profile {table['profile']}: cohort {cohort(table)}, trained on {' and '.join(table['devices'])}.",
+            f"Profile {table['profile']}: cohort {cohort(table)}, trained on {devices(table)}.",
             f"Mean ± standard deviation over {CASES[table['scored']]} [95 % bootstrap interval of the mean], scored at "
             "native resolution; min: minutes of training.",
             failed_cases(list(table["rows"].values())),
@@ -93,6 +93,17 @@ def cohort(table: Table) -> str:
     """The cohort's name, what kind of scans it has, and the resolution of the volumes that the networks saw."""
     scale = f"volumes pooled by {table['pool']}" if table["pool"] > 1 else "full resolution"
     return f"{table['cohort']} ({SCANS[table['statistics']['scans']]}), {scale}"
+
+
+def devices(table: Table) -> str:
+    """Where the rows were trained, each by its title where that is not the same place for all."""
+    titles: dict[str, list[str]] = {device: [] for device in table["devices"]}
+    for row in table["rows"].values():
+        for device in row["devices"]:
+            titles[device].append(row["title"])
+    if len(titles) == 1:
+        return str(table["devices"][0])
+    return " and ".join(f"{device} ({', '.join(names)})" for device, names in titles.items())
 
 
 def failed_cases(rows: Sequence[Row]) -> str:

@@ -121,6 +121,7 @@ def row(
         "unlabeled": sorted({r.settings.method.unlabeled for r in records}),
         "steps": sorted({r.settings.train.steps for r in records}),
         "training_minutes": round(sum(r.training.seconds for r in records) / len(records) / 60, 1),
+        "devices": sorted({r.training.device for r in records}),
         **scored(group, tables, statistics),
         "evaluation": distinct(departures(r.evaluation) for r in records),
         "stride": distinct(list(r.evaluation.stride) for r in records),
@@ -151,7 +152,7 @@ def external_row(
 ) -> dict[str, Any]:
     """The row of masks or weights from elsewhere: it has no runs of ours, and how it was trained is not known."""
     policy = result.reported.failures
-    unknown = ("runs", "labeled", "unlabeled", "steps", "stride", "shared", "method")
+    unknown = ("runs", "labeled", "unlabeled", "steps", "devices", "stride", "shared", "method")
     return {
         "title": result.title,
         "group": "external",

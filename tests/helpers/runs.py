@@ -68,6 +68,7 @@ def write_run(
     options: Mapping[str, Any] | None = None,
     seconds: float = 60.0,
     tuning: int = 0,
+    device: str = "cpu: Test",
     **train: Any,
 ) -> Run:
     """Write a run; evaluation, options and further arguments replace values of the record, the method and train.
@@ -83,7 +84,7 @@ def write_run(
         **{"profile": run.profile, "method": method, "draw": draw, "seed": seed, "settings": settings},
         "cohort": {"name": cohort[0], "hash": cohort[1], "spacing_mm": (0.625, 0.625, 0.625), "orientation": "LPS"},
         **{"labeled": ["L"], "held_out": []},
-        "training": {"seconds": seconds, "device": "cpu: Test", "resumed": 0, **MACHINE},
+        "training": {"seconds": seconds, "device": device, "resumed": 0, **MACHINE},
     }
     evaluated = {
         **CONFIG.evaluate.model_dump(mode="json"),

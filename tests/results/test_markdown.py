@@ -224,6 +224,13 @@ def test_runs_of_one_row_with_other_options_are_not_one_method(other):
     assert warned() == ["not one method"]
 
 
+def test_rows_that_were_trained_in_different_places_are_named_with_them():
+    write_run("vnet_16", device="cpu: A")
+    write_run("cps", device="cuda: B")
+    write_run("mt_un", device="cpu: A")
+    assert "trained on cpu: A (V-Net & 16L, MT+UN & 16L+64UL) and cuda: B (CPS & 16L+64UL)." in table(built())
+
+
 @pytest.mark.parametrize(
     ("scans", "words"), [("synthetic", "synthetic phantoms, not patients"), ("real", "real scans")]
 )

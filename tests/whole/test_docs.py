@@ -40,9 +40,9 @@ def prose(path: Path) -> list[str]:
     return [line for line in BLOCK.sub("", (ROOT / path).read_text()).splitlines() if line[:1] != "|"]
 
 
-def test_the_readme_is_short_and_so_are_its_lines():
+def test_the_readme_without_the_rows_of_its_table_is_short_and_so_are_its_lines():
     lines = (ROOT / README).read_text().splitlines()
-    assert len(lines) <= 160
+    assert len([line for line in lines if line[:3] != "| *"]) <= 153
     assert [line for line in lines if len(line) > 120 and line[:1] != "|"] == []
 
 
