@@ -57,6 +57,7 @@ EXPECTED = {  # row -> algorithm, labeled and unlabeled cases, options; those of
     "cutmix_mt_8": ("weak_to_strong", 8, 72, STRONG | {"mix": "cutmix", "intensity": False, "teacher": "ema"}),
     "urpc_8": ("pyramid", 8, 72, {"weight": 0.1, "scales": 3, "rectify": True, "ramp": 1.0}),
     "vnet_16_matched": ("supervised", 16, 0, {}),
+    "vnet_bn": ("supervised", 16, 64, {}),
     "entropy": ("entropy_minimum", 16, 64, {"weight": 0.1, "patches": "all", "ramp": 1.0}),
     "ict": ("interpolation", 16, 64, {"weight": 0.1, "alpha": 0.2, "decay": 0.99, "ramp": 1.0}),
     "mt": ("mean_teacher", 16, 64, MASKED | {"passes": 0, "mask": "all"}),
@@ -84,7 +85,7 @@ EXPECTED = {  # row -> algorithm, labeled and unlabeled cases, options; those of
     ),
 }
 TWO = {"labeled": 2, "unlabeled": 0}
-OWN_BATCH = {"vnet_16_matched": TWO, "vnet_8_matched": TWO}  # of rows that depart from their algorithm's
+OWN_BATCH = {"vnet_16_matched": TWO, "vnet_8_matched": TWO, "vnet_bn": PAIRS}  # of rows that depart from their algorithm's
 MINE = """\
 # @package methods.mine
 # A row of one's own.

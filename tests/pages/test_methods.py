@@ -57,9 +57,9 @@ def test_every_row_is_named_and_a_row_with_other_cases_has_no_column_of_its_own(
     rows, text = composed("paper").methods, committed
     assert all(f"`{row}`" in text for row in rows)
     found = alike(rows)
-    assert found["supervised"] == {"vnet_16": ["vnet_80"], "vnet_16_matched": []}
+    assert found["supervised"] == {"vnet_16": ["vnet_80"], "vnet_16_matched": [], "vnet_bn": []}
     assert found["cross_pseudo"]["cps"] == ["cps_32"]
-    assert "|  | `vnet_16` | `vnet_16_matched` |  |" in text
+    assert "|  | `vnet_16` | `vnet_16_matched` | `vnet_bn` |  |" in text
 
 
 @pytest.mark.parametrize("algorithm", algorithms())
