@@ -143,8 +143,8 @@ def meaning(others: Mapping[str, Row]) -> str:
     baseline, matched = (others[key]["title"] for key in REFERENCES.values())
     return (
         f" {matched} sees as many labeled patches a step as most semi-supervised rows: the difference to it is what "
-        f"the unlabeled scans add, that to {baseline} what a user with these labels gains. The two are separate "
-        "families of tests."
+        f"the unlabeled scans add, by a loss and in batch norm, that to {baseline} what a user with these labels "
+        "gains. The two are separate families of tests."
     )
 
 
