@@ -85,7 +85,7 @@ EXPECTED = {  # row -> algorithm, labeled and unlabeled cases, options; those of
     ),
 }
 TWO = {"labeled": 2, "unlabeled": 0}
-OWN_BATCH = {"vnet_16_matched": TWO, "vnet_8_matched": TWO, "vnet_bn": PAIRS}  # of rows that depart from their algorithm's
+OWN_BATCH = {"vnet_16_matched": TWO, "vnet_8_matched": TWO, "vnet_bn": PAIRS}  # not their algorithm's
 MINE = """\
 # @package methods.mine
 # A row of one's own.

@@ -31,8 +31,8 @@ PANELS = {  # titles of quantities, those to come first in their order
     "dice": "Dice of labeled patches",
     "weight": "Weight of the consistency or cross terms",
     "weight_unlabeled": "Weight of the unlabeled cross term",
-    "mask_share": "Share of voxels under the uncertainty threshold",
-    "agreement": "Agreement of the two networks of CPS (Dice)",
+    "mask_share": "Share of voxels in the mask",
+    "agreement": "Agreement of two predictions (Dice)",
     "learning_rate": "Learning rate",
 }
 

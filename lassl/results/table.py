@@ -26,10 +26,9 @@ def table(profile: str, statistics: Statistics, published: Path = PUBLISHED) -> 
     """Write a profile's table.json, table.md and details.md, and give the text of table.md. Raises LasslError."""
     content = build(profile, statistics, parse_yaml(published.read_text("utf-8")))
     folder = metrics_folder(profile)
-    text = markdown.table(content)
     write_text(folder / "table.json", json.dumps(content, indent=1) + "\n")
     write_text(folder / "details.md", details.details(content))
-    write_text(folder / "table.md", text)
+    write_text(folder / "table.md", text := markdown.table(content))
     return text
 
 
