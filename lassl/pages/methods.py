@@ -1,10 +1,8 @@
 """Writes docs/methods.md: each method in words and formulas, its options and costs, from the code and the settings."""
 
-import ast
 import inspect
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import groupby
+import textwrap
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lassl.config import Config, load
 from lassl.methods import class_of
+from lassl.pages.prose import comments, docstring, heading
 from lassl.pages.public_code import METHODS
 from lassl.paths import DOCS, PUBLISHED
 from lassl.plumbing.errors import command
@@ -85,7 +84,7 @@ def page() -> str:
             rows = algorithms[algorithm]
             table = options(rows, published.methods, reduced.methods, costs)
             head = f"### {spoken(algorithm)}\n\n`lassl/methods/{algorithm}.py`\n"
-            parts += [head, named(rows, titles), docstring(algorithm), table]
+            parts += [head, named(rows, titles), docstring(class_of(algorithm)), table]
             if algorithm in METHODS:
                 parts.append(f"**Public code.** {METHODS[algorithm]}\n")
     return "\n".join(parts)
@@ -143,31 +142,19 @@ def spoken(algorithm: str) -> str:
 
 
 def named(rows: Mapping[str, list[str]], titles: Mapping[str, str]) -> str:
-    """Titles and names of the rows, each followed by those that differ from it in labeled cases alone."""
+    """Titles and names of the rows, each with those that differ from it in labeled cases alone, and what it is.
+
+    What it is stands at the head of its file; a row that is alone is what the text of its algorithm says.
+    """
     lines = []
     for first, others in rows.items():
         line, *further = (f"**{titles[row]}** (`{row}`)" if row in titles else f"`{row}`" for row in (first, *others))
-        lines.append(f"- {line}" + (f"; with other cases {listed(further)}" if further else ""))
+        if further:
+            line += f"; with other cases {listed(further)}"
+        if len(rows) > 1:
+            line += ":\n" + textwrap.indent(heading(CONF / "method" / f"{first}.yaml"), "  ")
+        lines.append(f"- {line}")
     return "\n".join(lines) + "\n"
-
-
-def docstring(algorithm: str) -> str:
-    """The text at the head of an algorithm's file as Markdown: what is indented there becomes a block as it stands."""
-    text = ast.get_docstring(ast.parse(Path(inspect.getfile(class_of(algorithm))).read_text("utf-8"))) or ""
-    return "\n".join(blocks(text.splitlines()))
-
-
-def blocks(lines: Sequence[str]) -> Iterator[str]:
-    """Lines of prose as they are; lines indented by four, and the empty ones between them, in a fence."""
-    inside = [line.startswith("    ") for line in lines]
-    for i, line in enumerate(lines):  # an empty line belongs to a block if one goes on behind it
-        if not line and i and inside[i - 1]:
-            following = next((j for j in range(i, len(lines)) if lines[j]), None)
-            inside[i] = following is not None and lines[following].startswith("    ")
-    for fenced, group in groupby(zip(inside, lines, strict=True), lambda pair: pair[0]):
-        body = [line[4:] if fenced else line for _, line in group]
-        yield from ["```text", *body, "```"] if fenced else body
-    yield ""
 
 
 def options(
@@ -191,12 +178,6 @@ def options(
     if costs is not None:
         lines.append(["cost", *(number(costs.ratios.get(row)) for row in rows), ""])
     return grid(["", *(f"`{row}`" for row in rows), ""], lines) + "\n"
-
-
-def comments(path: Path) -> dict[str, str]:
-    """The comments of a YAML file by the keys whose lines they end, ready for a cell."""
-    found = re.findall(r"^ *(\w+):.*?\s# ?(.*)$", path.read_text("utf-8"), re.MULTILINE)
-    return {key: comment.replace("|", r"\|") for key, comment in found}
 
 
 def word(value: Any) -> str:

@@ -12,7 +12,8 @@ from benchmarks import costs as benchmark
 from helpers.project import ROOT
 from lassl.methods import algorithms, class_of
 from lassl.pages import methods
-from lassl.pages.methods import KINDS, Costs, alike, blocks, comments, composed, kinds, page, titles_of
+from lassl.pages.methods import KINDS, Costs, alike, composed, kinds, page, titles_of
+from lassl.pages.prose import blocks, comments, heading
 from lassl.pages.public_code import METHODS
 
 COSTS = Costs(
@@ -74,6 +75,15 @@ def test_indented_lines_and_empty_ones_between_them_become_one_block_as_they_sta
     assert list(blocks(lines)) == [
         *("one", "", "```text", "a  b", "", "  c", "```", "", "two", "```text", "d", "```", "")
     ]  # fmt: skip
+
+
+def test_rows_of_one_algorithm_are_told_apart_by_what_stands_at_the_head_of_their_files(project, committed):
+    (project / "a.yaml").write_text("# @package methods.a\n# One\n# two.\nlabeled: 1  # of them\n# no head\n")
+    assert heading(project / "a.yaml") == "One\ntwo."
+    (project / "b.yaml").write_text("# All\n")
+    assert heading(project / "b.yaml") == "All"
+    assert "(`vnet_bn`):\n  The matched baseline, whose steps have two unlabeled patches too" in committed
+    assert "**BCP & 16L+64UL** (`bcp`)\n\n" in committed
 
 
 def test_options_are_the_published_ones_with_the_comments_of_conf(project):

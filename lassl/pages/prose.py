@@ -1,0 +1,40 @@
+"""Words of the code and of the settings, as Markdown."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+
+def docstring(member: type) -> str:
+    """The text at the head of a class's file as Markdown: what is indented there becomes a block as it stands."""
+    text = ast.get_docstring(ast.parse(Path(inspect.getfile(member)).read_text("utf-8"))) or ""
+    return "\n".join(blocks(text.splitlines()))
+
+
+def blocks(lines: Sequence[str]) -> Iterator[str]:
+    """Lines of prose as they are; lines indented by four, and the empty ones between them, in a fence."""
+    inside = [line.startswith("    ") for line in lines]
+    for i, line in enumerate(lines):  # an empty line belongs to a block if one goes on behind it
+        if not line and i and inside[i - 1]:
+            following = next((j for j in range(i, len(lines)) if lines[j]), None)
+            inside[i] = following is not None and lines[following].startswith("    ")
+    for fenced, group in groupby(zip(inside, lines, strict=True), lambda pair: pair[0]):
+        body = [line[4:] if fenced else line for _, line in group]
+        yield from ["```text", *body, "```"] if fenced else body
+    yield ""
+
+
+def comments(path: Path) -> dict[str, str]:
+    """The comments of a YAML file by the keys whose lines they end, ready for a cell."""
+    found = re.findall(r"^ *(\w+):.*?\s# ?(.*)$", path.read_text("utf-8"), re.MULTILINE)
+    return {key: comment.replace("|", r"\|") for key, comment in found}
+
+
+def heading(path: Path) -> str:
+    """The lines of comment at the head of a YAML file, without the package that Hydra reads there."""
+    lines = path.read_text("utf-8").splitlines()
+    head = lines[: next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))]
+    return "\n".join(line.removeprefix("# ") for line in head if not line.startswith("# @package"))
