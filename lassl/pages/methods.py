@@ -121,8 +121,7 @@ def kinds(algorithms: Collection[str]) -> dict[str, list[str]]:
 
 def titles_of(published: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """The titles in metrics/published.yaml by row."""
-    entries = {**published["titles"], **published.get("field", {}), **published["rows"]}
-    return {row: entry if isinstance(entry, str) else entry["title"] for row, entry in entries.items()}
+    return {row: entry["title"] for row, entry in {**published.get("field", {}), **published["rows"]}.items()}
 
 
 def contents(algorithms: Mapping[str, Mapping[str, list[str]]], titles: Mapping[str, str]) -> str:

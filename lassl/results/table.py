@@ -43,6 +43,7 @@ def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) ->
     first = next(iter(groups.values()))[0]
     tuned = any(r.record.settings.cases.tuning for r in results)
     shown = statistics.published and not tuned
+    asked = published["rows"] if shown and statistics.baseline in published["rows"] else ()
     external = {f"external/{name}": result for name, result in read_external(first).items()}
     masks: dict[str, Sequence[ScoredMasks]] = {**groups, **{name: [result] for name, result in external.items()}}
     tables = {name: {measure.key: scores(group, measure.column) for measure in MAIN} for name, group in masks.items()}
@@ -63,7 +64,7 @@ def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) ->
         "scored_cases": first.cases["case"].nunique(),
         "statistics": statistics.model_dump(mode="json"),
         "rows": {name: rows[name] | comparisons[name] for name in rows},
-        "missing": [name for name in published["rows"] if name not in rows] if shown else [],
+        "missing": [name for name in asked if name not in rows],
         "notes": [published["notes"][r["published"]["note"]] for r in rows.values() if "note" in r["published"]],
     }
 
@@ -73,11 +74,10 @@ def grouped(results: Sequence[Result], published: Mapping[str, Any]) -> tuple[di
 
     The published table comes first in its order, then the field by our mean Dice, best first, then own rows.
     """
-    groups = by_method(results, [*published["rows"], *published["titles"]])
+    groups = by_method(results, list(published["rows"]))
     dice = {name: mean(scores(group, DICE.column)) for name, group in groups.items() if name in published["field"]}
     field = sorted(dice, key=lambda name: dice[name], reverse=True)
-    order = [*(n for n in groups if n in published["rows"]), *field]
-    order += [name for name in groups if name not in order]
+    order = dict.fromkeys([*(name for name in groups if name in published["rows"]), *field, *groups])
     kinds = {n: "table" if n in published["rows"] else "field" if n in published["field"] else "own" for n in order}
     return {name: groups[name] for name in order}, kinds
 
@@ -87,7 +87,7 @@ def title_and_figures(
 ) -> tuple[str, dict[str, Any]]:
     """The title of a row and its published figures; where none are shown, the title has the runs' label counts."""
     figures = dict({**published["rows"], **published["field"]}.get(method, {}))
-    text = figures.pop("title", published["titles"].get(method, method))
+    text = figures.pop("title", method)
     return (text, figures) if shown else (own_title(text, group), {})
 
 

@@ -105,13 +105,12 @@ def test_costs_are_shown_once_they_are_measured(project):
     assert "| cost | 2.35 | - | - | - |  |" in section(text, "Cross pseudo")
 
 
-def test_titles_are_those_of_the_paper_of_other_labels_and_of_the_field():
+def test_titles_are_those_of_the_paper_and_of_the_field():
     published = {
         "rows": {"cps": {"title": "CPS & 16L", "dice": 1}},
-        "titles": {"cps_8": "CPS & 8L"},
         "field": {"bcp": {"title": "BCP & 16L"}},
     }
-    assert titles_of(published) == {"cps": "CPS & 16L", "cps_8": "CPS & 8L", "bcp": "BCP & 16L"}
+    assert titles_of(published) == {"cps": "CPS & 16L", "bcp": "BCP & 16L"}
 
 
 def test_a_step_of_each_row_is_timed_beside_one_of_the_baseline(project, monkeypatch):

@@ -71,7 +71,7 @@ def test_the_page_has_every_remark_of_the_table(page):
 
 def test_a_departure_and_a_warning_stand_on_the_page_and_markup_in_a_title_is_text(workspace):
     row = {**PUBLISHED["rows"]["cps"], "title": "<b> *CPS*"}
-    Path("published.yaml").write_text(json.dumps({"rows": {"cps": row}, "field": {}, "titles": {}, "notes": {}}))
+    Path("published.yaml").write_text(json.dumps({"rows": {"cps": row}, "field": {}, "notes": {}}))
     write_run("cps", evaluation={"failures": "diagonal"})
     write_run("mt_un", lr=0.003)
     table(PROFILE, STATISTICS, Path("published.yaml"))

@@ -150,21 +150,28 @@ def test_rows_come_in_the_published_order_and_the_missing_ones_are_named():
     assert built()["missing"] == ["vnet_16", "cps_32", "mt_un", "mt_un_lovasz"]
 
 
+def test_a_table_beside_another_baseline_than_the_published_one_misses_no_published_row():
+    for method in ("vnet_8", "cps_8", "vnet_80"):
+        write_run(method)
+    found = built(STATISTICS.model_copy(update={"baseline": "vnet_8", "matched": "vnet_8_matched"}))
+    assert (next(iter(found["rows"])), found["missing"]) == ("vnet_80", [])
+
+
 def test_the_published_table_comes_first_then_the_field_by_its_dice_then_own_rows_and_external_ones():
     dice = {"cps_alw": 70, "mcnet": 80, "vnet_16_matched": 60, "cps_8": 95, "dtc": 90, "mine": 99, "vnet_16": 50}
     for method, mean in dice.items():
         write_run(method, scores=cases((mean, mean)))
     write_external("net", cases((100, 100)))
     rows = built()["rows"]
-    order = ["vnet_16", "cps_alw", "dtc", "mcnet", "vnet_16_matched", "cps_8", "mine", "external/net"]
+    order = ["vnet_16", "cps_alw", "cps_8", "dtc", "mcnet", "vnet_16_matched", "mine", "external/net"]
     assert list(rows) == order
-    groups = ["table", "table", "field", "field", "field", "own", "own", "external"]
+    groups = ["table", "table", "field", "field", "field", "field", "own", "external"]
     assert [row["group"] for row in rows.values()] == groups
 
 
 def test_every_row_of_conf_has_a_title_and_published_figures_say_where_they_are_from():
     rows = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "conf/method").glob("*.yaml")}
-    titles = [*PUBLISHED["rows"], *PUBLISHED["field"], *PUBLISHED["titles"]]
+    titles = [*PUBLISHED["rows"], *PUBLISHED["field"]]
     assert len(titles) == len(set(titles))
     assert {name for name, content in rows.items() if "labeled" in content} == set(titles)
     for row in [*PUBLISHED["rows"].values(), *PUBLISHED["field"].values()]:
@@ -182,8 +189,8 @@ def test_a_method_without_published_figures_comes_last_under_its_own_name():
 
 
 def test_a_row_that_has_only_a_title_follows_the_published_ones_and_is_not_missed():
-    titles = {"mt_un": "Ours", "cps_32": "Never run"}
-    published = {"rows": {"cps": PUBLISHED["rows"]["cps"]}, "field": {}, "titles": titles}
+    titles = {"mt_un": {"title": "Ours"}, "cps_32": {"title": "Never run"}}
+    published = {"rows": {"cps": PUBLISHED["rows"]["cps"]}, "field": titles}
     for method in ("cps_alw", "mt_un", "cps"):
         write_run(method)
     found = built(published={**published, "notes": {}})

@@ -123,7 +123,7 @@ def test_piped_it_has_no_colour_codes_and_no_characters_that_the_encoding_lacks(
 def test_a_title_with_brackets_is_shown_as_it_is(capsys, monkeypatch):
     write_run("cps")
     row = {**PUBLISHED["rows"]["cps"], "title": "[red]CPS[/] :smile:"}
-    Path("published.yaml").write_text(json.dumps({"rows": {"cps": row}, "field": {}, "titles": {}, "notes": {}}))
+    Path("published.yaml").write_text(json.dumps({"rows": {"cps": row}, "field": {}, "notes": {}}))
     table.table(PROFILE, STATISTICS, Path("published.yaml"))
     terminal.show(PROFILE)
     assert "[red]CPS[/] :smile: " in capsys.readouterr().out
