@@ -51,6 +51,7 @@ EXPECTED = {  # row -> algorithm, labeled and unlabeled cases, options; those of
     "mt_un_lovasz_8": ("mean_teacher", 8, 72, MASKED | {"lovasz": 1.0}),
     "cps_alw_8": ("cross_pseudo", 8, 72, ADAPTIVE),
     "vnet_8_matched": ("supervised", 8, 0, {}),
+    "vnet_bn_8": ("supervised", 8, 72, {}),
     "acmt_8": ("mean_teacher", 8, 72, MASKED | {"passes": 0, "mask": "ambiguous"}),
     "fixmatch_8": ("weak_to_strong", 8, 72, STRONG | {"mix": "none", "intensity": True, "teacher": "student"}),
     "cutmix_mt_8": ("weak_to_strong", 8, 72, STRONG | {"mix": "cutmix", "intensity": False, "teacher": "ema"}),
@@ -84,7 +85,7 @@ EXPECTED = {  # row -> algorithm, labeled and unlabeled cases, options; those of
     ),
 }
 TWO = {"labeled": 2, "unlabeled": 0}
-OWN_BATCH = {"vnet_16_matched": TWO, "vnet_8_matched": TWO, "vnet_bn": PAIRS}  # not their algorithm's
+OWN_BATCH = {"vnet_16_matched": TWO, "vnet_8_matched": TWO, "vnet_bn": PAIRS, "vnet_bn_8": PAIRS}
 MINE = """\
 # @package methods.mine
 # A row of one's own.
