@@ -52,6 +52,7 @@ EXPECTED = {  # row -> algorithm, labeled and unlabeled cases, options; those of
     "cps_alw_8": ("cross_pseudo", 8, 72, ADAPTIVE),
     "vnet_8_matched": ("supervised", 8, 0, {}),
     "vnet_bn_8": ("supervised", 8, 72, {}),
+    "mt_8": ("mean_teacher", 8, 72, MASKED | {"passes": 0, "mask": "all"}),
     "acmt_8": ("mean_teacher", 8, 72, MASKED | {"passes": 0, "mask": "ambiguous"}),
     "fixmatch_8": ("weak_to_strong", 8, 72, STRONG | {"mix": "none", "intensity": True, "teacher": "student"}),
     "cutmix_mt_8": ("weak_to_strong", 8, 72, STRONG | {"mix": "cutmix", "intensity": False, "teacher": "ema"}),
