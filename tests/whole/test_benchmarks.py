@@ -222,7 +222,8 @@ def test_the_benchmark_of_a_gpu_measures_on_a_cpu_what_it_would_there(monkeypatc
     lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     assert lines[0] == gpu.HEADER and [line[0] for line in lines[2:]] == ["supervised step", "mt_un_lovasz"]
     _, slow, fast, ratio, compiled, *_ = lines[2]
-    assert float(slow) / min(float(fast), float(compiled)) == pytest.approx(float(ratio), rel=0.1)
+    apart = float(slow) / min(float(fast), float(compiled))
+    assert apart == pytest.approx(float(ratio), rel=0.1, abs=0.06)  # all are rounded, a ratio to 0.1
     assert lines[3][1] == lines[3][3] == " " or lines[3][1] == ""  # no plain script of that row
     assert together.steps_a_second("tiny", "cpu", 1, 0.0) > 0
 
