@@ -93,7 +93,7 @@ def test_options_are_the_published_ones_with_the_comments_of_conf(project):
     assert "| `passes` | 8 | 8 | 0 | 0 | 0 | of the teacher" in text
     assert "| `mask` | certain | certain | all | ambiguous | all |" in text
     assert "| `weight` | 0.1 | 0.1 | 0.1 | 0.1 | 0.1 |" in text
-    assert "| `weight` in `compact` | 1.0 | 1.0 | 3.0 | 1.0 | 0.1 |" in text
+    assert "| `weight` in `compact` | 1.0 | 1.0 | 3.0 | 1.0 | 0.3 |" in text
 
 
 def test_costs_are_shown_once_they_are_measured(project):
