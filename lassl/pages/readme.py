@@ -139,7 +139,7 @@ def remark(table: Table) -> str:
     if sources := list(dict.fromkeys(row["published"]["source"] for row in rows if row["published"])):
         sentences.append(f"Published ({'; '.join(sources)}): on the real scans at full resolution.")
         if any(row["published"] and row["published"]["chosen"] != "unknown" for row in rows):
-            sentences.append("In brackets its weights: last, or best on test.")
+            sentences.append("In brackets their weights: last, or best on test.")
     return " ".join(sentences)
 
 

@@ -190,7 +190,7 @@ def test_a_short_table_tells_scale_runs_cases_and_empty_predictions_in_short_lin
     assert "Means over 4 test cases" in told and "Empty predictions: 2; the distances leave them out" in told
     assert (
         "Wilcoxon" in told
-        and "Published (Somebody): on the real scans at full resolution. In brackets its weights" in told
+        and "Published (Somebody): on the real scans at full resolution. In brackets their weights" in told
     )
     assert all(len(line) <= 120 for line in text.splitlines() if line[:1] != "|")
 
