@@ -36,12 +36,12 @@ TESTS = "tiny"  # the profile of the tests
 UNKNOWN = "*Not measured yet.*"
 INTRODUCTION = f"""# Known flaws and what they do
 
-Code of the field has had each of these. Here every one is a file in `conf/flaw/` that puts a small part of
-`lassl/flaws/` in (`dvc exp run -S profile=repeats -S method=cps -S flaw=overlap`), through the same seams as honest
-variants; `fewer_exposures` needs no part, it is a setting. None is on by default. Runs with a flaw have a folder of
-their own, `metrics/<profile>-<flaw>/`. Differences are flawed minus honest, in the same draw and seed and case by case,
-with a 95 % bootstrap interval and the p of a Wilcoxon signed-rank test over the cases (not corrected: each flaw is a
-question of its own).
+Code of the field has had each of these. Those with a name in code letters are files in `conf/flaw/`, which put small
+parts of `lassl/flaws/` in (`dvc exp run -S profile=repeats -S method=cps -S flaw=overlap`), through the same seams as
+honest variants; `fewer_exposures` needs no part, it is a setting. None is on by default. Runs with a flaw have a folder
+of their own, `metrics/<profile>-<flaw>/`. Differences are flawed minus honest, in the same draw and seed and case by
+case, with a 95 % bootstrap interval and the p of a Wilcoxon signed-rank test over the cases (not corrected: each flaw
+is a question of its own).
 
 {INTERVAL_AND_TEST}
 
