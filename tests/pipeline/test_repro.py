@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -114,8 +115,16 @@ def test_runs_are_made_a_few_at_a_time_and_those_that_fail_are_given(monkeypatch
     assert "b: not made, see logs/b.log" in capsys.readouterr().err
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """Python raises KeyboardInterrupt at SIGINT, also where the tests were started by `&` in a script, deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_reach_every_run_and_wait_for_its_end(monkeypatch, number):
+def test_ctrl_c_and_sigterm_reach_every_run_and_wait_for_its_end(monkeypatch, hears_ctrl_c, number):
     code = (
         "import signal, time\n"
         "def end(*_):\n    time.sleep(0.5); raise SystemExit(3)\n"
