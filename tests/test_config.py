@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.project import ROOT
+from helpers.project import PARAMS_FILE, ROOT, default_params
 from lassl.config import Config, load
 from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
 from pipeline.compose import compose
 from pipeline.compose import main as compose_main
 
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+PARAMS = default_params()
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
 PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))
 FLAWS = sorted(path.stem for path in (ROOT / "conf/flaw").glob("*.yaml"))
@@ -52,11 +52,7 @@ def refusal(tmp_path):
 
 
 def table() -> Config:
-    return load(ROOT / "params.yaml")
-
-
-def test_the_committed_params_are_the_composition_of_the_defaults(composed):
-    assert composed().read_text() == (ROOT / "params.yaml").read_text()
+    return load(PARAMS_FILE)
 
 
 def test_the_four_profiles_are_there():

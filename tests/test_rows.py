@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 import yaml
 
-from helpers.project import ROOT
+from helpers.project import ROOT, default_params
 from lassl.config import Config, load
 from lassl.methods import algorithms, build
 from lassl.model.vnet import VNet
@@ -19,7 +19,7 @@ from lassl.plumbing.errors import LasslError
 from lassl.sections import Method, Network
 from pipeline.compose import compose
 
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+PARAMS = default_params()
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
 FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "conf/method").glob("*.yaml"))}
 LISTS = [name for name in FILES if "labeled" not in FILES[name]]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.project import ROOT
+from helpers.project import PARAMS_FILE, ROOT
 from helpers.runs import CONFIG
 from helpers.scans import write_case
 from lassl.cli import check_data, check_machine, check_project, doctor
@@ -37,7 +37,8 @@ def git(folder: Path, *words: str) -> None:
 @pytest.fixture
 def clone(tmp_path):
     """A folder with what a clone of the project has that matters here."""
-    for name in ("params.yaml", "constraints.txt", "dvc.yaml", ".dvc/config", "splits/synthetic.csv"):
+    shutil.copy(PARAMS_FILE, tmp_path)
+    for name in ("constraints.txt", "dvc.yaml", ".dvc/config", "splits/synthetic.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     git(tmp_path, "init", "--quiet")
@@ -221,7 +222,7 @@ def test_the_device_that_params_yaml_asks_for_must_be_there_and_right():
 
 
 def test_params_yaml_that_is_wrong_is_missing_line_by_line(tmp_path):
-    text = (ROOT / "params.yaml").read_text()
+    text = PARAMS_FILE.read_text()
     (tmp_path / "params.yaml").write_text(text.replace("  lr: 0.1", "  lr: -1").replace("draws:", "drawn:"))
     found = list(check_project.settings(tmp_path))
     assert check_project.loaded(tmp_path) is None and marks(found) == ["missing"] * 3

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from helpers.project import ROOT
+from helpers.project import ROOT, default_params
 from lassl.cli import check_data
 from lassl.config import Config
 from lassl.data.la2018 import COHORT, FOLDER, HASHES, SOURCES, bring, hashes, unlike
@@ -125,7 +124,7 @@ def test_as_a_program_it_takes_another_copy():
 
 
 def told(cohort: str = COHORT) -> list[str]:
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = default_params()
     params["data"] |= {"cohort": cohort, "folder": str(FOLDER), "split": "splits/la2018.csv"}
     config = Config.model_validate(params | {"phantom": params["phantom"] | {"cohorts": []}})
     return [str(finding) for finding in check_data.known_scans(config, Path())]

@@ -6,11 +6,23 @@ import subprocess
 import sys
 from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
 
 from pipeline.compose import compose
 
 ROOT = Path(__file__).parents[2]
+_FOLDER = TemporaryDirectory(prefix="lassl-tests-")  # until this process ends
+PARAMS_FILE = Path(_FOLDER.name, "params.yaml")  # what conf/ gives by default, whatever the checkout's params.yaml says
 ROWS = ["vnet_16", "vnet_80", "cps", "cps_32", "mt_un", "mt_un_lovasz", "cps_alw"]
+
+
+def default_params() -> dict[str, Any]:
+    """The content of params.yaml that conf/ gives by default; each call gives a copy of its own."""
+    params: dict[str, Any] = yaml.safe_load(PARAMS_FILE.read_text())
+    return params
 
 
 def call(folder: Path, *command: str) -> str:
@@ -50,3 +62,7 @@ def as_committed(folder: Path) -> Path:
     call(ROOT, "git", "archive", f"--output={archive}", "HEAD", "README.md", "docs", "metrics")
     shutil.unpack_archive(archive, folder / "committed")
     return folder / "committed"
+
+
+with chdir(ROOT):
+    compose(PARAMS_FILE)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from helpers.project import ROOT
+from helpers.project import PARAMS_FILE, ROOT
 from lassl.config import load
 from lassl.evaluation.evaluate import published_texts
 from lassl.evaluation.scores import Scores
@@ -18,7 +18,7 @@ from lassl.plumbing.files import write_text
 from lassl.results import table
 from lassl.sections import Statistics
 
-CONFIG = load(ROOT / "params.yaml")
+CONFIG = load(PARAMS_FILE)
 PROFILE = CONFIG.name
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
 RECORDS = sorted((ROOT / "metrics").glob("*/records/*-d*-s*.yaml"))  # of the committed runs

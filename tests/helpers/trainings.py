@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from helpers.project import ROOT
+from helpers.project import PARAMS_FILE
 from lassl.config import Config, load
 from lassl.data.patches import PatchSource
 from lassl.data.prepared import Prepared
@@ -20,7 +20,7 @@ from lassl.training.train import cases_of, train
 from pipeline.compose import compose
 
 
-def settings(tiny_data: Data, params: Path = ROOT / "params.yaml", **changes: dict[str, Any]) -> Config:
+def settings(tiny_data: Data, params: Path = PARAMS_FILE, **changes: dict[str, Any]) -> Config:
     """The committed configuration, or another one, shrunk to the tiny cohort."""
     values = load(params).model_dump()
     values["data"] = tiny_data.model_dump()

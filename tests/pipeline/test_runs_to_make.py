@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from helpers.project import ROOT
+from helpers.project import PARAMS_FILE, ROOT
 from helpers.runs import CONFIG, write_run
 from lassl.model.record import read_record
 from lassl.plumbing.errors import LasslError
@@ -18,11 +18,14 @@ RUN = next(iter(asked(PLAIN).values()))
 TRAIN, EVALUATE, PUBLISH = stages_of(PLAIN, RUN)
 
 
-def test_the_stages_of_all_runs_are_those_of_dvc_yaml():
+def test_the_stages_of_all_runs_are_those_of_dvc_yaml(tmp_path):
     from dvc.repo import Repo
 
+    shutil.copy(PARAMS_FILE, tmp_path)
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+
     named = [name for run in asked(CONFIG).values() for name in stages_of(CONFIG, run)]
-    with Repo(str(ROOT)) as repo:
+    with Repo.init(str(tmp_path), no_scm=True) as repo:
         known = {stage.addressing for stage in repo.index.stages}
     assert set(named) == {name for name in known if name.startswith(("train", "evaluate", "publish", "fields"))}
     assert len(named) == len(set(named))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.project import ROOT
+from helpers.project import default_params
 from lassl.config import load
 from lassl.data.draw import UNLABELED
 from lassl.data.prepare import MARGINS
@@ -18,7 +18,7 @@ from lassl.plumbing.errors import LasslError
 from lassl.plumbing.plugins import plugin
 from lassl.training.schedules import SCHEDULES, poly
 
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+PARAMS = default_params()
 SEAMS = {
     "data.margins": MARGINS,
     "train.schedule": SCHEDULES,

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.project import ROOT
+from helpers.project import ROOT, default_params
 from lassl.config import Config
 from lassl.methods import algorithms, module_of
 from lassl.plumbing.provenance import NO_NUMBERS, code_hash, counts, fingerprint, named_modules, source, stripped
 from pipeline import code
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+PARAMS = default_params()
 METHODS = PARAMS["methods"]
 ENTRIES = {
     **{f"pipeline.train {name}": ("pipeline.train", module_of(name)) for name in algorithms()},
