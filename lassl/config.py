@@ -44,7 +44,7 @@ class Config(Section):
     train: Train
     cases: Cases
     snapshots: Snapshots
-    weights: dict[str, Annotated[float, pydantic.Field(ge=0)]]  # what counts is the copy among a method's options
+    weights: dict[str, Annotated[float, pydantic.Field(ge=0)]]  # a method's copy is what counts: pipeline/copies.py
     counts: Counts
     evaluate: Evaluate
     fields: tuple[Field, ...]

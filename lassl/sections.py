@@ -125,7 +125,7 @@ class Learned(Section):
 
 
 class Counts(Section):
-    """Training cases that the seven rows learn from; `all`: labeled ones. What counts is each method's copy of them."""
+    """Training cases that the seven rows learn from; `all`: labeled ones. A method's copy is what counts."""
 
     few: Learned
     more: Learned

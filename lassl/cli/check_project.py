@@ -70,6 +70,10 @@ def settings(root: Path) -> Iterator[Finding]:
     except LasslError as error:
         yield from (Finding("missing", line) for line in str(error).splitlines())
     else:
+        from pipeline.copies import edited
+
+        if root == Path():
+            yield from (Finding("missing", line) for line in edited(config))
         yield Finding("ok", f"params.yaml: profile {config.name}, {', '.join(config.methods) or 'no method'}")
 
 

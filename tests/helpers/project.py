@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import chdir
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -54,14 +55,20 @@ def composed(*overrides: str) -> Path:
     return path
 
 
-def as_committed(folder: Path) -> Path:
-    """Where pages and metrics belong together: the project, or its last commit if runs were made here since."""
+@cache
+def committed() -> Path:
+    """Where pages and metrics belong together: the project, or its last commit if metrics/ changed since."""
     if not call(ROOT, "git", "status", "--porcelain", "metrics"):
         return ROOT
-    archive = folder / "committed.tar"
+    archive = Path(_FOLDER.name, "committed.tar")
     call(ROOT, "git", "archive", f"--output={archive}", "HEAD", "README.md", "docs", "metrics")
-    shutil.unpack_archive(archive, folder / "committed")
-    return folder / "committed"
+    shutil.unpack_archive(archive, archive.with_suffix(""))
+    return archive.with_suffix("")
+
+
+def tracked(pattern: str) -> list[Path]:
+    """The project's files of a pattern that git tracks: not those of a method that somebody is about to write."""
+    return [ROOT / name for name in call(ROOT, "git", "ls-files", pattern).splitlines() if (ROOT / name).is_file()]
 
 
 with chdir(ROOT):

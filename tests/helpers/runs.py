@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from helpers.project import PARAMS_FILE, ROOT
+from helpers.project import PARAMS_FILE, ROOT, committed
 from lassl.config import load
 from lassl.evaluation.evaluate import published_texts
 from lassl.evaluation.scores import Scores
@@ -21,7 +21,7 @@ from lassl.sections import Statistics
 CONFIG = load(PARAMS_FILE)
 PROFILE = CONFIG.name
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
-RECORDS = sorted((ROOT / "metrics").glob("*/records/*-d*-s*.yaml"))  # of the committed runs
+RECORDS = sorted((committed() / "metrics").glob("*/records/*-d*-s*.yaml"))  # of the committed runs
 STATISTICS = Statistics(
     baseline="vnet_16", matched="vnet_16_matched", resamples=2000, seed=0, scans="synthetic", published=True
 )

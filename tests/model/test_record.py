@@ -3,20 +3,20 @@
 import pytest
 import yaml
 
-from helpers.project import ROOT
+from helpers.project import committed
 from lassl.model.record import Cohort, read_record, record_text
 from lassl.plumbing.errors import LasslError
 
-RECORDS = sorted(ROOT.glob("metrics/*/records/*-d*-s*.yaml"))
+RECORDS = sorted(committed().glob("metrics/*/records/*-d*-s*.yaml"))
 
 
-@pytest.mark.parametrize("path", RECORDS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: str(path.relative_to(committed())))
 def test_every_committed_record_is_read_and_written_as_it_is(path):
     assert yaml.safe_load(record_text(read_record(path))) == yaml.safe_load(path.read_text())
 
 
 def test_an_older_record_tells_of_no_grid_and_the_format_that_was_asked_for():
-    record = read_record(ROOT / "metrics/compact/records/vnet_80-d0-s0.yaml")
+    record = read_record(committed() / "metrics/compact/records/vnet_80-d0-s0.yaml")
     assert record.cohort.spacing_mm is None and record.training.precision is None
     assert record.precision == record.settings.compute.precision == "bf16"
 

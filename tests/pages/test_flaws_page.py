@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from helpers.project import ROOT, as_committed
+from helpers.project import ROOT, committed
 from helpers.runs import CONFIG, NAN, PROFILE, STATISTICS, cases, write_run
 from lassl.evaluation.snapshots import COLUMNS
 from lassl.pages.flaws import TESTS, page
@@ -22,7 +22,7 @@ def workspace(tmp_path, monkeypatch):
 
 
 def test_the_committed_page_is_what_the_committed_runs_give(monkeypatch, tmp_path):
-    monkeypatch.chdir(as_committed(tmp_path))
+    monkeypatch.chdir(committed())
     assert Path("docs/flaws.md").read_text() == page(CONFIG.statistics)
 
 

@@ -18,14 +18,16 @@ RUN = next(iter(asked(PLAIN).values()))
 TRAIN, EVALUATE, PUBLISH = stages_of(PLAIN, RUN)
 
 
-def test_the_stages_of_all_runs_are_those_of_dvc_yaml(tmp_path):
+def test_the_stages_of_all_runs_are_those_of_dvc_yaml(tmp_path, monkeypatch):
     from dvc.repo import Repo
 
+    monkeypatch.chdir(tmp_path)  # DVC names stages as seen from here
     shutil.copy(PARAMS_FILE, tmp_path)
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
 
     named = [name for run in asked(CONFIG).values() for name in stages_of(CONFIG, run)]
-    with Repo.init(str(tmp_path), no_scm=True) as repo:
+    Repo.init(str(tmp_path), no_scm=True).close()
+    with Repo(str(tmp_path)) as repo:
         known = {stage.addressing for stage in repo.index.stages}
     assert set(named) == {name for name in known if name.startswith(("train", "evaluate", "publish", "fields"))}
     assert len(named) == len(set(named))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from helpers.project import ROOT
+from helpers.project import ROOT, committed, tracked
 from helpers.runs import CONFIG, NAN, PROFILE, PUBLISHED, RECORDS, STATISTICS, built, cases, write_run
 from lassl.evaluation import external_masks
 from lassl.model.record import Evaluated, read_record
@@ -170,7 +170,7 @@ def test_the_published_table_comes_first_then_the_field_by_its_dice_then_own_row
 
 
 def test_every_row_of_conf_has_a_title_and_published_figures_say_where_they_are_from():
-    rows = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "conf/method").glob("*.yaml")}
+    rows = {path.stem: yaml.safe_load(path.read_text()) for path in tracked("conf/method/*.yaml")}
     titles = [*PUBLISHED["rows"], *PUBLISHED["field"]]
     assert len(titles) == len(set(titles))
     assert {name for name, content in rows.items() if "labeled" in content} == set(titles)
@@ -244,7 +244,7 @@ def test_the_written_table_is_the_built_one():
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_committed_table_is_what_its_committed_runs_give(profile, monkeypatch):
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(committed())
     folder = Path("metrics") / profile
     kept = json.loads((folder / "table.json").read_text(), parse_constant=refuse)
     found = table.build(profile, Statistics(**kept["statistics"]), PUBLISHED)

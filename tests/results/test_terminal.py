@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from helpers.project import ROOT
+from helpers.project import ROOT, committed
 from helpers.runs import NAN, PROFILE, PUBLISHED, STATISTICS, cases, write_run
 from lassl import config
 from lassl.plumbing.errors import LasslError
 from lassl.results import table, terminal
 
-COMMITTED = sorted(path.parent.name for path in ROOT.glob("metrics/*/table.json"))
+COMMITTED = sorted(path.parent.name for path in committed().glob("metrics/*/table.json"))
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def test_a_row_has_dice_with_its_interval_the_other_scores_and_the_published_dic
 
 @pytest.mark.parametrize("profile", COMMITTED)
 def test_every_committed_table_fits_in_80_columns_with_each_row_on_a_line(capsys, monkeypatch, profile):
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(committed())
     terminal.show(profile)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.project import ROOT, as_committed
+from helpers.project import ROOT, committed
 from lassl.pages.readme import BLOCK, pages, with_tables
 
 README = Path("README.md")
@@ -16,7 +16,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 @pytest.mark.parametrize("path", PAGES, ids=str)
 def test_a_page_shows_the_committed_tables(monkeypatch, tmp_path, path):
-    monkeypatch.chdir(as_committed(tmp_path))
+    monkeypatch.chdir(committed())
     assert path in pages()
     text = path.read_text()
     assert text == with_tables(text, path)

@@ -1,0 +1,66 @@
+"""Weights and counts of params.yaml that somebody edited there, though only the methods' copies of them are read."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lassl.config import Config
+from lassl.plumbing.errors import LasslError
+from lassl.plumbing.yaml_text import parse_yaml
+
+CONF = Path("conf")
+REFERENCE = re.compile(r"\$\{((?:weights|counts)\.[\w.]+)\}")
+
+
+def edited(settings: Config) -> list[str]:
+    """A line for each weight or count that differs from a method's copy and that no file of conf/ gives."""
+    values = dict(flat(settings.model_dump(mode="json", include={"weights", "counts"})))
+    lines = {}
+    for name, method in settings.methods.items():
+        copies = dict(flat(method.model_dump(mode="json")))
+        for key, reference in references(name, method.algorithm).items():
+            value, copy = values.get(reference), copies.get(key)
+            if copy != value and value not in given(reference, settings.profile):
+                lines[reference] = (
+                    f"params.yaml: {reference} is {value}, but methods.{name}.{key} is {copy} and is what counts: "
+                    f"compose both with `dvc exp run -S {reference}={value}`, or edit the method's"
+                )
+    return list(lines.values())
+
+
+def references(method: str, algorithm: str) -> dict[str, str]:
+    """The keys of a method that conf/ takes from elsewhere, such as options.weight, and from where: weights.cross."""
+    contents = [read(CONF / "algorithm" / f"{algorithm}.yaml"), read(CONF / "method" / f"{method}.yaml")]
+    keys = {key: value for content in contents for key, value in flat(content)}
+    found = {key: REFERENCE.fullmatch(str(value)) for key, value in keys.items()}
+    return {key: match[1] for key, match in found.items() if match}
+
+
+def given(key: str, profile: str) -> list[Any]:
+    """The values that the defaults, a profile with what it builds on, and all modes and flaws give to a key."""
+    names, contents = [profile], [read(CONF / "config.yaml")]
+    for name in names:
+        contents.append(read(CONF / "profile" / f"{name}.yaml"))
+        names += [n for n in contents[-1].get("defaults", []) if isinstance(n, str) and n not in {"_self_", *names}]
+    contents += [read(path) for folder in ("mode", "flaw") for path in sorted((CONF / folder).glob("*.yaml"))]
+    return [value for content in contents for known, value in flat(content) if known == key]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a file of conf/, nothing where there is none."""
+    try:
+        return parse_yaml(path.read_text("utf-8")) or {}
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise LasslError(f"{path}: {error}") from None
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """All values of nested mappings by their keys, joined by dots."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
