@@ -42,7 +42,7 @@ def prose(path: Path) -> list[str]:
 
 def test_the_readme_without_the_rows_of_its_table_is_short_and_so_are_its_lines():
     lines = (ROOT / README).read_text().splitlines()
-    assert len([line for line in lines if line[:3] != "| *"]) <= 153
+    assert len([line for line in lines if line[:3] != "| *"]) <= 154
     assert [line for line in lines if len(line) > 120 and line[:1] != "|"] == []
 
 

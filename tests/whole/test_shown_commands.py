@@ -56,6 +56,7 @@ NOT_RUN = {
         "dvc exp run -S profile=compact -S method=table_8",
         "dvc exp run -S profile=compact -S method=vnet_16",
         "dvc exp run -S profile=compact -S variant=-again",
+        "dvc exp run -S profile=compact -S mode=pairs -S method=registered -S 'draws=[1]'",
         "dvc exp run -S profile=kidney",
         "dvc exp run -S profile=kidney -S method=cps_alw",
         "dvc exp run -S profile=paper",
