@@ -24,7 +24,8 @@ NEEDED = {POSITION: "a position", AXES: "axes", SPACING: "the size of their pixe
 # what all slices of a volume share
 SAME = {ROWS: "numbers of rows", COLUMNS: "numbers of columns", AXES: "axes", SPACING: "spacings of pixels"}
 ROUNDINGS = (0.1, 0.01, 0.001)  # mm: DICOM writes positions as text, and scanners round them coarsely
-Head = Mapping[str, str]  # a slice's tags
+NAME = "name"  # of a slice's file, beside its tags
+Head = Mapping[str, str]
 Places = NDArray[np.float64]  # (slices, 3), mm
 
 
@@ -86,11 +87,11 @@ def _no_series(folder: Path) -> str:
 
 
 def _head(path: str) -> Head:
-    """The TAGS that a file has."""
+    """The NAME of a file, and the TAGS that it has."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
     reader.ReadImageInformation()
-    return {tag: reader.GetMetaData(tag).strip() for tag in TAGS if reader.HasMetaDataKey(tag)}
+    return {NAME: Path(path).name, **{t: reader.GetMetaData(t).strip() for t in TAGS if reader.HasMetaDataKey(t)}}
 
 
 def _description(path: str) -> str:
@@ -141,13 +142,10 @@ def _check_heads(folder: Path, heads: Sequence[Head]) -> None:
         if not all(head.get(key) for head in heads):
             raise LasslError(f"{folder}: found slices without {what} ({key}); export the series with its geometry")
     for key, what in SAME.items():
-        first, *others = (head.get(key, "") for head in heads)
-        odd = next((other for other in others if not _same_numbers(first, other)), None)
-        if odd is not None:
-            raise LasslError(
-                f"{folder}: its slices have several {what} ({first} and {odd}), expected one; put the slices of each "
-                "into a folder"
-            )
+        first = heads[0].get(key, "")
+        if odd := next((head for head in heads if not _same_numbers(first, head.get(key, ""))), None):
+            found = f"several {what} ({first}, but {odd.get(key, 'none')} in {odd[NAME]})"
+            raise LasslError(f"{folder}: its slices have {found}, expected one; put the slices of each into a folder")
 
 
 def _same_numbers(one: str, other: str) -> bool:

@@ -48,7 +48,7 @@ def nrrd(path: Path) -> Header:
             raise damaged(path, "its first line is not that of a NRRD")
         fields: dict[str, str] = {}
         while (line := file.readline()).strip():  # the header ends with an empty line
-            name, _, value = line.decode("latin-1").partition(": ")
+            name, _, value = line.decode("utf-8", "surrogateescape").partition(": ")
             fields[name.lower().replace(" ", "")] = value.strip()
         if not line and "datafile" not in fields:
             raise damaged(path, "its header has no end")  # which SimpleITK does not survive
@@ -77,7 +77,7 @@ def metaimage(path: Path) -> Header:
             line = file.readline()
             if not line:
                 raise damaged(path, "its header has no end")
-            name, _, value = line.decode("latin-1").partition("=")
+            name, _, value = line.decode("utf-8", "surrogateescape").partition("=")
             fields[name.strip()] = value.strip()
         start = file.tell()
     check_unit(path, fields.get("DistanceUnits", ""))

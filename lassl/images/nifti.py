@@ -91,7 +91,7 @@ def _geometry(path: Path, header: "Nifti1Header", size: Sequence[int]) -> Geomet
     """The place of voxels. Raises LasslError where there is none in mm, or two that differ.
 
     Of a sform and a qform that differ by rounding alone, SimpleITK's choice is taken: the sform if its code is that of
-    the scanner.
+    the scanner, else the qform.
     """
     unit = int(header["xyzt_units"]) & 7
     check_unit(path, UNITS.get(unit, f"unit {unit}"))
@@ -145,7 +145,8 @@ def _qform(header: "Nifti1Header") -> Affine:
     real = 1 - vector @ vector
     turn = quat2mat([np.sqrt(real) if real > 1e-7 else 0, *vector])  # less is rounding
     sides = header["pixdim"][1:4].astype(float) * (1, 1, -1 if header["pixdim"][0] < 0 else 1)
-    return np.column_stack([turn * sides, np.array([header[f"qoffset_{axis}"] for axis in "xyz"], float)])
+    affine = np.column_stack([turn * sides, [header[f"qoffset_{axis}"] for axis in "xyz"]])
+    return affine.astype(np.float32).astype(float)  # a sform's precision, and that of SimpleITK
 
 
 def _apart(size: Sequence[int], one: Affine, other: Affine) -> float:

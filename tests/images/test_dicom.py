@@ -174,7 +174,8 @@ def test_the_sizes_of_pixels_down_and_across_are_not_mistaken(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("size", "told"), [((7, 8, 5), "several numbers of rows (8 and 6)"), ((9, 6, 5), "of columns (9")]
+    ("size", "told"),
+    [((7, 8, 5), "several numbers of rows (8, but 6 in 1.2.3.4-"), ((9, 6, 5), "of columns (9, but 7 in 1.2.3.4-")],
 )
 def test_a_slice_of_another_size_is_told_with_both_sizes(tmp_path, size, told):
     folder = write_series(tmp_path / "series", numbered(), skip=[0])

@@ -98,6 +98,16 @@ def test_a_header_without_its_file_of_voxels_says_which_to_copy(tmp_path):
 
 
 @pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", VOXELS)
+def test_voxels_in_a_file_whose_name_is_not_of_ascii_are_found(tmp_path, name, packed):
+    put(tmp_path, name, numbered(), packed)
+    path, voxels = tmp_path / name, tmp_path / VOXELS[name][packed]
+    path.write_bytes(path.read_bytes().replace(voxels.name.encode(), "Jürgen.raw".encode()))
+    voxels.rename(tmp_path / "Jürgen.raw")
+    np.testing.assert_array_equal(read_volume(path).array, numbered().array)
+
+
+@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize(
     "dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "float32", "float64"]
 )
