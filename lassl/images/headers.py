@@ -12,6 +12,8 @@ import numpy as np
 from lassl.images.whole_files import Place, check_unit, damaged
 from lassl.plumbing.errors import LasslError
 
+AXES = 10  # at most, of a MetaImage: SimpleITK does not survive more
+
 
 @dataclass(frozen=True)
 class Header:
@@ -80,6 +82,9 @@ def metaimage(path: Path) -> Header:
             name, _, value = line.decode("utf-8", "surrogateescape").partition("=")
             fields[name.strip()] = value.strip()
         start = file.tell()
+    sides = fields.get("DimSize", "").split()
+    if fields.get("NDims") != str(len(sides)) or len(sides) > AXES:
+        raise damaged(path, f"it has {fields.get('NDims')} axes and {len(sides)} sizes")
     check_unit(path, fields.get("DistanceUnits", ""))
     name = "ElementSpacing" if "ElementSpacing" in fields else "ElementSize"
     spacing = tuple(_number(word) for word in fields.get(name, "").split())
@@ -91,7 +96,7 @@ def metaimage(path: Path) -> Header:
         packed, skip = _true(fields.get("CompressedData", "False")), int(fields.get("HeaderSize", 0))
         place = Place(voxel_file, start if local else 0, packed, 0 if packed else skip)
     header = Header(spacing, name, high_first, place)
-    if spacing and len(spacing) != len(fields.get("DimSize", "").split()):
+    if spacing and len(spacing) != len(sides):
         raise header.bad_spacing(path)  # of which SimpleITK says nothing that helps
     return header
 
@@ -111,7 +116,7 @@ def _number(word: str) -> float:
 
 def _true(word: str) -> bool:
     """Whether a word of a MetaImage's header says yes."""
-    return word[:1] not in ("F", "f", "0")
+    return word[:1] in ("T", "t", "1")
 
 
 def _voxel_file(path: Path, name: str) -> Path:

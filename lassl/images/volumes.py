@@ -36,7 +36,7 @@ def read_volume(path: Path) -> Volume:
             return _read_by_sitk(path)
         if path.name.lower().endswith(NIFTI):
             volume = nifti.read(path)
-            check_geometry(path, volume.geometry)
+            _check_geometry(path, volume.geometry)
             return volume
     raise LasslError(f"{path}: found a file named '{path.name}', expected a name that ends in {', '.join(SUFFIXES)}")
 
@@ -51,10 +51,10 @@ def _read_by_sitk(path: Path) -> Volume:
     reader.SetFileName(utf8(path))
     reader.SetImageIO(form)
     reader.ReadImageInformation()
-    check_kind(path, reader.GetDimension(), reader.GetNumberOfComponents())
-    geometry = geometry_of(reader)
+    _check_kind(path, reader.GetDimension(), reader.GetNumberOfComponents())
+    geometry = _geometry_of(reader)
     header.check_spacing(path, geometry.spacing_mm)
-    check_geometry(path, geometry)
+    _check_geometry(path, geometry)
     if header.place is None:
         return from_image(reader.Execute())
     kind = sitk.GetArrayViewFromImage(sitk.Image([1, 1, 1], reader.GetPixelID())).dtype  # NumPy's of such an image
@@ -77,12 +77,12 @@ def volume_of(path: Path, image: "sitk.Image") -> Volume:
 
     Raises LasslError unless it is 3-D with one channel, and its axes are at right angles.
     """
-    check_kind(path, image.GetDimension(), image.GetNumberOfComponentsPerPixel())
-    check_geometry(path, geometry_of(image))
+    _check_kind(path, image.GetDimension(), image.GetNumberOfComponentsPerPixel())
+    _check_geometry(path, _geometry_of(image))
     return from_image(image)
 
 
-def check_kind(path: Path, axes: int, channels: int) -> None:
+def _check_kind(path: Path, axes: int, channels: int) -> None:
     """Raise LasslError unless an image is 3-D with one channel."""
     if (axes, channels) != (3, 1):
         raise LasslError(
@@ -91,7 +91,7 @@ def check_kind(path: Path, axes: int, channels: int) -> None:
         )
 
 
-def check_geometry(path: Path, geometry: Geometry) -> None:
+def _check_geometry(path: Path, geometry: Geometry) -> None:
     """Raise LasslError unless a geometry is of finite numbers, with axes at right angles."""
     numbers = [*geometry.spacing_mm, *geometry.origin_mm, *geometry.direction]
     if not np.isfinite(numbers).all() or min(geometry.spacing_mm) <= 0:
@@ -108,10 +108,10 @@ def from_image(image: "sitk.Image") -> Volume:
     """Copy a 3-D image of SimpleITK, with one channel, into a volume."""
     import SimpleITK as sitk
 
-    return Volume(sitk.GetArrayFromImage(image).transpose(2, 1, 0), geometry_of(image))  # SimpleITK gives (z, y, x)
+    return Volume(sitk.GetArrayFromImage(image).transpose(2, 1, 0), _geometry_of(image))  # SimpleITK gives (z, y, x)
 
 
-def geometry_of(image: Any) -> Geometry:
+def _geometry_of(image: Any) -> Geometry:
     """Give the geometry of a 3-D image of SimpleITK, or that of its reader once it has read a header."""
     return Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 

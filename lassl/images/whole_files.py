@@ -49,11 +49,11 @@ def read_voxels(path: Path, place: Place, dtype: "np.dtype[Any]", size: Sequence
             content = unpacked(path, file)
             first = len(content) - expected if place.skip < 0 else place.skip
             if len(content) - first > expected:
-                raise wrong_size(path, len(content) - first, expected)
+                raise _wrong_size(path, len(content) - first, expected)
             return array_of(path, content, first, dtype, size)
         start, end = file.tell() + max(place.skip, 0), file.seek(0, 2)
         if end - start < expected:  # before so much memory is asked for
-            raise wrong_size(path, end - start, expected)
+            raise _wrong_size(path, end - start, expected)
         file.seek(end - expected if place.skip < 0 else start)
         content = bytearray(expected)
         file.readinto(content)
@@ -67,7 +67,7 @@ def array_of(path: Path, content: bytearray, start: int, dtype: "np.dtype[Any]",
     """
     count = math.prod(size)
     if start < 0 or len(content) - start < count * dtype.itemsize:
-        raise wrong_size(path, len(content) - max(start, 0), count * dtype.itemsize)
+        raise _wrong_size(path, len(content) - max(start, 0), count * dtype.itemsize)
     array = np.require(np.frombuffer(content, dtype, count, start), dtype.newbyteorder("="), "A")
     return array.reshape(size[::-1]).T
 
@@ -106,7 +106,7 @@ def check_unit(path: Path, unit: str) -> None:
         raise LasslError(f"{path}: its lengths are in {unit}, expected mm; write its spacing and place anew in mm")
 
 
-def wrong_size(path: Path, size: int, expected: int) -> LasslError:
+def _wrong_size(path: Path, size: int, expected: int) -> LasslError:
     """Give the error of a file with other than the bytes of voxels that its header tells of."""
     return damaged(path, f"it has {max(size, 0)} bytes of voxels, its header tells of {expected}")
 

@@ -105,6 +105,13 @@ def test_a_metaimage_without_the_size_of_a_voxel_along_each_axis_is_refused(tmp_
     assert f"found {found}, expected the size of a voxel in mm along each axis; export it again" in told
 
 
+@pytest.mark.parametrize(("axes", "sizes"), [("73", "5 4 3"), ("11", "1 " * 10 + "1"), ("2", "5 4 3"), (None, "5 4 3")])
+def test_a_metaimage_that_would_end_the_program_is_refused(tmp_path, capfd, axes, sizes):
+    told = refused(metaimage(tmp_path, NDims=axes, DimSize=sizes))
+    assert f"it has {axes} axes and {len(sizes.split())} sizes" in told
+    assert capfd.readouterr().err == ""
+
+
 def test_a_metaimage_may_call_its_spacing_the_size_of_an_element(tmp_path):
     taken(metaimage(tmp_path, ElementSpacing=None, ElementSize="1 1.2 3"))
     taken(metaimage(tmp_path, ElementSize="2 2 2"))  # which the spacing goes before
