@@ -10,12 +10,12 @@ import numpy as np
 
 from lassl.images import volumes
 from lassl.images.geometry import Array, Geometry, Volume, grid_mismatch
+from lassl.images.names import SUFFIXES
 from lassl.plumbing.errors import LasslError
 
 if TYPE_CHECKING:
     import h5py
 
-SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")  # of image files
 # size of a voxel in all scans of the 2018 Atrial Segmentation Challenge; the field's h5 of them do not tell it
 CHALLENGE_SPACING_MM = (0.625, 0.625, 0.625)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lassl.data.raw import CHALLENGE_SPACING_MM, LAYOUTS, SUFFIXES, RawLayout, read_scan, values_of_no_mask
+from lassl.data.raw import CHALLENGE_SPACING_MM, LAYOUTS, RawLayout, read_scan, values_of_no_mask
 from lassl.evaluation import metrics
 from lassl.evaluation.external_record import REPORTED, ExternalRecord, Segmented, external_record_text
 from lassl.evaluation.summary import headline
 from lassl.images import volumes
 from lassl.images.geometry import Volume, grid_mismatch
-from lassl.images.names import utf8
+from lassl.images.names import SUFFIXES, utf8
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import text_hash, write_text
 from lassl.plumbing.progress import bar

@@ -1,5 +1,6 @@
 """A folder with a DICOM series as one volume: its slices in the order of their places."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -9,7 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from lassl.images.geometry import TOLERANCE, Volume
-from lassl.images.names import utf8
+from lassl.images.names import SUFFIXES, utf8
 from lassl.images.volumes import ANGLE, volume_of
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import tell
@@ -17,9 +18,14 @@ from lassl.plumbing.progress import tell
 # DICOM's tags of what a slice says; axes: direction cosines of its rows and columns
 DESCRIPTION, POSITION, AXES = "0008|103e", "0020|0032", "0020|0037"
 NUMBER, IMAGES, FRAMES, SPACING = "0020|0013", "0020|1002", "0028|0008", "0028|0030"
-TAGS = (DESCRIPTION, POSITION, AXES, NUMBER, IMAGES, FRAMES, SPACING)
+ROWS, COLUMNS = "0028|0010", "0028|0011"
+TAGS = (DESCRIPTION, POSITION, AXES, NUMBER, IMAGES, FRAMES, SPACING, ROWS, COLUMNS)
+NEEDED = {POSITION: "a position", AXES: "axes", SPACING: "the size of their pixels in the patient"}
+# what all slices of a volume share
+SAME = {ROWS: "numbers of rows", COLUMNS: "numbers of columns", AXES: "axes", SPACING: "spacings of pixels"}
 ROUNDINGS = (0.1, 0.01, 0.001)  # mm: DICOM writes positions as text, and scanners round them coarsely
-Head = Mapping[str, str]  # a slice's tags
+NAME = "name"  # of a slice's file, beside its tags
+Head = Mapping[str, str]
 Places = NDArray[np.float64]  # (slices, 3), mm
 
 
@@ -37,6 +43,7 @@ def read(folder: Path) -> Volume:
         reader = sitk.ImageSeriesReader()
         reader.SetFileNames(files)
         image = reader.Execute()
+        _check_pixels(folder, heads[0], image.GetSpacing())
         places = np.array([_numbers(head[POSITION]) for head in heads])
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1]
@@ -53,7 +60,7 @@ def _series_files(folder: Path) -> Sequence[str]:
     reader = sitk.ImageSeriesReader()
     series = reader.GetGDCMSeriesIDs(utf8(folder))
     if not series:
-        raise LasslError(f"{folder}: found no DICOM series in the folder, expected one: give the folder of its slices")
+        raise LasslError(f"{folder}: {_no_series(folder)}")
     files: dict[str, Sequence[str]] = {name: reader.GetGDCMSeriesFileNames(utf8(folder), name) for name in series}
     for path in chain(*files.values()):
         utf8(path)
@@ -63,12 +70,28 @@ def _series_files(folder: Path) -> Sequence[str]:
     return files[series[0]]
 
 
+def _no_series(folder: Path) -> str:
+    """What is in a folder without a series, and how to give it."""
+    place = shlex.quote(str(folder))
+    within = [path for path in (*sorted(folder.glob("*")), *sorted(folder.glob("*/*"))) if path.is_file()]
+    images = [path for path in within if path.name.lower().endswith(SUFFIXES)]
+    if images:
+        first, name = images[0], images[0].name
+        end = next(suffix for suffix in SUFFIXES if name.lower().endswith(suffix))
+        files = f"*{name[-len(end) :]}" if first.parent == folder else f"*/{name}"
+        found = f"{len(images)} image files, such as {first.relative_to(folder)}"
+        return f"found no DICOM series but {found}; give the files in place of the folder: {place}/{files}"
+    if series := next((path.parent for path in within if path.parent != folder and _is_dicom(path)), None):
+        return f"found DICOM slices not in the folder but in {series.name}/; give each folder of slices: {place}/*"
+    return "found no DICOM series in the folder, expected one: give the folder of its slices"
+
+
 def _head(path: str) -> Head:
-    """The TAGS that a file has."""
+    """The NAME of a file, and the TAGS that it has."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
     reader.ReadImageInformation()
-    return {tag: reader.GetMetaData(tag).strip() for tag in TAGS if reader.HasMetaDataKey(tag)}
+    return {NAME: Path(path).name, **{t: reader.GetMetaData(t).strip() for t in TAGS if reader.HasMetaDataKey(t)}}
 
 
 def _description(path: str) -> str:
@@ -115,23 +138,26 @@ def _check_heads(folder: Path, heads: Sequence[Head]) -> None:
         )
     if len(heads) == 1:
         raise LasslError(f"{folder}: found a single slice, expected a volume: give the folder of the whole series")
-    if not all(head.get(POSITION) and head.get(AXES) for head in heads):
-        raise LasslError(
-            f"{folder}: slices without a position ({POSITION}) or axes ({AXES}); export the series with its geometry"
-        )
-    for key, what in ((AXES, "axes"), (SPACING, "spacings of pixels")):
-        first, *others = (head.get(key, "") for head in heads)
-        odd = next((other for other in others if not _same_numbers(first, other)), None)
-        if odd is not None:
-            raise LasslError(
-                f"{folder}: its slices have several {what} ({first} and {odd}), expected one; put the slices of each "
-                "into a folder"
-            )
+    for key, what in NEEDED.items():
+        if not all(head.get(key) for head in heads):
+            raise LasslError(f"{folder}: found slices without {what} ({key}); export the series with its geometry")
+    for key, what in SAME.items():
+        first = heads[0].get(key, "")
+        if odd := next((head for head in heads if not _same_numbers(first, head.get(key, ""))), None):
+            found = f"several {what} ({first}, but {odd.get(key, 'none')} in {odd[NAME]})"
+            raise LasslError(f"{folder}: its slices have {found}, expected one; put the slices of each into a folder")
 
 
 def _same_numbers(one: str, other: str) -> bool:
     """Whether two tags hold the same numbers up to rounding, or are both empty."""
     return one == other or bool(one and other and np.allclose(_numbers(one), _numbers(other), 0, TOLERANCE))
+
+
+def _check_pixels(folder: Path, head: Head, spacing_mm: tuple[float, ...]) -> None:
+    """Raise LasslError where pixels were read with another size than the slices say, as the library does with 0."""
+    down, *across = _numbers(head[SPACING])
+    if len(across) != 1 or not np.allclose([*across, down], spacing_mm[:2], rtol=1e-3, atol=0):
+        raise LasslError(f"{folder}: its pixels have the size {head[SPACING]}, expected two numbers in mm above 0")
 
 
 def _check_straight(folder: Path, places: Places, normal: Places) -> None:

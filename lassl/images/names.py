@@ -4,7 +4,8 @@ from pathlib import Path
 
 from lassl.plumbing.errors import LasslError
 
-META_IMAGE, NIFTI_ENDS = (".mha", ".mhd"), (".nii", ".gz")
+SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")  # of image files, also in capitals
+NIFTI = (".nii.gz", ".nii")
 
 
 def utf8(path: Path | str) -> str:
@@ -13,21 +14,6 @@ def utf8(path: Path | str) -> str:
         return str(path).encode("utf-8", "surrogateescape").decode("utf-8")
     except UnicodeError:
         raise LasslError(f"{path}: found a name that is not in UTF-8, expected one that is: rename it") from None
-
-
-def image_io(path: Path) -> str:
-    """SimpleITK's name of the reader for a suffix in capitals that it does not know; nothing where it knows the suffix.
-
-    Raises LasslError for a NIfTI suffix of small letters and capitals mixed, which no reader takes.
-    """
-    suffix = path.suffix.lower()
-    if suffix in META_IMAGE and path.suffix != suffix:
-        return "MetaImageIO"
-    if suffix in NIFTI_ENDS:
-        ending = "".join(path.suffixes[-2:]) if suffix == ".gz" else path.suffix
-        if ending.lower() in (".nii", ".nii.gz") and ending not in (ending.lower(), ending.upper()):
-            raise LasslError(f"{path}: found the suffix '{ending}', expected small letters or capitals: rename it")
-    return ""
 
 
 def case_problem(case: str) -> str:

@@ -1,112 +1,157 @@
-"""The header of a NIfTI file: how many bytes its voxels take, and where it says that they lie."""
+"""NIfTI files, read with nibabel: all voxels, in one place that all readers take, in mm."""
 
-import sys
-from dataclasses import dataclass
-from itertools import combinations, product
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lassl.images.geometry import Array, Geometry, Volume
+from lassl.images.whole_files import array_of, check_unit, damaged, unpacked
 from lassl.plumbing.errors import LasslError
 
-BYTES = 348  # of the header
-FIELDS = np.dtype(
-    {
-        "names": "dim datatype pixdim offset units qform_code sform_code quaternion qoffset sform magic".split(),
-        "formats": "8i2 i2 8f4 f4 u1 i2 i2 3f4 3f4 (3,4)f4 S4".split(),
-        "offsets": [40, 70, 76, 108, 123, 252, 254, 256, 268, 280, 344],
-        "itemsize": BYTES,
-    }
-)
-# bytes of a voxel by the code of its type
-SIZES = {2: 1, 4: 2, 8: 4, 16: 4, 32: 8, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8, 1792: 16, 2304: 4}
+if TYPE_CHECKING:
+    from nibabel.nifti1 import Nifti1Header
+
 APART = 0.25  # of a voxel's smallest side: how far the rounding of a header's float32 may move a voxel
+TYPES = (2, 4, 8, 16, 32, 64, 256, 512, 768, 1024, 1280, 1792)  # codes of a single number's types, complex ones too
+UNITS = {0: "", 1: "metres", 2: "mm", 3: "micrometres"}  # by the lowest three bits of xyzt_units
 Affine = NDArray[np.float64]  # (3, 4): voxel -> mm towards the patient's right, front and head
 
 
-@dataclass(frozen=True)
-class Header:
-    """What is needed of a header.
+def read(path: Path) -> Volume:
+    """Read a single NIfTI file, gzipped or not, scaled as it says.
 
-    Size in voxels along each axis, bytes of all voxels, the byte at which they begin, the code of the unit of length
-    (0 unknown, 1 m, 2 mm, 3 micrometres), and the affines that the header declares: sform, qform, both or none.
+    Raises LasslError for a file that is cut or damaged, is not 3-D, or does not give one place in mm, and for numbers
+    of its header that are out of range.
     """
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        content = unpacked(path, file) if packed else bytearray(file.read())
+    header = _header(path, content)
+    _check_numbers(path, header)
+    size = [int(n) for n in header["dim"][1 : header["dim"][0] + 1]]
+    while len(size) > 3 and size[-1] == 1:  # a series in time of one image
+        size.pop()
+    if len(size) != 3:
+        raise LasslError(f"{path}: found a {len(size)}-D image, expected 3-D with one channel: export it as one volume")
+    array = array_of(path, content, int(header["vox_offset"]), header.get_data_dtype(), size)
+    return Volume(_scaled(header, array), _geometry(path, header, size))
 
-    shape: tuple[int, ...]
-    voxel_bytes: int
-    offset: int
-    units: int
-    forms: dict[str, Affine]
+
+def _header(path: Path, content: bytearray) -> "Nifti1Header":
+    """The header as it stands in a file, in either byte order. Raises LasslError where it is none."""
+    from nibabel.nifti1 import Nifti1Header  # not needed for other formats
+    from nibabel.nifti2 import Nifti2Header
+
+    kinds: tuple[type[Nifti1Header], ...] = (Nifti1Header, Nifti2Header)
+    for kind in kinds:
+        length = kind.template_dtype.itemsize
+        if len(content) >= length:
+            header = kind(bytes(content[:length]), check=False)  # a check would mend some numbers, with a note
+            if header["sizeof_hdr"] == length and header["magic"] == kind.single_magic:
+                return header
+    raise damaged(path, "it has no header of a single NIfTI file")
 
 
-def parse(path: Path, head: bytes) -> Header:
-    """Parse the first BYTES bytes of a file, in either byte order.
+def _check_numbers(path: Path, header: "Nifti1Header") -> None:
+    """Raise LasslError for a number out of range, of which each reader makes something else."""
+    dim, sides, offset = header["dim"], header["pixdim"][1:4], float(header["vox_offset"])
+    slope, inter = header["scl_slope"], header["scl_inter"]
+    in_range = {
+        "dim": (1 <= dim[0] <= 7 and (dim[1 : dim[0] + 1] > 0).all(), "1 to 7 axes and a voxel or more along each"),
+        "datatype": (header["datatype"] in TYPES, "that of one number for each voxel, of 1 to 8 bytes"),
+        "vox_offset": (
+            offset >= header.single_vox_offset and offset.is_integer(),
+            f"a whole number of at least {header.single_vox_offset}",
+        ),
+        "pixdim": ((np.isfinite(sides) & (sides > 0)).all(), "sizes above 0 after the first"),
+        "scl_inter": (np.isfinite(inter) or slope == 0 or not np.isfinite(slope), "a number"),  # else it is not used
+    }
+    for field, (good, expected) in in_range.items():
+        if not good:
+            found = " ".join(f"{n:g}" for n in header[field].ravel())
+            raise LasslError(f"{path}: its header has the {field} {found}, expected {expected}; export it again")
 
-    Raises LasslError where they are no header of a single NIfTI-1 file.
+
+def _scaled(header: "Nifti1Header", array: Array) -> Array:
+    """Scale voxels by slope and intercept: float64 if they are so, else float32; unchanged without a scale."""
+    slope, inter = header.get_slope_inter()
+    if slope is None or (slope, inter) == (1, 0) or array.dtype.kind == "c":
+        return array
+    with np.errstate(over="ignore"):  # to infinity, which is told where voxels are checked
+        scaled: Array = array * np.float64(slope) + inter
+        return scaled.astype(np.float64 if array.dtype == np.float64 else np.float32)
+
+
+def _geometry(path: Path, header: "Nifti1Header", size: Sequence[int]) -> Geometry:
+    """The place of voxels. Raises LasslError where there is none in mm, or two that differ.
+
+    Of a sform and a qform that differ by rounding alone, SimpleITK's choice is taken: the sform if its code is that of
+    the scanner, else the qform.
     """
-    kind = FIELDS if head[:4] == BYTES.to_bytes(4, sys.byteorder) else FIELDS.newbyteorder()  # the other order
-    fields = np.frombuffer(head, kind)[0] if len(head) == BYTES else None
-    if fields is None or fields["magic"] != b"n+1":
-        raise LasslError(f"{path}: cannot be read (no header of a single NIfTI-1 file); export it as .nii.gz or .nrrd")
-    shape = tuple(max(int(n), 1) for n in fields["dim"][1 : 1 + fields["dim"][0]])
-    bytes_each = SIZES.get(int(fields["datatype"]), 0)  # SimpleITK refuses other types
-    voxel_bytes = int(np.prod(shape, dtype=np.int64)) * bytes_each
-    forms = {"sform": fields["sform"].astype(float)} if fields["sform_code"] > 0 else {}
-    if fields["qform_code"] > 0:
-        forms["qform"] = _qform(fields)
-    return Header(shape, voxel_bytes, max(int(fields["offset"]), BYTES + 4), int(fields["units"]) & 7, forms)
+    unit = int(header["xyzt_units"]) & 7
+    check_unit(path, UNITS.get(unit, f"unit {unit}"))
+    sides = header["pixdim"][1:4].astype(float)
+    forms = _forms(path, header)
+    if len(forms) == 2 and (far := _apart(size, *forms.values())):
+        raise LasslError(
+            f"{path}: its sform and qform put voxels up to {far:.3g} mm apart, and readers differ in which they take; "
+            "keep the right one alone, with nibabel image.set_qform(None) or image.set_sform(None), and save it"
+        )
+    name = "qform" if len(forms) == 2 and header["sform_code"] != 1 else next(iter(forms))
+    form = np.diag([-1.0, -1.0, 1.0]) @ forms[name]  # towards left, back and head
+    lengths = np.linalg.norm(form[:, :3], axis=0)
+    axes = form[:, :3] / np.where(lengths > 0, lengths, 1)
+    if far := _apart(size, form, np.column_stack([axes * sides, form[:, 3]])):
+        found, declared = (f"{' x '.join(f'{n:.4g}' for n in s)} mm" for s in (sides, lengths))
+        raise LasslError(
+            f"{path}: its pixdim ({found}) and its {name} ({declared}) put voxels up to {far:.3g} mm apart; save it "
+            "anew with one spacing, with nibabel Nifti1Image(data, affine)"
+        )
+    return Geometry(tuple(sides.tolist()), tuple(form[:, 3].tolist()), tuple(axes.ravel().tolist()))
 
 
-def _qform(fields: np.void) -> Affine:
-    """The affine of quaternion, offset and pixdim."""
-    from scipy.spatial.transform import Rotation  # only some files need it
-
-    b, c, d = fields["quaternion"].astype(float)
-    if not np.isfinite([b, c, d]).all():
-        return np.full((3, 4), np.nan)
-    real = 1 - (b * b + c * c + d * d)
-    turn = Rotation.from_quat([b, c, d, np.sqrt(real) if real > 1e-7 else 0]).as_matrix()  # less is rounding
-    sides = fields["pixdim"][1:4].astype(float) * (1, 1, -1 if fields["pixdim"][0] < 0 else 1)
-    return np.column_stack([turn * sides, fields["qoffset"].astype(float)])
-
-
-def check_forms(path: Path, header: Header) -> None:
-    """Raise LasslError where a header gives no place, one that is not finite or not in mm, or two different ones."""
-    if not header.forms:
+def _forms(path: Path, header: "Nifti1Header") -> dict[str, Affine]:
+    """The affines that a header declares, sform first. Raises LasslError for none, or values that are no numbers."""
+    forms = {"sform": header.get_sform()[:3]} if header["sform_code"] > 0 else {}
+    if header["qform_code"] > 0:
+        forms["qform"] = _qform(header)
+    if not forms:
         raise LasslError(
             f"{path}: its header gives no place (sform_code and qform_code are 0), so that a mask of it would lie "
             "elsewhere; set its sform, with nibabel image.set_sform(affine, 1), and save it"
         )
-    if header.units not in (0, 2):
-        unit = {1: "metres", 3: "micrometres"}.get(header.units, f"unit {header.units}")
-        raise LasslError(f"{path}: its header is in {unit}, expected mm; write spacing, place and xyzt_units in mm")
-    for name, form in header.forms.items():
+    for name, form in forms.items():
         if not np.isfinite(form).all():
             raise LasslError(f"{path}: its {name} has values that are no numbers; export it again, with its place")
-    for one, other in combinations(header.forms, 2):
-        if far := _apart(header, header.forms[one], header.forms[other]):
-            raise LasslError(
-                f"{path}: its {one} and {other} put voxels up to {far:.3g} mm apart, and readers differ in which they "
-                f"take; keep the right one alone, with nibabel image.set_{other}(None) or image.set_{one}(None), and "
-                "save it"
-            )
+    return forms
 
 
-def check_read(path: Path, header: Header, affine: Affine) -> None:
-    """Raise LasslError where the affine that a file was read with is not the first one that its header declares."""
-    name, form = next(iter(header.forms.items()))
-    if far := _apart(header, form, affine):
-        sides = [f"{' x '.join(f'{n:.4g}' for n in np.linalg.norm(a[:, :3], axis=0))} mm" for a in (affine, form)]
-        raise LasslError(
-            f"{path}: its pixdim ({sides[0]}) and its {name} ({sides[1]}) put voxels up to {far:.3g} mm apart; save it "
-            "anew with one spacing, with nibabel Nifti1Image(data, affine)"
-        )
+def _qform(header: "Nifti1Header") -> Affine:
+    """The affine of quaternion, offset and pixdim.
+
+    As in the standard's own library, a quaternion that rounding made too long is shortened, and a qfac of 0 is 1, both
+    of which nibabel's get_qform refuses.
+    """
+    from nibabel.quaternions import quat2mat
+
+    vector = np.array([header[f"quatern_{axis}"] for axis in "bcd"], float)
+    if not np.isfinite(vector).all():
+        return np.full((3, 4), np.nan)
+    real = 1 - vector @ vector
+    turn = quat2mat([np.sqrt(real) if real > 1e-7 else 0, *vector])  # less is rounding
+    sides = header["pixdim"][1:4].astype(float) * (1, 1, -1 if header["pixdim"][0] < 0 else 1)
+    affine = np.column_stack([turn * sides, [header[f"qoffset_{axis}"] for axis in "xyz"]])
+    return affine.astype(np.float32).astype(float)  # a sform's precision, and that of SimpleITK
 
 
-def _apart(header: Header, one: Affine, other: Affine) -> float:
+def _apart(size: Sequence[int], one: Affine, other: Affine) -> float:
     """The largest distance between a voxel's places by two affines, in mm; 0 for what may be rounding (APART)."""
-    corners = np.array(list(product(*((0, n - 1) for n in (*header.shape, 1, 1)[:3]))))  # (8, 3), in voxels
+    corners = np.array(list(product(*((0, n - 1) for n in size))))  # (8, 3), in voxels
     far = np.linalg.norm(np.column_stack([corners, np.ones(8)]) @ (one - other).T, axis=1).max()
     side = min(np.linalg.norm(one[:, :3], axis=0).min(), np.linalg.norm(other[:, :3], axis=0).min())
     return float(far) if far > APART * side else 0.0

@@ -3,48 +3,63 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lassl.images import nifti, whole_files
+from lassl.images import headers, nifti
 from lassl.images.geometry import TOLERANCE, Geometry, Volume
-from lassl.images.names import image_io, utf8
+from lassl.images.names import NIFTI, SUFFIXES, utf8
+from lassl.images.whole_files import read_voxels
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import whole
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
+NRRD, META_IMAGE = ("NrrdImageIO", headers.nrrd), ("MetaImageIO", headers.metaimage)
+# by suffix: SimpleITK's name of a format, and the function that parses what SimpleITK does not check of its header
+FORMATS = {".nrrd": NRRD, ".nhdr": NRRD, ".mha": META_IMAGE, ".mhd": META_IMAGE}
 ANGLE = 2 * TOLERANCE  # between axes, in radians: the rounding of both
 
 
 def read_volume(path: Path) -> Volume:
     """Read an image file: NRRD, NIfTI or MetaImage. All image files but DICOM are read by this function.
 
-    Raises LasslError for a file that is cut or damaged, whose header gives no place or two different ones, and that is
-    no 3-D image with one channel and axes at right angles.
+    Raises LasslError for a file that is cut or damaged, whose header gives no place or two different ones or lengths in
+    another unit than mm, and that is no 3-D image with one channel and axes at right angles.
     """
-    import SimpleITK as sitk  # not needed for the types alone
-
-    header = None
     with _readable(path):
         path.open("rb").close()  # the system says best why a file cannot be opened
-        form = image_io(path) or sitk.ImageFileReader.GetImageIOFromFileName(utf8(path))
-        if form == "NiftiImageIO":
-            header = whole_files.check_nifti(path)
-            nifti.check_forms(path, header)
-        elif form == "NrrdImageIO":
-            whole_files.check_nrrd(path)
-        elif form == "MetaImageIO":
-            whole_files.check_metaimage(path)
-        else:
-            raise RuntimeError(f"no whole NRRD, NIfTI or MetaImage by name and content{form and f', but {form}'}")
-        image = sitk.ReadImage(utf8(path), imageIO=image_io(path))
-    volume = volume_of(path, image)
-    if header:
-        nifti.check_read(path, header, _affine_ras(volume.geometry))
-    return volume
+        suffix = path.suffix.lower()
+        if suffix in FORMATS:
+            return _read_by_sitk(path)
+        if path.name.lower().endswith(NIFTI):
+            volume = nifti.read(path)
+            _check_geometry(path, volume.geometry)
+            return volume
+    raise LasslError(f"{path}: found a file named '{path.name}', expected a name that ends in {', '.join(SUFFIXES)}")
+
+
+def _read_by_sitk(path: Path) -> Volume:
+    """Read a NRRD or MetaImage: its geometry with SimpleITK, its voxels here unless they are written as text."""
+    import SimpleITK as sitk  # not needed for the types alone
+
+    form, parse = FORMATS[path.suffix.lower()]
+    header = parse(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(utf8(path))
+    reader.SetImageIO(form)
+    reader.ReadImageInformation()
+    _check_kind(path, reader.GetDimension(), reader.GetNumberOfComponents())
+    geometry = _geometry_of(reader)
+    header.check_spacing(path, geometry.spacing_mm)
+    _check_geometry(path, geometry)
+    if header.place is None:
+        return from_image(reader.Execute())
+    kind = sitk.GetArrayViewFromImage(sitk.Image([1, 1, 1], reader.GetPixelID())).dtype  # NumPy's of such an image
+    kind = kind.newbyteorder(">" if header.high_first else "<")
+    return Volume(read_voxels(path, header.place, kind, reader.GetSize()), geometry)
 
 
 @contextmanager
@@ -54,11 +69,6 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (RuntimeError, OSError, ValueError) as error:
         reason = (str(error).strip() or "no reason given").splitlines()[-1]
-        if any(words in str(error) for words in ("orthonormal direction cosines", "Bad direction")):
-            raise LasslError(
-                f"{path}: its header shears the axes, expected right angles between them; resample it onto a straight "
-                "grid, with its label"
-            ) from None
         raise LasslError(f"{path}: cannot be read ({reason}); expected a whole image file: copy it again") from None
 
 
@@ -67,10 +77,22 @@ def volume_of(path: Path, image: "sitk.Image") -> Volume:
 
     Raises LasslError unless it is 3-D with one channel, and its axes are at right angles.
     """
-    if (image.GetDimension(), image.GetNumberOfComponentsPerPixel()) != (3, 1):
-        kind = f"{image.GetDimension()}-D with {image.GetNumberOfComponentsPerPixel()} channel(s)"
-        raise LasslError(f"{path}: found a {kind} image; expected 3-D with one channel: export it as one volume")
-    geometry = _geometry_of(image)
+    _check_kind(path, image.GetDimension(), image.GetNumberOfComponentsPerPixel())
+    _check_geometry(path, _geometry_of(image))
+    return from_image(image)
+
+
+def _check_kind(path: Path, axes: int, channels: int) -> None:
+    """Raise LasslError unless an image is 3-D with one channel."""
+    if (axes, channels) != (3, 1):
+        raise LasslError(
+            f"{path}: found a {axes}-D with {channels} channel(s) image; expected 3-D with one channel: export it as "
+            "one volume"
+        )
+
+
+def _check_geometry(path: Path, geometry: Geometry) -> None:
+    """Raise LasslError unless a geometry is of finite numbers, with axes at right angles."""
     numbers = [*geometry.spacing_mm, *geometry.origin_mm, *geometry.direction]
     if not np.isfinite(numbers).all() or min(geometry.spacing_mm) <= 0:
         raise LasslError(f"{path}: spacing, origin or direction are no numbers ({geometry}); export it again")
@@ -80,7 +102,6 @@ def volume_of(path: Path, image: "sitk.Image") -> Volume:
             f"{path}: its axes are not at right angles and of length 1 (off by {off:.2g}), expected them so: resample "
             "it onto a straight grid, with its label"
         )
-    return from_image(image)
 
 
 def from_image(image: "sitk.Image") -> Volume:
@@ -90,7 +111,8 @@ def from_image(image: "sitk.Image") -> Volume:
     return Volume(sitk.GetArrayFromImage(image).transpose(2, 1, 0), _geometry_of(image))  # SimpleITK gives (z, y, x)
 
 
-def _geometry_of(image: "sitk.Image") -> Geometry:
+def _geometry_of(image: Any) -> Geometry:
+    """Give the geometry of a 3-D image of SimpleITK, or that of its reader once it has read a header."""
     return Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
 
@@ -103,12 +125,6 @@ def to_image(volume: Volume) -> "sitk.Image":
     image.SetOrigin(volume.geometry.origin_mm)
     image.SetDirection(volume.geometry.direction)
     return image
-
-
-def _affine_ras(geometry: Geometry) -> nifti.Affine:
-    """The affine of a geometry, (3, 4), as NIfTI has it: mm towards right, front and head instead of left and back."""
-    affine: nifti.Affine = np.diag([-1, -1, 1]) @ np.column_stack([geometry.steps_mm, geometry.origin_mm])
-    return affine
 
 
 def write_volume(path: Path, volume: Volume) -> None:

@@ -1,149 +1,116 @@
-"""Image files: whether one holds all the voxels that its header tells of, undamaged.
+"""Voxels on disk: all that a header tells of, with the checksum of their compression; and the unit of lengths.
 
-SimpleITK fills what a cut NIfTI lacks with zeros, and verifies neither the gzip checksum of a NRRD nor the zlib
-checksum of a MetaImage. Only what it leaves out is checked here; it does check the size of an uncompressed NRRD.
+Each is read once, here, so that what is checked is what is used.
 """
 
-import io
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from lassl.images import nifti
+import numpy as np
+
+from lassl.images.geometry import Array
 from lassl.plumbing.errors import LasslError
 
-SIZES = {  # bytes of a voxel in MetaImage; others SimpleITK refuses
-    **{"MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4, "MET_LONG": 4},
-    **{"MET_ULONG": 4, "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8, "MET_FLOAT": 4, "MET_DOUBLE": 8},
-}
 PIECE = 2**16  # bytes read at a time; they may unpack to a thousand times as many
+MILLIMETRES = ("mm", "millimeter", "millimeters", "millimetre", "millimetres")
+NO_UNIT = ("", "?", "???", "none", "unknown")  # as most files have it; mm is meant
 
 
-def check_nifti(path: Path) -> nifti.Header:
-    """Check a NIfTI file, gzipped or not, and give its header. Raises LasslError if it is cut or damaged."""
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        head, size = b"", 0
-        for piece in _unpacked(path, file) if packed else iter(lambda: file.read(PIECE), b""):
-            head += piece[: max(nifti.BYTES - len(head), 0)]
-            size += len(piece)
-    header = nifti.parse(path, head)
-    _check_size(path, size - header.offset, header.voxel_bytes)
-    return header
+@dataclass(frozen=True)
+class Place:
+    """Where the voxels of a header are.
+
+    They begin `skip` bytes (-1: they are the end) after `lines` lines that follow byte `start` of `file`. If `packed`,
+    gzip or zlib begins after these lines, and the bytes are skipped in what it holds.
+    """
+
+    file: Path
+    start: int
+    packed: bool
+    skip: int = 0
+    lines: int = 0
 
 
-def check_nrrd(path: Path) -> None:
-    """Check the gzip stream of a NRRD file, or of the file in its folder that has its voxels.
+def read_voxels(path: Path, place: Place, dtype: "np.dtype[Any]", size: Sequence[int]) -> Array:
+    """Read the voxels (X, Y, Z) of an image whose header is in `path`, x the fastest on disk.
+
+    Raises LasslError for fewer than `size` tells of, and for more where they are packed; OSError.
+    """
+    expected = math.prod(size) * dtype.itemsize
+    with place.file.open("rb") as file:
+        file.seek(place.start)
+        for _ in range(place.lines):
+            file.readline()
+        if place.packed:
+            content = unpacked(path, file)
+            first = len(content) - expected if place.skip < 0 else place.skip
+            if len(content) - first > expected:
+                raise _wrong_size(path, len(content) - first, expected)
+            return array_of(path, content, first, dtype, size)
+        start, end = file.tell() + max(place.skip, 0), file.seek(0, 2)
+        if end - start < expected:  # before so much memory is asked for
+            raise _wrong_size(path, end - start, expected)
+        file.seek(end - expected if place.skip < 0 else start)
+        content = bytearray(expected)
+        file.readinto(content)
+    return array_of(path, content, 0, dtype, size)
+
+
+def array_of(path: Path, content: bytearray, start: int, dtype: "np.dtype[Any]", size: Sequence[int]) -> Array:
+    """Give voxels (X, Y, Z) that begin at byte `start` of a file's content, x the fastest, in the machine's byte order.
+
+    The array shares the memory of `content` where it can. Raises LasslError for fewer than `size` tells of.
+    """
+    count = math.prod(size)
+    if start < 0 or len(content) - start < count * dtype.itemsize:
+        raise _wrong_size(path, len(content) - max(start, 0), count * dtype.itemsize)
+    array = np.require(np.frombuffer(content, dtype, count, start), dtype.newbyteorder("="), "A")
+    return array.reshape(size[::-1]).T
+
+
+def unpacked(path: Path, file: BinaryIO) -> bytearray:
+    """Unpack gzip or zlib from where a file stands to its end, all members of it, with their checksums.
 
     Raises LasslError if it is damaged.
     """
-    with path.open("rb") as file:
-        fields = {}
-        while (line := file.readline()).strip():  # the header ends with an empty line
-            name, _, value = line.decode("latin-1").partition(": ")
-            fields[name.lower().replace(" ", "")] = value.strip()
-        if not line and "datafile" not in fields:
-            raise _damaged(path, "its header has no end")  # which SimpleITK does not survive
-        if fields.get("encoding", "").lower() not in ("gzip", "gz"):
-            return
-        skipped = int(fields.get("lineskip", 0))
-        if "datafile" not in fields:
-            _unpacked_size(path, file, skipped)
-            return
-    with _voxel_file(path, fields["datafile"]).open("rb") as file:
-        _unpacked_size(path, file, skipped)
+    content = bytearray()
+    for piece in _pieces(path, file):
+        content += piece
+    return content
 
 
-def check_metaimage(path: Path) -> None:
-    """Check a MetaImage, whose voxels are in the file or in another of its folder. Raises LasslError if it is damaged.
-
-    Voxels that are written as text are left to SimpleITK.
-    """
-    with path.open("rb") as file:
-        fields: dict[str, str] = {}
-        while not fields.get("ElementDataFile"):  # the last one, always
-            line = file.readline()
-            if not line:
-                raise _damaged(path, "its header has no end")
-            name, _, value = line.decode("latin-1").partition("=")
-            fields[name.strip()] = value.strip()
-        if _false(fields.get("BinaryData", "True")):
-            return  # a text, which SimpleITK reads to its end
-        data_file = fields["ElementDataFile"]
-        if data_file.upper() == "LOCAL":
-            _check_voxels(path, file, fields)
-            return
-    with _voxel_file(path, data_file).open("rb") as file:
-        _check_voxels(path, file, fields)
-
-
-def _check_voxels(path: Path, file: BinaryIO, fields: dict[str, str]) -> None:
-    """Check the voxels of a MetaImage from where the file stands."""
-    voxel = SIZES.get(fields.get("ElementType", ""), 0) * int(fields.get("ElementNumberOfChannels", 1))
-    expected = voxel * math.prod(int(n) for n in fields.get("DimSize", "").split())
-    start, skipped, packed = file.tell(), int(fields.get("HeaderSize", 0)), int(fields.get("CompressedDataSize", 0))
-    if _false(fields.get("CompressedData", "False")):
-        size = file.seek(0, 2) - (0 if skipped < 0 else start + skipped)  # -1: the voxels are the end of the file
-        _check_size(path, size, expected)
-        return
-    if start and not packed:
-        raise _damaged(path, "its header has no CompressedDataSize")  # without it SimpleITK gives zeros
-    size = _unpacked_size(path, io.BytesIO(file.read(packed or -1)))  # no more than SimpleITK reads
-    if expected and size != expected:
-        raise _wrong_size(path, size, expected)
-
-
-def _false(word: str) -> bool:
-    """Whether a word of a MetaImage's header says no."""
-    return word[:1] in ("F", "f", "0")
-
-
-def _voxel_file(path: Path, name: str) -> Path:
-    """The file with the voxels of a header, `name` in its folder. Raises LasslError for several, or an absent one."""
-    if name.upper().startswith("LIST") or "%" in name:
-        raise LasslError(f"{path}: its voxels are in several files, expected one: write it as one image file")
-    voxel_file = path.parent / name
-    if not voxel_file.is_file():
-        raise LasslError(f"{path}: its voxels are in {name}, which is not there; copy both files, side by side")
-    return voxel_file
-
-
-def _unpacked_size(path: Path, file: BinaryIO, lines: int = 0) -> int:
-    """Bytes that a stream unpacks to, after `lines` lines that are skipped. Raises LasslError if it is damaged."""
-    for _ in range(lines):
-        file.readline()
-    return sum(map(len, _unpacked(path, file)))
-
-
-def _unpacked(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    """Unpack gzip or zlib to the end, all members of it, with their checksums. Raises LasslError if it is damaged."""
+def _pieces(path: Path, file: BinaryIO) -> Iterator[bytes]:
     packed = file.read(PIECE)
     while packed:
         member = zlib.decompressobj(zlib.MAX_WBITS + 32)  # gzip or zlib, by its first bytes
         while not member.eof:
             if not packed:
-                raise _damaged(path, "its compressed voxels end early")
+                raise damaged(path, "its compressed voxels end early")
             try:
                 yield member.decompress(packed)
             except zlib.error as error:
-                raise _damaged(path, f"its compressed voxels are damaged, {error}") from None
+                raise damaged(path, f"its compressed voxels are damaged, {error}") from None
             packed = member.unused_data if member.eof else file.read(PIECE)
         packed += file.read(PIECE)
         if packed[:2] != b"\x1f\x8b":  # no further member of a gzip; readers ignore what else follows
             return
 
 
-def _check_size(path: Path, size: int, expected: int) -> None:
-    if size < expected:
-        raise _wrong_size(path, size, expected)
+def check_unit(path: Path, unit: str) -> None:
+    """Raise LasslError where a header gives lengths in another unit than mm; no unit is taken as mm."""
+    if unit.strip().lower() not in (*MILLIMETRES, *NO_UNIT):
+        raise LasslError(f"{path}: its lengths are in {unit}, expected mm; write its spacing and place anew in mm")
 
 
 def _wrong_size(path: Path, size: int, expected: int) -> LasslError:
-    return _damaged(path, f"it has {max(size, 0)} bytes of voxels, its header tells of {expected}")
+    """Give the error of a file with other than the bytes of voxels that its header tells of."""
+    return damaged(path, f"it has {max(size, 0)} bytes of voxels, its header tells of {expected}")
 
 
-def _damaged(path: Path, reason: str) -> LasslError:
+def damaged(path: Path, reason: str) -> LasslError:
+    """Give the error of a file that is cut or damaged."""
     return LasslError(f"{path}: cannot be read ({reason}); expected a whole image file: copy it again")

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from lassl.data.raw import LAYOUTS, SUFFIXES, image_problems
+from lassl.data.raw import LAYOUTS, image_problems
 from lassl.images import dicom, volumes
 from lassl.images.geometry import Volume
-from lassl.images.names import utf8
+from lassl.images.names import SUFFIXES, utf8
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import whole
 

@@ -1,5 +1,7 @@
 """DICOM series: what is refused of them, and what is told of those that are taken."""
 
+import re
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -137,6 +139,75 @@ def test_slices_with_other_axes_or_pixels_than_the_first_are_refused(tmp_path, p
     folder = write_series(tmp_path / "series", numbered(), skip=[2])
     write_series(folder, Volume(numbered().array, place), skip=[0, 1, 3, 4])
     assert told in refused(folder)
+
+
+def retag(folder, old: bytes, new: bytes) -> None:
+    """Change bytes of every slice, of which there are as many before and after."""
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        assert content.count(old) == 1 and len(old) == len(new)
+        path.write_bytes(content.replace(old, new))
+
+
+@pytest.mark.parametrize("more", [{}, {"0018|1164": "0.5\\0.6"}])  # ImagerPixelSpacing: on the detector
+def test_slices_without_a_size_of_pixels_in_the_patient_are_refused(tmp_path, more):
+    told = "found slices without the size of their pixels in the patient (0028|0030); export the series with"
+    folder = write_series(tmp_path / "series", numbered(), more=more)
+    retag(folder, b"\x28\0\x30\0\x08\0\0\0", b"\x28\0\x31\0\x08\0\0\0")  # another tag's in place of its number
+    assert told in refused(folder)
+    radiography = {**more, "0008|0016": "1.2.840.10008.5.1.4.1.1.1"}
+    assert told in refused(write_series(tmp_path / "x-ray", numbered(), more=radiography))
+
+
+@pytest.mark.parametrize("size", [b"0\\0", b"nan\\1", b"x\\y", b"-1\\-1", b"1"])
+def test_slices_whose_pixels_have_no_size_above_0_are_refused(tmp_path, size):
+    folder = write_series(tmp_path / "series", numbered())
+    written = sitk.ReadImage(str(min(folder.iterdir()))).GetMetaData("0028|0030").encode()
+    retag(folder, written, size.ljust(len(written)))
+    assert re.search("its pixels have the size .*, expected two numbers in mm above 0|cannot be read", refused(folder))
+
+
+def test_the_sizes_of_pixels_down_and_across_are_not_mistaken(tmp_path):
+    place = Geometry((0.5, 0.9, 2.5), PLACE.origin_mm, PLACE.direction)
+    found = read_scan(write_series(tmp_path / "series", Volume(numbered().array, place)))
+    np.testing.assert_allclose(found.geometry.spacing_mm, place.spacing_mm)
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [((7, 8, 5), "several numbers of rows (8, but 6 in 1.2.3.4-"), ((9, 6, 5), "of columns (9, but 7 in 1.2.3.4-")],
+)
+def test_a_slice_of_another_size_is_told_with_both_sizes(tmp_path, size, told):
+    folder = write_series(tmp_path / "series", numbered(), skip=[0])
+    write_series(folder, Volume(np.ones(size, np.int16), PLACE), skip=[1, 2, 3, 4])
+    assert told in refused(folder) and "expected one; put the slices of each into a folder" in refused(folder)
+
+
+def test_a_folder_of_image_files_is_told_with_how_to_give_them(tmp_path):
+    folder = tmp_path / "some scans"
+    for name in ("b.nii.gz", "a.NII.gz", "notes.txt"):
+        folder.mkdir(exist_ok=True)
+        (folder / name).touch()
+    assert refused(folder) == (
+        f"{folder}: found no DICOM series but 2 image files, such as a.NII.gz; give the files in place of the folder: "
+        f"'{folder}'/*.NII.gz"
+    )
+
+
+def test_a_folder_of_cases_is_told_with_how_to_give_their_images(tmp_path):
+    for case in ("K01", "K02"):
+        (tmp_path / case).mkdir()
+        (tmp_path / case / "image.nrrd").touch()
+    assert refused(tmp_path).endswith(
+        f"2 image files, such as K01/image.nrrd; give the files in place of the folder: {tmp_path}/*/image.nrrd"
+    )
+
+
+def test_a_folder_of_folders_of_slices_is_told_so(tmp_path):
+    write_series(tmp_path / "K01", numbered())
+    assert refused(tmp_path).endswith(
+        f"found DICOM slices not in the folder but in K01/; give each folder of slices: {tmp_path}/*"
+    )
 
 
 def test_the_place_of_a_straight_series_is_that_of_its_positions(tmp_path):

@@ -16,11 +16,12 @@ from lassl.cli import check_data
 from lassl.config import load
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Prepared, open_prepared
-from lassl.data.raw import SUFFIXES, find_layout
+from lassl.data.raw import find_layout
 from lassl.data.split_file import Split, check_labels, read_split
 from lassl.evaluation.external_masks import score_folders
 from lassl.images import volumes
 from lassl.images.geometry import Array, Geometry, Volume
+from lassl.images.names import SUFFIXES
 from lassl.images.volumes import to_image
 from lassl.plumbing.errors import LasslError
 from lassl.sections import Data

@@ -9,7 +9,7 @@ import yaml
 from helpers.project import ROOT
 
 SLOW = (
-    *("torch", "SimpleITK", "medpy", "pandas", "h5py", "networkx", "plotly", "dvc"),
+    *("torch", "SimpleITK", "medpy", "pandas", "h5py", "networkx", "plotly", "dvc", "nibabel"),
     *("scipy.stats", "scipy.ndimage", "scipy.spatial"),
 )
 USES = {  # of SLOW, when a stage begins; more is loaded where a form of scans or a test asks for it
