@@ -32,7 +32,7 @@ def project(tmp_path_factory):
     """A clone in which the tiny profile's seven rows have run."""
     folder = clone(tmp_path_factory.mktemp("clone") / "project")
     call(folder, "dvc", "exp", "run", "-S", "profile=tiny")
-    call(folder, "git", "add", "--force", "dvc.lock", "params.yaml", "metrics")
+    call(folder, "git", "add", "dvc.lock", "params.yaml", "metrics")
     call(folder, "git", "commit", "--quiet", "--message", "tiny")
     return folder
 
@@ -50,7 +50,7 @@ def test_raw_nrrd_scans_become_the_seven_row_table(project):
         metrics = json.loads((project / f"metrics/tiny/{row}-d0-s0.json").read_text())
         assert set(metrics) == {"dice", "jaccard", "asd", "hd95", "failed"}
         assert len(list((project / f"predictions/tiny/{row}-d0-s0").glob("*.nrrd"))) == 20
-    assert (project / "metrics/tiny/table.md").read_text().count("| published") == 7
+    assert "published" not in (project / "metrics/tiny/table.md").read_text()  # phantoms stand beside no patients
 
 
 def test_a_second_repro_has_nothing_to_do(project):
