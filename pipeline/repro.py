@@ -17,8 +17,10 @@ from lassl.model.record import read_record
 from lassl.paths import METRICS
 from lassl.plumbing.errors import LasslError, Stopped, command, note
 from lassl.plumbing.tables import listed
+from lassl.results.terminal import show
 from pipeline.following import Display, Making
 from pipeline.runs import alike, asked, changes, find, minutes, state
+from pipeline.telling import closing, stages_told
 from pipeline.workers import workers
 
 PAUSE = 0.2  # seconds between two looks at the workers
@@ -26,14 +28,17 @@ SCRIPTS = Path(sys.executable).parent  # where dvc and lassl are
 
 
 def main() -> None:
-    """Make the runs that are named, or all of params.yaml, and the table. Raises LasslError, and Stopped by Ctrl-C."""
+    """Make the runs that are named, or all of params.yaml, and the table; tell the scores, and what to do next.
+
+    Raises LasslError, and Stopped by Ctrl-C.
+    """
     parser = argparse.ArgumentParser(prog="python -m pipeline.repro", description=__doc__)
     parser.add_argument("runs", nargs="*", metavar="RUN", help="as `lassl runs` names them (all that are not made)")
     parser.add_argument("--workers", type=int, metavar="N", help="runs at a time (as many as this machine takes)")
     arguments = parser.parse_args()
     if arguments.workers is not None and arguments.workers < 1:
         raise LasslError(f"--workers: found {arguments.workers}, expected at least 1")
-    settings = config.load()
+    started, settings = time.monotonic(), config.load()
     for name in arguments.runs:
         find(settings, name)
     dvc("repro", "prepare")
@@ -44,13 +49,16 @@ def main() -> None:
         dvc("--wait-for-lock", "repro", "--single-item", "table", "report")
     else:
         dvc("repro")
+    show(settings.name)
     if failed:
         raise LasslError(f"not made: {listed(failed)}; logs/ tells why, the table has the others")
+    print(closing(settings, time.monotonic() - started))
 
 
 def dvc(*words: str) -> None:
-    """Run DVC on this terminal; where it fails it has said why, and its exit code is taken over."""
-    code = subprocess.run([SCRIPTS / "dvc", *words], check=False).returncode
+    """Run DVC, and tell which stages it runs; where it fails it has said why, and its exit code is taken over."""
+    with stages_told() as stdout:
+        code = subprocess.run([SCRIPTS / "dvc", *words], check=False, stdout=stdout).returncode
     if code:
         sys.exit(code)
 

@@ -100,10 +100,12 @@ def test_failed_cases_and_rows_that_cannot_be_compared_are_told(capsys):
 
 def test_the_whole_table_and_the_page_are_named_last(capsys):
     write_run()
-    assert shown(capsys).splitlines()[-2:] == [
-        f"Whole table: metrics/{PROFILE}/table.md",
-        f"Page:        report/{PROFILE}/index.html (not made yet)",
-    ]
+    *_, table_line, page_line, note = shown(capsys).splitlines()
+    assert table_line == f"Whole table: metrics/{PROFILE}/table.md"
+    assert page_line == f"Page:        report/{PROFILE}/index.html"
+    assert note.strip() == "not here; with this profile in params.yaml `dvc repro` brings it"
+    terminal.show(PROFILE, absent="comes next")
+    assert capsys.readouterr().out.splitlines()[-1].strip() == "comes next"
     page = Path("report") / PROFILE / "index.html"
     page.parent.mkdir(parents=True)
     page.touch()
