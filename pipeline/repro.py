@@ -19,7 +19,8 @@ from lassl.plumbing.errors import LasslError, Stopped, command, note
 from lassl.plumbing.tables import listed
 from lassl.results.terminal import show
 from pipeline.following import Display, Making
-from pipeline.runs import alike, asked, changes, find, minutes, state
+from pipeline.in_cache import left_and_kept
+from pipeline.runs import alike, asked, changes, find, minutes
 from pipeline.telling import closing, stages_told
 from pipeline.workers import workers
 
@@ -64,14 +65,18 @@ def dvc(*words: str) -> None:
 
 
 def to_make(settings: Config, names: Sequence[str]) -> dict[str, float]:
-    """The runs of these names, or of all, that are not made yet, and the minutes that each will take (1: not known)."""
-    changed, runs = changes(), asked(settings)
+    """The runs of these names, or of all, that are not made yet, and the minutes that each will take (1: not known).
+
+    Of all: without those in DVC's cache, which `dvc repro` puts in their place together.
+    """
+    runs = asked(settings)
+    how_far, kept = left_and_kept(settings, {name: runs[name] for name in names or runs}, changes())
+    how_far |= dict.fromkeys(kept if names else (), "evaluated")
     records = [read_record(path) for path in sorted(METRICS.glob("*/records/*-d*-s*.yaml"))]
     left = {}
-    for name in names or runs:
-        if (how_far := state(settings, runs[name], changed)) is not None:
-            expected = minutes(settings, how_far, alike(settings, runs[name], records))
-            left[name] = 1.0 if expected is None else max(expected, 0.1)
+    for name, state in how_far.items():
+        expected = minutes(settings, state, alike(settings, runs[name], records))
+        left[name] = 1.0 if expected is None else max(expected, 0.1)
     return left
 
 
