@@ -19,7 +19,6 @@ install: $(VENV)/installed ## make .venv with the exact versions of constraints.
 
 repro: install ## from raw scans to the table, whatever params.yaml says, several runs at a time; shows it at the end
 	@$(RUN) python -m pipeline.repro
-	@$(RUN) python -m lassl.results.terminal
 
 test: install ## the tests, the whole pipeline at a tiny scale among them
 	$(RUN) pytest --numprocesses logical --maxprocesses 8

@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from lassl.paths import TUNING, Run
+from lassl.plumbing.conf_files import ABSENT, origin
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.yaml_text import parse_yaml
 from lassl.sections import (
@@ -118,15 +119,20 @@ class Config(Section):
 
 
 def load(path: Path = Path("params.yaml")) -> Config:
-    """Read and check params.yaml. Raises LasslError with a line for each wrong, missing or unknown key."""
+    """Read and check params.yaml. Raises LasslError with a line for each wrong, missing or unknown key.
+
+    A line names the file of conf/ that the key comes from, where that can be told.
+    """
+    values: Any = None
     try:
-        return Config.model_validate(parse_yaml(path.read_text("utf-8")))
+        return Config.model_validate(values := parse_yaml(path.read_text("utf-8")))
     except FileNotFoundError:
         raise LasslError(f"{path}: not found; run from the project's folder") from None
     except yaml.YAMLError as error:
         raise LasslError(f"{path}: no YAML ({error}); compose it anew with `make params`") from None
     except ValidationError as error:
-        raise LasslError("\n".join(f"{path}: {_finding(dict(e))}" for e in error.errors())) from None
+        lines = [f"{path}: {_finding(dict(e))}{_where(dict(e), values, path)}" for e in error.errors()]
+        raise LasslError("\n".join(lines)) from None
 
 
 def _finding(error: dict[str, Any]) -> str:
@@ -135,3 +141,12 @@ def _finding(error: dict[str, Any]) -> str:
     shown = f" (found {value})" if len(value) <= 60 else ""
     key = ".".join(map(str, error["loc"]))
     return f"{key}: {error['msg'].removeprefix('Value error, ')}{shown}".removeprefix(": ")
+
+
+def _where(error: dict[str, Any], values: Any, path: Path) -> str:
+    """The file of conf/ in which to mend an error of pydantic, if one can be told."""
+    found = ABSENT if error["type"] == "missing" else error["input"]
+    file = origin(error["loc"], found, values, path.parent / "conf")
+    if file is None:
+        return ""
+    return f"; {'write it in' if found is ABSENT else 'mend it in'} {file}"

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-STAGE = re.compile(r"Running stage '(\w+)@")
+STAGE = re.compile(r"Running stage '(\w+)(?:@|')")
 BAR = re.compile(r"^[\w ]+: +(?P<percent>\d+)%\|.*\[(?:\S+)<(?P<left>[\d:]+), [^,\]]+(?:, (?P<scores>[^\]]+))?\]?")
 EVERY = 30  # seconds between lines where no terminal is
 TRAINING = 0.8  # share of a run's time that its training takes, roughly

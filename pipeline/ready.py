@@ -1,11 +1,17 @@
 """Stage `ready`: checks that the data are there, and keeps dvc.lock to the runs that params.yaml names."""
 
+import os
+import subprocess
 from pathlib import Path
 
 from lassl import config
 from lassl.config import Config
-from lassl.plumbing.errors import LasslError, command
+from lassl.data.split_file import check_split
+from lassl.plumbing.conf_files import value
+from lassl.plumbing.errors import LasslError, command, note
 from lassl.plumbing.files import write_text
+from lassl.plumbing.git import git
+from lassl.plumbing.tables import listed
 from pipeline import copies
 from pipeline.lockfile import settle
 
@@ -13,11 +19,15 @@ from pipeline.lockfile import settle
 def main() -> None:
     """Check the data, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
 
-    Raises LasslError for a split file or a folder of scans that is not there, and for edits that nothing would read.
+    Raises LasslError for a split file, a folder of scans or an algorithm that is not there, for rows that ask for more
+    training cases than there are, and for edits that nothing would read.
     """
     settings = config.load()
-    if problems := [*copies.edited(settings), *missing(settings)]:
+    if problems := [*copies.edited(settings), *missing(settings), *too_few(settings)]:
         raise LasslError("\n".join(problems))
+    if unknown := unknown_to_git():
+        todo = "`git add` them and run it again, or the experiment lacks them"
+        note(f"note: {listed(unknown)}: not in git, and an experiment keeps only what git knows; {todo}")
     settle(settings)
     write_text(Path("build/ready"), "the data are there, and dvc.lock holds what params.yaml names\n")
 
@@ -36,7 +46,43 @@ def missing(settings: Config) -> list[str]:
     if not synthetic and not settings.data.folder.is_dir():
         todo = "" if copy else "put or link your scans there (`make la2018` brings the real ones), or "
         problems.append(f"{settings.data.folder}: {finding}; {todo}give an absolute path as data.folder")
+    for algorithm in sorted({method.algorithm for method in settings.methods.values()}):
+        file = Path(f"lassl/methods/{algorithm}.py")
+        if copy and not file.is_file():
+            problems.append(f"{file}: {finding}; `git add` it, and the other new files of the method, first")
     return problems
+
+
+def too_few(settings: Config) -> list[str]:
+    """A line for each row that asks for more training cases than the split file has and the tuning mode leaves."""
+    train, tuned = len(check_split(settings.data.split)[0].train), settings.cases.tuning
+    problems = []
+    for name, method in settings.methods.items():
+        if not train or method.labeled + method.unlabeled <= train - tuned:
+            continue
+        row = Path(f"conf/method/{name}.yaml")
+        own = any(isinstance(value(row, [key]), int) for key in ("labeled", "unlabeled"))  # not ${counts...}
+        todo = "lower `counts` in the profile"
+        if own:
+            todo = f"lower them in {row}"
+            if tuned:
+                todo = f"write ${{counts.few.labeled}} and ${{counts.few.unlabeled}} in {row}, which that mode lowers"
+        left = f"{train} training cases" + f" less the {tuned} that the tuning mode scores" * bool(tuned)
+        problems.append(
+            f"params.yaml: methods.{name}: asks for {method.labeled} labeled + {method.unlabeled} unlabeled cases, "
+            f"but {settings.data.split} has {left}; {todo}"
+        )
+    return problems
+
+
+def unknown_to_git() -> list[str]:
+    """New files of settings and code that git does not track, while an experiment of DVC is made in the workspace."""
+    if not os.environ.get("DVC_EXP_NAME"):
+        return []
+    try:
+        return git("ls-files", "--others", "--exclude-standard", "conf", "lassl", "pipeline").splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return []
 
 
 if __name__ == "__main__":

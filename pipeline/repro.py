@@ -17,8 +17,11 @@ from lassl.model.record import read_record
 from lassl.paths import METRICS
 from lassl.plumbing.errors import LasslError, Stopped, command, note
 from lassl.plumbing.tables import listed
+from lassl.results.terminal import show
 from pipeline.following import Display, Making
-from pipeline.runs import alike, asked, changes, find, minutes, state
+from pipeline.in_cache import left_and_kept
+from pipeline.runs import alike, asked, changes, find, minutes
+from pipeline.telling import closing, stages_told
 from pipeline.workers import workers
 
 PAUSE = 0.2  # seconds between two looks at the workers
@@ -26,14 +29,17 @@ SCRIPTS = Path(sys.executable).parent  # where dvc and lassl are
 
 
 def main() -> None:
-    """Make the runs that are named, or all of params.yaml, and the table. Raises LasslError, and Stopped by Ctrl-C."""
+    """Make the runs that are named, or all of params.yaml, and the table; tell the scores, and what to do next.
+
+    Raises LasslError, and Stopped by Ctrl-C.
+    """
     parser = argparse.ArgumentParser(prog="python -m pipeline.repro", description=__doc__)
     parser.add_argument("runs", nargs="*", metavar="RUN", help="as `lassl runs` names them (all that are not made)")
     parser.add_argument("--workers", type=int, metavar="N", help="runs at a time (as many as this machine takes)")
     arguments = parser.parse_args()
     if arguments.workers is not None and arguments.workers < 1:
         raise LasslError(f"--workers: found {arguments.workers}, expected at least 1")
-    settings = config.load()
+    started, settings = time.monotonic(), config.load()
     for name in arguments.runs:
         find(settings, name)
     dvc("repro", "prepare")
@@ -44,26 +50,33 @@ def main() -> None:
         dvc("--wait-for-lock", "repro", "--single-item", "table", "report")
     else:
         dvc("repro")
+    show(settings.name)
     if failed:
         raise LasslError(f"not made: {listed(failed)}; logs/ tells why, the table has the others")
+    print(closing(settings, time.monotonic() - started))
 
 
 def dvc(*words: str) -> None:
-    """Run DVC on this terminal; where it fails it has said why, and its exit code is taken over."""
-    code = subprocess.run([SCRIPTS / "dvc", *words], check=False).returncode
+    """Run DVC, and tell which stages it runs; where it fails it has said why, and its exit code is taken over."""
+    with stages_told() as stdout:
+        code = subprocess.run([SCRIPTS / "dvc", *words], check=False, stdout=stdout).returncode
     if code:
         sys.exit(code)
 
 
 def to_make(settings: Config, names: Sequence[str]) -> dict[str, float]:
-    """The runs of these names, or of all, that are not made yet, and the minutes that each will take (1: not known)."""
-    changed, runs = changes(), asked(settings)
+    """The runs of these names, or of all, that are not made yet, and the minutes that each will take (1: not known).
+
+    Of all: without those in DVC's cache, which `dvc repro` puts in their place together.
+    """
+    runs = asked(settings)
+    how_far, kept = left_and_kept(settings, {name: runs[name] for name in names or runs}, changes())
+    how_far |= dict.fromkeys(kept if names else (), "evaluated")
     records = [read_record(path) for path in sorted(METRICS.glob("*/records/*-d*-s*.yaml"))]
     left = {}
-    for name in names or runs:
-        if (how_far := state(settings, runs[name], changed)) is not None:
-            expected = minutes(settings, how_far, alike(settings, runs[name], records))
-            left[name] = 1.0 if expected is None else max(expected, 0.1)
+    for name, state in how_far.items():
+        expected = minutes(settings, state, alike(settings, runs[name], records))
+        left[name] = 1.0 if expected is None else max(expected, 0.1)
     return left
 
 

@@ -1,6 +1,7 @@
 """The runs that params.yaml asks for: the stages of each, what is left to make of it, and how long that will take."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import product
 from statistics import median
 from typing import Any
@@ -40,15 +41,22 @@ def changes() -> Changes:
 
     Raises LasslError for a dvc.yaml or dvc.lock that DVC cannot read.
     """
-    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    with refused_by_dvc(), Repo(_wait_for_lock=True) as repo:
+        found: Changes = repo.status()
+    return found
+
+
+@contextmanager
+def refused_by_dvc() -> Iterator[None]:
+    """Raise LasslError where DVC cannot read dvc.yaml or dvc.lock."""
+    from dvc.exceptions import DvcException
+
     try:
-        with Repo(_wait_for_lock=True) as repo:
-            found: Changes = repo.status()
+        yield
     except DvcException as error:
         raise LasslError(f"dvc.yaml or dvc.lock: {error}; see what `dvc status` says") from None
-    return found
 
 
 def state(config: Config, run: Run, changed: Changes) -> str | None:

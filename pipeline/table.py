@@ -10,7 +10,7 @@ def main() -> None:
     """Write metrics/<profile>/table.json, table.md and details.md, and show the scores."""
     settings = config.load()
     table(settings.name, settings.statistics)
-    show(settings.name)
+    show(settings.name, absent="comes next: the stage `report` makes it, or DVC's cache has it")
 
 
 if __name__ == "__main__":

@@ -74,12 +74,12 @@ def test_every_flaw_composes_under_a_name_of_its_own_with_all_rows(composed, fla
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_profile_says_that_its_scans_are_synthetic_where_it_makes_phantoms_and_else_that_they_are_real(
+def test_scans_are_called_synthetic_where_a_profile_makes_phantoms_and_no_published_figures_stand_beside_them(
     composed, profile
 ):
     config = load(composed(f"profile={profile}"))
     assert config.statistics.scans == ("synthetic" if config.data.cohort in config.phantom.cohorts else "real")
-    assert config.statistics.published
+    assert config.statistics.published == (config.statistics.scans == "real")  # published figures are of patients
 
 
 def test_an_override_reaches_the_composed_params(composed):

@@ -7,7 +7,8 @@ from lassl.model.record import Evaluated, read_record
 from lassl.paths import METRICS
 from lassl.plumbing.errors import note
 from lassl.plumbing.tables import grid, listed, number
-from pipeline.runs import alike, asked, changes, find, minutes, not_prepared, stages_of, state
+from pipeline.in_cache import left_and_kept
+from pipeline.runs import alike, asked, changes, find, minutes, not_prepared, stages_of
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -17,14 +18,19 @@ def run(arguments: argparse.Namespace) -> int:
         print(*stages_of(config, find(config, arguments.stages)), sep="\n")
         return 0
     changed = changes()
-    states = {name: state(config, run, changed) for name, run in asked(config).items()}
-    left = {name: how_far for name, how_far in states.items() if how_far is not None}
+    runs = asked(config)
+    left, kept = left_and_kept(config, runs, changed)
     if arguments.names:
         print("\n".join(left), end="\n" * bool(left))
         return 0
     if stale := not_prepared(changed):
-        note(f"note: {listed(stale)}: not made yet, or not from what is here now; `dvc repro prepare` comes first")
-    print(report(config, left, len(states)))
+        note(
+            f"note: {listed(stale)}: not made yet, or not from what is here now; `dvc repro prepare` comes first, "
+            "and tells runs in DVC's cache from those that are to be made"
+        )
+    if kept:
+        note(f"note: {listed(kept)}: in DVC's cache; `dvc repro` puts the files back in their place")
+    print(report(config, left, len(runs)))
     return int(bool(left))
 
 

@@ -16,10 +16,11 @@ def bar(items: Iterable[Item], work: str, unit: str, total: int, done: int = 0) 
     """Go through items under a bar on stderr, moved each second on a terminal, each half minute in a log file.
 
     TQDM_MININTERVAL in the environment sets other seconds for a log file that somebody follows.
-    `work` and `unit` are written beside it; it counts from `done`, the items before these, to `total`.
+    `work` and `unit` are written beside it; it counts from `done`, the items before these, to `total`. There is no bar
+    for no items.
     """
     pause = 1.0 if sys.stderr.isatty() else float(os.environ.get("TQDM_MININTERVAL", "30"))
-    return tqdm(items, desc=work, unit=unit, total=total, initial=done, mininterval=pause, maxinterval=pause)
+    return tqdm(items, work, total, unit=unit, initial=done, mininterval=pause, maxinterval=pause, disable=not total)
 
 
 def recent(curves: Sequence[Mapping[str, float]]) -> str:

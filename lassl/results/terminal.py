@@ -15,6 +15,7 @@ from lassl.results.remarks import Table, cohort, read_table, scored_cases, tunin
 
 WIDTH = 80  # columns, also where no terminal is
 WARNING = "bold yellow"
+ABSENT = "not here; with this profile in params.yaml `dvc repro` brings it"  # from DVC's cache, or makes it
 
 
 def main() -> None:
@@ -24,8 +25,11 @@ def main() -> None:
     show(parser.parse_args().profile or config.load().name)
 
 
-def show(profile: str) -> None:
-    """Print a profile's results from its table.json: nothing is computed again. Raises LasslError."""
+def show(profile: str, absent: str = ABSENT) -> None:
+    """Print a profile's results from its table.json: nothing is computed again. Raises LasslError.
+
+    `absent` is what is said of a page that is not in its place.
+    """
     table = read_table(profile)
     synthetic = table["statistics"]["scans"] == "synthetic"
     page = report_page(profile)
@@ -40,7 +44,9 @@ def show(profile: str) -> None:
     console.print()
     console.print(explanation(table))
     console.print(f"Whole table: {metrics_folder(profile) / 'table.md'}", style="bold", soft_wrap=True)
-    console.print(f"Page:        {page}{'' if page.is_file() else ' (not made yet)'}", style="bold", soft_wrap=True)
+    console.print(f"Page:        {page}", style="bold", soft_wrap=True)
+    if not page.is_file():
+        console.print(f"             {absent}")
 
 
 def grid(table: Table) -> rich.table.Table:

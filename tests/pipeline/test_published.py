@@ -42,7 +42,7 @@ def repository(tmp_path):
 def real(tiny_data):
     """Settings of the tiny cohort, as if its scans were real ones; windows as published, so that there is one way."""
     windows = {"patches": {"size": (112, 112, 80)}, "evaluate": {"stride": (18, 18, 4)}}
-    return settings(tiny_data, statistics={"scans": "real"}, **windows)
+    return settings(tiny_data, statistics={"scans": "real", "published": True}, **windows)
 
 
 def test_the_checkpoints_are_brought_adopted_and_scored_and_stand_in_the_table(repository, real, capsys):

@@ -4,6 +4,8 @@ import fnmatch
 import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from helpers.project import PARAMS_FILE, ROOT
 from helpers.runs import CONFIG, write_run
 from lassl.model.record import read_record
 from lassl.plumbing.errors import LasslError
+from pipeline import in_cache
 from pipeline.runs import alike, asked, find, minutes, not_prepared, stages_of, state
 
 PLAIN = CONFIG.model_copy(update={"fields": ()})
@@ -66,6 +69,47 @@ def outs(**paths: str) -> list[dict]:
 )
 def test_how_far_a_run_is_goes_by_its_first_stage_that_has_to_run(changed, expected):
     assert state(PLAIN, RUN, changed) == expected
+
+
+@pytest.mark.parametrize(
+    "fields, left, kept",
+    [((), {"cps": "missing"}, ["vnet_80"]), (("whole",), {"vnet_80": "evaluated", "cps": "missing"}, [])],
+)
+def test_a_run_in_the_cache_is_not_left_but_for_its_other_fields_of_view(monkeypatch, fields, left, kept):
+    """The training of one run differs from what is in place, as after an experiment, and lies in the cache."""
+    config = CONFIG.model_copy(update={"fields": fields})
+    runs = {name: config.run(name, 0, 0) for name in ("vnet_16", "vnet_80", "cps")}
+    changed = {stages_of(config, runs[name])[0]: outs(model="modified") for name in ("vnet_80", "cps")}
+    asked_for = {}
+    monkeypatch.setattr(in_cache, "in_cache", lambda stages: asked_for.update(stages) or {"vnet_80"})
+    assert in_cache.left_and_kept(config, runs, changed) == (left, kept)
+    assert asked_for == {name: stages_of(config, runs[name])[:2] for name in ("vnet_80", "cps")}
+
+
+def test_what_dvc_made_before_lies_in_its_cache_though_other_settings_are_in_place(tmp_path, monkeypatch):
+    """A model by a first setting, then by a second one, then the first again: it is not to be made."""
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text(
+        "stages:\n"
+        "  train: {cmd: cp params.yaml model, params: [rate], deps: [code], outs: [model]}\n"
+        "  evaluate: {cmd: cp model masks, deps: [model], outs: [masks]}\n"
+    )
+    Path("code").touch()
+    dvc = [Path(sys.executable).parent / "dvc"]
+    subprocess.run([*dvc, "init", "--quiet", "--no-scm"], check=True)
+    for rate in (1, 2):
+        Path("params.yaml").write_text(f"rate: {rate}\n")
+        subprocess.run([*dvc, "repro", "--quiet"], check=True)
+    both = {"run": ["train", "evaluate"]}
+    assert in_cache.in_cache(both) == {"run"}
+    Path("params.yaml").write_text("rate: 1\n")
+    Path("model").unlink()
+    assert in_cache.in_cache(both) == {"run"} and not Path("model").exists()
+    Path("params.yaml").write_text("rate: 3\n")
+    assert in_cache.in_cache(both) == set()
+    Path("params.yaml").write_text("rate: 1\n")
+    shutil.rmtree(".dvc/cache/files")
+    assert in_cache.in_cache(both) == set() and in_cache.in_cache({}) == set()
 
 
 def test_what_all_runs_depend_on_is_told_apart_from_runs():

@@ -27,6 +27,11 @@ def test_what_a_method_does_not_log_is_left_out():
     assert recent([]) == ""
 
 
+def test_there_is_no_bar_for_no_items_and_one_for_some(capfd):
+    assert list(bar([], "snapshots", "snapshot", total=0)) == [] and capfd.readouterr().err == ""
+    assert list(bar("ab", "cases", "case", total=2)) == ["a", "b"] and "cases: 100%" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("method", ["vnet_16", "cps", "mt_un"])
 def test_in_a_log_file_too_the_bar_of_a_training_ends_full_with_its_last_loss_and_dice(
     tiny_data, tmp_path, monkeypatch, method

@@ -134,7 +134,7 @@ def test_runs_of_three_clones_are_gathered_and_nothing_is_trained_again(base, se
         box = copy_of(base, name)
         call(box, "cluster/run", f"tiny/{row}-d0-s0")
         call(box, "dvc", "push")
-    call(box, "git", "add", "--force", "dvc.lock", "metrics/tiny")
+    call(box, "git", "add", "dvc.lock", "metrics/tiny")
     call(box, "git", "commit", "--quiet", "--message", "three")
     call(box, "git", "push", "--quiet", "origin", "HEAD:three")
 

@@ -1,0 +1,62 @@
+"""Which file of conf/ a value of params.yaml comes from, so that an error can name the file that has to be changed."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lassl.plumbing.yaml_text import parse_yaml
+
+ABSENT = object()
+UNSET = "???"  # what Hydra calls a value that another file has to give
+ALGORITHM = re.compile(r"/algorithm/([\w-]+)@_here_")  # in a row of conf/method/: the algorithm it begins from
+
+
+def origin(key: Sequence[str | int], found: Any, params: Any, conf: Path) -> Path | None:
+    """The file of a folder conf/ that sets a key of params.yaml to the value that was found there.
+
+    A key that is missing (`found` is ABSENT) belongs into the file of the algorithm, one of value ??? into that of the
+    row. None where no file can be told: the value came with `-S`, or was written into params.yaml by hand.
+    """
+    if key[:1] == ("methods",) and len(key) > 1:
+        files, rest = [file for file in files_of_row(str(key[1]), conf) if file.is_file()], key[2:]
+        if found is ABSENT:
+            return next(reversed(files), None)
+        if found == UNSET or not rest:
+            return next(iter(files), None)
+    else:
+        profile = params.get("profile") if isinstance(params, Mapping) else None
+        files, rest = [conf / f"profile/{profile}.yaml", conf / "config.yaml"], key
+    return next((file for file in files if found is not ABSENT and same(value(file, rest), found)), None)
+
+
+def same(written: Any, found: Any) -> bool:
+    """Whether a file's value is the one found: numbers by what they are worth, sections by being there."""
+    if isinstance(found, Mapping):
+        return isinstance(written, Mapping)
+    try:
+        return float(written) == float(found)
+    except (TypeError, ValueError):
+        return bool(written == found)
+
+
+def files_of_row(name: str, conf: Path) -> list[Path]:
+    """The file of a row of the table, and that of its algorithm."""
+    row = conf / f"method/{name}.yaml"
+    text = row.read_text("utf-8", "replace") if row.is_file() else ""
+    return [row, *(conf / f"algorithm/{algorithm}.yaml" for algorithm in ALGORITHM.findall(text))]
+
+
+def value(file: Path, key: Sequence[str | int]) -> Any:
+    """What a file sets a key to; ABSENT if it sets none, or cannot be read."""
+    try:
+        content = parse_yaml(file.read_bytes())
+    except (OSError, yaml.YAMLError):
+        return ABSENT
+    for part in key:
+        if not isinstance(content, Mapping) or part not in content:
+            return ABSENT
+        content = content[part]
+    return content

@@ -1,0 +1,75 @@
+"""Runs that lie in DVC's cache, though files in their place, and dvc.lock, are those of other settings.
+
+The cache has trainings and evaluations; figures, and scores of other fields of view, are written again from them.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lassl.config import Config
+from lassl.paths import Run
+from pipeline.runs import Changes, refused_by_dvc, stages_of, state
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+    from dvc.stage import Stage
+
+
+def left_and_kept(config: Config, runs: Mapping[str, Run], changed: Changes) -> tuple[dict[str, str], list[str]]:
+    """How far each run is that is not made; and the names of those that `dvc repro` puts in place from its cache.
+
+    The latter still have to be scored on other fields of view where `fields` asks for them: they count as evaluated.
+    """
+    left = {name: how_far for name, run in runs.items() if (how_far := state(config, run, changed)) is not None}
+    found = in_cache({name: stages_of(config, runs[name])[:2] for name, how in left.items() if how != "evaluated"})
+    if config.fields:
+        return left | dict.fromkeys(sorted(found), "evaluated"), []
+    return {name: how_far for name, how_far in left.items() if name not in found}, sorted(found)
+
+
+def in_cache(runs: Mapping[str, Sequence[str]]) -> set[str]:
+    """The names of the runs that `dvc repro` takes from its cache and does not make; each is given with its stages.
+
+    What the stages depend on has to be up to date. Raises LasslError for a dvc.yaml or dvc.lock that DVC cannot read.
+    """
+    if not runs:
+        return set()
+    from dvc.repo import Repo
+
+    with refused_by_dvc(), Repo(_wait_for_lock=True) as repo:
+        stages = {stage.addressing: stage for stage in repo.index.stages}
+        hashes: dict[str, Any] = {}
+        return {name for name, names in runs.items() if _kept(repo, [stages[name] for name in names], hashes)}
+
+
+def _kept(repo: "Repo", stages: Sequence["Stage"], hashes: dict[str, Any]) -> bool:
+    """Whether the run cache has outputs of all stages for their present inputs; `hashes` has those of files by path."""
+    for stage in stages:
+        for dep in stage.deps:
+            if dep.def_path in hashes:
+                dep.hash_info, dep.meta = hashes[dep.def_path]
+            elif dep.exists:
+                dep.save()
+                if not hasattr(dep, "params"):  # those of params.yaml are a stage's own
+                    hashes[dep.def_path] = dep.hash_info, dep.meta
+        if (entry := _entry(repo, stage)) is None:
+            return False
+        cached = repo.stage_cache._create_stage(entry, wdir=stage.wdir)
+        if not cached.outs_cached():
+            return False
+        hashes |= {out.def_path: (out.hash_info, out.meta) for out in cached.outs}
+    return True
+
+
+def _entry(repo: "Repo", stage: "Stage") -> Any:
+    """What the run cache has of a stage with these inputs, None for nothing; none of them has to be in its place."""
+    from dvc.stage.cache import _get_cache_hash
+    from dvc.stage.serialize import to_single_stage_lockfile
+
+    if not all(dep.hash_info for dep in stage.deps):
+        return None
+    key = _get_cache_hash(to_single_stage_lockfile(stage), key=True)
+    folder = Path(repo.stage_cache._get_cache_dir(key))
+    newest = max(folder.glob("*"), key=lambda path: path.stat().st_mtime, default=None)
+    return newest and repo.stage_cache._load_cache(key, newest.name)

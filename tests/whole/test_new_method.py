@@ -1,0 +1,83 @@
+"""A new method, made as README.md says, word for word; its experiments are made at the tiny scale."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.project import call, clone
+from helpers.readme import new_method
+
+SCRIPT, (TUNED, SCORED) = new_method()
+
+
+def tiny(command: str) -> list[str]:
+    """A command of README.md at the tiny scale."""
+    words = command.replace(" -S profile=compact", "").split()
+    return [*words, "-S", "profile=tiny"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which a new method was begun."""
+    folder = clone(tmp_path_factory.mktemp("new") / "project")
+    call(folder, "bash", "-c", SCRIPT)
+    return folder
+
+
+def refused(project: Path, command: str) -> str:
+    """What the first stage says of an experiment that it refuses."""
+    python = "from pathlib import Path; from pipeline.compose import compose; compose(Path('params.yaml'), *ARGS)"
+    settings = [word for word in tiny(command)[3:] if word != "-S"]
+    call(project, sys.executable, "-c", python.replace("ARGS", repr(settings)))
+    done = subprocess.run([sys.executable, "-m", "pipeline.ready"], cwd=project, capture_output=True, text=True)
+    call(project, "git", "checkout", "--quiet", "params.yaml", "dvc.lock")
+    return done.stderr if done.returncode else ""
+
+
+def test_its_settings_are_accepted_by_the_first_stage(project):
+    assert refused(project, TUNED) == refused(project, SCORED) == ""
+
+
+def test_numbers_in_place_of_counts_are_refused_at_once_where_the_tuning_mode_leaves_fewer_cases(project):
+    row = project / "conf/method/mine.yaml"
+    before = row.read_text()
+    row.write_text(before.replace("${counts.few.labeled}", "16").replace("${counts.few.unlabeled}", "64"))
+    told, fine = refused(project, TUNED), refused(project, SCORED)
+    row.write_text(before)
+    assert "methods.mine: asks for 16 labeled + 64 unlabeled cases, but splits/synthetic.csv has 80" in told
+    assert "write ${counts.few.labeled} and ${counts.few.unlabeled} in conf/method/mine.yaml" in told and fine == ""
+
+
+def test_a_setting_that_is_missing_names_the_file_that_was_written_for_it(project):
+    algorithm = project / "conf/algorithm/mine.yaml"
+    before = algorithm.read_text()
+    algorithm.write_text(before.replace("schedule: poly\n", ""))
+    told = refused(project, SCORED)
+    algorithm.write_text(before)
+    assert "params.yaml: methods.mine.schedule: Field required; write it in conf/algorithm/mine.yaml" in told
+
+
+def test_it_passes_the_tests_that_each_algorithm_has_to_pass(project):
+    """Pytest fails where it finds none of that name."""
+    words = ("-q", "-p", "no:cacheprovider", "tests/methods/test_every_algorithm.py", "-k", "mine")
+    call(project, sys.executable, "-m", "pytest", *words)
+
+
+def test_its_experiments_run_and_carry_its_files_and_their_scores(project):
+    call(project, "git", "reset", "--quiet")  # as one who forgot `git add`
+    told = call(project, "bash", "-c", " ".join([*tiny(TUNED), "2>&1"]))
+    assert "note: conf/algorithm/mine.yaml, conf/method/mine.yaml, lassl/methods/mine.py: not in git" in told
+    call(project, "git", "add", "conf", "lassl")
+    told = call(project, "bash", "-c", " ".join([*tiny(SCORED), "2>&1"]))
+    assert "not in git" not in told
+    table = json.loads((project / "metrics/tiny/table.json").read_text())
+    assert list(table["rows"]) == ["mine"]
+    newest = call(project, "git", "for-each-ref", "--format=%(objectname)", "--sort=-committerdate", "refs/exps/*/*/*")
+    commits = newest.split()
+    kept = call(project, "git", "ls-tree", "-r", "--name-only", commits[0]).splitlines()
+    assert {"conf/algorithm/mine.yaml", "conf/method/mine.yaml", "lassl/methods/mine.py"} <= set(kept)
+    assert "metrics/tiny/mine-d0-s0.csv" in kept
+    assert "metrics/tiny-tuning/trials: 1 trials" in call(project, sys.executable, "-m", "lassl.results.trials")
