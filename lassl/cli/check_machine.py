@@ -126,7 +126,7 @@ def device(config: "Config") -> Iterator[Finding]:
         yield Finding(mark, "GPU: none that torch can use; the paper profile is meant for one of 11 GB")
     try:
         placement = place(config.compute, config.patches.size)
-        placement.check_patch(config.patches.size)
+        placement.check_patch(config.patches.size, config.network.width)
     except LasslError as error:
         yield Finding("missing", str(error))
         return
