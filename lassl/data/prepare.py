@@ -1,9 +1,7 @@
 """Stage `prepare`: raw scans of any layout, checked, normalized and cropped into a prepared cohort."""
 
 import hashlib
-import os
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from lassl.images.grids import unlike
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import whole_folder
 from lassl.plumbing.plugins import plugin
+from lassl.plumbing.pool import process_pool
 from lassl.plumbing.progress import bar
 from lassl.sections import Data
 from lassl.seeds import stream
@@ -75,7 +74,7 @@ def _prepare_all(data: Data, layout: RawLayout, split: Split, unused: Collection
     names = split.train + split.test
     work = partial(_prepare_case, data, layout, out)
     tests, used = [name in split.test for name in names], [name not in unused for name in names]
-    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with process_pool(__name__) as pool:
         outcomes = bar(pool.map(work, names, tests, used), f"prepare {data.cohort}", "case", len(names))
         return dict(zip(names, outcomes, strict=True))
 

@@ -83,8 +83,8 @@ class Placement:
         tried = smallest(size) + (largest(size, width) if self.device.type == "cuda" else [])
         for finding in wrong(tried, self.device, self.layout, self.autocast):
             raise LasslError(
-                f"compute.precision {self.name}: torch {torch.__version__} computes it wrong on this {self.device.type}, "
-                f"found by comparing with fp32: {finding}; use compute.precision=fp32, or another version of torch"
+                f"compute.precision {self.name}: torch {torch.__version__} computes it wrong on this "
+                f"{self.device.type}, seen beside fp32: {finding}; use compute.precision=fp32, or another torch"
             )
 
     def autocast(self) -> AbstractContextManager[None]:

@@ -1,0 +1,38 @@
+"""Processes that share work out among them."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+
+
+@contextmanager
+def process_pool(module: str) -> Iterator[ProcessPoolExecutor]:
+    """Give a pool with a process for each core, which have imported `module`; work that is left is dropped on an error.
+
+    They start from a server without threads: a fork of this process, which may have some, could wait for a lock for
+    ever.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([module])
+    pool = ProcessPoolExecutor(mp_context=context, initializer=_follow_parent)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent, which ends this process, and end also where the parent was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    if parent:
+        threading.Thread(target=wait, daemon=True).start()
