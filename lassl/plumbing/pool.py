@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,16 +19,20 @@ def process_pool(module: str) -> Iterator[ProcessPoolExecutor]:
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([module])
-    pool = ProcessPoolExecutor(mp_context=context, initializer=_follow_parent)
+    pool = ProcessPoolExecutor(mp_context=context, initializer=_begin)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, which ends this process, and end also where the parent was killed."""
+def _begin() -> None:
+    """Leave Ctrl-C to the parent, which ends this process, and end also where the parent was killed.
+
+    Errors that cannot be caught are not told: on a full disk HDF5 has one for each object, beside the one that is.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = sys.unraisablehook = lambda *_: None
     parent = multiprocessing.parent_process()
 
     def wait() -> None:
