@@ -10,8 +10,12 @@ RUN := source $(VENV)/bin/activate &&
 help: ## list the commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
 
-$(VENV)/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+# what was moved or copied here names the folder that it was made in, and is made again
+MOVED := $(shell [ ! -f $(VENV)/bin/activate ] || grep -qF '$(CURDIR)/$(VENV)' $(VENV)/bin/activate || echo moved)
+.PHONY: moved
+
+$(VENV)/installed: pyproject.toml constraints.txt $(MOVED)
+	$(PYTHON) -m venv $(if $(MOVED),--clear) $(VENV)
 	$(RUN) pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 

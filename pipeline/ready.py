@@ -6,16 +6,18 @@ from lassl import config
 from lassl.config import Config
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import write_text
+from pipeline.counts import too_few
 from pipeline.lockfile import settle
 
 
 def main() -> None:
     """Check the data, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
 
-    Raises LasslError for a split file or a folder of scans that is not there.
+    Raises LasslError for a split file or a folder of scans that is not there, and for rows that ask for more cases than
+    the cohort has.
     """
     settings = config.load()
-    if problems := missing(settings):
+    if problems := missing(settings) or too_few(settings):
         raise LasslError("\n".join(problems))
     settle(settings)
     write_text(Path("build/ready"), "the data are there, and dvc.lock holds what params.yaml names\n")

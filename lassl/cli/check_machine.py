@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -49,6 +50,24 @@ def python(running: tuple[int, int] = sys.version_info[:2]) -> Iterator[Finding]
         yield Finding("warning", f"Python {version}; tested with {tested}")
     else:
         yield Finding("ok", f"Python {version}")
+
+
+def environment(root: Path) -> Iterator[Finding]:
+    """Whether DVC's stages run under this Python, which is `python` in PATH, and .venv is where it was made."""
+    todo = "`source .venv/bin/activate` first, or use `make repro`"
+    activate = root / ".venv/bin/activate"
+    if activate.is_file() and f"{root.resolve()}/.venv" not in activate.read_text("utf-8"):
+        yield Finding("missing", f"{root / '.venv'}: was made for another folder, and moved", "`make install`")
+    if not (first := shutil.which("python")):
+        yield Finding("missing", "no `python` in PATH, by which DVC runs each stage", todo)
+        return
+    tell = (
+        "import sys; from importlib.util import find_spec; print(sys.prefix, find_spec('dvc') is not None, sep='\\n')"
+    )
+    told = subprocess.run([first, "-c", tell], capture_output=True, text=True, cwd="/").stdout.splitlines()
+    if told != [sys.prefix, "True"]:
+        mark: Mark = "warning" if told[1:] == ["True"] else "missing"
+        yield Finding(mark, f"{first}: DVC runs each stage by it, and it is not this Python, {sys.executable}", todo)
 
 
 def packages(constraints: Path, needed: Iterable[str] | None = None) -> Iterator[Finding]:

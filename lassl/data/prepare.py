@@ -17,7 +17,7 @@ from lassl.data.split_file import Split, check_labels, check_split
 from lassl.images.geometry import Array, Box, Volume
 from lassl.images.grids import unlike
 from lassl.plumbing.errors import LasslError, note
-from lassl.plumbing.files import whole_folder
+from lassl.plumbing.files import unreadable, whole_folder
 from lassl.plumbing.plugins import plugin
 from lassl.plumbing.pool import process_pool
 from lassl.plumbing.progress import bar
@@ -47,6 +47,7 @@ def prepare(data: Data) -> None:
     split, problems = check_split(data.split)
     unused, label_column_problems = check_labels(data.split)
     problems += [*label_column_problems, *linked(data.folder, split.train + split.test)]
+    problems += unreadable([data.folder, *(data.folder / case for case in split.train + split.test)])
     try:
         layout = find_layout(data.folder)
     except LasslError as error:
@@ -85,6 +86,8 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
     A label that is not `used` is not looked at.
     """
     folder = data.folder / name
+    if next(unreadable([folder]), None):
+        return Outcome(())  # this is told already
     if not folder.is_dir():
         return Outcome((f"{folder}: no such case folder; add it or delete the case from {data.split}",))
     image, image_unreadable = _read(layout, folder, "image", needed=True)

@@ -4,11 +4,11 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lassl.plumbing.errors import FULL, LasslError, system_error
+from lassl.plumbing.errors import FULL, LasslError, in_words, system_error
 
 PROBE = 2**16  # bytes, which a disk has to spare that is not full
 
@@ -105,6 +105,17 @@ def read_text(path: Path) -> str:
             f"{path}: found byte 0x{error.object[error.start]:02x} at position {error.start}, expected text in UTF-8; "
             "save it with that encoding"
         ) from None
+
+
+def unreadable(folders: Iterable[Path]) -> Iterator[str]:
+    """Give a line for each folder that is there and may not be looked into; `glob` takes it for an empty one."""
+    for folder in folders:
+        try:
+            next(os.scandir(folder), None)
+        except PermissionError as error:
+            yield str(in_words(error))
+        except OSError:
+            continue  # whoever needs it says what is wrong
 
 
 def text_hash(text: str) -> str:
