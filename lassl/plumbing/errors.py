@@ -118,8 +118,8 @@ def in_words(error: BaseException) -> LasslError | None:
     """An error of the system as one of ours: disk, permissions, memory, a stop; None for any other error."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
     if isinstance(error, KeyboardInterrupt):
-        number = signal.Signals(next(iter(error.args), signal.SIGINT))  # a signal's number comes with it
-        return Stopped(f"stopped by {number.name}; what was written before is whole", number)
+        by = signal.Signals(next(iter(error.args), signal.SIGINT))  # a signal's number comes with it
+        return Stopped(f"stopped by {by.name}; what was written before is whole", by)
     if isinstance(error, RuntimeError) and any(words in str(error) for words in KILLED):
         return LasslError(
             "a worker process was killed, probably by the system for lack of memory; end other programs, and run the "

@@ -32,12 +32,12 @@ def _begin() -> None:
     Errors that cannot be caught are not told: on a full disk HDF5 has one for each object, beside the one that is.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.excepthook = sys.unraisablehook = lambda *_: None
-    parent = multiprocessing.parent_process()
+    sys.excepthook = lambda *_: None
+    sys.unraisablehook = lambda _: None
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
-    def wait() -> None:
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)
-
-    if parent:
-        threading.Thread(target=wait, daemon=True).start()
