@@ -60,7 +60,7 @@ def table() -> Config:
     [
         ("profile: quick".encode("utf-16"), "found byte 0xff at position 0, expected text in UTF-8; save it"),
         ("profile: schön".encode("latin-1"), "found byte 0xf6 at position 12, expected text in UTF-8; save it"),
-        (b"train:\n  lr: 1\n  steps: 2\n  lr: 3\n", "no YAML (the key lr stands twice, line 4); mend it"),
+        (b"train:\n  lr: 1\n  steps: 2\n  lr: 3\n", "no YAML (the key lr is there twice, line 4); mend it"),
         (b"a: [1\nb: 2\n", "no YAML (did not find expected ',' or ']', line 2); mend it"),
     ],
 )

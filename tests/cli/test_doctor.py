@@ -122,7 +122,9 @@ def test_a_check_that_cannot_be_made_says_so_and_keeps_what_it_found():
 # the machine
 
 
-@pytest.mark.parametrize(("version", "mark"), [((3, 10), "missing"), ((3, 11), "ok"), ((3, 13), "ok"), ((3, 14), "missing")])
+@pytest.mark.parametrize(
+    ("version", "mark"), [((3, 10), "missing"), ((3, 11), "ok"), ((3, 13), "ok"), ((3, 14), "missing")]
+)
 def test_python_is_one_that_it_was_tested_with(version, mark):
     found = only(check_machine.python(version))
     assert found.mark == mark
@@ -296,7 +298,7 @@ def test_a_file_of_conf_that_dvc_could_not_compose_is_told(tmp_path):
     (tmp_path / "conf/profile/paper.yaml").write_text("# schön", "latin-1")
     found = list(check_project.conf(tmp_path / "conf"))
     assert marks(found) == ["missing", "missing"]
-    assert "paper.yaml: found byte 0xf6" in found[0].found and "the key draws stands twice" in found[1].found
+    assert "paper.yaml: found byte 0xf6" in found[0].found and "the key draws is there twice" in found[1].found
 
 
 def test_what_may_not_be_read_is_missing(tmp_path, monkeypatch):
