@@ -5,13 +5,17 @@ VENV := .venv
 RUN := source $(VENV)/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test check format figures readme flaws methods trials params la2018 gpu published
+.PHONY: help install repro test unit check format figures readme flaws methods trials params la2018 gpu published
 
 help: ## list the commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
 
-$(VENV)/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+# what was moved or copied here names the folder that it was made in, and is made again
+MOVED := $(shell [ ! -f $(VENV)/bin/activate ] || grep -qF '$(CURDIR)/$(VENV)' $(VENV)/bin/activate || echo moved)
+.PHONY: moved
+
+$(VENV)/installed: pyproject.toml constraints.txt $(MOVED)
+	$(PYTHON) -m venv $(if $(MOVED),--clear) $(VENV)
 	$(RUN) pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
@@ -22,6 +26,9 @@ repro: install ## from raw scans to the table, whatever params.yaml says, severa
 
 test: install ## the tests, the whole pipeline at a tiny scale among them
 	$(RUN) pytest --numprocesses logical --maxprocesses 8
+
+unit: install ## the tests of single rooms; with VENV=.venv-3.13 PYTHON=python3.13 under another Python
+	$(RUN) pytest --numprocesses logical --maxprocesses 8 --ignore tests/whole
 
 check: install ## style, types, and the order and sizes of rooms, files and functions
 	$(RUN) ruff check . && ruff format --check . && mypy && pytest tests/whole/test_floors.py

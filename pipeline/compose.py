@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
 from dvc.utils.hydra import compose_and_dump
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -13,19 +14,35 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lassl.config import load
 from lassl.plumbing.errors import LasslError, command
-from lassl.plumbing.files import whole
+from lassl.plumbing.files import read_text, whole
+from lassl.plumbing.yaml_text import no_yaml, parse_yaml
 from pipeline.lockfile import settle
 
-PARAMS = Path("params.yaml")
+PARAMS, CONF = Path("params.yaml"), Path("conf")
 
 
 def compose(output: Path, *overrides: str) -> None:
     """Write the composition of conf/ with overrides such as "profile=compact". Raises LasslError for wrong ones."""
     try:
-        compose_and_dump(output, str(Path("conf").resolve()), None, "config", "", list(overrides))
+        compose_and_dump(output, str(CONF.resolve()), None, "config", "", list(overrides))
     except (HydraException, OmegaConfBaseException) as error:
         reason = " ".join(re.split("Config search path|See https", str(error))[0].split())
         raise LasslError("\n".join(to_quote(overrides)) or f"{reason}; mend {shlex.join(overrides)} or conf/") from None
+    except (UnicodeDecodeError, yaml.YAMLError):
+        raise LasslError("\n".join(conf_problems(CONF))) from None
+
+
+def conf_problems(folder: Path) -> list[str]:
+    """A line for each file of conf/ that is not YAML in UTF-8, or has a key twice; Hydra does not say which it is."""
+    problems = []
+    for path in sorted(folder.rglob("*.yaml")):
+        try:
+            parse_yaml(read_text(path))
+        except LasslError as error:
+            problems.append(str(error))
+        except yaml.YAMLError as error:
+            problems.append(f"{path}: no YAML ({no_yaml(error)}); mend it")
+    return problems
 
 
 def to_quote(overrides: Sequence[str]) -> list[str]:

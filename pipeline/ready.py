@@ -6,13 +6,12 @@ from pathlib import Path
 
 from lassl import config
 from lassl.config import Config
-from lassl.data.split_file import check_split
-from lassl.plumbing.conf_files import value
 from lassl.plumbing.errors import LasslError, command, note
 from lassl.plumbing.files import write_text
 from lassl.plumbing.git import git
 from lassl.plumbing.tables import listed
 from pipeline import copies
+from pipeline.counts import too_few
 from pipeline.lockfile import settle
 
 
@@ -20,10 +19,10 @@ def main() -> None:
     """Check the data, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
 
     Raises LasslError for a split file, a folder of scans or an algorithm that is not there, for rows that ask for more
-    training cases than there are, and for edits that nothing would read.
+    cases than the cohort has, and for edits that nothing would read.
     """
     settings = config.load()
-    if problems := [*copies.edited(settings), *missing(settings), *too_few(settings)]:
+    if problems := [*copies.edited(settings), *missing(settings)] or too_few(settings):
         raise LasslError("\n".join(problems))
     if unknown := unknown_to_git():
         todo = "`git add` them and run it again, or the experiment lacks them"
@@ -50,28 +49,6 @@ def missing(settings: Config) -> list[str]:
         file = Path(f"lassl/methods/{algorithm}.py")
         if copy and not file.is_file():
             problems.append(f"{file}: {finding}; `git add` it, and the other new files of the method, first")
-    return problems
-
-
-def too_few(settings: Config) -> list[str]:
-    """A line for each row that asks for more training cases than the split file has and the tuning mode leaves."""
-    train, tuned = len(check_split(settings.data.split)[0].train), settings.cases.tuning
-    problems = []
-    for name, method in settings.methods.items():
-        if not train or method.labeled + method.unlabeled <= train - tuned:
-            continue
-        row = Path(f"conf/method/{name}.yaml")
-        own = any(isinstance(value(row, [key]), int) for key in ("labeled", "unlabeled"))  # not ${counts...}
-        todo = "lower `counts` in the profile"
-        if own:
-            todo = f"lower them in {row}"
-            if tuned:
-                todo = f"write ${{counts.few.labeled}} and ${{counts.few.unlabeled}} in {row}, which that mode lowers"
-        left = f"{train} training cases" + f" less the {tuned} that the tuning mode scores" * bool(tuned)
-        problems.append(
-            f"params.yaml: methods.{name}: asks for {method.labeled} labeled + {method.unlabeled} unlabeled cases, "
-            f"but {settings.data.split} has {left}; {todo}"
-        )
     return problems
 
 

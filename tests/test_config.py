@@ -55,6 +55,30 @@ def table() -> Config:
     return load(PARAMS_FILE)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("profile: quick".encode("utf-16"), "found byte 0xff at position 0, expected text in UTF-8; save it"),
+        ("profile: schön".encode("latin-1"), "found byte 0xf6 at position 12, expected text in UTF-8; save it"),
+        (b"train:\n  lr: 1\n  steps: 2\n  lr: 3\n", "no YAML (the key lr is there twice, line 4); mend it"),
+        (b"a: [1\nb: 2\n", "no YAML (did not find expected ',' or ']', line 2); mend it"),
+    ],
+)
+def test_a_text_that_cannot_be_read_in_one_way_alone_is_told_in_params_yaml_and_in_conf(
+    tmp_path, monkeypatch, content, told
+):
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(LasslError) as error:
+        load(tmp_path / "params.yaml")
+    assert str(error.value).startswith(f"{tmp_path / 'params.yaml'}: {told}") and "\n" not in str(error.value)
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "conf/profile/mine.yaml").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LasslError) as error:
+        compose(tmp_path / "composed.yaml", "profile=mine")
+    assert str(error.value).startswith(f"conf/profile/mine.yaml: {told}") and "\n" not in str(error.value)
+
+
 def test_the_four_profiles_are_there():
     assert {"quick", "compact", "paper", "tiny"} <= set(PROFILES)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lassl.cli.check_machine import Finding, Mark
 from lassl.plumbing.errors import LasslError
+from lassl.plumbing.files import unreadable
 
 if TYPE_CHECKING:
     from lassl.config import Config
@@ -55,6 +56,7 @@ def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
     problems += check_labels(split)[1]
     cases = subsets.train + subsets.test
     problems += linked(folder, cases)
+    problems += unreadable([folder, *(folder / case for case in cases)])
     try:
         layout = find_layout(folder)
         images = [layout.file(folder / case, "image") for case in cases]
@@ -95,36 +97,17 @@ def known_scans(config: "Config", root: Path) -> Iterator[Finding]:
 
 def label_counts(config: "Config", root: Path) -> Iterator[Finding]:
     """Whether scans and labels are as many as the rows ask for; what is wrong with the scans is a finding of `data`."""
-    from lassl.data.draw import draw_cases
-    from lassl.data.raw import find_layout
-    from lassl.data.split_file import check_labels, read_split
+    from pipeline.counts import to_learn_from, too_few
 
-    folder, split = root / config.data.folder, root / config.data.split
     try:
-        train = read_split(split).train
-        with_label = set(train) - check_labels(split)[0]
-        if not phantoms(config):
-            layout = find_layout(folder)
-            with_label = {case for case in with_label if layout.file(folder / case, "label").is_file()}
+        train, with_label = to_learn_from(config, root)
+        problems = too_few(config, root)
     except LasslError:
         return
-    if tuned := config.cases.tuning:
-        scored = [case for case in train if case in with_label][-tuned:]
-        if not len(scored) == tuned < len(train):
-            found = f"{split}: {len(train)} training cases, {len(with_label)} with a label, and cases.tuning is {tuned}"
-            yield Finding("missing", found, "leave some to train on")
-            return
-        train = tuple(case for case in train if case not in scored)
-        with_label -= set(scored)
-    too_few = []
-    for name, method in config.methods.items():
-        try:
-            for draw in config.draws:
-                draw_cases(train, with_label, method.labeled, method.unlabeled, draw, config.cases.held_out)
-        except LasslError as error:
-            too_few.append(Finding("missing", f"{name}: {error}", "`counts` in the profile sets them for the table"))
-    count = f"{split}: {len(with_label)} of {len(train)} training cases have a label to learn from"
-    yield from too_few or [Finding("ok", f"{count}, enough for each row")]
+    yield from (Finding("missing", problem) for problem in problems)
+    if not problems:
+        count = f"{config.data.split}: {len(with_label)} of {len(train)} training cases have a label to learn from"
+        yield Finding("ok", f"{count}, enough for each row")
 
 
 def prepared(folder: Path) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pipeline.workers import cores, memory_gib, training_gib
 if TYPE_CHECKING:
     from lassl.config import Config
 
-TESTED, OLDEST = (3, 11), (3, 11)  # versions of Python
+OLDEST, NEWEST = (3, 11), (3, 13)  # versions of Python that the tests ran under; figures were made under the first
 GPU_BYTES = 11e9  # memory of the GPU that the paper profile is meant for
 DISK_GIB = (1, 5)  # below the first no profile has enough room; below the second it may become scarce
 Mark = Literal["ok", "warning", "missing"]
@@ -42,13 +43,29 @@ class Finding:
 
 def python(running: tuple[int, int] = sys.version_info[:2]) -> Iterator[Finding]:
     """The version of Python, by default that of this process."""
-    version, tested = (".".join(map(str, numbers)) for numbers in (running, TESTED))
-    if running < OLDEST:
-        yield Finding("missing", f"Python {version}", f"install Python {tested}")
-    elif running != TESTED:
-        yield Finding("warning", f"Python {version}; tested with {tested}")
-    else:
+    version, oldest, newest = (".".join(map(str, numbers)) for numbers in (running, OLDEST, NEWEST))
+    if OLDEST <= running <= NEWEST:
         yield Finding("ok", f"Python {version}")
+    else:
+        yield Finding("missing", f"Python {version}; expected {oldest} to {newest}", f"install Python {oldest}")
+
+
+def environment(root: Path) -> Iterator[Finding]:
+    """Whether DVC's stages run under this Python, which is `python` in PATH, and .venv is where it was made."""
+    todo = "`source .venv/bin/activate` first, or use `make repro`"
+    activate = root / ".venv/bin/activate"
+    if activate.is_file() and f"{root.resolve()}/.venv" not in activate.read_text("utf-8"):
+        yield Finding("missing", f"{root / '.venv'}: was made for another folder, and moved", "`make install`")
+    if not (first := shutil.which("python")):
+        yield Finding("missing", "no `python` in PATH, by which DVC runs each stage", todo)
+        return
+    tell = (
+        "import sys; from importlib.util import find_spec; print(sys.prefix, find_spec('dvc') is not None, sep='\\n')"
+    )
+    told = subprocess.run([first, "-c", tell], capture_output=True, text=True, cwd="/").stdout.splitlines()
+    if told != [sys.prefix, "True"]:
+        mark: Mark = "warning" if told[1:] == ["True"] else "missing"
+        yield Finding(mark, f"{first}: DVC runs each stage by it, and it is not this Python, {sys.executable}", todo)
 
 
 def packages(constraints: Path, needed: Iterable[str] | None = None) -> Iterator[Finding]:
@@ -126,7 +143,7 @@ def device(config: "Config") -> Iterator[Finding]:
         yield Finding(mark, "GPU: none that torch can use; the paper profile is meant for one of 11 GB")
     try:
         placement = place(config.compute, config.patches.size)
-        placement.check_patch(config.patches.size)
+        placement.check_patch(config.patches.size, config.network.width)
     except LasslError as error:
         yield Finding("missing", str(error))
         return

@@ -3,6 +3,7 @@
 Only the standard library is imported at the top, so that the checks can also say that a package is missing.
 """
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lassl.cli.check_data import data, known_scans, label_counts, prepared, real_scans
-from lassl.cli.check_machine import Finding, cpu, device, disk, memory, packages, python
-from lassl.plumbing.errors import LasslError
+from lassl.cli.check_machine import Finding, cpu, device, disk, environment, memory, packages, python
+from lassl.plumbing.errors import LasslError, in_words
 
 if TYPE_CHECKING:
     from lassl.config import Config
@@ -25,8 +26,10 @@ def examine(root: Path) -> list[Finding]:
     """Make all checks in a project's folder; a check that cannot be made is a finding, never an error."""
     checks: dict[str, Check] = {
         "Python": python,
+        "environment": partial(environment, root),
         "packages": partial(packages, root / "constraints.txt"),
         "params.yaml": partial(settings, root),
+        "conf": partial(conf, root / "conf"),
         "git": partial(git, root),
         "DVC": partial(dvc, root),
         "disk": partial(disk, root),
@@ -56,6 +59,9 @@ def attempt(name: str, check: Check) -> list[Finding]:
         for finding in check():
             findings.append(finding)
     except Exception as error:  # whatever is broken on this machine must not hide the other findings
+        if isinstance(error, OSError):
+            findings.append(Finding("missing", f"{name}: {in_words(error) or error}"))
+            return findings
         reason = " ".join(str(error).split())[:200]
         findings.append(Finding("warning", f"{name}: cannot be checked ({type(error).__name__}: {reason})"))
     return findings
@@ -75,6 +81,13 @@ def settings(root: Path) -> Iterator[Finding]:
         if root == Path():
             yield from (Finding("missing", line) for line in edited(config))
         yield Finding("ok", f"params.yaml: profile {config.name}, {', '.join(config.methods) or 'no method'}")
+
+
+def conf(folder: Path) -> Iterator[Finding]:
+    """The files that params.yaml is composed from: whether each can be read, by DVC and Hydra, too."""
+    from pipeline.compose import conf_problems
+
+    yield from (Finding("missing", problem) for problem in conf_problems(folder))
 
 
 def tuning(config: "Config") -> Iterator[Finding]:
@@ -102,18 +115,22 @@ def git(root: Path) -> Iterator[Finding]:
     """The git repository and its commit."""
     if shutil.which("git") is None:
         yield Finding("missing", "git: not installed", "install it")
-    elif not _git(root, "rev-parse", "--git-dir"):
+    elif "dubious ownership" in (told := _git(root, "rev-parse", "--git-dir")[1]):
+        owner = f"{root.resolve()}: git does not work in it, since it belongs to another user"
+        yield Finding("missing", owner, f"make a clone of your own, or `{told.split('call:')[-1].strip()}`")
+    elif not _git(root, "rev-parse", "--git-dir")[0]:
         yield Finding("missing", f"{root.resolve()}: no git repository", "run in a clone of the project")
-    elif not (commit := _git(root, "rev-parse", "--verify", "--short", "HEAD")):
+    elif not (commit := _git(root, "rev-parse", "--verify", "--short", "HEAD")[0]):
         yield Finding("warning", "git: no commit, which `dvc exp run` needs", "commit the project")
     else:
         yield Finding("ok", f"git: at commit {commit}")
 
 
-def _git(root: Path, *words: str) -> str:
-    """What git prints, nothing if it fails."""
-    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, errors="replace")
-    return done.stdout.strip() if done.returncode == 0 else ""
+def _git(root: Path, *words: str) -> tuple[str, str]:
+    """What git prints, nothing if it fails; and what it says of errors, in English."""
+    english = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, errors="replace", env=english)
+    return done.stdout.strip() if done.returncode == 0 else "", done.stderr
 
 
 def dvc(root: Path) -> Iterator[Finding]:

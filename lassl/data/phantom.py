@@ -1,7 +1,6 @@
 """Stage `phantom`: the synthetic cohort, phantoms of a left atrium in late-gadolinium MRI in the challenge's layout."""
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from lassl.images.geometry import Geometry, Triple, Volume
 from lassl.images.volumes import write_volume
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import whole_folder
+from lassl.plumbing.pool import process_pool
 from lassl.plumbing.progress import bar
 from lassl.seeds import stream
 
@@ -39,7 +39,7 @@ def phantom(cases: Sequence[str], folder: Path, size: Triple, seed: int) -> None
     `size` is in voxels. A case depends on the seed, its name and the size only, not on its place in the list or on the
     number of cores, all of which are used. Raises LasslError for a size that draw_phantom refuses.
     """
-    with whole_folder(folder) as temporary, ProcessPoolExecutor() as pool:
+    with whole_folder(folder) as temporary, process_pool(__name__) as pool:
         work = pool.map(partial(_write_case, folder=temporary, size=size, seed=seed), cases)
         for _ in bar(work, "phantoms", "case", len(cases)):
             pass

@@ -1,9 +1,7 @@
 """Stage `prepare`: raw scans of any layout, checked, normalized and cropped into a prepared cohort."""
 
 import hashlib
-import os
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,8 +17,9 @@ from lassl.data.split_file import Split, check_labels, check_split
 from lassl.images.geometry import Array, Box, Volume
 from lassl.images.grids import unlike
 from lassl.plumbing.errors import LasslError, note
-from lassl.plumbing.files import whole_folder
+from lassl.plumbing.files import unreadable, whole_folder
 from lassl.plumbing.plugins import plugin
+from lassl.plumbing.pool import process_pool
 from lassl.plumbing.progress import bar
 from lassl.sections import Data
 from lassl.seeds import stream
@@ -48,6 +47,7 @@ def prepare(data: Data) -> None:
     split, problems = check_split(data.split)
     unused, label_column_problems = check_labels(data.split)
     problems += [*label_column_problems, *linked(data.folder, split.train + split.test)]
+    problems += unreadable([data.folder, *(data.folder / case for case in split.train + split.test)])
     try:
         layout = find_layout(data.folder)
     except LasslError as error:
@@ -75,7 +75,7 @@ def _prepare_all(data: Data, layout: RawLayout, split: Split, unused: Collection
     names = split.train + split.test
     work = partial(_prepare_case, data, layout, out)
     tests, used = [name in split.test for name in names], [name not in unused for name in names]
-    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with process_pool(__name__) as pool:
         outcomes = bar(pool.map(work, names, tests, used), f"prepare {data.cohort}", "case", len(names))
         return dict(zip(names, outcomes, strict=True))
 
@@ -86,6 +86,8 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
     A label that is not `used` is not looked at.
     """
     folder = data.folder / name
+    if next(unreadable([folder]), None):
+        return Outcome(())  # this is told already
     if not folder.is_dir():
         return Outcome((f"{folder}: no such case folder; add it or delete the case from {data.split}",))
     image, image_unreadable = _read(layout, folder, "image", needed=True)

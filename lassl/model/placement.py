@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from lassl.model.convolutions import largest, smallest, wrong
 from lassl.plumbing import processor
 from lassl.plumbing.errors import LasslError, note
 from lassl.sections import Compute
@@ -66,16 +67,24 @@ class Placement:
         for network in networks if self.compiled else ():
             network.compile(dynamic=False)
 
-    def check_patch(self, size: tuple[int, int, int]) -> None:
-        """Raise LasslError for training patches (X, Y, Z) that this format gets wrong.
+    def check_patch(self, size: tuple[int, int, int], width: int) -> None:
+        """Raise LasslError for training patches (X, Y, Z) that this format gets wrong in a network of this width.
 
         oneDNN's bf16 gradient of a 3x3x3 kernel is garbage where the input is 2 voxels long along x (seen with torch
-        2.13 on x86), which happens inside the V-Net for patches of 16 and 32.
+        2.13 on x86), which happens inside the V-Net for patches of 16 and 32. What no list knows is tried.
         """
         if self.device.type == "cpu" and self.dtype == torch.bfloat16 and size[0] in WRONG_BF16:
             raise LasslError(
                 f"params.yaml: patches.size {list(size)}: bf16 gradients are wrong on the CPU for 16 or 32 voxels "
                 "along x; use at least 48, or compute.precision auto or fp32"
+            )
+        if self.dtype == torch.float32:
+            return
+        tried = smallest(size) + (largest(size, width) if self.device.type == "cuda" else [])
+        for finding in wrong(tried, self.device, self.layout, self.autocast):
+            raise LasslError(
+                f"compute.precision {self.name}: torch {torch.__version__} computes it wrong on this "
+                f"{self.device.type}, seen beside fp32: {finding}; use compute.precision=fp32, or another torch"
             )
 
     def autocast(self) -> AbstractContextManager[None]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lassl.config import Config
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
+from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import parse_yaml
 from lassl.sections import Cases, Compute, Count, Method, Network, Patches, Size, Train
 
@@ -142,7 +143,7 @@ class Evaluated(Trained):
 def read_record(path: Path) -> Evaluated:
     """Read the record of an evaluated run. Raises LasslError."""
     try:
-        return Evaluated.model_validate(parse_yaml(path.read_text("utf-8")))
+        return Evaluated.model_validate(parse_yaml(read_text(path)))
     except OSError as error:
         raise LasslError(f"{path}: cannot be read ({error.strerror}); `dvc repro` makes it") from None
     except (yaml.YAMLError, ValidationError) as error:

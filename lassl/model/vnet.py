@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lassl.model.batch_norm import BatchNorm3d
+from lassl.plumbing.errors import LasslError
 from lassl.sections import Network
 
 
@@ -77,7 +78,16 @@ class VNet(nn.Module):
         return logits
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Features of five scales: (N, w, X, Y, Z), (N, 2w, X/2, Y/2, Z/2), ..., (N, 16w, X/16, Y/16, Z/16)."""
+        """Features of five scales: (N, w, X, Y, Z), (N, 2w, X/2, Y/2, Z/2), ..., (N, 16w, X/16, Y/16, Z/16).
+
+        Raises LasslError for a size that cannot be halved four times.
+        """
+        if any(n % 16 for n in image.shape[2:]):
+            size = " x ".join(str(int(n)) for n in image.shape[2:])
+            raise LasslError(
+                f"V-Net: found an image of {size} voxels, expected multiples of 16, since it halves every axis four "
+                "times; pad the image, or see it in windows"
+            )
         h = image
         features = []
         for stage, halve in zip(self.encoder, self.downs, strict=True):

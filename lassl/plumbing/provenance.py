@@ -19,9 +19,9 @@ from lassl.plumbing.files import text_hash
 from lassl.plumbing.plugins import NAMED
 
 PACKAGES = ("lassl", "pipeline")
-# modules that compute no number of a result, as lassl.plumbing does not: they read settings, whose values count by
-# themselves, and name files
-NO_NUMBERS = ("lassl", "lassl.config", "lassl.sections", "lassl.paths")
+# modules that compute no number of a result, as lassl.plumbing does not: they prepare the process, read settings, whose
+# values count by themselves, and name files
+NO_NUMBERS = ("lassl", "pipeline", "lassl.config", "lassl.sections", "lassl.paths")
 TELLING = ("note", "tell", "bar")  # functions that show a text to the user
 SENTENCE = re.compile(r"[^\W\d_]{2,}(?:\W+[^\W\d_]+){2}")  # three words, apart by blanks or marks
 

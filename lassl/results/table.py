@@ -12,7 +12,7 @@ import pandas as pd
 from lassl.evaluation.summary import POLICIES, variant
 from lassl.model.record import Evaluated, Evaluation
 from lassl.paths import PUBLISHED, metrics_folder
-from lassl.plumbing.files import write_text
+from lassl.plumbing.files import read_text, write_text
 from lassl.plumbing.yaml_text import parse_yaml
 from lassl.results import details, markdown
 from lassl.results.comparisons import compared, rounded
@@ -24,7 +24,7 @@ from lassl.sections import Statistics
 
 def table(profile: str, statistics: Statistics, published: Path = PUBLISHED) -> str:
     """Write a profile's table.json, table.md and details.md, and give the text of table.md. Raises LasslError."""
-    content = build(profile, statistics, parse_yaml(published.read_text("utf-8")))
+    content = build(profile, statistics, parse_yaml(read_text(published)))
     folder = metrics_folder(profile)
     write_text(folder / "table.json", json.dumps(content, indent=1) + "\n")
     write_text(folder / "details.md", details.details(content))

@@ -32,7 +32,7 @@ def train(config: Config, run: Run) -> None:
     method = config.methods[run.method]
     prepared = open_prepared(config.data.prepared, config.cases.tuning)
     placement = place(config.compute, config.patches.size)
-    placement.check_patch(config.patches.size)
+    placement.check_patch(config.patches.size, config.network.width)
     named = named_modules(config.settings(run.method))
     code = fingerprint("lassl.training.train", module_of(method.algorithm), *named, root=ROOT)
     checkpoints = Checkpoints(run.checkpoints, shaped_by(config, run, prepared.manifest_hash, code, placement))

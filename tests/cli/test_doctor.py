@@ -12,7 +12,7 @@ import yaml
 
 from helpers.project import PARAMS_FILE, ROOT
 from helpers.runs import CONFIG
-from helpers.scans import write_case
+from helpers.scans import locked_folder, write_case
 from lassl.cli import check_data, check_machine, check_project, doctor
 from lassl.cli import main as cli
 from lassl.cli.check_machine import Finding
@@ -32,6 +32,12 @@ def only(findings) -> Finding:
 
 def git(folder: Path, *words: str) -> None:
     subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words], cwd=folder, check=True)
+
+
+@pytest.fixture(autouse=True)
+def activated(monkeypatch):
+    """This Python is the first in PATH, as in an activated .venv."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture
@@ -117,11 +123,50 @@ def test_a_check_that_cannot_be_made_says_so_and_keeps_what_it_found():
 # the machine
 
 
-@pytest.mark.parametrize(("version", "mark"), [((3, 10), "missing"), ((3, 11), "ok"), ((3, 12), "warning")])
-def test_python_is_as_new_as_it_was_tested_with(version, mark):
+@pytest.mark.parametrize(
+    ("version", "mark"), [((3, 10), "missing"), ((3, 11), "ok"), ((3, 13), "ok"), ((3, 14), "missing")]
+)
+def test_python_is_one_that_it_was_tested_with(version, mark):
     found = only(check_machine.python(version))
     assert found.mark == mark
     assert found.found.startswith(f"Python 3.{version[1]}")
+
+
+def other_python(folder: Path, answer: str) -> None:
+    """A `python` that gives another answer to what it is asked."""
+    folder.mkdir()
+    (folder / "python").write_text(f"#!/bin/sh\nprintf '{answer}'\n")
+    (folder / "python").chmod(0o755)
+
+
+def test_the_python_of_the_stages_is_this_one(tmp_path, monkeypatch):
+    assert list(check_machine.environment(tmp_path)) == []
+    other_python(tmp_path / "bin", r"/usr\nFalse\n")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    found = only(check_machine.environment(tmp_path))
+    assert found.mark == "missing"
+    assert found.found.startswith(f"{tmp_path}/bin/python: DVC runs each stage by it, and it is not this Python")
+    assert found.todo == "`source .venv/bin/activate` first, or use `make repro`"
+    other_python(tmp_path / "conda", r"/opt/conda\nTrue\n")  # with packages of its own
+    monkeypatch.setenv("PATH", str(tmp_path / "conda"))
+    assert only(check_machine.environment(tmp_path)).mark == "warning"
+    monkeypatch.setenv("PATH", "")
+    assert only(check_machine.environment(tmp_path)).found.startswith("no `python` in PATH")
+
+
+def test_a_venv_that_was_moved_is_told(tmp_path):
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/activate").write_text(f"VIRTUAL_ENV='{tmp_path}/.venv'\n")
+    assert list(check_machine.environment(tmp_path)) == []
+    (tmp_path / ".venv/bin/activate").write_text("VIRTUAL_ENV='/elsewhere/lassl/.venv'\n")
+    assert only(check_machine.environment(tmp_path)) == Finding(
+        "missing", f"{tmp_path}/.venv: was made for another folder, and moved", "`make install`"
+    )
+
+
+def test_no_package_is_asked_for_that_an_installation_does_not_bring():
+    told = map(str, check_machine.packages(ROOT / "constraints.txt"))
+    assert [line for line in told if "not installed" in line] == []
 
 
 def test_packages_are_compared_with_the_constraints(tmp_path):
@@ -237,6 +282,41 @@ def test_a_git_repository_without_a_commit_cannot_run_experiments(tmp_path):
     assert only(check_project.git(tmp_path)).mark == "ok"
 
 
+def test_a_checkout_of_another_user_is_told_with_what_git_asks_for(tmp_path, monkeypatch):
+    git(tmp_path, "init", "--quiet")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    found = only(check_project.git(tmp_path))
+    assert (found.mark, "belongs to another user" in found.found) == ("missing", True)
+    assert f"`git config --global --add safe.directory {tmp_path}`" in found.todo
+
+
+def test_a_file_of_conf_that_dvc_could_not_compose_is_told(tmp_path):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    assert list(check_project.conf(tmp_path / "conf")) == []
+    with (tmp_path / "conf/profile/tiny.yaml").open("a") as file:
+        file.write("draws: [0]\ndraws: [1]\n")
+    (tmp_path / "conf/profile/paper.yaml").write_text("# schön", "latin-1")
+    found = list(check_project.conf(tmp_path / "conf"))
+    assert marks(found) == ["missing", "missing"]
+    assert "paper.yaml: found byte 0xf6" in found[0].found and "the key draws is there twice" in found[1].found
+
+
+def test_what_may_not_be_read_is_missing(tmp_path, monkeypatch):
+    def locked():
+        yield Finding("ok", "the first half")
+        raise PermissionError(13, "Permission denied", "split.csv")
+
+    assert check_project.attempt("data", locked)[1].mark == "missing"
+    assert "data: split.csv: permission denied; see to its owner" in str(check_project.attempt("data", locked)[1])
+    locked_folder(monkeypatch, tmp_path / "raw/A")
+    write_case(tmp_path / "raw", "A", (6, 5, 4))
+    write_case(tmp_path / "raw", "B", (6, 5, 4))
+    (tmp_path / "split.csv").write_text("case,split\nA,train\nB,test\n")
+    found = only(check_data.scans(tmp_path / "raw", tmp_path / "split.csv", True))
+    assert str(found).startswith(f"missing  {tmp_path}/raw/A: permission denied; see to its owner")
+
+
 def test_the_cache_and_the_remotes_of_dvc_are_found_where_its_configuration_says(clone):
     assert marks(check_project.dvc(clone)) == ["ok", "warning", "warning"]
     (clone / "kept").mkdir()
@@ -289,7 +369,7 @@ def test_labels_are_counted_without_the_cases_that_the_tuning_mode_scores(tmp_pa
                                                     "enough for each row")  # fmt: skip
     found = labels(tmp_path, 2, 2, 4)
     assert found.mark == "missing" and "asked for 2 labeled + 4 unlabeled cases, found 4 training cases" in found.found
-    assert labels(tmp_path, 6, 1, 1).found.endswith("6 training cases, 5 with a label, and cases.tuning is 6")
+    assert "6 training cases, 5 with a label, and cases.tuning is 6; leave" in labels(tmp_path, 6, 1, 1).found
 
 
 def test_it_is_said_where_sweeps_belong():

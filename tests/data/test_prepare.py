@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from helpers.scans import locked_folder
 from lassl.data.prepare import crop_box, prepare
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images import volumes
@@ -109,6 +110,15 @@ def test_a_prepared_case_carries_its_place_and_the_hashes_of_its_arrays() -> Non
             assert tuple(file.attrs["full_size"]) == entry.full_size == SIZE
         assert entry.image_sha256 == hashlib.sha256(prepared.read_image(case).tobytes()).hexdigest()
         assert entry.label_sha256 == hashlib.sha256(prepared.read_label(case).tobytes()).hexdigest()
+
+
+def test_folders_that_may_not_be_looked_into_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare_nrrd()
+    with monkeypatch.context() as locked:
+        locked_folder(locked, RAW / "A")
+        assert problems() == [f"{RAW / 'A'}: permission denied; see to its owner and its permissions (`ls -ld`)"]
+    locked_folder(monkeypatch, RAW)
+    assert problems()[0].startswith("raw: permission denied")
 
 
 def test_pasting_a_label_back_gives_the_raw_mask_exactly() -> None:

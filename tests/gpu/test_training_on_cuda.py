@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from helpers.project import ROOT
 from helpers.trainings import Kept, Trial
+from lassl.config import load
 from lassl.data.patches import Batch
 from lassl.learning.base import Progress
 from lassl.model.placement import place
@@ -33,6 +34,12 @@ def as_before() -> Iterator[None]:
     yield
     torch.use_deterministic_algorithms(False)
     torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_convolutions_of_the_paper_are_right_on_this_card(precision):
+    compute = load(ROOT / "params.yaml").compute.model_copy(update={"device": "cuda", "precision": precision})
+    place(compute).check_patch((112, 112, 80), 16)
 
 
 @pytest.fixture

@@ -26,10 +26,14 @@ def default_params() -> dict[str, Any]:
     return params
 
 
+def activated() -> dict[str, str]:
+    """The environment with this Python's tools first in PATH, as in an activated .venv."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
 def call(folder: Path, *command: str) -> str:
     """Run a command in a folder with this Python's tools first in PATH; gives what it printed."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env=activated(), capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
 

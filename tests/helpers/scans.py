@@ -1,8 +1,11 @@
 """Scans: one whose every voxel has its own value, in an oblique place, and tiny cases in the challenge's layout."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from lassl.images.geometry import Geometry, Volume
 from lassl.images.volumes import write_volume
@@ -35,3 +38,15 @@ def write_case(folder: Path, case: str, size: tuple[int, int, int] = (20, 18, 17
     geometry = Geometry(spacing_mm=(0.625, 0.625, 0.625))
     write_volume(folder / case / "lgemri.nrrd", Volume(image, geometry))
     write_volume(folder / case / "laendo.nrrd", Volume((255 * inside).astype(np.uint8), geometry))
+
+
+def locked_folder(monkeypatch: pytest.MonkeyPatch, locked: Path) -> None:
+    """Let the system refuse to list a folder, as it does not to root, under whom tests may run."""
+    scandir = os.scandir
+
+    def refuse(folder: Any = ".") -> Any:
+        if not isinstance(folder, int) and Path(folder) == locked:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)

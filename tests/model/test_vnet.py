@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lassl.model.vnet import Stage, VNet
+from lassl.plumbing.errors import LasslError
 from lassl.sections import Network
 
 
@@ -19,6 +20,13 @@ def test_it_has_the_published_number_of_weights_with_and_without_the_residual_pa
 
 def test_unequal_sizes_keep_their_axes():
     assert network()(torch.zeros(3, 1, 48, 32, 16)).shape == (3, 2, 48, 32, 16)
+
+
+@pytest.mark.parametrize("size", [(48, 32, 20), (8, 16, 16), (17, 16, 16)])
+def test_a_size_that_cannot_be_halved_four_times_is_refused_in_words(size):
+    told = " x ".join(map(str, size))
+    with pytest.raises(LasslError, match=f"V-Net: found an image of {told} voxels, expected multiples of 16"):
+        network()(torch.zeros(1, 1, *size))
 
 
 def test_the_residual_path_adds_the_stages_input_before_the_last_relu():

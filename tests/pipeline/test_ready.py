@@ -1,57 +1,82 @@
-"""What the first stage finds before anything is made."""
+"""What stops a run is found before anything is made: rows that ask for too much, files not in git, another Python."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from helpers.project import ROOT, composed
 from helpers.runs import CONFIG
-from pipeline.ready import missing, too_few, unknown_to_git
+from lassl.config import load
+from lassl.plumbing.errors import LasslError
+from pipeline import ready
+from pipeline.counts import to_learn_from, too_few
+from pipeline.ready import missing, unknown_to_git
 
 
-@pytest.fixture(autouse=True)
-def split(tmp_path, monkeypatch) -> None:
-    """The split file of the configuration, with 40 training cases."""
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """Settings of the tiny profile with changes, in a folder with its split file."""
     monkeypatch.chdir(tmp_path)
-    CONFIG.data.split.parent.mkdir(parents=True)
-    CONFIG.data.split.write_text("case,split\n" + "".join(f"C{i},train\n" for i in range(40)) + "T,test\n")
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits/synthetic.csv").write_bytes((ROOT / "splits/synthetic.csv").read_bytes())
+    return lambda *changes: load(composed("profile=tiny", *changes))
 
 
-def with_counts(labeled: int, unlabeled: int, tuning: int = 0):
-    """The configuration with a row of these counts, and so many cases that the tuning mode scores."""
-    row = CONFIG.methods["cps"].model_copy(update={"labeled": labeled, "unlabeled": unlabeled})
-    cases = CONFIG.cases.model_copy(update={"tuning": tuning})
-    return CONFIG.model_copy(update={"methods": {"mine": row}, "cases": cases})
-
-
-def test_rows_that_ask_for_as_many_cases_as_there_are_pass():
-    assert too_few(with_counts(16, 24)) == [] == too_few(with_counts(16, 16, tuning=8))
-
-
-def test_a_row_with_the_counts_of_its_profile_is_sent_to_the_profile():
-    assert too_few(with_counts(16, 25)) == [
-        f"params.yaml: methods.mine: asks for 16 labeled + 25 unlabeled cases, but {CONFIG.data.split} has 40 training "
-        "cases; lower `counts` in the profile"
-    ]
+def test_rows_that_fit_the_cohort_are_ready(asked):
+    assert too_few(asked()) == too_few(asked("mode=tuning")) == []
+    assert [len(cases) for cases in to_learn_from(asked())] == [80, 80]
 
 
 @pytest.mark.parametrize(
-    "tuning, todo",
+    ("changes", "told"),
     [
-        (0, "lower them in conf/method/mine.yaml"),
-        (8, "write ${counts.few.labeled} and ${counts.few.unlabeled} in conf/method/mine.yaml, which that mode lowers"),
+        (["method=cps", "counts.few.unlabeled=65"], "cps: asked for 16 labeled + 65 unlabeled cases, found 80"),
+        (["method=vnet_80", "mode=tuning", "counts.all=80"], "vnet_80: asked for 80 labeled"),
+        (["method=vnet_16", "mode=tuning", "cases.tuning=80"], "splits/synthetic.csv: 80 training cases, 80 with a"),
     ],
 )
-def test_a_row_with_numbers_of_its_own_is_sent_to_its_file(tuning, todo):
+def test_counts_that_a_cohort_cannot_give_are_told_row_by_row(asked, changes, told):
+    problems = too_few(asked(*changes))
+    assert len(problems) == 1 and problems[0].startswith(told)
+
+
+def test_the_stage_tells_them_before_anything_is_made(asked, tmp_path, monkeypatch):
+    composed("profile=tiny", "counts.few.unlabeled=65").rename("params.yaml")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(LasslError, match="65 unlabeled cases") as error:
+        ready.main()
+    assert len(str(error.value).splitlines()) > 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ([], "they are in conf/method/cps.yaml"),
+        (["mode=tuning"], "write ${counts.few.labeled} and ${counts.few.unlabeled} in conf/method/cps.yaml, which"),
+    ],
+)
+def test_a_row_with_numbers_of_its_own_is_sent_to_its_file(asked, changes, remedy):
+    config = asked("method=cps", *changes)
+    row = config.methods["cps"].model_copy(update={"labeled": 16, "unlabeled": 70})
     Path("conf/method").mkdir(parents=True)
-    Path("conf/method/mine.yaml").write_text("labeled: 16\nunlabeled: 30\n")
-    (line,) = too_few(with_counts(16, 30, tuning))
-    assert line.endswith(f"; {todo}") and ("less the 8 that the tuning mode scores" in line) == bool(tuning)
+    Path("conf/method/cps.yaml").write_text("labeled: 16\nunlabeled: 70\n")
+    (line,) = too_few(config.model_copy(update={"methods": {"cps": row}}))
+    assert line.startswith("cps: asked for 16 labeled + 70 unlabeled cases, found ") and f"; {remedy}" in line
 
 
-def test_a_split_file_that_is_not_there_is_told_once():
-    CONFIG.data.split.unlink()
-    assert too_few(with_counts(16, 64)) == [] and len(missing(with_counts(16, 64))) == 1
+def test_a_row_with_the_counts_of_its_profile_is_sent_to_the_profile(asked):
+    (line,) = too_few(asked("method=cps", "counts.few.unlabeled=65"))
+    assert line.endswith("; they are `counts` of the profile")
+
+
+def with_counts(labeled: int, unlabeled: int):
+    """The configuration with a row of these counts."""
+    row = CONFIG.methods["cps"].model_copy(update={"labeled": labeled, "unlabeled": unlabeled})
+    return CONFIG.model_copy(update={"methods": {"mine": row}})
 
 
 def test_a_method_that_git_does_not_know_is_missed_in_the_copy_of_an_experiment(tmp_path, monkeypatch):
@@ -67,7 +92,8 @@ def test_a_method_that_git_does_not_know_is_missed_in_the_copy_of_an_experiment(
     assert missing(with_counts(16, 16)) == []
 
 
-def test_new_files_are_named_while_an_experiment_is_made_and_only_there(monkeypatch):
+def test_new_files_are_named_while_an_experiment_is_made_and_only_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for name in ("conf/method/mine.yaml", "lassl/methods/mine.py", "data/raw/scan"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
@@ -80,3 +106,15 @@ def test_new_files_are_named_while_an_experiment_is_made_and_only_there(monkeypa
     subprocess.run(["git", "reset", "--quiet"], check=False)
     monkeypatch.delenv("DVC_EXP_NAME")
     assert unknown_to_git() == []
+
+
+def test_a_stage_under_a_python_without_the_packages_says_so_in_a_line():
+    for module in ("ready", "train", "repro"):
+        command = [sys.executable, "-S", "-m", f"pipeline.{module}"]  # -S: Python's own library alone
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=without_packages())
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert done.stderr.startswith(f"error: {sys.executable}: found a Python without the project's packages; ")
+
+
+def without_packages() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"HOME": str(Path("/nowhere"))}

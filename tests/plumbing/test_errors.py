@@ -2,8 +2,10 @@
 
 import ast
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -62,10 +64,83 @@ def test_exit_codes_are_those_of_the_command_or_of_its_error():
     assert (done.returncode, done.stderr) == (143, b"errors:\none\ntwo\n")
 
 
-def test_a_closed_output_is_no_error():
-    code = f"{START}command(lambda: print('a'))"
-    done = subprocess.run(["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code], cwd=ROOT, capture_output=True)
-    assert (done.returncode, done.stderr) == (0, b"")
+@pytest.mark.parametrize(
+    ("closed", "left"), [(">&-", (b"", b"b")), ("2>&-", (b"a", b"")), (">&- 2>&- <&-", (b"", b""))]
+)
+def test_closed_streams_are_no_error_and_no_file_takes_their_place(tmp_path, closed, left):
+    path = tmp_path / "file"
+    work = (
+        f"print('a'); note('b'); file = open({str(path)!r}, 'wb'); os.write(2, b''); file.write(bytes([file.fileno()]))"
+    )
+    code = f"import os; from lassl.plumbing.errors import note\n{START}\ndef main():\n    {work}\ncommand(main)"
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, code], cwd=ROOT, capture_output=True
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr.strip()) == (0, *left)
+    assert path.read_bytes()[0] > 2
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ("OSError(28, 'No space left on device')", "no space left on device; free some space on that disk; "),
+        ("OSError(122, 'x', 'a/b.h5')", "a/b.h5: disk quota exceeded; free some space on that disk; "),
+        ("OSError(30, 'x', 'a')", "a: read-only file system; the disk can only be read; "),
+        ("PermissionError(13, 'x', b'split.csv')", "split.csv: permission denied; see to its owner"),
+        ("OSError(24, 'x', 'a')", "a: too many open files; too many files are open; raise `ulimit -n`"),
+        ("OSError('Unable to write (file write failed: errno = 28, error message = x)')", "no space left on device; "),
+        ("RuntimeError('cannot close: errno = 5, error message')", "input/output error; the disk reports a fault"),
+        ("FileNotFoundError(2, 'x', 'there')", "there: no such file or directory; see to it, "),
+        ("OSError('of no number')", "of no number; see to it, "),
+        ("MemoryError('cannot take 9 GiB')", "the memory does not suffice (cannot take 9 GiB); "),
+        ("RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')", "the memory does not suffice (Default"),
+        ("RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed.')", "a worker process was killed, "),
+    ],
+)
+def test_errors_of_the_system_are_told_in_one_line(raised, told):
+    done = run(f"(_ for _ in ()).throw({raised})")
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith(f"error: {told}") and done.stderr.count(b"\n") == 1
+
+
+def test_their_place_in_the_code_is_shown_where_it_is_asked_for():
+    done = run("open('/nowhere')", LASSL_TRACEBACK="1")
+    assert b"Traceback" in done.stderr and done.stderr.splitlines()[-1].startswith(b"error: /nowhere: no such file")
+
+
+def test_an_error_of_the_code_keeps_its_traceback():
+    done = run("1 / 0")
+    assert done.returncode == 1 and b"Traceback" in done.stderr and b"ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_in_order_and_with_its_exit_code(tmp_path, number):
+    code = (
+        f"{START}import pathlib, signal, time; from lassl.plumbing.files import whole\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # tests in the background are deaf to it
+        "def main():\n    with whole(pathlib.Path('file')) as half:\n        half.touch()\n        time.sleep(60)\n"
+        "command(main)"
+    )
+    words = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(words, env=environment, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        while not list(tmp_path.iterdir()):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        told = process.stderr.read()
+    assert (process.returncode, told) == (
+        128 + number,
+        f"error: stopped by {number.name}; what was written before is whole\n".encode(),
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    code = f"{START}import os, signal\ncommand(lambda: os.kill(os.getpid(), signal.SIGHUP) or print('a'))"
+    words = ["sh", "-c", 'trap \'\' HUP; exec "$0" -c "$1"', sys.executable, code]  # as nohup does
+    done = subprocess.run(words, cwd=ROOT, capture_output=True)
+    assert (done.returncode, done.stdout) == (0, b"a\n")
 
 
 def test_every_program_of_ours_ends_in_this_way():

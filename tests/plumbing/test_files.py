@@ -1,8 +1,12 @@
 """Files and folders that are either whole or absent."""
 
+import errno
+
 import pytest
 
-from lassl.plumbing.files import whole, whole_folder, write_text
+from lassl.plumbing import files
+from lassl.plumbing.errors import LasslError
+from lassl.plumbing.files import read_text, whole, whole_folder, write_text
 
 
 def names(folder) -> list[str]:
@@ -79,3 +83,45 @@ def test_a_text_is_written_over_the_old_one(tmp_path):
     write_text(path, "± new\n")
     assert path.read_text() == "± new\n"
     assert names(tmp_path) == ["made", "table.md"]
+
+
+@pytest.mark.parametrize("make", [whole, whole_folder])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        RuntimeError("file write failed: errno = 28, error message = 'No space left on device'"),
+    ],
+)
+def test_a_full_disk_is_told_with_the_name_of_what_was_to_be_written(tmp_path, make, error):
+    with (
+        pytest.raises(LasslError, match=r"scan\.nrrd: no space left to write it; free some"),
+        make(tmp_path / "scan.nrrd"),
+    ):
+        raise error
+    assert names(tmp_path) == []
+
+
+def test_a_full_disk_is_found_out_where_a_library_does_not_say_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_is_full", lambda folder: folder == tmp_path)
+    with pytest.raises(LasslError, match="scan: no space left"), whole(tmp_path / "scan"):
+        raise RuntimeError("failed to flush pending data")
+    monkeypatch.undo()
+    with pytest.raises(RuntimeError, match="pending"), whole(tmp_path / "scan"):
+        raise RuntimeError("failed to flush pending data")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_text_is_read_with_and_without_a_byte_order_mark(tmp_path, encoding):
+    (tmp_path / "text").write_text("Müller\n", encoding)
+    assert read_text(tmp_path / "text") == "Müller\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "found"), [("utf-16", "byte 0xff at position 0"), ("latin-1", "byte 0xfc at position 1")]
+)
+def test_a_text_in_another_encoding_is_named(tmp_path, encoding, found):
+    (tmp_path / "text").write_text("Müller\n", encoding)
+    with pytest.raises(LasslError, match=rf"text: found {found}, expected text in UTF-8; save it"):
+        read_text(tmp_path / "text")

@@ -1,7 +1,6 @@
 """Many workers: on a real SLURM, side by side in one checkout, and in clones without a disk in common."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.project import call, clone
+from helpers.project import activated, call, clone
 from helpers.slurm import slurm
 
 SMALL = [  # nine cases, six rows, and steps enough to be killed between
@@ -89,7 +88,7 @@ def ran(output: str) -> set[str]:
 
 def failing(folder: Path, *words: str) -> str:
     """What a command prints that ends with exit code 1."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = activated()
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 1, done.stdout + done.stderr
     return done.stdout + done.stderr

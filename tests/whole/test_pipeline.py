@@ -14,7 +14,7 @@ import pytest
 import SimpleITK as sitk
 import yaml
 
-from helpers.project import ROOT, ROWS, call, clone, words_of
+from helpers.project import ROOT, ROWS, activated, call, clone, words_of
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -167,9 +167,8 @@ def test_an_experiment_in_a_copy_says_that_data_outside_of_git_are_not_there(pro
         "data.folder=data/raw/mine",
         "data.split=mine.csv",
     )
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     command = ["dvc", "exp", "run", "--temp", *words_of(*changes, "data.split=mine.csv")]
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=project, env=activated(), capture_output=True, text=True)
     assert done.returncode != 0
     told = done.stdout + done.stderr
     assert "mine.csv: not found in this copy of the project" in told
@@ -180,8 +179,9 @@ def test_a_killed_training_goes_on_by_the_same_command_to_the_same_weights(proje
     changes = ("profile=tiny", "method=cps", "train.steps=30", "running.checkpoint_minutes=0")
     call(project, "dvc", "exp", "run", *words_of(*changes))
     expected, curves = weights(project), files(project / "curves/tiny/cps-d0-s0")
-    command = [Path(sys.executable).parent / "dvc", "repro", "--force", "train@tiny-cps-0-0"]
-    running = subprocess.Popen(command, cwd=project, start_new_session=True, stdout=subprocess.DEVNULL)
+    command = ["dvc", "repro", "--force", "train@tiny-cps-0-0"]
+    silent = subprocess.DEVNULL
+    running = subprocess.Popen(command, cwd=project, env=activated(), start_new_session=True, stdout=silent)
     while not (project / "checkpoints/tiny/cps-d0-s0/step-00000010.pt").exists():
         assert running.poll() is None
         time.sleep(0.001)

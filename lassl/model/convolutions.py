@@ -1,0 +1,84 @@
+"""Whether torch's convolutions are right here: a few of the V-Net's, in the format of the training, beside fp32.
+
+Lists of broken versions are never complete: cuDNN 9.8 to 9.10 compute wrong bf16 convolutions of volumes
+(pytorch#163539), oneDNN 3.12 others on processors with AMX (pytorch#169688). Comparing them costs milliseconds.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Convolution = Callable[..., Tensor]  # as torch.nn.functional.conv3d
+TOLERANCE = 0.05  # of the largest value; bf16 is within 0.01, what was wrong was off by more than the value itself
+CHANNELS = 64  # enough that torch takes the kernels of large networks
+
+
+@dataclass(frozen=True)
+class Case:
+    """A convolution of the V-Net: channels in and out, kernel, stride, padding, size of the input in voxels."""
+
+    inputs: int
+    outputs: int
+    kernel: int
+    stride: int
+    padding: int
+    size: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """One phrase."""
+        kernel = "x".join([str(self.kernel)] * 3)
+        return f"{kernel} with stride {self.stride} on {self.inputs} x {' x '.join(map(str, self.size))}"
+
+
+def smallest(patch: tuple[int, int, int]) -> list[Case]:
+    """The convolutions of a patch (X, Y, Z) where its features are smallest: the last halving, before and after it."""
+    before, after = tuple(n // 8 for n in patch), tuple(n // 16 for n in patch)
+    return [
+        Case(CHANNELS, CHANNELS, 3, 1, 1, before),
+        Case(CHANNELS, 2 * CHANNELS, 2, 2, 0, before),
+        Case(2 * CHANNELS, 2 * CHANNELS, 3, 1, 1, after),
+    ]
+
+
+def largest(patch: tuple[int, int, int], width: int) -> list[Case]:
+    """The convolutions of a patch (X, Y, Z) at its full size, in a network whose first stage has `width` channels."""
+    return [Case(width, width, 3, 1, 1, patch), Case(width, 2 * width, 2, 2, 0, patch)]
+
+
+def wrong(
+    cases: list[Case],
+    device: torch.device,
+    layout: torch.memory_format,
+    autocast: Callable[[], AbstractContextManager[None]],
+    convolution: Convolution = F.conv3d,
+) -> Iterator[str]:
+    """Give a phrase for each result of a convolution, or gradient of it, that is off by more than TOLERANCE.
+
+    Random numbers come from a generator of its own, so that no other chance is moved.
+    """
+    for case in cases:
+        random = torch.Generator().manual_seed(0)
+        image = torch.randn(1, case.inputs, *case.size, generator=random)
+        weight = torch.randn(case.outputs, case.inputs, *[case.kernel] * 3, generator=random)
+        image, weight = (x.to(device).to(memory_format=layout) for x in (image, weight))
+        found = _results(case, image, weight, autocast(), convolution)
+        expected = _results(case, image, weight, nullcontext(), F.conv3d)
+        for name, value in expected.items():
+            off = float((found[name] - value).abs().max() / value.abs().max())
+            if not off <= TOLERANCE:  # NaN, too
+                yield f"{name} of {case}: off by {off:.1g} of its largest value"
+
+
+def _results(
+    case: Case, image: Tensor, weight: Tensor, context: AbstractContextManager[None], convolution: Convolution
+) -> dict[str, Tensor]:
+    """The output of a convolution and the gradients of its sum of squares, in fp32."""
+    image, weight = image.clone().requires_grad_(), weight.clone().requires_grad_()
+    with context:
+        output = convolution(image, weight, stride=case.stride, padding=case.padding).float()
+    gradients = torch.autograd.grad(output.square().sum(), [image, weight])
+    return {"output": output.detach(), "input's gradient": gradients[0], "weights' gradient": gradients[1]}

@@ -1,0 +1,70 @@
+"""Whether a cohort has as many training cases, and labels of them, as the rows of params.yaml ask for."""
+
+from pathlib import Path
+
+from lassl.config import Config
+from lassl.data.draw import draw_cases
+from lassl.data.raw import find_layout
+from lassl.data.split_file import check_labels, read_split
+from lassl.plumbing.conf_files import value
+from lassl.plumbing.errors import LasslError
+
+
+def too_few(config: Config, root: Path = Path()) -> list[str]:
+    """Give a line for each row that cannot be trained on the cohort, before anything is made of it.
+
+    Raises LasslError for a split file or a folder of scans that cannot be read.
+    """
+    train, with_label = to_learn_from(config, root)
+    if config.cases.tuning and not _scored(config, root):
+        return [
+            f"{config.data.split}: {len(train)} training cases, {len(with_label)} with a label, and cases.tuning is "
+            f"{config.cases.tuning}; leave some to train on"
+        ]
+    problems = []
+    for name, method in config.methods.items():
+        try:
+            for draw in config.draws:
+                draw_cases(train, with_label, method.labeled, method.unlabeled, draw, config.cases.held_out)
+        except LasslError as error:
+            problems.append(f"{name}: {error}; {_remedy(name, config.cases.tuning)}")
+    return problems
+
+
+def _remedy(name: str, tuning: int) -> str:
+    """Where the counts of a row come from."""
+    row = Path(f"conf/method/{name}.yaml")
+    if not any(isinstance(value(row, [key]), int) for key in ("labeled", "unlabeled")):  # but ${counts...}
+        return "they are `counts` of the profile"
+    if not tuning:
+        return f"they are in {row}"
+    return f"write ${{counts.few.labeled}} and ${{counts.few.unlabeled}} in {row}, which the tuning mode lowers"
+
+
+def to_learn_from(config: Config, root: Path = Path()) -> tuple[tuple[str, ...], set[str]]:
+    """The training cases, and which of them have a label to learn from, without those that are scored in tuning.
+
+    Raises LasslError.
+    """
+    train, with_label = _all(config, root)
+    scored = _scored(config, root)
+    return tuple(case for case in train if case not in scored), with_label - set(scored)
+
+
+def _scored(config: Config, root: Path) -> list[str]:
+    """The cases that are scored in tuning; none where they would be all, or are too few."""
+    train, with_label = _all(config, root)
+    tuned = config.cases.tuning
+    scored = [case for case in train if case in with_label][-tuned:] if tuned else []
+    return scored if len(scored) == tuned < len(train) else []
+
+
+def _all(config: Config, root: Path) -> tuple[tuple[str, ...], set[str]]:
+    """All training cases of the split file, and which of them have a label that is not withheld."""
+    folder, split = root / config.data.folder, root / config.data.split
+    train = read_split(split).train
+    with_label = set(train) - check_labels(split)[0]
+    if config.data.folder not in [Path("data/raw") / cohort for cohort in config.phantom.cohorts]:
+        layout = find_layout(folder)
+        with_label = {case for case in with_label if layout.file(folder / case, "label").is_file()}
+    return train, with_label
