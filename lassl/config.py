@@ -9,7 +9,7 @@ from pydantic import ValidationError, model_validator
 
 from lassl.paths import TUNING, Run
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.yaml_text import parse_yaml
+from lassl.plumbing.yaml_text import checked
 from lassl.sections import (
     Cases,
     Compute,
@@ -120,11 +120,13 @@ class Config(Section):
 def load(path: Path = Path("params.yaml")) -> Config:
     """Read and check params.yaml. Raises LasslError with a line for each wrong, missing or unknown key."""
     try:
-        return Config.model_validate(parse_yaml(path.read_text("utf-8")))
+        return checked(Config, path.read_text("utf-8"))
     except FileNotFoundError:
         raise LasslError(f"{path}: not found; run from the project's folder") from None
     except yaml.YAMLError as error:
-        raise LasslError(f"{path}: no YAML ({error}); compose it anew with `make params`") from None
+        raise LasslError(
+            f"{path}: no YAML ({' '.join(str(error).split())}); compose it anew with `make params`"
+        ) from None
     except ValidationError as error:
         raise LasslError("\n".join(f"{path}: {_finding(dict(e))}" for e in error.errors())) from None
 

@@ -6,16 +6,18 @@ from lassl import config
 from lassl.config import Config
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import write_text
+from pipeline.compose import read_in_two_ways
 from pipeline.lockfile import settle
 
 
 def main() -> None:
     """Check the data, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
 
-    Raises LasslError for a split file or a folder of scans that is not there.
+    Raises LasslError for a split file or a folder of scans that is not there, and for values in conf/ that are read in
+    two ways.
     """
     settings = config.load()
-    if problems := missing(settings):
+    if problems := [*read_in_two_ways(Path("conf")), *missing(settings)]:
         raise LasslError("\n".join(problems))
     settle(settings)
     write_text(Path("build/ready"), "the data are there, and dvc.lock holds what params.yaml names\n")
