@@ -85,7 +85,8 @@ def fingerprint(scan: Volume) -> Fingerprint | None:
         return None
     small /= length * (np.sign(np.power(small / length, 3).sum()) or 1)
     moments = np.array([np.linspace(-1, 1, SIDE) @ np.moveaxis(small, axis, 0).sum((1, 2)) for axis in range(3)])
-    by_content = np.flip(small, np.flatnonzero(moments < 0)).transpose(np.argsort(np.abs(moments)))
+    backwards = tuple(axis for axis in range(3) if moments[axis] < 0)
+    by_content = np.flip(small, backwards).transpose(np.argsort(np.abs(moments)))
     return np.stack([small.ravel(), by_content.ravel()]).astype(np.float32)
 
 

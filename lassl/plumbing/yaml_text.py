@@ -5,7 +5,7 @@ libyaml reads a record fifteen times as fast as ruamel.yaml, whose reading, DVC'
 
 import json
 from collections.abc import Hashable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel
@@ -16,8 +16,6 @@ Model = TypeVar("Model", bound=BaseModel)
 
 class _Loader(yaml.CSafeLoader):
     """YAML 1.2: 010 is ten, 1:30 and yes are texts, 1e-1 is a number; a key that is there twice is an error."""
-
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # those of YAML 1.1 are left out
 
     def construct_int(self, node: yaml.ScalarNode) -> int:
         text = str(self.construct_scalar(node)).replace("_", "")
@@ -36,6 +34,7 @@ class _Dumper(yaml.CSafeDumper):
     """Puts a text in quotes if YAML 1.1 or YAML 1.2 would read it as something else."""
 
 
+_Loader.yaml_implicit_resolvers = {}  # without those of YAML 1.1
 for _versions, _tag, _pattern, _first in implicit_resolvers:
     if (1, 2) in _versions:
         _Loader.add_implicit_resolver(_tag, _pattern, _first)
