@@ -6,7 +6,7 @@ from lassl import config
 from lassl.config import Config
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import write_text
-from pipeline.compose import read_in_two_ways
+from pipeline.conf_files import read_in_two_ways
 from pipeline.lockfile import settle
 
 

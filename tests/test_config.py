@@ -14,8 +14,9 @@ from lassl.config import Config, load
 from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
 from pipeline import ready
-from pipeline.compose import compose, read_in_two_ways
+from pipeline.compose import compose
 from pipeline.compose import main as compose_main
+from pipeline.conf_files import read_in_two_ways
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())

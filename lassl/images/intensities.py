@@ -12,7 +12,7 @@ TOO_WIDE = 1.5  # the standard deviation of all voxels, in that of the voxels th
 def standing_apart(image: Array) -> str:
     """Describe intensities that stand apart in an image (X, Y, Z) of finite numbers; an empty text if none do.
 
-    The histogram is cut at its longest empty run. The smaller part stands apart if all voxels together spread much
+    The histogram is cut at its longest empty run. One of the two parts stands apart if all voxels together spread much
     wider than the others, and if it is padding (a single value such as -2000, not 0: that is the background of many
     scans) or FEW voxels (as one of 1e9). A bright structure is neither.
     """
@@ -23,14 +23,18 @@ def standing_apart(image: Array) -> str:
     if len(steps) == 0 or steps.max() == 1:
         return ""
     below = image < edges[filled[steps.argmax()] + 1]
-    apart = below if 2 * np.count_nonzero(below) <= below.size else ~below
-    few, others = image[apart], image[~apart]
-    padding = few.min() == few.max() != 0 and others.any()
-    if not (padding or few.size < FEW * image.size):
+    few, many = sorted((image[below], image[~below]), key=np.size)
+    if few.size < FEW * image.size:
+        apart, others = few, many
+    elif few.min() < few.max() and many.min() == many.max() != 0:
+        apart, others = many, few
+    elif few.min() == few.max() != 0 and many.min() < many.max():
+        apart, others = few, many
+    else:
         return ""
     if image.std(dtype=np.float64) <= TOO_WIDE * others.std(dtype=np.float64):
         return ""
-    return f"{few.size} of {image.size} voxels are {_range(few)}, the others {_range(others)}"
+    return f"{apart.size} of {image.size} voxels are {_range(apart)}, the others {_range(others)}"
 
 
 def _range(values: Array) -> str:

@@ -29,6 +29,15 @@ def test_padding_far_from_all_intensities_is_told_with_its_value(low, high, padd
     )
 
 
+def test_padding_of_most_of_a_scan_is_told_too():
+    image = np.full((60, 60, 16), -2000, np.int16)
+    image[:24, :20] = tissue()
+    told = standing_apart(image)
+    assert told.startswith(
+        f"{image.size - tissue().size} of {image.size} voxels are -2000, the others {tissue().min()} "
+    )
+
+
 @pytest.mark.parametrize("value", [1e9, -1e9, 1e37])
 def test_one_voxel_beyond_all_others_is_told(value):
     image = tissue(dtype="float32")
@@ -44,6 +53,8 @@ def test_a_background_of_zeros_a_bright_structure_and_a_single_bright_voxel_are_
     assert standing_apart(organ) == ""
     voxel[3, 4, 5] = 3000
     assert standing_apart(voxel) == ""
+    two_values = np.where(outside(), 7, 900)
+    assert standing_apart(two_values) == ""
     mostly_air = np.where(np.random.default_rng(1).random(SIZE) < 0.2, tissue(400, 1000), 0)
     assert standing_apart(mostly_air) == ""
 
