@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from statistics import median
 
 import torch
-import yaml
 from tqdm import tqdm
 
 from benchmarks.pairs import composed, method_step
@@ -19,6 +18,7 @@ from lassl.pages.methods import COSTS, Costs
 from lassl.plumbing.errors import command
 from lassl.plumbing.files import write_text
 from lassl.plumbing.machine import machine
+from lassl.plumbing.yaml_text import yaml_text
 
 BASELINE = "vnet_16"
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch=device["torch"],
         ratios=measured,
     )
-    write_text(COSTS, yaml.safe_dump(costs.model_dump(), sort_keys=False))
+    write_text(COSTS, yaml_text(costs.model_dump(mode="json")))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from lassl.paths import TUNING, Run
 from lassl.plumbing.conf_files import ABSENT, origin
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text
-from lassl.plumbing.yaml_text import no_yaml, parse_yaml
+from lassl.plumbing.yaml_text import checked, no_yaml, parse_yaml
 from lassl.sections import (
     Cases,
     Compute,
@@ -124,14 +124,14 @@ def load(path: Path = Path("params.yaml")) -> Config:
 
     A line names the file of conf/ that the key comes from, where that can be told.
     """
-    values: Any = None
     try:
-        return Config.model_validate(values := parse_yaml(read_text(path)))
+        return checked(Config, text := read_text(path))
     except FileNotFoundError:
         raise LasslError(f"{path}: not found; run from the project's folder") from None
     except yaml.YAMLError as error:
         raise LasslError(f"{path}: no YAML ({no_yaml(error)}); mend it, or compose it by `make params`") from None
     except ValidationError as error:
+        values = parse_yaml(text)
         lines = [f"{path}: {_finding(dict(e))}{_where(dict(e), values, path)}" for e in error.errors()]
         raise LasslError("\n".join(lines)) from None
 

@@ -16,6 +16,7 @@ from lassl.config import load
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import read_text, whole
 from lassl.plumbing.yaml_text import no_yaml, parse_yaml
+from pipeline.conf_files import read_in_two_ways
 from pipeline.lockfile import settle
 
 PARAMS, CONF = Path("params.yaml"), Path("conf")
@@ -62,6 +63,8 @@ def to_quote(overrides: Sequence[str]) -> list[str]:
 
 def main() -> None:
     """Compose params.yaml anew, if it is valid, and move the entries of its runs into dvc.lock. Raises LasslError."""
+    if problems := list(read_in_two_ways(Path("conf"))):
+        raise LasslError("\n".join(problems))
     with whole(PARAMS) as temporary:
         compose(temporary, *sys.argv[1:])
         try:

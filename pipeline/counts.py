@@ -5,7 +5,7 @@ from pathlib import Path
 from lassl.config import Config
 from lassl.data.draw import draw_cases
 from lassl.data.raw import find_layout
-from lassl.data.split_file import check_labels, read_split
+from lassl.data.split_file import read_split
 from lassl.plumbing.conf_files import value
 from lassl.plumbing.errors import LasslError
 
@@ -62,8 +62,8 @@ def _scored(config: Config, root: Path) -> list[str]:
 def _all(config: Config, root: Path) -> tuple[tuple[str, ...], set[str]]:
     """All training cases of the split file, and which of them have a label that is not withheld."""
     folder, split = root / config.data.folder, root / config.data.split
-    train = read_split(split).train
-    with_label = set(train) - check_labels(split)[0]
+    cases = read_split(split)
+    train, with_label = cases.train, set(cases.train) - cases.withheld
     if config.data.folder not in [Path("data/raw") / cohort for cohort in config.phantom.cohorts]:
         layout = find_layout(folder)
         with_label = {case for case in with_label if layout.file(folder / case, "label").is_file()}

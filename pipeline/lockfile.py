@@ -17,7 +17,7 @@ from lassl.config import Config
 from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_text
-from lassl.plumbing.yaml_text import parse_yaml
+from lassl.plumbing.yaml_text import parse_yaml, yaml_text
 
 LOCK = Path("dvc.lock")
 OUTPUT = re.compile(r"(?:models|predictions|metrics|report)/([^/]+)(?:/.*-d(\d+)-s(\d+)\b)?")
@@ -91,8 +91,7 @@ def add_entries(path: Path, entries: Entries) -> None:
     """Add entries to a file in the format of dvc.lock, or replace those of the same name. Raises LasslError."""
     before = read_entries(path)
     if (after := before | entries) != before:
-        text = yaml.dump({"schema": "2.0", "stages": after}, Dumper=yaml.CSafeDumper, sort_keys=False, width=1000)
-        write_text(path, text)
+        write_text(path, yaml_text({"schema": "2.0", "stages": after}, width=1000))
 
 
 def unnamed_models(config: Config, cache: Path, root: Path = Path()) -> list[str]:

@@ -11,6 +11,7 @@ from lassl.plumbing.files import write_text
 from lassl.plumbing.git import git
 from lassl.plumbing.tables import listed
 from pipeline import copies
+from pipeline.conf_files import read_in_two_ways
 from pipeline.counts import too_few
 from pipeline.lockfile import settle
 
@@ -19,10 +20,11 @@ def main() -> None:
     """Check the data, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
 
     Raises LasslError for a split file, a folder of scans or an algorithm that is not there, for rows that ask for more
-    cases than the cohort has, and for edits that nothing would read.
+    cases than the cohort has, for edits that nothing would read, and for values in conf/ that are read in two ways.
     """
     settings = config.load()
-    if problems := [*copies.edited(settings), *missing(settings)] or too_few(settings):
+    problems = [*read_in_two_ways(Path("conf")), *copies.edited(settings), *missing(settings)]
+    if problems := problems or too_few(settings):
         raise LasslError("\n".join(problems))
     if unknown := unknown_to_git():
         todo = "`git add` them and run it again, or the experiment lacks them"

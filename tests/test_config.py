@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.serialize import load_yaml
 
 from helpers.project import PARAMS_FILE, ROOT, default_params
 from lassl.config import Config, load
 from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
+from pipeline import ready
 from pipeline.compose import compose
 from pipeline.compose import main as compose_main
+from pipeline.conf_files import read_in_two_ways
 
 PARAMS = default_params()
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
@@ -142,6 +145,62 @@ def test_the_paper_profile_has_the_published_settings(composed):
     assert (config.patches.pool, config.patches.size) == (1, (112, 112, 80))
     assert (config.train.steps, config.train.lr, config.train.momentum) == (6000, 0.01, 0.9)
     assert (config.network.width, config.evaluate.stride) == (16, (18, 18, 4))
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("lr: true", "train.lr: Input should be a valid number (found True)"),
+        ("lr: 1:30", "train.lr: Input should be a valid number (found '1:30')"),
+        ("steps: '240'", "train.steps: Input should be a valid integer (found '240')"),
+        ("steps: 240.0", "train.steps: Input should be a valid integer (found 240.0)"),
+    ],
+)
+def test_a_number_of_another_type_is_told_with_its_key_and_what_was_found(tmp_path, written, told):
+    values = copy.deepcopy(PARAMS)
+    del values["train"][written.split(":")[0]]
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(values).replace("\ntrain:\n", f"\ntrain:\n  {written}\n"))
+    with pytest.raises(LasslError) as error:
+        load(path)
+    assert str(error.value) == f"{path}: {told}"
+
+
+def test_a_number_with_a_leading_zero_is_that_of_dvc_in_training_and_in_the_lock_file(tmp_path):
+    values = copy.deepcopy(PARAMS)
+    del values["train"]["steps"]
+    values["train"]["lr"] = 1
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(values).replace("\ntrain:\n", "\ntrain:\n  steps: 010\n"))
+    assert load(path).train.steps == load_yaml(path)["train"]["steps"] == 10
+    assert load(path).train.lr == 1.0
+
+
+def test_values_in_conf_that_hydra_and_dvc_read_differently_are_told_with_file_and_key(tmp_path):
+    assert list(read_in_two_ways(ROOT / "conf")) == []
+    (tmp_path / "profile").mkdir()
+    text = "steps: 010\ntime: 1:30\nlist: [1, {answer: yes}]\nsame: {rate: 1e-4, n: 0x10, text: '010', flag: true}\n"
+    (tmp_path / "profile/mine.yaml").write_text(text)
+    (tmp_path / "other.yaml").write_text("a: [1\n")
+    broken, *lines = read_in_two_ways(tmp_path)
+    assert broken.startswith(f"{tmp_path}/other.yaml: not read as YAML (")
+    todo = "write a number without a leading 0 or a colon, true or false, or a text in quotes"
+    place = f"{tmp_path}/profile/mine.yaml"
+    assert lines == [
+        f"{place}: steps: Hydra reads 8, DVC 10; {todo}",
+        f"{place}: time: Hydra reads 90, DVC '1:30'; {todo}",
+        f"{place}: list[1].answer: Hydra reads True, DVC 'yes'; {todo}",
+    ]
+
+
+def test_the_first_stage_refuses_such_a_value(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    Path("conf").mkdir()
+    Path("conf/config.yaml").write_text("draws: [010]\n")
+    with pytest.raises(LasslError, match=r"conf/config\.yaml: draws\[0\]: Hydra reads 8, DVC 10; "):
+        ready.main()
+    assert not Path("build/ready").exists()
 
 
 def test_a_known_file_is_read_into_a_frozen_configuration():

@@ -25,7 +25,9 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1 on the scan's own grid, in its "
         "format (.nrrd for DICOM). CASE/image.* and CASE/lgemri.* are named after the folder CASE. Any spacing and "
         "orientation will do. Give whole scans: where a model learned from crops, it first looks for the structure. A "
-        "scan that fails, or whose mask is there already, is reported, and the others are done.",
+        "scan that fails, or whose mask is there already, is reported, and the others are done. So is a mask that can "
+        "hardly be right: empty, or far from the volumes of the training. A map is NaN where nobody looked, outside of "
+        "what the first look found.",
     )
     parser.add_argument(
         "model",
@@ -40,8 +42,10 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--network", choices=("default", "teacher", "second", "ensemble"), default="default", help="of the model"
     )
     parser.add_argument("--largest-component", action="store_true", help="keep the largest part of a mask alone")
-    parser.add_argument("--probability", action="store_true", help="also write <name>-probability")
-    parser.add_argument("--uncertainty", action="store_true", help="also write <name>-uncertainty: entropy in nats")
+    parser.add_argument("--probability", action="store_true", help="also write <name>-probability; NaN: not looked at")
+    parser.add_argument(
+        "--uncertainty", action="store_true", help="also write <name>-uncertainty: entropy in nats; NaN: not looked at"
+    )
     parser.add_argument("--passes", type=count, default=8, help="with dropout, for the uncertainty (default: 8)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
     parser.add_argument("--normalized", action="store_true", help="the scans are normalized already, as the field's h5")

@@ -13,6 +13,8 @@ from lassl.plumbing.files import unreadable
 
 if TYPE_CHECKING:
     from lassl.config import Config
+    from lassl.data.draw import Split
+    from lassl.data.raw import RawLayout
 
 NAMED = 5  # files of one kind that are named
 REAL = ("data/raw/la2018", "splits/la2018.csv")  # the challenge's scans and their split file
@@ -41,38 +43,52 @@ def phantoms(config: "Config") -> bool:
 
 def split_problems(split: Path) -> Iterator[Finding]:
     """A line for each problem of a split file."""
-    from lassl.data.split_file import check_labels, check_split
+    from lassl.data.split_file import check_split
 
-    yield from (Finding("missing", problem) for problem in check_split(split)[1] + check_labels(split)[1])
+    yield from (Finding("missing", problem) for problem in check_split(split)[1])
 
 
 def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
     """The raw scans of a split's cases in a folder; what is not there is a warning if it is not needed."""
     from lassl.data.raw import find_layout, linked
-    from lassl.data.split_file import check_labels, check_split
+    from lassl.data.split_file import check_split
 
     mark: Mark = "missing" if needed else "warning"
     subsets, problems = check_split(split)
-    problems += check_labels(split)[1]
     cases = subsets.train + subsets.test
     problems += linked(folder, cases)
     problems += unreadable([folder, *(folder / case for case in cases)])
     try:
         layout = find_layout(folder)
-        images = [layout.file(folder / case, "image") for case in cases]
-        labels = [layout.file(folder / case, "label") for case in subsets.test]
+        files, wrong = files_of(layout, folder, subsets)
+        problems += wrong
     except LasslError as error:
         problems.append(str(error))
     yield from (Finding(mark, problem) for problem in problems)
     if problems:
         return
-    absent = [str(path) for path in dict.fromkeys(images + labels) if not path.is_file()]
-    present = sum(path.is_file() for path in images)
+    needs = [files[case, "image"] for case in cases] + [files[case, "label"] for case in subsets.test]
+    absent = [str(path) for path in dict.fromkeys(needs) if not path.is_file()]
+    present = sum(files[case, "image"].is_file() for case in cases)
     count = f"{folder}: {present} of {len(cases)} cases of {split} ({layout.name})"
     if absent:
         yield Finding(mark, f"{count}, {len(absent)} files are not there, as {absent[0]}", "bring them")
     else:
         yield Finding("ok", count)
+
+
+def files_of(layout: "RawLayout", folder: Path, split: "Split") -> tuple[dict[tuple[str, str], Path], list[str]]:
+    """The path of each image and of each label that is not withheld, by case and key, and what is wrong with others."""
+    files, problems = {}, []
+    for case in split.train + split.test:
+        for key in ("image", "label"):
+            if key == "label" and case in split.withheld:
+                continue
+            try:
+                files[case, key] = layout.file(folder / case, key)
+            except LasslError as error:
+                problems.append(str(error))
+    return files, list(dict.fromkeys(problems))  # an h5 is image and label in one
 
 
 def known_scans(config: "Config", root: Path) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """`lassl predict`: masks of anybody's scans by a trained model."""
 
 import argparse
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ import SimpleITK as sitk
 import torch
 
 from lassl.images.components import largest_component
-from lassl.images.geometry import Volume
+from lassl.images.geometry import Array, Volume, volume_ml
+from lassl.images.intensities import standing_apart
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.progress import bar
 from lassl.predict.model_file import find_model, read_exported
@@ -27,6 +29,8 @@ from lassl.predict.scan_files import (
 from lassl.predict.segment import segment
 from lassl.predict.task import PROBABILITY, UNCERTAINTY, Task, placement_for
 
+FAR = 2  # times smaller or larger than any label of the training: hardly the same structure
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Segment the scans one after the other; gives 1 if any failed. Raises LasslError where none can be done."""
@@ -34,17 +38,48 @@ def run(arguments: argparse.Namespace) -> int:
     scans = list(dict.fromkeys(arguments.scans))
     planned = planned_files(scans, arguments)
     failed = len(scans) - len(planned)
-    task = task_of(arguments)
+    task, known_ml = task_of(arguments)
     make_folder(arguments.output)
+    doubtful = []
     progress = bar(planned, "predict", "scan", len(planned))
     for scan in progress:
         try:
-            for path in predict(scan, planned[scan], task, arguments.largest_component):
+            volume = read_scan(scan)
+            maps = maps_of(scan, volume, task, arguments.largest_component)
+            for kind, path in planned[scan].items():
+                write_output(path, Volume(maps[kind], volume.geometry))
                 progress.write(str(path))
         except LasslError as error:
             progress.write(error_line(error, scan), file=sys.stderr)  # on a line of its own, above the bar
             failed += 1
+            continue
+        mask = Volume(maps[MASK], volume.geometry)
+        if doubts := [*doubts_of(mask, known_ml), *([] if task.normalized else spoiling(volume))]:
+            progress.write("\n".join(f"note: {planned[scan][MASK]}: {d}" for d in doubts), file=sys.stderr)
+            doubtful.append(f"{planned[scan][MASK].name} ({volume_ml(mask):.3g} mL)")
+    if doubtful and len(planned) > 1:
+        note(f"note: look at {len(doubtful)} of {len(planned)} masks before you use them: {', '.join(doubtful)}")
     return int(failed > 0)
+
+
+def doubts_of(mask: Volume, known_ml: tuple[float, float] | None) -> Iterator[str]:
+    """Say why a mask can hardly be right: it is empty, or far smaller or larger than labels of the training.
+
+    `known_ml` is the range of their volumes.
+    """
+    ml = volume_ml(mask)
+    low, high = known_ml or (0, math.inf)
+    known = f"; labels that the model learned from have {low:.3g} to {high:.3g} mL" if known_ml else ""
+    if not mask.array.any():
+        yield f"the mask is empty, 0 mL{known}: check the scan's spacing and what it shows"
+    elif not low / FAR <= ml <= high * FAR:
+        yield f"the mask has {ml:.3g} mL{known}: check the mask, the scan's spacing and what it shows"
+
+
+def spoiling(scan: Volume) -> Iterator[str]:
+    """Say which intensities of a scan spoil its normalization."""
+    if apart := standing_apart(scan.array):
+        yield f"made of a scan whose intensities stand far apart: {apart}; replace padding by the value of air, or clip"
 
 
 def planned_files(scans: Iterable[Path], arguments: argparse.Namespace) -> dict[Path, dict[str, Path]]:
@@ -70,8 +105,11 @@ def error_line(error: LasslError, scan: Path) -> str:
     return f"error: {text}" if str(scan) in text else f"error: {scan}: {text}"
 
 
-def task_of(arguments: argparse.Namespace) -> Task:
-    """Read the model and bring the networks that were asked for to their device. Raises LasslError."""
+def task_of(arguments: argparse.Namespace) -> tuple[Task, tuple[float, float] | None]:
+    """Read the model and bring the networks that were asked for to their device. Raises LasslError.
+
+    Gives also the range of the volumes (mL) that the model knows.
+    """
     exported = read_exported(find_model(arguments.model))
     model, settings = exported.model, exported.settings
     if arguments.stride:
@@ -82,7 +120,7 @@ def task_of(arguments: argparse.Namespace) -> Task:
         settings = settings.model_copy(update={"stride": arguments.stride})
     networks = model.members(model.named(arguments.network, "--network"))
     placement = placement_for(settings, arguments.device, arguments.precision)
-    return Task(
+    task = Task(
         {name: placement.module(network).eval() for name, network in networks.items()},
         settings,
         placement,
@@ -90,21 +128,18 @@ def task_of(arguments: argparse.Namespace) -> Task:
         passes=arguments.passes if arguments.uncertainty else 0,
         memory_gib=arguments.memory,
     )
+    return task, exported.volumes_ml
 
 
-def predict(scan: Path, files: dict[str, Path], task: Task, largest: bool) -> Iterator[Path]:
-    """Segment a scan and write its files, giving the path of each once it is there. Raises LasslError.
+def maps_of(scan: Path, volume: Volume, task: Task, largest: bool) -> dict[str, Array]:
+    """Segment a scan that was read from a path. Raises LasslError.
 
     The mask is of 0 and 1, uint8 (X, Y, Z): the voxels whose probability is above one half, or the `largest` part of
     them alone.
     """
-    volume = read_scan(scan)
     try:
         maps = segment(volume, task)
     except (MemoryError, torch.OutOfMemoryError):
         raise LasslError(f"{scan}: the memory does not suffice; lower --memory, or use --device cpu") from None
     mask = maps[PROBABILITY] > 0.5
-    maps[MASK] = (largest_component(mask) if largest else mask).astype(np.uint8)
-    for kind, path in files.items():
-        write_output(path, Volume(maps[kind], volume.geometry))
-        yield path
+    return {**maps, MASK: (largest_component(mask) if largest else mask).astype(np.uint8)}

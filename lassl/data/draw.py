@@ -1,4 +1,4 @@
-"""Draws: which training cases are labeled, which are unlabeled, and which are held out."""
+"""The split of a cohort, and draws from it: which training cases are labeled, unlabeled or held out."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,15 @@ from lassl.seeds import stream
 
 # (cases in the draw's order, the labeled ones, count) -> unlabeled cases
 Unlabeled = Callable[[Sequence[str], Collection[str], int], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The cases to train on and to test on, each in the order of the split file; training cases with withheld label."""
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    withheld: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

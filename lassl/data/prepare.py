@@ -1,8 +1,7 @@
 """Stage `prepare`: raw scans of any layout, checked, normalized and cropped into a prepared cohort."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,13 @@ import h5py
 import numpy as np
 from scipy import ndimage
 
+from lassl.data.compare import Outcome, fingerprint, label_sha256, remarks, scans_twice
+from lassl.data.draw import Split
 from lassl.data.prepared import MANIFEST, Case, Manifest, Subset, cohort_hash
 from lassl.data.raw import RawLayout, find_layout, image_problems, label_problems, linked, read_scan
-from lassl.data.split_file import Split, check_labels, check_split
+from lassl.data.split_file import check_split
 from lassl.images.geometry import Array, Box, Volume
-from lassl.images.grids import unlike
+from lassl.images.intensities import standing_apart
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import unreadable, whole_folder
 from lassl.plumbing.plugins import plugin
@@ -27,35 +28,25 @@ from lassl.seeds import stream
 PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # attributes of a case's h5
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a worker hands back: the problems of a case, or its description; and the sha256 of its raw image if read."""
-
-    problems: tuple[str, ...]
-    case: Case | None = None
-    scan_sha256: str | None = None
-
-
 def prepare(data: Data) -> None:
     """Make `data.prepared` of the scans in `data.folder`: one h5 for each case of the split, and a manifest.
 
     An h5 holds the dataset `image`, float32 (X, Y, Z), if the case has a label `label`, uint8 (X, Y, Z) of 0 and 1, and
     its place as attributes. Runs on all cores; the result does not depend on their number. Raises LasslError with a
-    line for each problem of the whole cohort; then an earlier prepared folder stays as it was. Notes on stderr where
-    the scans' grids differ.
+    line for each problem of the whole cohort; then an earlier prepared folder stays as it was. Notes on stderr what may
+    not be meant, see `remarks`.
     """
     split, problems = check_split(data.split)
-    unused, label_column_problems = check_labels(data.split)
-    problems += [*label_column_problems, *linked(data.folder, split.train + split.test)]
+    problems += linked(data.folder, split.train + split.test)
     problems += unreadable([data.folder, *(data.folder / case for case in split.train + split.test)])
     try:
         layout = find_layout(data.folder)
     except LasslError as error:
         raise LasslError("\n".join([*problems, str(error)])) from None
     with whole_folder(data.prepared) as out:
-        outcomes = _prepare_all(data, layout, split, unused, out)
+        outcomes = _prepare_all(data, layout, split, out)
         problems += [problem for outcome in outcomes.values() for problem in outcome.problems]
-        problems += _duplicates(data.folder, outcomes)
+        problems += scans_twice(data.folder, outcomes)
         if problems:
             raise LasslError("\n".join(problems))
         cases = tuple(outcome.case for outcome in outcomes.values() if outcome.case)
@@ -66,15 +57,14 @@ def prepare(data: Data) -> None:
             cases=cases,
         )
         (out / MANIFEST).write_text(manifest.text(), "utf-8")
-    for line in unlike({case.case: case.geometry for case in cases}):
-        todo = f"networks learn in voxels: resample the scans to one grid, or leave these cases out of {data.split}"
-        note(f"note: {data.folder}: {line}; {todo}")
+    for line in remarks(data, split, outcomes):
+        note(f"note: {data.folder}: {line}")
 
 
-def _prepare_all(data: Data, layout: RawLayout, split: Split, unused: Collection[str], out: Path) -> dict[str, Outcome]:
+def _prepare_all(data: Data, layout: RawLayout, split: Split, out: Path) -> dict[str, Outcome]:
     names = split.train + split.test
     work = partial(_prepare_case, data, layout, out)
-    tests, used = [name in split.test for name in names], [name not in unused for name in names]
+    tests, used = [name in split.test for name in names], [name not in split.withheld for name in names]
     with process_pool(__name__) as pool:
         outcomes = bar(pool.map(work, names, tests, used), f"prepare {data.cohort}", "case", len(names))
         return dict(zip(names, outcomes, strict=True))
@@ -92,19 +82,24 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
         return Outcome((f"{folder}: no such case folder; add it or delete the case from {data.split}",))
     image, image_unreadable = _read(layout, folder, "image", needed=True)
     label, label_unreadable = _read(layout, folder, "label", needed=test) if used else (None, [])
-    problems = image_unreadable + label_unreadable
-    if image:
-        problems += image_problems(layout.file(folder, "image"), image.array)
+    unfit = list(image_problems(layout.file(folder, "image"), image.array)) if image else []
+    problems = image_unreadable + label_unreadable + unfit
     if label:
         problems += label_problems(layout.file(folder, "label"), label, image)
-    scan_sha256 = _sha256(image.array) if image else None
+    scan = fingerprint(image) if image and not unfit else None
     if problems or image is None:
-        return Outcome(tuple(dict.fromkeys(problems)), None, scan_sha256)  # an h5 that both reads fail on: once
+        return Outcome(tuple(dict.fromkeys(problems)), scan=scan)  # an h5 that both reads fail on: once
     mask = (label.array > 0).astype(np.uint8) if label else None
     box = _box(data, layout, name, image, mask)
     prepared = normalize(image.array, box) if layout.raw else image.array
     subset: Subset = "test" if test else "train"
-    return Outcome((), _write_case(out, name, subset, image, box, prepared, mask), scan_sha256)
+    return Outcome(
+        (),
+        _write_case(out, name, subset, image, box, prepared, mask),
+        scan,
+        None if mask is None else label_sha256(Volume(mask, image.geometry)),
+        standing_apart(image.array) if layout.raw else "",
+    )
 
 
 def _read(layout: RawLayout, folder: Path, key: str, needed: bool) -> tuple[Volume | None, list[str]]:
@@ -113,17 +108,6 @@ def _read(layout: RawLayout, folder: Path, key: str, needed: bool) -> tuple[Volu
         return read_scan(layout, folder, key, needed), []
     except LasslError as error:
         return None, [str(error)]
-
-
-def _duplicates(folder: Path, outcomes: dict[str, Outcome]) -> Iterator[str]:
-    """Give a line for each case whose raw image another case has too: it might be trained on and tested."""
-    case_by_hash: dict[str, str] = {}
-    for name, outcome in outcomes.items():
-        if outcome.scan_sha256 is None:
-            continue
-        first = case_by_hash.setdefault(outcome.scan_sha256, name)
-        if first != name:
-            yield f"{folder / name}: the same image as case {first}; delete one of the two from the split file"
 
 
 def _options(data: Data, layout: RawLayout) -> dict[str, Any]:

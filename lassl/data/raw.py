@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +17,8 @@ from lassl.plumbing.errors import LasslError
 if TYPE_CHECKING:
     import h5py
 
+LARGEST = 1e150  # difference of two intensities
+ALIKE = 0.7  # of SequenceMatcher's ratio, from which a name counts as a misspelled one
 # size of a voxel in all scans of the 2018 Atrial Segmentation Challenge; the field's h5 of them do not tell it
 CHALLENGE_SPACING_MM = (0.625, 0.625, 0.625)
 
@@ -39,14 +42,41 @@ class RawLayout:
         return sorted(path for path in folder.glob("*/*") if path.name.lower() in self.files[key])
 
     def file(self, folder: Path, key: str) -> Path:
-        """Find a case's image or label, or where it would be. Raises LasslError where there are several."""
-        names = self.files[key]
-        candidates = [path for path in folder.glob("*") if path.name.lower() in names and path.is_file()]
+        """Find a case's image or label, or where it would be.
+
+        Raises LasslError where there are several, where what has the name is no file, and where there is none but one
+        with a similar name: such a case would silently count as unlabeled.
+        """
+        names, entries = self.files[key], sorted(folder.glob("*"))
+        candidates = [path for path in entries if path.name.lower() in names]
         candidates.sort(key=lambda path: (names.index(path.name.lower()), path.name))
+        if wrong := next((path for path in candidates if not path.is_file()), None):
+            found = "a folder" if wrong.is_dir() else "a link to nothing" if wrong.is_symlink() else "not a file"
+            raise LasslError(f"{wrong}: is {found}, expected the {key}'s file; put it there, or remove this")
         if len(candidates) > 1:
             first, second = candidates[:2]
             raise LasslError(f"{second}: {first.name} is the {key} of the same case; keep one of the two")
+        known = {name for names in self.files.values() for name in names}
+        strangers = [path.name for path in entries if path.name.lower() not in known]
+        if not candidates and (near := similar(strangers, names[0].split(".")[0], key)):
+            raise LasslError(f"{folder / near}: is not read under this name, expected {', '.join(names)}; {cure(key)}")
         return candidates[0] if candidates else folder / names[0]
+
+
+def similar(names: Iterable[str], *words: str) -> str:
+    """Find the first name that has one of the words in it, or begins nearly like it; hidden files are not meant."""
+    for name in names:
+        start = name.lower().split(".")[0]
+        near = any(word in name.lower() or SequenceMatcher(None, start, word).ratio() > ALIKE for word in words)
+        if near and not name.startswith("."):
+            return name
+    return ""
+
+
+def cure(key: str) -> str:
+    """What to do with an image or label under a name that is not read."""
+    unless = ", or, if the case is an unlabeled one, write none in the column label of the split file"
+    return f"rename it{unless if key == 'label' else ', or remove it'}"
 
 
 def _read_image(path: Path, key: str) -> Volume | None:
@@ -62,6 +92,8 @@ def _read_h5(path: Path, key: str) -> Volume | None:
     try:
         with h5py.File(path) as file:
             if key not in file:
+                if near := similar(file, key):
+                    raise LasslError(f"{path}: has '{near}', expected '{key}'; {cure(key)}")
                 return None
             data = file[key]
             if not isinstance(data, h5py.Dataset) or (data.ndim, data.dtype) != (3, dtype):
@@ -142,6 +174,8 @@ def image_problems(path: Path, image: Array) -> Iterator[str]:
         yield f"{path}: {bad} voxels are NaN or infinite; export the scan again"
     elif image.min() == image.max():
         yield f"{path}: constant image, every voxel is {image.min()}; export the scan again"
+    elif not 1 / LARGEST < float(image.max()) - float(image.min()) < LARGEST:  # their squares are computed
+        yield f"{path}: values of {image.min():.3g} to {image.max():.3g} overflow in normalization; scale them"
 
 
 def label_problems(path: Path, label: Volume, image: Volume | None) -> Iterator[str]:

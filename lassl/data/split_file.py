@@ -1,23 +1,19 @@
-"""The split file, a cohort's list of cases: which of them train and which test, and whose label is not to be used."""
+"""The split file, a cohort's table of cases: which of them train and which test, and whose label is withheld."""
 
 import csv
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
+from lassl.data.draw import Split
 from lassl.images.names import case_problem
 from lassl.plumbing.errors import LasslError
 
-
-@dataclass(frozen=True)
-class Split:
-    """The cases to train on and to test on, each in the order of the split file."""
-
-    train: tuple[str, ...]
-    test: tuple[str, ...]
+COLUMNS = ("case", "split", "label")  # the last one may be missing
+Row = dict[str, str]  # the cells of a line by their columns; under an empty text what stands in no column
 
 
 def read_split(path: Path) -> Split:
-    """Read a CSV with the columns case and split (train or test). Raises LasslError with a line for each problem."""
+    """Read a split file, see `check_split`. Raises LasslError with a line for each problem."""
     split, problems = check_split(path)
     if problems:
         raise LasslError("\n".join(problems))
@@ -25,67 +21,84 @@ def read_split(path: Path) -> Split:
 
 
 def check_split(path: Path) -> tuple[Split, list[str]]:
-    """Read the sound lines of a split file, as read_split does, and describe the problem of each other line."""
+    """Read the sound lines of a split file, and describe each problem in it.
+
+    It is a CSV with the columns case, split (train or test) and, where labels are withheld, label: `none` withholds
+    the label of a training case, `yes` or nothing uses it where there is one. Capitals and blanks around a heading
+    make no difference; any other column is a problem, since it may well be a label column with another name.
+    """
     if not path.is_file():
         return Split((), ()), [f"{path}: not found; make a CSV file with the columns case,split (train or test)"]
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file)
-        missing = {"case", "split"} - set(reader.fieldnames or ())
-        if missing:
-            head = ",".join(reader.fieldnames or ()) or "an empty file"
-            return Split((), ()), [f"{path}: found {head}, no column {sorted(missing)}; make its first line case,split"]
-        rows = [(reader.line_num, (row["case"] or "").strip(), (row["split"] or "").strip()) for row in reader]
-    subsets, problems = _subsets(path, rows)
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            reader = csv.reader(file)
+            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
+    except csv.Error as error:
+        return Split((), ()), [f"{path}: cannot be read as a CSV file ({error}); save it as one again"]
+    (_, head), *body = lines or [(1, [])]
+    names = [name.lower() for name in head]
+    if missing := {"case", "split"} - set(names):
+        found = ",".join(head) or "an empty file"
+        return Split((), ()), [f"{path}: found {found}, no column {sorted(missing)}; make its first line case,split"]
+    problems = [f"{path}: {problem}" for problem in _head_problems(head)]
+    rows = [(line, _row(names, cells)) for line, cells in body]
     if not rows:
         problems.append(f"{path}: lists no case; add a line for each, such as CASE01,train")
-    split = Split(
-        train=tuple(case for case, subset in subsets.items() if subset == "train"),
-        test=tuple(case for case, subset in subsets.items() if subset == "test"),
-    )
-    return split, problems
+    split, row_problems = _split(rows)
+    return split, problems + [f"{path}: line {problem}" for problem in row_problems]
 
 
-def _subsets(path: Path, rows: list[tuple[int, str, str]]) -> tuple[dict[str, str], list[str]]:
-    """The subset (train or test) that the first row of each case names, and the problems of the rows.
+def _head_problems(head: list[str]) -> Iterator[str]:
+    """Describe each heading that is unknown or there twice; one without a text is a problem of the cells under it."""
+    names = [name.lower() for name in head]
+    for name in dict.fromkeys(head):
+        if name and name.lower() not in COLUMNS:
+            yield f"found a column '{name}', expected case, split and label alone; rename the column or delete it"
+    for name in COLUMNS:
+        if names.count(name) > 1:
+            yield f"found the column '{name}' {names.count(name)} times; keep one"
 
-    A row is the number of its line, case, subset.
+
+def _row(names: list[str], cells: list[str]) -> Row:
+    row = dict.fromkeys(COLUMNS, "")
+    row |= dict(zip(names, cells, strict=False))
+    stray = [cell for i, cell in enumerate(cells) if cell and not "".join(names[i : i + 1])]
+    return row | {"": ",".join(stray)}
+
+
+def _split(rows: list[tuple[int, Row]]) -> tuple[Split, list[str]]:
+    """The split that the first row of each case gives, and the problems of the rows; a row has the number of its line.
+
+    Rows whose case is no folder's name are left out.
     """
     subsets: dict[str, str] = {}
-    problems = []
-    for line, case, subset in rows:
+    withheld, problems = set(), []
+    for line, row in rows:
+        case, subset, label = (row[name] for name in COLUMNS)
         if wrong := case_problem(case):
-            problems.append(f"{path}: line {line}: case {case!r} {wrong}")
+            problems.append(f"{line}: case {case!r} {wrong}")
             continue
         if not case:
-            problems.append(f"{path}: line {line} names no case; name one or delete the line")
+            problems.append(f"{line} names no case; name one or delete the line")
         elif subset not in ("train", "test"):
-            problems.append(f"{path}: line {line}: case {case} has split '{subset}'; write train or test")
+            problems.append(f"{line}: case {case} has split '{subset}'; write train or test")
         elif subsets.get(case, subset) != subset:
-            problems.append(f"{path}: line {line}: case {case} is in train and in test; delete one of its lines")
+            problems.append(f"{line}: case {case} is in train and in test; delete one of its lines")
         elif case in subsets:
-            problems.append(f"{path}: line {line}: case {case} is listed twice; delete one of its lines")
+            problems.append(f"{line}: case {case} is listed twice; delete one of its lines")
+        problems += [f"{line}: case {case} has {problem}" for problem in _label_problems(subset, label, row[""])]
         subsets.setdefault(case, subset)
-    return subsets, problems
+        if label == "none":
+            withheld.add(case)
+    train, test = (tuple(case for case in subsets if subsets[case] == subset) for subset in ("train", "test"))
+    return Split(train, test, frozenset(withheld.intersection(train))), problems
 
 
-def check_labels(path: Path) -> tuple[frozenset[str], list[str]]:
-    """Find the training cases whose label is not to be used, and describe each problem in the column `label`.
-
-    The column may be missing. Without an entry, or with yes, a label is used where there is one; with none it is not,
-    and the case is unlabeled.
-    """
-    unused, problems = set(), []
-    if not path.is_file():
-        return frozenset(), []  # check_split describes this problem
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file)
-        for row in reader:
-            case, subset, label = ((row.get(key) or "").strip() for key in ("case", "split", "label"))
-            entry = f"{path}: line {reader.line_num}: case {case} has label '{label}'"
-            if label not in ("", "yes", "none"):
-                problems.append(f"{entry}; write yes, none, or nothing")
-            elif label == "none" and subset == "test":
-                problems.append(f"{entry}, but a test case is scored by its label; write yes or nothing")
-            elif label == "none":
-                unused.add(case)
-    return frozenset(unused), problems
+def _label_problems(subset: str, label: str, stray: str) -> Iterator[str]:
+    """Describe what is wrong with the entry of a case in the column `label`, and with one that is in no column."""
+    if stray:
+        yield f"'{stray}' in a column without a heading; head it label if it tells of labels, or delete it"
+    if label not in ("", "yes", "none"):
+        yield f"label '{label}'; write yes, none, or nothing"
+    elif label == "none" and subset == "test":
+        yield f"label '{label}', but a test case is scored by its label; write yes or nothing"

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from lassl.model.record import Cohort, Computation, Entry, Reported
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.yaml_text import parse_yaml
+from lassl.plumbing.yaml_text import checked, yaml_text
 from lassl.sections import Size
 
 REPORTED = Reported(network="external", largest_component=False, failures="excluded")  # there is one mask of each case
@@ -56,7 +56,7 @@ class ExternalRecord(Entry):
 def read_external_record(path: Path) -> ExternalRecord:
     """Read what `lassl evaluate` wrote. Raises LasslError."""
     try:
-        return ExternalRecord.model_validate(parse_yaml(path.read_text("utf-8")))
+        return checked(ExternalRecord, path.read_text("utf-8"))
     except (yaml.YAMLError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise LasslError(f"{path}: no record of `lassl evaluate` ({reason}); run it again or delete the file") from None
@@ -64,4 +64,4 @@ def read_external_record(path: Path) -> ExternalRecord:
 
 def external_record_text(record: ExternalRecord) -> str:
     """The record as YAML."""
-    return yaml.safe_dump(record.plain(), sort_keys=False)
+    return yaml_text(record.plain())

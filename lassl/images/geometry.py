@@ -39,6 +39,11 @@ class Volume:
     geometry: Geometry = Geometry()
 
 
+def volume_ml(mask: Volume) -> float:
+    """The volume of a mask in mL; its axes are at right angles."""
+    return float(np.count_nonzero(mask.array) * np.prod(mask.geometry.spacing_mm) / 1000)
+
+
 def difference(one: Geometry, other: Geometry) -> str:
     """Name the first property in which two geometries differ by more than TOLERANCE: spacing_mm, origin_mm, direction.
 

@@ -14,7 +14,7 @@ from lassl.config import Config
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text
-from lassl.plumbing.yaml_text import parse_yaml
+from lassl.plumbing.yaml_text import checked, yaml_text
 from lassl.sections import Cases, Compute, Count, Method, Network, Patches, Size, Train
 
 
@@ -143,7 +143,7 @@ class Evaluated(Trained):
 def read_record(path: Path) -> Evaluated:
     """Read the record of an evaluated run. Raises LasslError."""
     try:
-        return Evaluated.model_validate(parse_yaml(read_text(path)))
+        return checked(Evaluated, read_text(path))
     except OSError as error:
         raise LasslError(f"{path}: cannot be read ({error.strerror}); `dvc repro` makes it") from None
     except (yaml.YAMLError, ValidationError) as error:
@@ -153,4 +153,4 @@ def read_record(path: Path) -> Evaluated:
 
 def record_text(record: Evaluated) -> str:
     """The record of an evaluated run as YAML."""
-    return yaml.safe_dump(record.plain(), sort_keys=False)
+    return yaml_text(record.plain())

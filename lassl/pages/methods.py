@@ -18,7 +18,7 @@ from lassl.paths import DOCS, PUBLISHED
 from lassl.plumbing.errors import command
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, listed, number
-from lassl.plumbing.yaml_text import parse_yaml
+from lassl.plumbing.yaml_text import checked, parse_yaml
 from lassl.sections import Method
 
 CONF = Path("conf")
@@ -73,7 +73,7 @@ def main() -> None:
 def page() -> str:
     """Render the page from conf/ and lassl/ and, where they are, the titles of metrics/published.yaml and the costs."""
     published, reduced = composed("paper"), composed(REDUCED)
-    costs = Costs.model_validate(parse_yaml(COSTS.read_text("utf-8"))) if COSTS.is_file() else None
+    costs = checked(Costs, COSTS.read_text("utf-8")) if COSTS.is_file() else None
     algorithms = alike(published.methods)
     titles = titles_of(parse_yaml(PUBLISHED.read_text("utf-8")))
     counts = {"algorithms": len(algorithms), "rows": len(published.methods)}

@@ -10,6 +10,8 @@ The file is a dictionary of plain values and tensors, which torch.load(weights_o
     record         the record of the training: see Trained in lassl/model/record.py; of weights that were trained
                    elsewhere their origin: see Adopted in lassl/evaluation/external_record.py
     cohort_sha256  the hash of the cohort that the training saw, None where that is not known
+    volumes_ml     the smallest and the largest volume of the labels that it learned from, in mL; None where that is
+                   not known; older files lack it
     metrics        headline figures on the test cases, None where there were none
     sha256         over all of the above, see `content_hash`: a damaged or edited file is refused
 """
@@ -32,7 +34,7 @@ from lassl.paths import MODELS
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
 from lassl.predict.adopted_model import AdoptedModel
-from lassl.predict.settings import PredictSettings, metrics_of, settings_of
+from lassl.predict.settings import PredictSettings, metrics_of, settings_of, volumes_of
 
 FORMAT, VERSION = "lassl model", 1
 SHIPPED = Path(__file__).parent / "weights"  # models that come with lassl
@@ -40,11 +42,15 @@ SHIPPED = Path(__file__).parent / "weights"  # models that come with lassl
 
 @dataclass(frozen=True)
 class Exported:
-    """A model, how it predicts, and its headline figures (see `summarize`) if they are known."""
+    """A model, how it predicts, and if they are known, its headline figures (see `summarize`).
+
+    Likewise the smallest and the largest volume (mL) of the labels that it learned from.
+    """
 
     model: TrainedModel | AdoptedModel
     settings: PredictSettings
     metrics: dict[str, float | None] | None
+    volumes_ml: tuple[float, float] | None = None
 
 
 def find_model(name: str) -> Path:
@@ -80,12 +86,14 @@ def read_exported(path: Path) -> Exported:
         if exported:
             if content["sha256"] != content_hash(content):
                 raise ValueError("its content is not what was written")
-            return Exported(model_of(content), PredictSettings.model_validate(content["needs"]), content["metrics"])
+            volumes = content.get("volumes_ml")
+            settings = PredictSettings.model_validate(content["needs"])
+            return Exported(model_of(content), settings, content["metrics"], volumes and (volumes[0], volumes[1]))
         model = TrainedModel.of(content)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:  # ValidationError is a ValueError
         reason = str(error).splitlines()[0]
         raise LasslError(f"{path}: damaged or edited ({reason}); export or copy it again") from None
-    return Exported(model, settings_of(model.record), metrics_of(model.record))
+    return Exported(model, settings_of(model.record), metrics_of(model.record), volumes_of(model.record))
 
 
 def model_of(content: Mapping[str, Any]) -> TrainedModel | AdoptedModel:
@@ -109,6 +117,7 @@ def write_exported(path: Path, exported: Exported, half: bool = False) -> None:
         "needs": exported.settings.model_dump(mode="json"),
         "record": record.plain(),
         "cohort_sha256": None if isinstance(record, Adopted) else record.cohort.hash,
+        "volumes_ml": exported.volumes_ml and list(exported.volumes_ml),
         "metrics": exported.metrics,
     }
     buffer = io.BytesIO()

@@ -33,9 +33,9 @@ def segment(volume: Volume, task: Task) -> dict[str, Array]:
     the same each time. A pass drops the same channels in all windows, so that it asks one network; what
     seams remain are the network's own, which sees less at a window's border.
 
-    Networks that learned from crops around the structure (`settings.crop`) see a crop of a larger scan, too: see
-    `_in_two_passes`. Raises LasslError when not even one window fits into the memory, and for a scan that is
-    thinner than a voxel of the training.
+    Networks that learned from crops around the structure (`settings.crop`) see a crop of a larger scan, too, and the
+    maps are NaN outside of it: see `_in_two_passes`. Raises LasslError when not even one window fits into the memory,
+    and for a scan that is thinner than a voxel of the training.
     """
     scan = turned(volume, task.settings.orientation)
     check_extent(scan, task.settings)
@@ -47,9 +47,9 @@ def segment(volume: Volume, task: Task) -> dict[str, Array]:
 def _in_two_passes(scan: Volume, task: Task, crop: Crop) -> dict[str, Array]:
     """Compute the maps of a scan: a first pass finds the structure, a second one sees it cropped.
 
-    The windows of the first pass do not overlap. Outside of the second pass's box all maps are 0. Where nothing is
-    found, or the box is more than SMALLER of the scan, the scan is seen as a whole. Intensities are normalized over the
-    whole scan in any case.
+    The windows of the first pass do not overlap. Outside of the second pass's box all maps are NaN: nobody looked
+    there, and 0 would read as sure. Where nothing is found, or the box is more than SMALLER of the scan, the scan is
+    seen as a whole. Intensities are normalized over the whole scan in any case.
     """
     first = replace(task, settings=task.settings.model_copy(update={"stride": task.settings.window}), passes=0)
     found = in_the_middle(_in_slabs(scan, first)[PROBABILITY] > CERTAIN, scan.geometry)
@@ -58,7 +58,7 @@ def _in_two_passes(scan: Volume, task: Task, crop: Crop) -> dict[str, Array]:
         return _in_slabs(scan, task)
     image = scan.array[box] if task.normalized else normalize(scan.array, box)
     part = Volume(image, shifted(scan.geometry, (box[0].start, box[1].start, box[2].start)))
-    maps = {name: np.zeros(scan.array.shape, np.float32) for name in task.maps}
+    maps = {name: np.full(scan.array.shape, np.nan, np.float32) for name in task.maps}
     left_gib = task.memory_gib - held_bytes(scan, task) / 2**30
     for name, array in _in_slabs(part, replace(task, normalized=True, memory_gib=left_gib)).items():
         maps[name][box] = array

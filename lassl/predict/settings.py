@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from lassl.data.prepared import MANIFEST, open_prepared
 from lassl.evaluation.inference import Windows
-from lassl.images.geometry import Geometry, orientation
+from lassl.images.geometry import Geometry, Volume, orientation, volume_ml
 from lassl.model.record import Cohort, Evaluation, Trained, read_record
 from lassl.paths import prepared_folder
 from lassl.plumbing.errors import LasslError, note
@@ -135,6 +135,25 @@ def grid_of(cohort: Cohort) -> tuple[tuple[float, float, float], str]:
     first = manifest.cases[0]
     x, y, z = first.spacing_mm
     return (x, y, z), orientation(Geometry(first.spacing_mm, first.origin_mm, first.direction))
+
+
+def volumes_of(record: Trained) -> tuple[float, float] | None:
+    """Give the smallest and the largest volume (mL) of the labels that a model learned from.
+
+    None where the prepared cohort is not there as a whole, or is another than that of the training.
+    """
+    folder = prepared_folder(record.cohort.name)
+    if not (folder / MANIFEST).is_file():
+        return None
+    prepared = open_prepared(folder)
+    if prepared.manifest_hash != record.cohort.hash:
+        return None
+    try:
+        labels = (Volume(prepared.read_label(case), prepared.geometry(case)) for case in record.labeled)
+        volumes = [volume_ml(label) for label in labels]
+    except LasslError:
+        return None
+    return min(volumes), max(volumes)
 
 
 def evaluation_of(record: Trained) -> Evaluation | None:

@@ -23,7 +23,7 @@ from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import text_hash, write_text
 from lassl.plumbing.git import commits_with, git
 from lassl.plumbing.tables import grid, number
-from lassl.plumbing.yaml_text import parse_yaml
+from lassl.plumbing.yaml_text import checked
 from lassl.results.runs import read_scores
 
 SHOWN = ("network.width", "network.dropout", "train.steps", "train.lr", "train.schedule")  # beside a method's options
@@ -81,7 +81,7 @@ def sources(folder: Path) -> Iterator[tuple[str, str]]:
 def keep(folder: Path, record: str, cases: str) -> bool:
     """Write a trial's record and scores where it is not known yet; gives whether it was new. Raises LasslError."""
     try:
-        trial = Evaluated.model_validate(parse_yaml(record))
+        trial = checked(Evaluated, record)
     except (yaml.YAMLError, ValidationError) as error:
         raise LasslError(f"{folder}/records: no record of a run ({str(error).splitlines()[0]}); delete it") from None
     if text_hash(cases) != trial.cases_sha256:

@@ -61,6 +61,7 @@ def edited(content, change):
         lambda c: c["weights"]["first"].pop("head.1.bias"),
         lambda c: c.pop("sha256"),
         lambda c: c.update(metrics={"dice": 99.9}),
+        lambda c: c.update(volumes_ml=[0.0, 9999.0]),
     ],
 )
 def test_an_edited_file_is_refused(tmp_path, change):
@@ -69,6 +70,14 @@ def test_an_edited_file_is_refused(tmp_path, change):
     torch.save(edited(content, change), tmp_path / "edited.pt")
     with pytest.raises(LasslError, match=r"edited\.pt: damaged or edited \(.*\); export or copy it again"):
         read_exported(tmp_path / "edited.pt")
+
+
+def test_a_file_from_before_volumes_were_told_is_read_and_knows_none(tmp_path):
+    lassl("export", RUN, "-o", tmp_path / "model.pt")
+    content = torch.load(tmp_path / "model.pt", weights_only=True)
+    del content["volumes_ml"]
+    torch.save(content | {"sha256": content_hash(content)}, tmp_path / "older.pt")
+    assert read_exported(tmp_path / "older.pt").volumes_ml is None
 
 
 def test_a_damaged_foreign_or_newer_file_is_refused(tmp_path):

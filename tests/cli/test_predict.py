@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from lassl.images.geometry import Geometry, Volume
 from lassl.images.volumes import read_volume, write_volume
 from lassl.model.placement import place
 from lassl.plumbing.errors import LasslError
-from lassl.predict.model_file import read_exported
+from lassl.predict.model_file import find_model, read_exported, write_exported
 from lassl.predict.scan_files import read_scan
 
 pytestmark = pytest.mark.usefixtures("in_project")
@@ -62,7 +63,7 @@ def test_an_exported_file_predicts_the_same_elsewhere(tiny_data, raw, tmp_path, 
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
     assert lassl("predict", "new/model.pt", raw, "-o", "out") == 0
-    assert "note" not in capsys.readouterr().err
+    assert "no record" not in capsys.readouterr().err
     np.testing.assert_array_equal(read_volume(Path("out/C6.nrrd")).array, expected_in(tiny_data, tmp_path))
 
 
@@ -116,6 +117,81 @@ def test_normalized_scans_are_taken_as_they_are(tiny_data, raw, tmp_path):
     np.testing.assert_array_equal(masks["a", 1] > 0.5, expected(tiny_data))
     np.testing.assert_allclose(masks["b", 0], masks["a", 0], atol=1e-4)
     assert not np.allclose(masks["b", 1], masks["a", 1], atol=1e-3)
+
+
+def model_that_knows(volumes_ml: tuple[float, float] | None, path: Path, bias: float = 0) -> Path:
+    """Export the run's model as one that learned from such volumes; the bias is added to that of the foreground."""
+    exported = read_exported(find_model(RUN))
+    exported.model.networks["first"].state_dict()["head.1.bias"] += torch.tensor([0, bias])
+    write_exported(path, replace(exported, volumes_ml=volumes_ml))
+    return path
+
+
+def notes(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+
+
+def test_a_mask_far_from_all_volumes_of_the_training_is_told_after_it_and_in_the_end(raw, tmp_path, capsys):
+    other = tmp_path / "other.nrrd"
+    write_volume(other, read_volume(raw))
+    out = tmp_path / "out"
+    lassl("predict", RUN, raw, "-o", out)
+    ml = float(read_volume(out / "C6.nrrd").array.sum() * 0.625**3 / 1000)
+    assert ml > 0
+    for low, high, doubtful in ((ml / 3, ml / 2.1, True), (2.1 * ml, 9.0, True), (ml / 1.9, ml / 1.9, False)):
+        model = model_that_knows((low, high), tmp_path / "model.pt")
+        capsys.readouterr()
+        assert lassl("predict", model, raw, other, "-o", out, "--overwrite") == 0
+        told = (
+            f"the mask has {ml:.3g} mL; labels that the model learned from have {low:.3g} to {high:.3g} mL: check the "
+            "mask, the scan's spacing and what it shows"
+        )
+        expected = [
+            f"note: {out}/C6.nrrd: {told}",
+            f"note: {out}/other.nrrd: {told}",
+            f"note: look at 2 of 2 masks before you use them: C6.nrrd ({ml:.3g} mL), other.nrrd ({ml:.3g} mL)",
+        ]
+        assert notes(capsys) == (expected if doubtful else [])
+
+
+def test_an_empty_mask_is_told_whether_or_not_the_model_says_what_it_learned_from(raw, tmp_path, capsys):
+    for known, told in ((None, ""), ((2.0, 5.0), "; labels that the model learned from have 2 to 5 mL")):
+        model = model_that_knows(known, tmp_path / "model.pt", bias=-1000)
+        capsys.readouterr()
+        assert lassl("predict", model, raw, "-o", tmp_path, "--overwrite") == 0
+        assert not read_volume(tmp_path / "C6.nrrd").array.any()
+        assert notes(capsys) == [
+            f"note: {tmp_path}/C6.nrrd: the mask is empty, 0 mL{told}: check the scan's spacing and what it shows"
+        ]
+
+
+def test_intensities_that_spoil_the_normalization_are_told_with_the_mask(raw, tmp_path, capsys):
+    model = model_that_knows(None, tmp_path / "model.pt", bias=1000)  # no mask is empty
+    scan = read_volume(raw)
+    image = scan.array.astype(np.int16)
+    image[:4] = -32768
+    write_volume(tmp_path / "padded.nrrd", Volume(image, scan.geometry))
+    capsys.readouterr()
+    for words, count in (((), 1), (("--normalized",), 0)):
+        assert lassl("predict", model, tmp_path / "padded.nrrd", "-o", tmp_path / f"out{count}", *words) == 0
+        found = notes(capsys)
+        assert len(found) == count
+    assert lassl("predict", model, tmp_path / "padded.nrrd", "-o", tmp_path / "out") == 0
+    (line,) = notes(capsys)
+    assert line.startswith(
+        f"note: {tmp_path}/out/padded.nrrd: made of a scan whose intensities stand far apart: {image[:4].size} of "
+        f"{image.size} voxels are -32768, the others "
+    )
+
+
+def test_a_run_and_its_exported_file_know_the_volumes_that_the_run_learned_from(tiny_data, tmp_path, monkeypatch):
+    prepared = open_prepared(tiny_data.prepared)
+    exported = read_exported(find_model(RUN))
+    volumes = [prepared.read_label(case).sum() * 0.625**3 / 1000 for case in exported.model.record.labeled]
+    assert exported.volumes_ml == pytest.approx((min(volumes), max(volumes))) and min(volumes) < max(volumes)
+    write_exported(tmp_path / "model.pt", exported)
+    monkeypatch.chdir(tmp_path)
+    assert read_exported(tmp_path / "model.pt").volumes_ml == exported.volumes_ml
 
 
 def test_bad_scans_are_told_in_a_line_each_and_the_others_are_done(raw, tmp_path, capsys):

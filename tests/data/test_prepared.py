@@ -7,9 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from lassl.data.draw import UNLABELED, Draw, draw_cases, rest
+from lassl.data.draw import UNLABELED, Draw, Split, draw_cases, rest
 from lassl.data.prepared import Case, Manifest, Prepared, cohort_hash, open_prepared
-from lassl.data.split_file import Split
 from lassl.images.geometry import Geometry
 from lassl.plumbing.errors import LasslError
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lassl.data.split_file import Split, check_split, read_split
+from lassl.data.draw import Split
+from lassl.data.split_file import check_split, read_split
 from lassl.plumbing.errors import LasslError
 
 
@@ -73,3 +74,42 @@ def test_a_split_without_its_columns_or_cases_is_named(tmp_path: Path, lines: li
 def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(LasslError, match=r"none\.csv: not found; make a CSV"):
         read_split(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("head", ["case,split,label", "case,split,Label", "Case, SPLIT , label", "label,case,split"])
+def test_a_heading_is_known_with_capitals_blanks_and_in_any_place(tmp_path: Path, head: str) -> None:
+    row = {"case": "A", "split": "train", "label": "none"}
+    line = ",".join(row[name.strip().lower()] for name in head.split(","))
+    path = split_file(tmp_path, head, line)
+    assert read_split(path) == Split(("A",), (), frozenset({"A"}))
+
+
+@pytest.mark.parametrize("name", ["labels", "lable", "mask", "label?", "used"])
+def test_a_column_of_another_name_is_told_since_it_may_withhold_labels(tmp_path: Path, name: str) -> None:
+    path = split_file(tmp_path, f"case,split,{name}", "A,train,none", "T,test,")
+    (problem,) = check_split(path)[1]
+    assert problem == (
+        f"{path}: found a column '{name}', expected case, split and label alone; rename the column or delete it"
+    )
+
+
+def test_a_column_that_is_there_twice_is_told(tmp_path: Path) -> None:
+    path = split_file(tmp_path, "case,split,label,Label", "A,train,none,", "T,test,,")
+    assert check_split(path)[1] == [f"{path}: found the column 'label' 2 times; keep one"]
+
+
+@pytest.mark.parametrize("head", ["case,split", "case,split,"])
+def test_an_entry_without_a_heading_is_told_with_its_line_and_an_empty_one_is_not(tmp_path: Path, head: str) -> None:
+    path = split_file(tmp_path, head, "A,train,none", "B,train,", "T,test")
+    split, problems = check_split(path)
+    assert split == Split(("A", "B"), ("T",))
+    assert problems == [
+        f"{path}: line 2: case A has 'none' in a column without a heading; head it label if it tells of labels, "
+        "or delete it"
+    ]
+
+
+def test_a_table_that_csv_cannot_hold_is_told(tmp_path: Path) -> None:
+    path = split_file(tmp_path, "case,split", '"A,train', "B" * 200_000)
+    (problem,) = check_split(path)[1]
+    assert problem.startswith(f"{path}: cannot be read as a CSV file (field larger than") and "save it" in problem

@@ -12,7 +12,7 @@ FLOORS = (  # from the ground up; the files beside the rooms are floors of their
     *("evaluation", "flaws", "predict", "results", "pages", "report", "pipeline", "cli"),
 )
 GROWING = ("methods", "cli")  # rooms with a file for each method, for each subcommand
-BESIDE_ROOMS, IN_A_ROOM = 4, 11  # files at most, __init__.py not counted
+BESIDE_ROOMS, IN_A_ROOM = 4, 12  # files at most, __init__.py not counted
 FILE_LINES, FUNCTION_LINES = 220, 45  # at most
 HOUSE = sorted([*ROOT.glob("lassl/*/*.py"), *ROOT.glob("lassl/*.py"), *ROOT.glob("pipeline/*.py")])
 FILES = [*HOUSE, *sorted(ROOT.glob("benchmarks/*.py"))]

@@ -14,13 +14,15 @@ from helpers.project import ROOT, ROWS, call, clone, words_of
 from helpers.runs import CONFIG
 from lassl.cli import check_data
 from lassl.config import load
+from lassl.data.draw import Split
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.data.raw import find_layout
-from lassl.data.split_file import Split, check_labels, read_split
+from lassl.data.split_file import check_split, read_split
 from lassl.evaluation.external_masks import score_folders
 from lassl.images import volumes
 from lassl.images.geometry import Array, Geometry, Volume
+from lassl.images.grids import turned
 from lassl.images.names import SUFFIXES
 from lassl.images.volumes import to_image
 from lassl.plumbing.errors import LasslError
@@ -248,10 +250,8 @@ def test_masks_made_elsewhere_can_be_scored_against_the_labels_of_own_scans():
 
 def test_the_third_column_keeps_labels_from_use_and_may_be_left_away():
     path = write_list("A,train", "B,train,", "C,train,yes", "D,train, none", "T,test", "U,test,yes")
-    assert check_labels(path) == ({"D"}, [])
-    assert read_split(path) == Split(("A", "B", "C", "D"), ("T", "U"))
-    assert check_labels(write_list("A,train", "T,test", head="case,split")) == (frozenset(), [])
-    assert check_labels(Path("nowhere.csv")) == (frozenset(), [])
+    assert read_split(path) == Split(("A", "B", "C", "D"), ("T", "U"), frozenset({"D"}))
+    assert read_split(write_list("A,train", "T,test", head="case,split")) == Split(("A",), ("T",))
 
 
 def test_other_words_for_a_label_and_a_test_case_without_one_are_named_with_their_line():
@@ -262,7 +262,7 @@ def test_other_words_for_a_label_and_a_test_case_without_one_are_named_with_thei
         "list.csv: line 2: case A has label 'no'; write yes, none, or nothing",
         "list.csv: line 3: case T has label 'none', but a test case is scored by its label; write yes or nothing",
     ]
-    assert check_labels(path) == ({"B"}, told)
+    assert check_split(path) == (Split(("A", "B"), ("T",), frozenset({"B"})), told)
     assert problems() == told
     assert [f.found for f in check_data.scans(RAW, path, True)] == told
 
@@ -277,6 +277,73 @@ def test_a_label_that_is_not_used_is_not_even_read():
     assert found.cases["B"].shape == found.cases["C"].shape == SIZE  # nothing to crop around
 
 
+STRANGE_LABELS = {
+    "of Slicer": "label.seg.nrrd",
+    "plural": "labels.nii.gz",
+    "misspelled": "lable.nii.gz",
+    "a copy": "label (1).nii.gz",
+    "before a dot": "B.label.nii.gz",
+    "Analyze": "label.hdr",
+}
+
+
+@pytest.mark.parametrize("name", STRANGE_LABELS.values(), ids=STRANGE_LABELS)
+def test_a_label_under_a_name_like_that_of_a_label_is_told_and_does_not_make_a_case_unlabeled(name):
+    path = write_list("A,train", "B,train", "C,train,none", "T,test")
+    for case in "ABCT":
+        write_own(case)
+    for case in "BC":
+        (RAW / case / "label.nii.gz").rename(RAW / case / name)
+    expected = (
+        f"raw/B/{name}: is not read under this name, expected label.nrrd, label.nii.gz, label.nii, label.mha, "
+        "label.mhd; rename it, or, if the case is an unlabeled one, write none in the column label of the split file"
+    )
+    assert problems() == [expected]
+    assert [f.found for f in check_data.scans(RAW, path, True)] == [expected]
+    write_list("A,train", "B,train,none", "C,train,none", "T,test")
+    assert prepared().with_label == {"A", "T"}
+
+
+@pytest.mark.parametrize("key", ["label", "image"])
+@pytest.mark.parametrize("kind", ["a link to nothing", "a folder"])
+def test_a_folder_or_a_broken_link_with_the_name_of_a_file_is_told(kind, key):
+    path = write_list("A,train", "B,train", "T,test")
+    for case in "ABT":
+        write_own(case)
+    place = RAW / f"B/{key}.nii.gz"
+    place.unlink()
+    place.mkdir() if kind == "a folder" else place.symlink_to("nowhere")
+    expected = f"raw/B/{key}.nii.gz: is {kind}, expected the {key}'s file; put it there, or remove this"
+    assert problems() == [expected]
+    assert [f.found for f in check_data.scans(RAW, path, True)] == [expected]
+
+
+def test_files_beside_a_label_are_nobodys_business():
+    write_list("A,train", "T,test")
+    for case in "AT":
+        write_own(case)
+        for name in ("label-old.nii.gz", "._label.nii.gz", "notes.txt"):
+            (RAW / case / name).write_text("anything")
+    assert prepared().with_label == {"A", "T"}
+
+
+def test_training_cases_without_a_label_are_told_but_for_those_of_which_the_list_says_so(capsys):
+    write_list("A,train", "B,train", "C,train,none", "D,train", "T,test")
+    for case in "ABCDT":
+        write_own(case, label=case in "AT")
+    (RAW / "D/._label.nii.gz").write_text("of a Mac")
+    assert prepared().with_label == {"A", "T"}
+    assert lines_of(capsys) == [
+        "note: raw: 2 of 4 training cases have no label and serve as unlabeled ones (B, D); add the labels that there "
+        "are, or write none in the column label of list.csv"
+    ]
+
+
+def lines_of(capsys) -> list[str]:
+    """The notes on stderr, without the progress bar."""
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+
+
 def test_a_test_case_needs_its_label():
     write_list("A,train", "T,test")
     for case in "AT":
@@ -287,8 +354,71 @@ def test_a_test_case_needs_its_label():
 
 def test_the_documented_list_is_sound():
     Path("list.csv").write_text(LIST)
-    assert read_split(Path("list.csv")) == Split(("K01", "K02", "K07", "K09"), ("K13",))
-    assert check_labels(Path("list.csv")) == ({"K07"}, [])
+    assert read_split(Path("list.csv")) == Split(("K01", "K02", "K07", "K09"), ("K13",), frozenset({"K07"}))
+
+
+# what cases have in common
+
+
+@pytest.mark.parametrize("form", ["int32", "rescaled", "turned", "turned without a word in the header"])
+def test_one_scan_in_training_and_in_test_is_refused_in_any_form(form):
+    write_list("A,train", "B,train", "T,test")
+    for case in "ABT":
+        write_own(case)
+    image, mask = (Volume(array, PLACE) for array in organ("B"))
+    if form == "turned":
+        image, mask = (turned(volume, "SAL") for volume in (image, mask))
+    elif form.startswith("turned"):
+        image, mask = (Volume(np.ascontiguousarray(v.array.transpose(2, 1, 0)[::-1]), PLACE) for v in (image, mask))
+    else:
+        array = image.array.astype(np.int32) if form == "int32" else image.array * np.float32(0.37) + 12
+        image = Volume(array, PLACE)
+    for key, volume in {"image": image, "label": mask}.items():
+        volumes.write_volume(RAW / f"T/{key}.nii.gz", volume)
+    (line,) = problems()
+    assert line.startswith("raw/T: the same image as case B (small copies correlate with ")
+    assert line.endswith("); delete one of the two from the split file")
+
+
+def test_one_label_for_two_scans_is_noted(capsys):
+    write_list("A,train", "B,train", "T,test")
+    for case in "ABT":
+        write_own(case)
+    volumes.write_volume(RAW / "T/label.nii.gz", Volume(organ("B")[1].astype(np.float32), PLACE))
+    prepared()
+    assert lines_of(capsys) == ["note: raw: case T has the same label as case B, voxel by voxel; check whose it is"]
+
+
+def test_intensities_that_spoil_the_normalization_are_noted_once_for_all_scans(capsys):
+    write_list("A,train", "B,train", "C,train", "T,test")
+    for case in "ABCT":
+        write_own(case)
+    for case, value in {"B": -32768, "T": 32000}.items():
+        image = organ(case)[0]
+        image[:3] = value
+        volumes.write_volume(RAW / case / "image.nii.gz", Volume(image, PLACE))
+    found = prepared()
+    (line,) = lines_of(capsys)
+    assert line.startswith(
+        "note: raw: intensities of 2 of 4 scans stand far apart (B, T), as in B: 741 of 5434 voxels are -32768, the "
+        "others -99 to "
+    )
+    image = organ("T")[0]
+    image[:3] = 32000  # nothing is done about them
+    assert found.read_image("T").max() == pytest.approx((32000 - image.mean()) / image.std(), rel=1e-5)
+
+
+def test_intensities_whose_squares_overflow_are_refused():
+    write_list("A,train", "T,test")
+    for case in "AT":
+        write_own(case)
+    (RAW / "A/image.nii.gz").unlink()
+    for large in (1e200, 1e-200):
+        volumes.write_volume(RAW / "A/image.nrrd", Volume(organ("A")[0] * large, PLACE))
+        (line,) = problems()
+        assert line.startswith("raw/A/image.nrrd: values of ") and line.endswith(
+            " overflow in normalization; scale them"
+        )
 
 
 # one grid
@@ -398,7 +528,10 @@ def test_the_doctor_counts_the_cases_of_phantoms_before_they_are_drawn():
 def test_the_doctor_finds_two_images_of_a_case():
     write_own("A", ".mha")
     lines = doctored("A,train", "T,test")
-    assert lines == ["missing  raw/A/image.mha: image.nii.gz is the image of the same case; keep one of the two"]
+    assert lines == [
+        f"missing  raw/A/{key}.mha: {key}.nii.gz is the {key} of the same case; keep one of the two"
+        for key in ("image", "label")
+    ]
 
 
 # the whole

@@ -1,0 +1,148 @@
+"""What all cases of a cohort tell together: scans that are there twice, labels used for two scans, odd ones out."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lassl.data.draw import Split
+from lassl.data.prepared import Case
+from lassl.images.geometry import Array, Volume
+from lassl.images.grids import turned, unlike
+from lassl.sections import Data
+
+Fingerprint = NDArray[np.float32]  # (2, SIDE**3), each of length 1
+SIDE = 16  # voxels of the small copy along each axis
+SAME = 0.99  # two scans correlate above this if they are one; the 100 of the challenge have 0.91 at most
+ORIENTATION = "LPS"
+NAMED = 5  # cases of one kind that a remark names
+BLOCK = 1024  # rows of the table of correlations that are in memory at a time
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker hands back: the problems of a case, or its description.
+
+    To compare it with the other cases, if they could be read: the fingerprint of its raw image, the hash of its label,
+    and a description of intensities that stand apart (see lassl/images/intensities.py).
+    """
+
+    problems: tuple[str, ...]
+    case: Case | None = None
+    scan: Fingerprint | None = None
+    label_sha256: str | None = None
+    apart: str = ""
+
+
+def scans_twice(folder: Path, outcomes: dict[str, Outcome]) -> Iterator[str]:
+    """Give a line for each case whose scan another case has too: it might be trained on and tested."""
+    prints = {name: outcome.scan for name, outcome in outcomes.items() if outcome.scan is not None}
+    for first, other, correlation in same_scans(prints):
+        yield (
+            f"{folder / other}: the same image as case {first} (small copies correlate with {correlation:.4f}); "
+            "delete one of the two from the split file"
+        )
+
+
+def remarks(data: Data, split: Split, outcomes: dict[str, Outcome]) -> Iterator[str]:
+    """Give a line for each thing about a sound cohort that may not be meant."""
+    cases = {name: outcome.case for name, outcome in outcomes.items() if outcome.case}
+    for line in unlike({name: case.geometry for name, case in cases.items()}):
+        todo = f"resample the scans to one grid, or leave these cases out of {data.split}"
+        yield f"{line}; networks learn in voxels: {todo}"
+    if absent := [name for name, case in cases.items() if not case.labeled and name not in split.withheld]:
+        yield (
+            f"{len(absent)} of {len(split.train)} training cases have no label and serve as unlabeled ones "
+            f"({_some(absent)}); add the labels that there are, or write none in the column label of {data.split}"
+        )
+    hashes = {name: outcome.label_sha256 for name, outcome in outcomes.items() if outcome.label_sha256}
+    for first, other in same_labels(hashes):
+        yield f"case {other} has the same label as case {first}, voxel by voxel; check whose it is"
+    if apart := [name for name, outcome in outcomes.items() if outcome.apart]:
+        yield (
+            f"intensities of {len(apart)} of {len(cases)} scans stand far apart ({_some(apart)}), as in {apart[0]}: "
+            f"{outcomes[apart[0]].apart}; normalization suffers from them: replace padding by the value of air, clip"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + ", ..." * (len(names) > NAMED)
+
+
+def fingerprint(scan: Volume) -> Fingerprint | None:
+    """Make a small normalized copy of a scan, turned in two ways; None for one without contrast.
+
+    It survives another number format, another scale, sign or offset of the intensities, and axes that were swapped or
+    flipped. The first copy is turned by the header. The second one is turned by the content, whatever the header says:
+    order and directions of its axes are those of the first moments, which noise may swap.
+    """
+    small = turned(Volume(means(clipped(scan.array)), scan.geometry), ORIENTATION).array.astype(np.float64)
+    small -= small.mean()
+    if not 0 < (length := np.linalg.norm(small)) < np.inf:
+        return None
+    small /= length * (np.sign(np.power(small / length, 3).sum()) or 1)
+    moments = np.array([np.linspace(-1, 1, SIDE) @ np.moveaxis(small, axis, 0).sum((1, 2)) for axis in range(3)])
+    backwards = tuple(axis for axis in range(3) if moments[axis] < 0)
+    by_content = np.flip(small, backwards).transpose(np.argsort(np.abs(moments)))
+    return np.stack([small.ravel(), by_content.ravel()]).astype(np.float32)
+
+
+def clipped(array: Array) -> Array:
+    """Clip an array to all but the outer 2 % of its values between the lowest and the highest.
+
+    Else padding, or a voxel that is far brighter than all others, would make any two scans alike.
+    """
+    inner = array[(array > array.min()) & (array < array.max())]
+    if inner.size == 0:
+        return array
+    low, high = np.percentile(inner, (1, 99)).astype(array.dtype)
+    result: Array = np.clip(array, low, high)
+    return result
+
+
+def means(array: Array) -> Array:
+    """Shrink an array (X, Y, Z) to (SIDE, SIDE, SIDE): the mean of what a voxel of the copy covers."""
+    small = array.astype(np.promote_types(array.dtype, np.float32))
+    for axis in range(3):
+        n = small.shape[axis]
+        ends, places = np.linspace(0, n, SIDE + 1), np.arange(n)
+        shares = np.minimum(ends[1:, None], places + 1) - np.maximum(ends[:-1, None], places)  # (SIDE, n), in voxels
+        weights = (np.clip(shares, 0, None) * SIDE / n).astype(small.dtype)
+        small = np.moveaxis(np.tensordot(weights, small, (1, axis)), 0, axis)
+    return small
+
+
+def label_sha256(mask: Volume) -> str:
+    """Hash (sha256) a mask of 0 and 1 in a standard orientation; number format, scale and axes make no difference."""
+    array = np.ascontiguousarray(turned(mask, ORIENTATION).array)
+    return hashlib.sha256(f"{array.shape}".encode() + array.tobytes()).hexdigest()
+
+
+def same_scans(prints: Mapping[str, Fingerprint]) -> Iterator[tuple[str, str, float]]:
+    """Give each case whose scan an earlier case has too: the earlier one, the case, and their correlation.
+
+    All pairs are compared: a minute for 10,000 cases on one core.
+    """
+    if not prints:
+        return
+    names = list(prints)
+    found: dict[int, tuple[int, float]] = {}
+    vectors = np.stack(list(prints.values()), 1)  # (2, cases, SIDE**3)
+    for start in range(0, len(names), BLOCK):
+        by_header, by_content = (np.abs(v[start : start + BLOCK] @ v[start:].T) for v in vectors)  # or its negative
+        correlations = np.maximum(by_header, by_content)
+        for i, j in np.argwhere(np.triu(correlations, 1) > SAME):
+            found.setdefault(start + j, (start + i, float(correlations[i, j])))
+    for j, (i, correlation) in sorted(found.items()):
+        yield names[i], names[j], correlation
+
+
+def same_labels(hashes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Give each case whose label an earlier case has too: the earlier one, and the case."""
+    first: dict[str, str] = {}
+    for case, digest in hashes.items():
+        if (other := first.setdefault(digest, case)) != case:
+            yield other, case

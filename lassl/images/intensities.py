@@ -1,0 +1,42 @@
+"""Intensities that stand far apart from all others: normalization by mean and standard deviation suffers from them."""
+
+import numpy as np
+
+from lassl.images.geometry import Array
+
+BINS = 256  # from the lowest intensity to the highest
+FEW = 1e-3  # of the voxels: so few that stand apart are damaged ones, or metal
+TOO_WIDE = 1.5  # the standard deviation of all voxels, in that of the voxels that do not stand apart
+
+
+def standing_apart(image: Array) -> str:
+    """Describe intensities that stand apart in an image (X, Y, Z) of finite numbers; an empty text if none do.
+
+    The histogram is cut at its longest empty run. One of the two parts stands apart if all voxels together spread much
+    wider than the others, and if it is padding (a single value such as -2000, not 0: that is the background of many
+    scans) or FEW voxels (as one of 1e9). A bright structure is neither.
+    """
+    low, high = float(image.min()), float(image.max())
+    counts, edges = np.histogram(image, BINS, (low, high))
+    filled = np.flatnonzero(counts)  # the first and the last bin among them
+    steps = np.diff(filled)
+    if len(steps) == 0 or steps.max() == 1:
+        return ""
+    below = image < edges[filled[steps.argmax()] + 1]
+    few, many = sorted((image[below], image[~below]), key=np.size)
+    if few.size < FEW * image.size:
+        apart, others = few, many
+    elif few.min() < few.max() and many.min() == many.max() != 0:
+        apart, others = many, few
+    elif few.min() == few.max() != 0 and many.min() < many.max():
+        apart, others = few, many
+    else:
+        return ""
+    if image.std(dtype=np.float64) <= TOO_WIDE * others.std(dtype=np.float64):
+        return ""
+    return f"{apart.size} of {image.size} voxels are {_range(apart)}, the others {_range(others)}"
+
+
+def _range(values: Array) -> str:
+    low, high = values.min(), values.max()
+    return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
