@@ -1,5 +1,6 @@
 """The configuration: read once from params.yaml, checked, frozen."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -7,7 +8,7 @@ import pydantic
 import yaml
 from pydantic import ValidationError, model_validator
 
-from lassl.paths import TUNING, Run
+from lassl.paths import TUNING, Run, is_folder_name, raw_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.yaml_text import parse_yaml
 from lassl.sections import (
@@ -28,6 +29,8 @@ from lassl.sections import (
     Statistics,
     Train,
 )
+
+NAME = "expected the name of a folder, without slash, line break or dot in front"
 
 
 class Config(Section):
@@ -63,6 +66,22 @@ class Config(Section):
     def name(self) -> str:
         """The profile with its variant: the folder of the runs and the table."""
         return f"{self.profile}{self.variant}"
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the raw scans are phantoms, which the pipeline draws."""
+        return self.data.folder in map(raw_folder, self.phantom.cohorts)
+
+    @property
+    def drawn_elsewhere(self) -> str:
+        """What is wrong where phantoms are to be drawn, but scans of another folder prepared; else nothing."""
+        if self.drawn or not self.phantom.cohorts:
+            return ""
+        return (
+            f"params.yaml: data.folder: found {self.data.folder}, but phantom.cohorts is {list(self.phantom.cohorts)}, "
+            f"whose scans are drawn in {raw_folder(self.phantom.cohorts[0])}; for scans of your own take a profile of "
+            "real scans, such as compact, or phantom.cohorts=[]"
+        )
 
     @model_validator(mode="after")
     def _tuning_has_a_folder_of_its_own(self) -> Self:
@@ -120,13 +139,24 @@ class Config(Section):
 def load(path: Path = Path("params.yaml")) -> Config:
     """Read and check params.yaml. Raises LasslError with a line for each wrong, missing or unknown key."""
     try:
-        return Config.model_validate(parse_yaml(path.read_text("utf-8")))
+        config = Config.model_validate(parse_yaml(path.read_text("utf-8")))
     except FileNotFoundError:
         raise LasslError(f"{path}: not found; run from the project's folder") from None
     except yaml.YAMLError as error:
         raise LasslError(f"{path}: no YAML ({error}); compose it anew with `make params`") from None
     except ValidationError as error:
         raise LasslError("\n".join(f"{path}: {_finding(dict(e))}" for e in error.errors())) from None
+    if wrong := [f"{path}: {key}: found {name!r}, {NAME}" for key, name in _names(config) if not is_folder_name(name)]:
+        raise LasslError("\n".join(wrong))
+    return config
+
+
+def _names(config: Config) -> Iterator[tuple[str, str]]:
+    """The values that become names of folders and files, each with its key."""
+    yield "profile", config.profile
+    yield "data.cohort", config.data.cohort
+    yield from (("phantom.cohorts", name) for name in config.phantom.cohorts)
+    yield from (("methods", name) for name in config.methods)
 
 
 def _finding(error: dict[str, Any]) -> str:

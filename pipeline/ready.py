@@ -7,15 +7,16 @@ from lassl.config import Config
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import write_text
 from pipeline.lockfile import settle
+from pipeline.outputs import in_the_way
 
 
 def main() -> None:
     """Check the data, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
 
-    Raises LasslError for a split file or a folder of scans that is not there.
+    Raises LasslError for a split file or a folder of scans that is not there, and for what is in the way of results.
     """
     settings = config.load()
-    if problems := missing(settings):
+    if problems := [*missing(settings), *in_the_way(settings)]:
         raise LasslError("\n".join(problems))
     settle(settings)
     write_text(Path("build/ready"), "the data are there, and dvc.lock holds what params.yaml names\n")
@@ -31,8 +32,9 @@ def missing(settings: Config) -> list[str]:
     if not settings.data.split.is_file():
         todo = "commit it first" if copy else "see docs/own-data.md for its form"
         problems.append(f"{settings.data.split}: {finding}; {todo}, or give an absolute path as data.split")
-    synthetic = settings.data.folder.name in settings.phantom.cohorts
-    if not synthetic and not settings.data.folder.is_dir():
+    if settings.drawn_elsewhere:
+        problems.append(settings.drawn_elsewhere)
+    elif not settings.drawn and not settings.data.folder.is_dir():
         todo = "" if copy else "put or link your scans there (`make la2018` brings the real ones), or "
         problems.append(f"{settings.data.folder}: {finding}; {todo}give an absolute path as data.folder")
     return problems

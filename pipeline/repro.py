@@ -18,6 +18,7 @@ from lassl.paths import METRICS
 from lassl.plumbing.errors import LasslError, Stopped, command, note
 from lassl.plumbing.tables import listed
 from pipeline.following import Display, Making
+from pipeline.outputs import in_the_way
 from pipeline.runs import alike, asked, changes, find, minutes, state
 from pipeline.workers import workers
 
@@ -36,6 +37,8 @@ def main() -> None:
     settings = config.load()
     for name in arguments.runs:
         find(settings, name)
+    if problems := in_the_way(settings):
+        raise LasslError("\n".join(problems))
     dvc("repro", "prepare")
     left = to_make(settings, arguments.runs)
     places = workers(settings, arguments.workers)[: len(left)]

@@ -19,7 +19,7 @@ from lassl.data.split_file import Split, check_labels, check_split
 from lassl.images.geometry import Array, Box, Volume
 from lassl.images.grids import unlike
 from lassl.plumbing.errors import LasslError, note
-from lassl.plumbing.files import whole_folder
+from lassl.plumbing.files import holds, whole_folder
 from lassl.plumbing.plugins import plugin
 from lassl.plumbing.progress import bar
 from lassl.sections import Data
@@ -42,8 +42,8 @@ def prepare(data: Data) -> None:
 
     An h5 holds the dataset `image`, float32 (X, Y, Z), if the case has a label `label`, uint8 (X, Y, Z) of 0 and 1, and
     its place as attributes. Runs on all cores; the result does not depend on their number. Raises LasslError with a
-    line for each problem of the whole cohort; then an earlier prepared folder stays as it was. Notes on stderr where
-    the scans' grids differ.
+    line for each problem of the whole cohort; then an earlier prepared folder stays as it was, as does, always, a
+    folder that is not one. Notes on stderr where the scans' grids differ.
     """
     split, problems = check_split(data.split)
     unused, label_column_problems = check_labels(data.split)
@@ -52,7 +52,7 @@ def prepare(data: Data) -> None:
         layout = find_layout(data.folder)
     except LasslError as error:
         raise LasslError("\n".join([*problems, str(error)])) from None
-    with whole_folder(data.prepared) as out:
+    with whole_folder(data.prepared, holds(MANIFEST)) as out:
         outcomes = _prepare_all(data, layout, split, unused, out)
         problems += [problem for outcome in outcomes.values() for problem in outcome.problems]
         problems += _duplicates(data.folder, outcomes)
