@@ -130,8 +130,9 @@ def test_two_processes_cannot_train_the_same_run(checkpoints):
 
 
 def test_only_what_checkpoints_wrote_is_removed_with_them(checkpoints):
-    (checkpoints.folder / "notes.txt").write_text("mine")
-    (checkpoints.folder / ".hidden").write_text("mine")
+    for name in ("notes.txt", ".hidden"):
+        checkpoints.folder.mkdir(exist_ok=True)
+        (checkpoints.folder / name).write_text("mine")
     with checkpoints.held():
         checkpoints.save(1, state(1))
         checkpoints.keep("not-finite-00000003", state(3))
