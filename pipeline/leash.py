@@ -30,12 +30,22 @@ def main() -> None:
     sys.exit(code if code >= 0 else 128 - code)
 
 
-def start(words: Sequence[str | Path], environment: Mapping[str, str], **streams: int) -> subprocess.Popen[bytes]:
-    """Start a command in a session of its own, which hears no Ctrl-C of this terminal and ends with this process."""
+def start(
+    words: Sequence[str | Path], environment: Mapping[str, str], output: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a command in a session of its own, which hears no Ctrl-C of this terminal and ends with this process.
+
+    It writes to this process's terminal or files unless another `output` is given.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline.leash", *words],
-        env=environment, stdin=subprocess.PIPE, pass_fds=inherited(), start_new_session=True, **streams,
-    )  # fmt: skip
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        pass_fds=inherited(),
+        start_new_session=True,
+    )
 
 
 def inherited() -> list[int]:

@@ -11,7 +11,7 @@ from lassl.config import Config
 from lassl.data.la2018 import SOURCES, get, sha256
 from lassl.data.prepared import open_prepared
 from lassl.evaluation.external_masks import write_external
-from lassl.evaluation.external_record import read_external_record
+from lassl.evaluation.external_record import Adopted, read_external_record
 from lassl.paths import ADOPTED, EXTERNAL, metrics_folder
 from lassl.plumbing.errors import LasslError, command, note
 from lassl.predict.adopt import adopt, read_adopted, score_adopted
@@ -68,7 +68,7 @@ def bring(settings: Config, repository: str = REPOSITORY) -> None:
 
 def refuse_others(checkpoint: Checkpoint) -> None:
     """Raise LasslError where a model or scores of a checkpoint's name are there that are of other weights."""
-    found = {}
+    found: dict[Path, Adopted | None] = {}
     if checkpoint.model.exists():
         found[checkpoint.model] = read_adopted(checkpoint.model)[0].record
     if (path := EXTERNAL / "records" / f"{checkpoint.name}.yaml").exists():

@@ -120,8 +120,7 @@ def start(name: str, place: Mapping[str, str]) -> Making:
     file.seek(0, os.SEEK_END)
     path = f"{SCRIPTS}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = {**os.environ, **place, "PATH": path, "TQDM_MININTERVAL": "1"}
-    silent = subprocess.DEVNULL
-    process = leash.start(["cluster/run", name], environment, stdout=silent, stderr=silent)
+    process = leash.start(["cluster/run", name], environment, subprocess.DEVNULL)
     return Making(name, place, process, file)
 
 
