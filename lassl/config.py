@@ -1,5 +1,6 @@
 """The configuration: read once from params.yaml, checked, frozen."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -7,7 +8,7 @@ import pydantic
 import yaml
 from pydantic import ValidationError, model_validator
 
-from lassl.paths import TUNING, Run
+from lassl.paths import TUNING, Run, is_folder_name, raw_folder
 from lassl.plumbing.conf_files import ABSENT, origin
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text
@@ -30,6 +31,8 @@ from lassl.sections import (
     Statistics,
     Train,
 )
+
+NAME = "expected the name of a folder, without slash, line break or dot in front"
 
 
 class Config(Section):
@@ -65,6 +68,22 @@ class Config(Section):
     def name(self) -> str:
         """The profile with its variant: the folder of the runs and the table."""
         return f"{self.profile}{self.variant}"
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the raw scans are phantoms, which the pipeline draws."""
+        return self.data.folder in map(raw_folder, self.phantom.cohorts)
+
+    @property
+    def drawn_elsewhere(self) -> str:
+        """What is wrong where phantoms are to be drawn, but scans of another folder prepared; else nothing."""
+        if self.drawn or not self.phantom.cohorts:
+            return ""
+        return (
+            f"params.yaml: data.folder: found {self.data.folder}, but phantom.cohorts is {list(self.phantom.cohorts)}, "
+            f"whose scans are drawn in {raw_folder(self.phantom.cohorts[0])}; for scans of your own take a profile of "
+            "real scans, such as compact, or phantom.cohorts=[]"
+        )
 
     @model_validator(mode="after")
     def _tuning_has_a_folder_of_its_own(self) -> Self:
@@ -125,7 +144,7 @@ def load(path: Path = Path("params.yaml")) -> Config:
     A line names the file of conf/ that the key comes from, where that can be told.
     """
     try:
-        return checked(Config, text := read_text(path))
+        config = checked(Config, text := read_text(path))
     except FileNotFoundError:
         raise LasslError(f"{path}: not found; run from the project's folder") from None
     except yaml.YAMLError as error:
@@ -134,6 +153,17 @@ def load(path: Path = Path("params.yaml")) -> Config:
         values = parse_yaml(text)
         lines = [f"{path}: {_finding(dict(e))}{_where(dict(e), values, path)}" for e in error.errors()]
         raise LasslError("\n".join(lines)) from None
+    if wrong := [f"{path}: {key}: found {name!r}, {NAME}" for key, name in _names(config) if not is_folder_name(name)]:
+        raise LasslError("\n".join(wrong))
+    return config
+
+
+def _names(config: Config) -> Iterator[tuple[str, str]]:
+    """The values that become names of folders and files, each with its key."""
+    yield "profile", config.profile
+    yield "data.cohort", config.data.cohort
+    yield from (("phantom.cohorts", name) for name in config.phantom.cohorts)
+    yield from (("methods", name) for name in config.methods)
 
 
 def _finding(error: dict[str, Any]) -> str:

@@ -12,14 +12,25 @@ TUNING = "-tuning"  # ends the name of a profile whose runs are scored on traini
 PUBLISHED = METRICS / "published.yaml"  # the figures of papers
 MODELS = Path("models")
 ADOPTED = MODELS / "adopted"  # models whose weights were trained elsewhere
+RECORD = "record.yaml"  # among the predictions of a run
 DOCS = Path("docs")
 FIGURES = DOCS / "figures"
 EXTERNAL = METRICS / "external"  # scores of masks and weights that come from elsewhere
 
 
+def is_folder_name(name: str) -> bool:
+    """Whether a text can be the name of one folder: no path, not hidden, and on one line."""
+    return bool(name) and name.isprintable() and not name.startswith(".") and not set(name) & set("/\\")
+
+
 def metrics_folder(profile: str) -> Path:
     """Folder of a profile's run files and its table."""
     return METRICS / profile
+
+
+def raw_folder(cohort: str) -> Path:
+    """Folder of the raw scans of a cohort of phantoms, or of scans that were put there."""
+    return Path("data/raw") / cohort
 
 
 def prepared_folder(cohort: str) -> Path:
@@ -74,7 +85,7 @@ class Run(BaseModel):
             "headline.json": self.metrics,
             "cases.csv": self.cases,
             "snapshots.csv": self.snapshots,
-            "record.yaml": self.record,
+            RECORD: self.record,
         }
 
     @property

@@ -10,7 +10,7 @@ from lassl import config
 from lassl.config import Config
 from lassl.methods import module_of
 from lassl.plumbing.errors import command
-from lassl.plumbing.files import whole_folder
+from lassl.plumbing.files import holds, whole_folder
 from lassl.plumbing.provenance import fingerprint, named_modules
 
 TEXTS = ("table", "report")  # stages whose results are texts, so that a sentence in their code counts
@@ -18,7 +18,7 @@ TEXTS = ("table", "report")  # stages whose results are texts, so that a sentenc
 
 def main() -> None:
     """Write build/code/<stage>, and build/code/train/<method> for each method of params.yaml."""
-    with whole_folder(Path("build/code")) as folder:
+    with whole_folder(Path("build/code"), holds("prepare")) as folder:
         (folder / "train").mkdir()
         for name, modules in behind(config.load()).items():
             (folder / name).write_text(fingerprint(*modules, prose=name in TEXTS), "utf-8")

@@ -8,6 +8,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import parse_yaml
 
 
@@ -18,7 +19,7 @@ def read_in_two_ways(conf: Path) -> Iterator[str]:
     """
     for path in sorted(conf.rglob("*.yaml")):
         try:
-            by_hydra, by_dvc = OmegaConf.to_container(OmegaConf.load(path)), parse_yaml(path.read_text("utf-8"))
+            by_hydra, by_dvc = OmegaConf.to_container(OmegaConf.load(path)), parse_yaml(read_text(path))
         except (OmegaConfBaseException, yaml.YAMLError) as error:
             yield f"{path}: not read as YAML ({' '.join(str(error).split())}); mend it"
             continue

@@ -64,7 +64,7 @@ def _all(config: Config, root: Path) -> tuple[tuple[str, ...], set[str]]:
     folder, split = root / config.data.folder, root / config.data.split
     cases = read_split(split)
     train, with_label = cases.train, set(cases.train) - cases.withheld
-    if config.data.folder not in [Path("data/raw") / cohort for cohort in config.phantom.cohorts]:
+    if not config.drawn:
         layout = find_layout(folder)
         with_label = {case for case in with_label if layout.file(folder / case, "label").is_file()}
     return train, with_label

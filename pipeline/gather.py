@@ -49,10 +49,11 @@ class Gathered:
     different: list[str] = field(default_factory=list)
 
 
-def gather(config: Config, sources: Sequence[str]) -> Gathered:
+def gather(config: Config, sources: Sequence[str], overwrite: bool = False) -> Gathered:
     """Take the finished runs of params.yaml from clones' folders or branches; the first source that has a run counts.
 
-    A run that is here already, made from what is here, stays. Waits while another DVC process has the lock. Raises
+    A run that is here already, made from what is here, stays; so do other scores of a run, whatever they were made
+    from, unless they are to be replaced (`overwrite`). Waits while another DVC process has the lock. Raises
     LasslError for a source that is none, or where the prepared data are not here; then nothing was taken.
     """
     from dvc.repo import Repo
@@ -65,6 +66,9 @@ def gather(config: Config, sources: Sequence[str]) -> Gathered:
         taken: dict[str, tuple[str, Finished]] = {}
         for source, read in readers.items():
             for name, run in runs_of(config, source, read, stages, found.refused).items():
+                if name not in here and name not in taken and not overwrite and (kept := lost(run)):
+                    found.refused.append(f"{name} of {source}: refused, {kept} has other scores; see --overwrite")
+                    continue
                 first, other = ("here", here[name]) if name in here else taken.setdefault(name, (source, run))
                 if other is run:
                     found.taken.append(f"{name} of {source}")
@@ -74,6 +78,12 @@ def gather(config: Config, sources: Sequence[str]) -> Gathered:
                     found.different.append(f"{name} of {source}: other bits than {first}, which counts")
         write([run for _, run in taken.values()])
     return found
+
+
+def lost(run: Finished) -> Path | None:
+    """A file here with other bits than those of a run, None if there is none; times in records do not count."""
+    _, files = run.bits
+    return next((path for path, file in files.items() if path.is_file() and path.read_bytes() != file), None)
 
 
 def write(runs: Sequence[Finished]) -> None:

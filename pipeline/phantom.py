@@ -3,12 +3,14 @@
 from lassl import config
 from lassl.data.phantom import phantom
 from lassl.data.split_file import read_split
-from lassl.plumbing.errors import command
+from lassl.plumbing.errors import LasslError, command
 
 
 def main() -> None:
-    """Write the raw scans of the synthetic cohort."""
+    """Write the raw scans of the synthetic cohort. Raises LasslError where the settings name another folder."""
     settings = config.load()
+    if problem := settings.drawn_elsewhere:
+        raise LasslError(problem)
     split = read_split(settings.data.split)
     phantom((*split.train, *split.test), settings.data.folder, settings.phantom.size, settings.phantom.seed)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from lassl import config
 from lassl.config import Config
-from lassl.data.la2018 import SOURCES, get
+from lassl.data.la2018 import SOURCES, get, sha256
 from lassl.data.prepared import open_prepared
 from lassl.evaluation.external_masks import write_external
+from lassl.evaluation.external_record import Adopted, read_external_record
 from lassl.paths import ADOPTED, EXTERNAL, metrics_folder
 from lassl.plumbing.errors import LasslError, command, note
 from lassl.predict.adopt import adopt, read_adopted, score_adopted
@@ -60,8 +61,22 @@ def bring(settings: Config, repository: str = REPOSITORY) -> None:
         if not checkpoint.file.is_file():
             note(f"{repository}: bringing '{checkpoint.path}'")
             take(repository, checkpoint)
+        refuse_others(checkpoint)
         adopt(checkpoint.file, checkpoint.name, checkpoint.title, checkpoint.model)
         print(checkpoint.model)
+
+
+def refuse_others(checkpoint: Checkpoint) -> None:
+    """Raise LasslError where a model or scores of a checkpoint's name are there that are of other weights."""
+    found: dict[Path, Adopted | None] = {}
+    if checkpoint.model.exists():
+        found[checkpoint.model] = read_adopted(checkpoint.model)[0].record
+    if (path := EXTERNAL / "records" / f"{checkpoint.name}.yaml").exists():
+        segmented = read_external_record(path).segmented
+        found[path] = segmented.weights if segmented else None
+    for path, weights in found.items():
+        if weights is None or weights.checkpoint_sha256 != sha256(checkpoint.file):
+            raise LasslError(f"{path}: is of other weights than {checkpoint.file}, and would be replaced; rename it")
 
 
 def take(repository: str, checkpoint: Checkpoint) -> None:

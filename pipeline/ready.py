@@ -14,16 +14,19 @@ from pipeline import copies
 from pipeline.conf_files import read_in_two_ways
 from pipeline.counts import too_few
 from pipeline.lockfile import settle
+from pipeline.outputs import in_the_way
 
 
 def main() -> None:
     """Check the data, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
 
     Raises LasslError for a split file, a folder of scans or an algorithm that is not there, for rows that ask for more
-    cases than the cohort has, for edits that nothing would read, and for values in conf/ that are read in two ways.
+    cases than the cohort has, for edits that nothing would read, for values in conf/ that are read in two ways, and for
+    what is in the way of results.
     """
     settings = config.load()
-    problems = [*read_in_two_ways(Path("conf")), *copies.edited(settings), *missing(settings)]
+    problems = [*read_in_two_ways(Path("conf")), *copies.edited(settings)]
+    problems += [*missing(settings), *in_the_way(settings)]
     if problems := problems or too_few(settings):
         raise LasslError("\n".join(problems))
     if unknown := unknown_to_git():
@@ -43,8 +46,9 @@ def missing(settings: Config) -> list[str]:
     if not settings.data.split.is_file():
         todo = "commit it first" if copy else "see docs/own-data.md for its form"
         problems.append(f"{settings.data.split}: {finding}; {todo}, or give an absolute path as data.split")
-    synthetic = settings.data.folder.name in settings.phantom.cohorts
-    if not synthetic and not settings.data.folder.is_dir():
+    if settings.drawn_elsewhere:
+        problems.append(settings.drawn_elsewhere)
+    elif not settings.drawn and not settings.data.folder.is_dir():
         todo = "" if copy else "put or link your scans there (`make la2018` brings the real ones), or "
         problems.append(f"{settings.data.folder}: {finding}; {todo}give an absolute path as data.folder")
     for algorithm in sorted({method.algorithm for method in settings.methods.values()}):

@@ -18,13 +18,18 @@ from lassl.paths import METRICS
 from lassl.plumbing.errors import LasslError, Stopped, command, note
 from lassl.plumbing.tables import listed
 from lassl.results.terminal import show
+from lassl.training.interrupt import discard_lost_output
+from pipeline import leash
 from pipeline.following import Display, Making
 from pipeline.in_cache import left_and_kept
+from pipeline.leash import alone
+from pipeline.outputs import in_the_way
 from pipeline.runs import alike, asked, changes, find, minutes
 from pipeline.telling import closing, stages_told
 from pipeline.workers import workers
 
 PAUSE = 0.2  # seconds between two looks at the workers
+Process = subprocess.Popen[bytes]
 SCRIPTS = Path(sys.executable).parent  # where dvc and lassl are
 
 
@@ -39,14 +44,23 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.workers is not None and arguments.workers < 1:
         raise LasslError(f"--workers: found {arguments.workers}, expected at least 1")
-    started, settings = time.monotonic(), config.load()
+    settings = config.load()
     for name in arguments.runs:
         find(settings, name)
+    if problems := in_the_way(settings):
+        raise LasslError("\n".join(problems))
+    with alone(), interrupted_by_signals():
+        make_all(settings, arguments.runs, arguments.workers)
+
+
+def make_all(settings: Config, runs: Sequence[str], count: int | None) -> None:
+    """Make these runs, or all, with so many workers, and the table. Raises LasslError, and Stopped by a signal."""
+    started = time.monotonic()
     dvc("repro", "prepare")
-    left = to_make(settings, arguments.runs)
-    places = workers(settings, arguments.workers)[: len(left)]
-    failed = make(left, places, len(asked(settings))) if arguments.runs or len(places) > 1 else []
-    if failed or arguments.runs:
+    left = to_make(settings, runs)
+    places = workers(settings, count)[: len(left)]
+    failed = make(left, places, len(asked(settings))) if runs or len(places) > 1 else []
+    if failed or runs:
         dvc("--wait-for-lock", "repro", "--single-item", "table", "report")
     else:
         dvc("repro")
@@ -57,9 +71,16 @@ def main() -> None:
 
 
 def dvc(*words: str) -> None:
-    """Run DVC, and tell which stages it runs; where it fails it has said why, and its exit code is taken over."""
+    """Run DVC, and tell which stages it runs; where it fails it has said why, and its exit code is taken over.
+
+    Raises Stopped.
+    """
     with stages_told() as stdout:
-        code = subprocess.run([SCRIPTS / "dvc", *words], check=False, stdout=stdout).returncode
+        process = leash.start([SCRIPTS / "dvc", *words], os.environ, stdout)
+        try:
+            code = process.wait()
+        except KeyboardInterrupt as interruption:
+            raise stopped([process], interruption) from None
     if code:
         sys.exit(code)
 
@@ -83,11 +104,11 @@ def to_make(settings: Config, names: Sequence[str]) -> dict[str, float]:
 def make(left: Mapping[str, float], places: Sequence[Mapping[str, str]], count: int) -> list[str]:
     """Make runs, one in each place at a time, the longest first, so that none is left alone at the end.
 
-    Gives those that failed. Raises Stopped after SIGTERM and Ctrl-C.
+    Gives those that failed. Raises Stopped after SIGTERM, SIGHUP and Ctrl-C.
     """
     waiting, free, failed = sorted(left, key=lambda name: -left[name]), list(places), list[str]()
     busy: list[Making] = []
-    with interrupted_by_sigterm(), Display(left, count) as display:
+    with interrupted_by_signals(), Display(left, count) as display:
         try:
             while waiting or busy:
                 while waiting and free:
@@ -103,9 +124,7 @@ def make(left: Mapping[str, float], places: Sequence[Mapping[str, str]], count: 
                 time.sleep(PAUSE)
         except KeyboardInterrupt as interruption:
             display.say("stopping after this step of each training, to save it; once more to stop at once")
-            stop(busy)
-            number = next(iter(interruption.args), signal.SIGINT)  # that of SIGTERM comes with it
-            raise Stopped("stopped; what is made stays, and the same command goes on", number) from None
+            raise stopped([making.process for making in busy], interruption) from None
     return failed
 
 
@@ -118,39 +137,48 @@ def start(name: str, place: Mapping[str, str]) -> Making:
     file.seek(0, os.SEEK_END)
     path = f"{SCRIPTS}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = {**os.environ, **place, "PATH": path, "TQDM_MININTERVAL": "1"}
-    silent = subprocess.DEVNULL
-    process = subprocess.Popen(
-        ["cluster/run", name], env=environment, stdin=silent, stdout=silent, stderr=silent, start_new_session=True
-    )
+    process = leash.start(["cluster/run", name], environment, subprocess.DEVNULL)
     return Making(name, place, process, file)
 
 
-def stop(busy: Sequence[Making]) -> None:
+def stopped(busy: Sequence[Process], interruption: KeyboardInterrupt) -> Stopped:
+    """Stop what still runs, and give what is to be raised."""
+    stop(busy)
+    number = next(iter(interruption.args), signal.SIGINT)  # that of another signal comes with it
+    return Stopped("stopped; what is made stays, and the same command goes on", number)
+
+
+def stop(busy: Sequence[Process]) -> None:
     """Let trainings save themselves and end; a second Ctrl-C ends them at once, a third one whatever still runs."""
     for number in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
         try:
-            for making in busy:
-                if making.process.poll() is None:
-                    os.killpg(making.process.pid, number)
-            for making in busy:
-                making.process.wait()
+            for process in busy:
+                if process.poll() is None:
+                    os.killpg(process.pid, number)
+            for process in busy:
+                process.wait()
             return
         except KeyboardInterrupt:
             note("stopping at once")
 
 
 @contextmanager
-def interrupted_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does."""
+def interrupted_by_signals() -> Iterator[None]:
+    """Let SIGTERM, and the SIGHUP of a closed terminal unless it is ignored, do what Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        discard_lost_output()
         raise KeyboardInterrupt(number)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
+        for number, handler in before.items():
+            if number == signal.SIGTERM or handler != signal.SIG_IGN:
+                signal.signal(number, interrupt)
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

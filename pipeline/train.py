@@ -3,7 +3,8 @@
 import sys
 
 from lassl import config
-from lassl.plumbing.errors import command
+from lassl.plumbing.errors import LasslError, command
+from lassl.plumbing.files import linked_away
 from lassl.training.train import train
 
 
@@ -11,7 +12,10 @@ def main() -> None:
     """Usage: python -m pipeline.train METHOD DRAW SEED."""
     method, draw, seed = sys.argv[1:]
     settings = config.load()
-    train(settings, settings.run(method, int(draw), int(seed)))
+    run = settings.run(method, int(draw), int(seed))
+    if links := linked_away([run.model.parent, run.curves, run.predictions, *run.published.values()]):
+        raise LasslError("\n".join(links))
+    train(settings, run)
 
 
 if __name__ == "__main__":

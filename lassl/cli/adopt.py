@@ -5,6 +5,7 @@ import argparse
 from lassl.cli.evaluate import checked_name, checked_title
 from lassl.paths import ADOPTED
 from lassl.plumbing.errors import LasslError, note
+from lassl.plumbing.files import check_free
 from lassl.predict.adopt import adopt
 from lassl.predict.scan_files import make_folder
 
@@ -16,6 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     target = arguments.output or ADOPTED / f"{name}.pt"
     if target.suffix != ".pt":
         raise LasslError(f"{target}: found the suffix '{target.suffix}', expected .pt: by it `lassl predict` knows it")
+    check_free([target], arguments.overwrite)
     make_folder(target.parent)
     record = adopt(arguments.checkpoint, name, title, target)
     if record.left_aside:

@@ -47,7 +47,7 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--uncertainty", action="store_true", help="also write <name>-uncertainty: entropy in nats; NaN: not looked at"
     )
     parser.add_argument("--passes", type=count, default=8, help="with dropout, for the uncertainty (default: 8)")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+    overwrite(parser)
     parser.add_argument("--normalized", action="store_true", help="the scans are normalized already, as the field's h5")
     parser.add_argument("--memory", metavar="GIB", type=gibibytes, default=4.0, help="for a scan's arrays (default: 4)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -55,6 +55,11 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--precision", choices=("bf16", "fp32"), help="default: that of the training, or fp32 on a CPU without bf16"
     )
     parser.add_argument("--stride", metavar="X,Y,Z", type=stride, help="of the window, in pooled voxels")
+
+
+def overwrite(parser: argparse.ArgumentParser) -> None:
+    """The one way to let a command replace what is there."""
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
 
 
 def count(text: str) -> int:
@@ -101,6 +106,7 @@ def export(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--format", choices=("lassl", "onnx"), default="lassl", help="onnx: takes sizes that are multiples of 16 alone"
     )
     parser.add_argument("--half", action="store_true", help="store weights of the lassl format in half precision")
+    overwrite(parser)
 
 
 def adopt(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -117,6 +123,7 @@ def adopt(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument(
         "-o", "--output", metavar="FILE.pt", type=Path, help="the file to write (default: models/adopted/NAME.pt)"
     )
+    overwrite(parser)
 
 
 def evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -139,6 +146,7 @@ def evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--title", help="of the table's row (default: the model's, or the name)")
     parser.add_argument("--split", type=Path, help="score the test cases of this split file alone")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=Path("metrics/external"))
+    overwrite(parser)
 
 
 def runs(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -161,9 +169,11 @@ def gather(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="bring runs together that were made in other clones",
         description="Takes the finished runs of params.yaml that other clones have: their entries of dvc.lock and "
         "their files in metrics/; `dvc pull` then brings their models. A run that was made from other data, code or "
-        "settings is refused. Where several clones have a run, the first counts, and other bits are named.",
+        "settings is refused, as is one whose scores here are others. Where several clones have a run, the first "
+        "counts, and other bits are named.",
     )
     parser.add_argument("sources", metavar="PATH_OR_BRANCH", nargs="+", help="a clone's folder, or a branch here")
+    overwrite(parser)
 
 
 def doctor(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -23,7 +23,9 @@ REAL = ("data/raw/la2018", "splits/la2018.csv")  # the challenge's scans and the
 def data(config: "Config", root: Path) -> Iterator[Finding]:
     """The raw scans that params.yaml asks for; where those are phantoms, the real ones too."""
     folder, split = config.data.folder, config.data.split
-    if phantoms(config):
+    if config.drawn_elsewhere:
+        yield Finding("missing", config.drawn_elsewhere)
+    elif config.drawn:
         yield from split_problems(root / split)
         yield Finding("ok", f"{folder}: phantoms, which `dvc repro` draws")
         yield from real_scans(root)
@@ -34,11 +36,6 @@ def data(config: "Config", root: Path) -> Iterator[Finding]:
 def real_scans(root: Path) -> Iterator[Finding]:
     """The challenge's scans, as a run that does without them finds them."""
     yield from scans(root / REAL[0], root / REAL[1], needed=False)
-
-
-def phantoms(config: "Config") -> bool:
-    """Whether the raw scans are phantoms, which `dvc repro` draws, each with a label."""
-    return config.data.folder in [Path("data/raw") / cohort for cohort in config.phantom.cohorts]
 
 
 def split_problems(split: Path) -> Iterator[Finding]:

@@ -41,6 +41,7 @@ def examine(root: Path) -> list[Finding]:
         return findings + attempt("real scans", partial(real_scans, root))
     checks = {
         "tuning": partial(tuning, config),
+        "outputs": partial(outputs, config, root),
         "models": partial(models, config, root),
         "device": partial(device, config),
         "memory": partial(memory, config),
@@ -158,6 +159,13 @@ def cache_of(root: Path) -> Path:
     from dvc.config import Config
 
     return Path(Config(str(root / ".dvc"))["cache"].get("dir") or root / ".dvc/cache")
+
+
+def outputs(config: "Config", root: Path) -> Iterator[Finding]:
+    """Links and folders that are in the way of the pipeline's results."""
+    from pipeline.outputs import in_the_way
+
+    yield from (Finding("missing", problem) for problem in in_the_way(config, root))
 
 
 def models(config: "Config", root: Path) -> Iterator[Finding]:

@@ -8,11 +8,12 @@ import pandas as pd
 from lassl import config
 from lassl.data.prepared import open_prepared
 from lassl.data.split_file import read_split
-from lassl.evaluation.external_masks import ScoredFolder, score_folders, write_external
+from lassl.evaluation.external_masks import ScoredFolder, external_files, score_folders, write_external
 from lassl.evaluation.external_record import REPORTED
 from lassl.evaluation.summary import chosen, counted
 from lassl.images.names import utf8
 from lassl.plumbing.errors import LasslError, note
+from lassl.plumbing.files import check_free
 from lassl.plumbing.tables import grid, number
 from lassl.results.measures import MAIN, OTHERS
 
@@ -34,6 +35,7 @@ def of_masks(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
     """Score a folder of masks; gives name and title, too. Raises LasslError."""
     name = checked_name(arguments.name or arguments.predictions.resolve().name)
     title = checked_title(arguments.title or name)
+    check_free(external_files(arguments.output, name), arguments.overwrite)
     only = read_split(arguments.split).test if arguments.split else None
     return name, title, score_folders(arguments.predictions, arguments.references, only)
 
@@ -47,6 +49,7 @@ def of_model(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
     model, settings = read_adopted(arguments.predictions)
     name = checked_name(arguments.name or model.record.name)
     title = checked_title(arguments.title or model.record.title)
+    check_free(external_files(arguments.output, name), arguments.overwrite)
     prepared = open_prepared(arguments.references)
     return name, title, score_adopted(model, settings, prepared, config.load())
 

@@ -3,6 +3,7 @@
 import argparse
 
 from lassl.plumbing.errors import LasslError
+from lassl.plumbing.files import check_free
 from lassl.predict.model_file import find_model, read_exported, write_exported
 from lassl.predict.onnx_file import write_onnx
 from lassl.predict.scan_files import make_folder
@@ -17,6 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise LasslError(f"{target}: found the suffix '{target.suffix}', expected {suffix} for this --format")
     if target.resolve() == source.resolve():
         raise LasslError(f"{target}: is the model itself and would be overwritten; give another file with -o")
+    check_free([target], arguments.overwrite)
     if arguments.half and arguments.format != "lassl":
         raise LasslError("--half: is for --format lassl alone; leave one of the two away")
     make_folder(target.parent)

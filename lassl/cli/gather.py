@@ -9,7 +9,7 @@ from pipeline import gather
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; the exit code is 1 if a run was refused or has other bits elsewhere. Raises LasslError."""
-    found = gather.gather(load(), arguments.sources)
+    found = gather.gather(load(), arguments.sources, arguments.overwrite)
     for line in (*found.taken, *found.same):
         print(line)
     for line in (*found.refused, *found.different):

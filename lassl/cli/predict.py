@@ -14,11 +14,11 @@ from lassl.images.components import largest_component
 from lassl.images.geometry import Array, Volume, volume_ml
 from lassl.images.intensities import standing_apart
 from lassl.plumbing.errors import LasslError, note
+from lassl.plumbing.files import check_free
 from lassl.plumbing.progress import bar
 from lassl.predict.model_file import find_model, read_exported
 from lassl.predict.scan_files import (
     MASK,
-    check_free,
     check_inputs_stay,
     check_outputs,
     make_folder,
@@ -90,8 +90,7 @@ def planned_files(scans: Iterable[Path], arguments: argparse.Namespace) -> dict[
         try:
             files = output_files(scan, arguments.output, maps)
             check_inputs_stay(files, scans)
-            if not arguments.overwrite:
-                check_free(files)
+            check_free(files.values(), arguments.overwrite)
             planned[scan] = files
         except LasslError as error:
             note(error_line(error, scan))

@@ -1,8 +1,12 @@
 """Random patches of a draw's cases, which are kept in memory; each batch is a pure function of seed and step."""
 
+import math
+import shutil
+import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,8 +17,11 @@ from torch.utils.data import DataLoader, Dataset
 from lassl.data.draw import Draw
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepared import Prepared
+from lassl.plumbing.errors import note
 from lassl.sections import BatchSize, Patches
 from lassl.seeds import stream
+
+SHARED = Path("/dev/shm")  # through which loading processes hand over batches
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,12 @@ class PatchSource(Dataset[Batch]):
         for volumes in (self.labeled, self.labels, self.unlabeled):
             volumes[:] = [volume.to(device) for volume in volumes]
 
+    @property
+    def batch_bytes(self) -> int:
+        """Memory that a batch takes: images of 4 bytes a voxel, labels of 1."""
+        labeled, unlabeled = self.batch_size.labeled, self.batch_size.unlabeled
+        return math.prod(self.size) * (5 * labeled + 4 * unlabeled)
+
     def epoch(self, step: int) -> int:
         """Passes over the labeled cases completed before a step."""
         return step * self.batch_size.labeled // len(self.labeled)
@@ -84,19 +97,42 @@ class PatchSource(Dataset[Batch]):
 def loader(source: PatchSource, steps: range, workers: int, device: torch.device) -> Iterable[Batch]:
     """Give the batches of the steps for a network on a device.
 
-    They are made one by one where the cases are on a GPU, else ahead by `workers` processes, or in this one; pinned for
-    a GPU.
+    They are made one by one where the cases are on a GPU, else ahead by `workers` processes, or in this one if the
+    shared memory does not suffice for those; pinned for a GPU.
     """
     if source.device.type == "cuda":
         return map(source.__getitem__, steps)
+    needed = (2 * workers + 1) * source.batch_bytes  # of each process two batches, and the one that is used
+    if workers and (free := free_shared_memory()) < needed:
+        note(
+            f"note: {SHARED}: {free / 2**20:.1f} MiB of shared memory are free, {workers} loading processes need "
+            f"{needed / 2**20:.1f}; going on without them: enlarge it (docker: --shm-size) or set running.workers=0"
+        )
+        workers = 0
     return DataLoader(
         source,
         batch_size=None,
         sampler=steps,
         num_workers=workers,
+        worker_init_fn=outlive_signals,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # it draws from one, although nothing here uses what it draws
     )
+
+
+def free_shared_memory() -> float:
+    """Bytes of shared memory that are free; without end where the system does not show them as a folder."""
+    return shutil.disk_usage(SHARED).free if SHARED.is_dir() else math.inf
+
+
+def outlive_signals(worker: int) -> None:
+    """Leave signals to the training, in a loading process: those to a whole group of processes reach it as well.
+
+    The training finishes its step and saves, for which it may need a batch. It ends its loading processes, and they end
+    by themselves when it is gone.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def pick(n: int, cases: int, seed: int, purpose: str) -> int:

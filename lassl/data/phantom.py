@@ -30,6 +30,7 @@ ARTERIES = (  # start, end, radius
     ((0.35, -0.6, 0.3), (-0.8, 0, 0.42), 0.13),  # pulmonary artery
     ((0.2, 0.55, -1), (0.2, 0.55, 1), 0.13),  # descending aorta
 )
+IMAGE, LABEL = "lgemri.nrrd", "laendo.nrrd"
 EARLY_SCANS = 0.2  # share of cases in which other blood is as bright as the atrium's: brightness tells nothing there
 
 
@@ -37,9 +38,10 @@ def phantom(cases: Sequence[str], folder: Path, size: Triple, seed: int) -> None
     """Write `<folder>/<case>/lgemri.nrrd` and `laendo.nrrd` (0 and 255) for each case; the folder is whole or absent.
 
     `size` is in voxels. A case depends on the seed, its name and the size only, not on its place in the list or on the
-    number of cores, all of which are used. Raises LasslError for a size that draw_phantom refuses.
+    number of cores, all of which are used. Raises LasslError for a size that draw_phantom refuses, and for a folder
+    that holds something else than phantoms.
     """
-    with whole_folder(folder) as temporary, process_pool(__name__) as pool:
+    with whole_folder(folder, only_phantoms) as temporary, process_pool(__name__) as pool:
         work = pool.map(partial(_write_case, folder=temporary, size=size, seed=seed), cases)
         for _ in bar(work, "phantoms", "case", len(cases)):
             pass
@@ -48,8 +50,27 @@ def phantom(cases: Sequence[str], folder: Path, size: Triple, seed: int) -> None
 def _write_case(case: str, folder: Path, size: Triple, seed: int) -> None:
     image, label = draw_phantom(size, stream(seed, "phantom", case))
     geometry = Geometry(CHALLENGE_SPACING_MM)
-    write_volume(folder / case / "lgemri.nrrd", Volume(image, geometry))
-    write_volume(folder / case / "laendo.nrrd", Volume(label.astype(np.uint8) * 255, geometry))
+    write_volume(folder / case / IMAGE, Volume(image, geometry))
+    write_volume(folder / case / LABEL, Volume(label.astype(np.uint8) * 255, geometry))
+
+
+def only_phantoms(folder: Path) -> bool:
+    """Whether a folder holds nothing else than what `phantom` writes: its names, and images on its grid."""
+    paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return all(path.parent.parent == folder and path.name in (IMAGE, LABEL) and _on_our_grid(path) for path in paths)
+
+
+def _on_our_grid(path: Path) -> bool:
+    """Whether an image has the spacing of phantoms and begins at 0 mm, which no scanner writes."""
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return False
+    return (reader.GetSpacing(), reader.GetOrigin()) == (CHALLENGE_SPACING_MM, (0.0, 0.0, 0.0))
 
 
 def draw_phantom(size: Triple, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Mask]:

@@ -18,7 +18,7 @@ from lassl.data.split_file import check_split
 from lassl.images.geometry import Array, Box, Volume
 from lassl.images.intensities import standing_apart
 from lassl.plumbing.errors import LasslError, note
-from lassl.plumbing.files import unreadable, whole_folder
+from lassl.plumbing.files import holds, unreadable, whole_folder
 from lassl.plumbing.plugins import plugin
 from lassl.plumbing.pool import process_pool
 from lassl.plumbing.progress import bar
@@ -33,8 +33,8 @@ def prepare(data: Data) -> None:
 
     An h5 holds the dataset `image`, float32 (X, Y, Z), if the case has a label `label`, uint8 (X, Y, Z) of 0 and 1, and
     its place as attributes. Runs on all cores; the result does not depend on their number. Raises LasslError with a
-    line for each problem of the whole cohort; then an earlier prepared folder stays as it was. Notes on stderr what may
-    not be meant, see `remarks`.
+    line for each problem of the whole cohort; then an earlier prepared folder stays as it was, as does, always, a
+    folder that is not one. Notes on stderr what may not be meant, see `remarks`.
     """
     split, problems = check_split(data.split)
     problems += linked(data.folder, split.train + split.test)
@@ -43,7 +43,7 @@ def prepare(data: Data) -> None:
         layout = find_layout(data.folder)
     except LasslError as error:
         raise LasslError("\n".join([*problems, str(error)])) from None
-    with whole_folder(data.prepared) as out:
+    with whole_folder(data.prepared, holds(MANIFEST)) as out:
         outcomes = _prepare_all(data, layout, split, out)
         problems += [problem for outcome in outcomes.values() for problem in outcome.problems]
         problems += scans_twice(data.folder, outcomes)

@@ -24,9 +24,9 @@ from lassl.images.volumes import write_volume
 from lassl.model.placement import Placement, place
 from lassl.model.record import Evaluated, Evaluation, Scored, Trained, record_text
 from lassl.model.trained import TrainedModel, load_model
-from lassl.paths import Run
+from lassl.paths import RECORD, Run
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.files import text_hash, whole_folder
+from lassl.plumbing.files import holds, text_hash, whole_folder
 from lassl.plumbing.machine import keep_memory, machine, peak_memory_mib
 from lassl.plumbing.plugins import plugin
 from lassl.plumbing.progress import bar
@@ -48,7 +48,7 @@ def evaluate(config: Config, run: Run) -> None:
     started = time.perf_counter()
     snapshots = score_snapshots(model, prepared, config, placement)
     step = scored_step(snapshots, config.snapshots.use) if len(snapshots) else None
-    with whole_folder(run.predictions) as folder:
+    with whole_folder(run.predictions, holds(RECORD)) as folder:
         cases = score_cases(config, model.after(step), network, prepared, placement, folder)
         evaluation = Evaluation(
             **config.evaluate.model_dump(exclude={"network"}),
@@ -150,5 +150,5 @@ def published_texts(
         "headline.json": json.dumps(headline(cases, evaluation), indent=2) + "\n",
         "cases.csv": case_table,
         "snapshots.csv": snapshot_table,
-        "record.yaml": record_text(record),
+        RECORD: record_text(record),
     }

@@ -189,6 +189,11 @@ def _notes(predicted: Masks, references: Masks, wanted: Sequence[str]) -> Iterat
         yield f"{references.folder}: h5 says nothing of spacing and place; {taken}"
 
 
+def external_files(folder: Path, name: str) -> tuple[Path, Path, Path]:
+    """The files that write_external writes: headline figures, scores of cases, record."""
+    return folder / f"{name}.json", folder / f"{name}.csv", folder / "records" / f"{name}.yaml"
+
+
 def write_external(folder: Path, name: str, title: str, scored: ScoredFolder) -> None:
     """Write headline figures, scores of cases and the record as a run of ours has them, each whole or not at all."""
     table = scored.cases.to_csv(index=False, float_format="%.6f")
@@ -201,6 +206,6 @@ def write_external(folder: Path, name: str, title: str, scored: ScoredFolder) ->
         cases_sha256=text_hash(table),
         **({"segmented": scored.segmented} if scored.segmented else {}),
     )
-    write_text(folder / f"{name}.json", json.dumps(headline(scored.cases, REPORTED), indent=2) + "\n")
-    write_text(folder / f"{name}.csv", table)
-    write_text(folder / "records" / f"{name}.yaml", external_record_text(record))
+    texts = json.dumps(headline(scored.cases, REPORTED), indent=2) + "\n", table, external_record_text(record)
+    for path, text in zip(external_files(folder, name), texts, strict=True):
+        write_text(path, text)

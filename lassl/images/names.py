@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lassl.paths import is_folder_name
 from lassl.plumbing.errors import LasslError
 
 SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")  # of image files, also in capitals
@@ -20,6 +21,6 @@ def case_problem(case: str) -> str:
     """What keeps a case's name from being that of a folder, and what to do; nothing if it will do."""
     if "\N{REPLACEMENT CHARACTER}" in case:
         return "is not in UTF-8; save the file as UTF-8"
-    if case.startswith(".") or not case.isprintable() or set(case) & set("/\\"):
+    if case and not is_folder_name(case):
         return "is no folder's name; write one without slash, line break or dot in front, and name its folder so, too"
     return ""

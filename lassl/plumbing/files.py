@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,26 +63,81 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def holds(name: str) -> Callable[[Path], bool]:
+    """Give a function that tells a folder of ours by a file that we always write into it."""
+    return lambda folder: (folder / name).is_file()
+
+
+def holds_only(pattern: str) -> Callable[[Path], bool]:
+    """Give a function that tells a folder of ours by its content: nothing but files of a pattern, such as *.tsv."""
+    return lambda folder: all(path.match(pattern) and path.is_file() for path in folder.iterdir())
+
+
+def foreign(path: Path, ours: Callable[[Path], bool]) -> str:
+    """What keeps a folder from being replaced, and what to do; nothing where it is absent, empty or `ours`."""
+    if path.is_symlink():
+        return f"{path}: found a link, expected a folder or nothing, since it would be replaced; remove the link"
+    if not path.exists():
+        return ""
+    if not path.is_dir():
+        return f"{path}: found a file, expected a folder or nothing, since it would be replaced; move the file"
+    if any(path.iterdir()) and not ours(path):
+        return f"{path}: found a folder that lassl did not write, and would replace; move it, or choose another name"
+    return ""
+
+
+def linked_away(paths: Iterable[Path], root: Path = Path()) -> list[str]:
+    """Give a line for each link on the way to outputs, relative paths, that leads out of the project in `root`.
+
+    DVC runs a stage that writes there, and then refuses what it wrote.
+    """
+    folders = dict.fromkeys(folder for path in paths for folder in (*reversed(path.parents), path))
+    return [
+        f"{folder}: found a link to {target}, but DVC takes no results from outside of the project; remove the link, "
+        "and let DVC keep its files on the other disk: `dvc cache dir --local FOLDER` with a folder there, then "
+        "`dvc config --local cache.type symlink`"
+        for folder in folders
+        if (root / folder).is_symlink() and not (target := (root / folder).resolve()).is_relative_to(root.resolve())
+    ]
+
+
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, ours: Callable[[Path], bool] = lambda folder: False) -> Iterator[Path]:
     """Give an empty temporary folder next to `path`, which it replaces if the block ends well; else it is removed.
 
-    Raises LasslError when the disk is full.
+    `ours` tells whether a folder that is there already was written here. Raises LasslError for another one, which stays
+    as it is, and when the disk is full; by default only an empty folder is replaced.
     """
+    if problem := foreign(path, ours):
+        raise LasslError(problem)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    former = path.with_name(f".{os.getpid()}-former-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         yield temporary
         if path.exists():
-            shutil.rmtree(path)
+            os.replace(path, former)
         os.replace(temporary, path)
+        shutil.rmtree(former, ignore_errors=True)
     except (OSError, RuntimeError) as error:
         _tell_full(path, error)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_free(paths: Iterable[Path], overwrite: bool) -> None:
+    """Raise LasslError where a file that a command is to write is there already, unless it may `overwrite` files.
+
+    A folder is never replaced by a file.
+    """
+    for path in paths:
+        if path.is_dir():
+            raise LasslError(f"{path}: found a folder, expected a file or nothing; give another name")
+        if path.exists() and not overwrite:
+            raise LasslError(f"{path}: is there already; give another folder or name, or --overwrite to replace it")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

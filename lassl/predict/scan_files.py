@@ -67,13 +67,6 @@ def check_inputs_stay(files: Mapping[str, Path], scans: Iterable[Path]) -> None:
             raise LasslError(f"{path}: is one of the scans and would be overwritten; give another folder with -o")
 
 
-def check_free(files: Mapping[str, Path]) -> None:
-    """Raise LasslError where a file that is to be written is there already: another scan's, or an earlier call's."""
-    for path in files.values():
-        if path.exists():
-            raise LasslError(f"{path}: is there already; give another folder with -o, or --overwrite to replace it")
-
-
 def make_folder(folder: Path) -> None:
     """Make a folder for files, if it is not there. Raises LasslError where it cannot be written to."""
     utf8(folder)

@@ -16,7 +16,7 @@ from lassl.data.prepared import MANIFEST, Prepared, open_prepared
 from lassl.images.geometry import orientation
 from lassl.model.record import record_text
 from lassl.paths import report_page
-from lassl.plumbing.files import whole_folder
+from lassl.plumbing.files import holds, whole_folder
 from lassl.report import figures, origin
 from lassl.report.cases import extremes, fits, means_of_cases, showable, views
 from lassl.results.layout import layout
@@ -43,7 +43,7 @@ def report(profile: str, prepared: Path, tuning: int = 0) -> Path:
     """
     text = render(gather(profile, prepared, tuning))
     page = report_page(profile)
-    with whole_folder(page.parent) as temporary:
+    with whole_folder(page.parent, holds(page.name)) as temporary:
         (temporary / page.name).write_text(text, encoding="utf-8")
     return page
 

@@ -4,9 +4,8 @@ import fcntl
 import hashlib
 import io
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ class Checkpoints:
                 ) from None
             lock.truncate(0)
             print(os.getpid(), end="", file=lock, flush=True)
-            for half_written in self.folder.glob(".*"):
+            for half_written in self.folder.glob(".*-*.pt"):
                 half_written.unlink()
             yield
 
@@ -79,8 +78,11 @@ class Checkpoints:
         return path
 
     def remove(self) -> None:
-        """Remove them all, once the training is done."""
-        shutil.rmtree(self.folder)
+        """Remove them all, once the training is done; a file that somebody put beside them stays."""
+        for path in (*self.folder.glob("step-*.pt"), *self.folder.glob("not-finite-*.pt"), self.folder / "lock"):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty
+            self.folder.rmdir()
 
     def _write(self, path: Path, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()

@@ -14,7 +14,7 @@ from lassl.methods import build
 from lassl.model.placement import Placement
 from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError, Stopped, note
-from lassl.plumbing.files import whole_folder
+from lassl.plumbing.files import holds_only, whole_folder
 from lassl.plumbing.plugins import plugin
 from lassl.plumbing.progress import bar, recent
 from lassl.sections import Method
@@ -111,6 +111,6 @@ def explained(error: NotFinite, state: State, source: PatchSource, checkpoints: 
 def write_curves(folder: Path, curves: list[dict[str, float]]) -> None:
     """Write a table of step and value for each name in `folder`, as `dvc plots show` draws them."""
     frame = pd.DataFrame(curves).rename_axis("step")
-    with whole_folder(folder) as temporary:
+    with whole_folder(folder, holds_only("*.tsv")) as temporary:
         for name, values in frame.items():
             values.dropna().to_csv(temporary / f"{name}.tsv", sep="\t", float_format="%.7g")

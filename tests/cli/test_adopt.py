@@ -37,7 +37,8 @@ def theirs(tmp_path, monkeypatch):
 def put_params(tiny_data, **changes):
     """Write params.yaml of the tiny cohort; gives the settings."""
     config = settings(tiny_data, **changes)
-    Path("params.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    values = config.model_dump(mode="json") | {"data": tiny_data.model_dump(mode="json") | {"cohort": "tiny"}}
+    Path("params.yaml").write_text(yaml.safe_dump(values))
     return config
 
 
@@ -139,6 +140,19 @@ def test_evaluate_scores_it_on_the_test_cases_as_published(theirs, tiny_data, ca
     assert record.segmented.cohort.hash == prepared.manifest_hash
     assert record.segmented.precision == config.compute.precision == "fp32"
     assert "A net & 16L: Dice" in capsys.readouterr().out
+    Path("metrics/external/net.json").unlink()
+    with pytest.raises(LasslError, match=r"external/net\.csv: is there already; .*--overwrite"):
+        lassl("evaluate", MODEL, tiny_data.prepared)
+
+
+def test_a_model_that_was_adopted_stays_unless_it_may_be_overwritten(theirs):
+    before = MODEL.read_bytes()
+    torch.save(network("uamt", seed=4)[0], "other.pth")
+    with pytest.raises(LasslError, match=r"models/adopted/net\.pt: is there already; .*--overwrite to replace it"):
+        lassl("adopt", "other.pth", "--name", "net")
+    assert MODEL.read_bytes() == before
+    assert lassl("adopt", "other.pth", "--name", "net", "--overwrite") == 0
+    assert read_adopted(MODEL)[0].record.checkpoint == "other.pth"
 
 
 def test_overlapping_windows_lie_as_in_the_code_of_the_field(theirs, tiny_data):

@@ -133,6 +133,17 @@ def test_export_refuses_other_suffixes_and_the_model_itself(tmp_path):
         lassl("export", RUN, "-o", "models/quick/cps-d0-s0.pt")
 
 
+def test_a_file_that_is_there_stays_unless_it_may_be_overwritten(tmp_path):
+    for name, *words in (("another-run.pt",), ("another-run.onnx", "--format", "onnx")):
+        path = tmp_path / name
+        path.write_text("trained for days")
+        with pytest.raises(LasslError, match=rf"{name}: is there already; .* or --overwrite to replace it"):
+            lassl("export", RUN, "-o", path, *words)
+        assert path.read_text() == "trained for days"
+    assert lassl("export", RUN, "-o", tmp_path / "another-run.pt", "--overwrite") == 0
+    assert read_exported(tmp_path / "another-run.pt").model.networks
+
+
 def copied(project, change) -> None:
     """Put the model of the run, with a changed record, into the present folder as model.pt."""
     content = torch.load(project / "models/quick/cps-d0-s0.pt", weights_only=True)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from lassl.data import patches
 from lassl.data.draw import draw_cases
-from lassl.data.patches import PatchSource, pick, posed, random_patch
+from lassl.data.patches import PatchSource, loader, pick, posed, random_patch
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepared import open_prepared
 from lassl.sections import BatchSize, Patches
@@ -135,3 +136,15 @@ def test_cases_move_to_a_gpu_that_has_room_for_them_twice(prepared, monkeypatch)
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 10 * free))
         cases.bring_to(torch.device("cuda"))
         assert moved == expected
+
+
+def test_without_shared_memory_for_them_no_loading_processes_are_started(prepared, monkeypatch, capsys):
+    made = source(prepared)
+    batch = made[0]
+    assert made.batch_bytes == batch.image.nbytes + batch.label.nbytes
+    for free, workers in ((5 * made.batch_bytes, 2), (5 * made.batch_bytes - 1, 0)):
+        monkeypatch.setattr(patches, "free_shared_memory", lambda free=free: free)
+        assert loader(made, range(2), 2, torch.device("cpu")).num_workers == workers
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "of shared memory are free, 2 loading processes need 0.4; going on without them: enlarge it" in line
+    assert "disk" not in line

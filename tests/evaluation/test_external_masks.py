@@ -328,7 +328,7 @@ def test_a_result_that_was_edited_or_lost_is_refused():
 
 def test_the_record_has_the_title_the_version_and_hashes_of_content():
     def record() -> dict[str, str]:
-        call("p", "r", "-o", "out")
+        call("p", "r", "-o", "out", "--overwrite")
         kept: dict[str, str] = yaml.safe_load(Path("out/records/p.yaml").read_text())
         assert (kept["title"], kept["lassl"].count(".")) == ("p", 2)
         return kept
@@ -344,6 +344,24 @@ def test_the_record_has_the_title_the_version_and_hashes_of_content():
     put("p/A.mha", block() - block(z=1))  # the other half of the reference, which scores the same
     second = record()
     assert {key for key in first if first[key] != second[key]} == {"predictions_sha256"}
+
+
+def test_scores_of_another_folder_of_the_same_name_stay_unless_they_may_be_overwritten():
+    put("r/A.nrrd")
+    put("mine/masks/A.nrrd")
+    put("theirs/masks/A.nrrd", block(z=1))
+    assert call("mine/masks", "r") == 0
+    files = sorted(path for path in Path("metrics/external").rglob("*") if path.is_file())
+    before = [path.read_bytes() for path in files]
+    for left in range(3):  # any one of the three files is reason enough
+        for number, (path, content) in enumerate(zip(files, before, strict=True)):
+            path.write_bytes(content) if number == left else path.unlink(missing_ok=True)
+        with pytest.raises(LasslError, match=f"{files[left]}: is there already; .* or --overwrite to replace it"):
+            call("theirs/masks", "r")
+        assert files[left].read_bytes() == before[left]
+    assert call("theirs/masks", "r", "--name", "theirs") == 0
+    assert call("theirs/masks", "r", "--overwrite") == 0
+    assert pd.read_csv("metrics/external/masks.csv")["dice_percent"].item() < 70
 
 
 def test_a_split_names_the_cases_to_score():

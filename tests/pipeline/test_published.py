@@ -77,6 +77,20 @@ def test_a_checkpoint_that_is_here_is_not_brought_again(repository, real, capsys
     assert capsys.readouterr().err.count("bringing") == 3
 
 
+def test_models_and_scores_of_other_weights_under_their_names_stay(repository, real, monkeypatch):
+    monkeypatch.setattr(published, "CHECKPOINTS", published.CHECKPOINTS[:1])
+    bring(real, repository)
+    score(real)
+    bring(real, repository)  # what was made of the same weights is made again
+    torch.save(network("uamt", seed=9)[0], "models/adopted/uamt.pth")
+    for path in (Path("models/adopted/uamt.pt"), Path("metrics/external/records/uamt.yaml")):
+        before = path.read_bytes()
+        with pytest.raises(LasslError, match=f"{path}: is of other weights than models/adopted/uamt.pth"):
+            bring(real, repository)
+        assert path.read_bytes() == before
+        path.unlink()
+
+
 def test_without_network_it_says_what_failed_and_how_to_do_it_by_hand(real):
     with pytest.raises(LasslError) as error:
         bring(real, "https://127.0.0.1:9/UA-MT")
@@ -104,7 +118,8 @@ def test_synthetic_scans_are_refused_before_anything_is_brought(tiny_data):
 def test_make_published_calls_it_as_a_program(repository, real):
     recipe = "python -m pipeline.published bring && dvc repro prepare && python -m pipeline.published score\n"
     assert f"\t$(RUN) {recipe}" in (ROOT / "Makefile").read_text()
-    Path("params.yaml").write_text(yaml.safe_dump(real.model_dump(mode="json")))
+    values = real.model_dump(mode="json")
+    Path("params.yaml").write_text(yaml.safe_dump(values | {"data": values["data"] | {"cohort": "tiny"}}))
     command = [sys.executable, "-m", "pipeline.published"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([*command, "bring", repository], env=environment, capture_output=True, text=True)

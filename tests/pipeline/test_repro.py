@@ -12,9 +12,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from helpers.project import ROOT
 from helpers.runs import CONFIG
 from lassl.plumbing.errors import LasslError, Stopped
-from pipeline import repro, workers
+from pipeline import leash, repro, workers
 from pipeline.following import Display, Making, clock
 
 TRAINING = (
@@ -123,8 +124,8 @@ def hears_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_reach_every_run_and_wait_for_its_end(monkeypatch, hears_ctrl_c, number):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_sigterm_and_sighup_reach_every_run_and_wait_for_its_end(monkeypatch, hears_ctrl_c, number):
     code = (
         "import signal, time\n"
         "def end(*_):\n    time.sleep(0.5); raise SystemExit(3)\n"
@@ -151,3 +152,64 @@ def test_no_workers_are_refused(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["repro", "--workers", "0"])
     with pytest.raises(LasslError, match="--workers: found 0"):
         repro.main()
+
+
+WORK = """
+import signal, sys, time
+def end(*_):
+    time.sleep(1); open("saved", "a").write("saved"); raise SystemExit(3)
+signal.signal(signal.SIGINT, end)
+open("up", "w").close()
+time.sleep(60)
+"""
+REPRO = f"""
+import os, sys
+from pipeline import leash
+with leash.alone():
+    leash.start([sys.executable, "-c", {WORK!r}], os.environ).wait()
+"""
+
+
+def wait_for(*names: str) -> None:
+    limit = time.monotonic() + 60
+    while not all(os.path.exists(name) for name in names):
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def test_what_a_killed_make_repro_left_saves_itself_and_the_next_one_says_so_and_waits(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    process = subprocess.Popen([sys.executable, "-c", REPRO])
+    wait_for("up")
+    with pytest.raises(LasslError, match=f"another `make repro` is at work here, process {process.pid}; wait"):
+        with leash.alone():
+            pytest.fail("two at once")
+    process.kill()
+    process.wait()
+    with leash.alone():
+        assert (tmp_path / "saved").read_text() == "saved"
+    assert "waiting for trainings of a `make repro` that was killed" in capsys.readouterr().err
+    with leash.alone():
+        assert capsys.readouterr().err == ""
+
+
+def test_dvc_under_make_repro_is_stopped_with_it_and_its_exit_code_is_taken_over(tmp_path, monkeypatch, hears_ctrl_c):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(repro, "SCRIPTS", tmp_path)
+    (tmp_path / "dvc").write_text(f"#!{sys.executable}\n{WORK}")
+    (tmp_path / "dvc").chmod(0o755)
+
+    def terminate() -> None:
+        wait_for("up")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=terminate).start()
+    with pytest.raises(Stopped, match="the same command goes on"), repro.interrupted_by_signals():
+        repro.dvc("repro")
+    assert (tmp_path / "saved").read_text() == "saved"
+    (tmp_path / "dvc").write_text("#!/bin/sh\nexit 7\n")
+    with pytest.raises(SystemExit) as end:
+        repro.dvc("repro")
+    assert end.value.code == 7

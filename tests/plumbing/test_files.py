@@ -1,12 +1,13 @@
 """Files and folders that are either whole or absent."""
 
 import errno
+from pathlib import Path
 
 import pytest
 
 from lassl.plumbing import files
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.files import read_text, whole, whole_folder, write_text
+from lassl.plumbing.files import check_free, holds, holds_only, linked_away, read_text, whole, whole_folder, write_text
 
 
 def names(folder) -> list[str]:
@@ -49,7 +50,7 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
     path = tmp_path / "made" / "masks"
     path.mkdir(parents=True)
     (path / "stale").write_text("old")
-    with whole_folder(path) as temporary:
+    with whole_folder(path, holds("stale")) as temporary:
         (temporary / "fresh").write_text("new")
         assert names(path) == ["stale"]
     assert names(path) == ["fresh"]
@@ -60,7 +61,7 @@ def test_a_failed_folder_leaves_the_old_one_and_nothing_else(tmp_path):
     path = tmp_path / "masks"
     path.mkdir()
     (path / "stale").write_text("old")
-    with pytest.raises(KeyboardInterrupt), whole_folder(path) as temporary:
+    with pytest.raises(KeyboardInterrupt), whole_folder(path, holds("stale")) as temporary:
         (temporary / "fresh").write_text("half")
         raise KeyboardInterrupt
     assert names(tmp_path) == ["masks", "stale"]
@@ -72,7 +73,7 @@ def test_what_a_killed_process_left_does_not_get_into_a_folder(tmp_path):
         name = temporary.name
     (tmp_path / name).mkdir()
     (tmp_path / name / "left over").write_text("half")
-    with whole_folder(tmp_path / "masks") as temporary:
+    with whole_folder(tmp_path / "masks") as temporary:  # which is empty
         (temporary / "fresh").write_text("new")
     assert names(tmp_path) == ["fresh", "masks"]
 
@@ -125,3 +126,54 @@ def test_a_text_in_another_encoding_is_named(tmp_path, encoding, found):
     (tmp_path / "text").write_text("Müller\n", encoding)
     with pytest.raises(LasslError, match=rf"text: found {found}, expected text in UTF-8; save it"):
         read_text(tmp_path / "text")
+
+
+@pytest.mark.parametrize("ours", [holds("manifest.json"), holds_only("*.tsv"), lambda folder: False])
+def test_a_folder_of_somebody_else_is_never_replaced(tmp_path, ours):
+    path = tmp_path / "scans"
+    path.mkdir()
+    (path / "notes.txt").write_text("years of work")
+    with pytest.raises(LasslError, match="scans: found a folder that lassl did not write"), whole_folder(path, ours):
+        pytest.fail("nothing is made that cannot be put in its place")
+    assert names(tmp_path) == ["notes.txt", "scans"]
+
+
+def test_neither_a_link_nor_a_file_is_replaced_by_a_folder(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/manifest.json").write_text("{}")
+    (tmp_path / "link").symlink_to("elsewhere")
+    (tmp_path / "file").write_text("a")
+    for name in ("link", "file"):
+        with pytest.raises(LasslError, match=f"{name}: found a {name}"), whole_folder(tmp_path / name, holds("file")):
+            pytest.fail("nothing is made that cannot be put in its place")
+    assert names(tmp_path) == ["elsewhere", "file", "link", "manifest.json"]
+
+
+def test_a_folder_is_ours_by_a_file_that_is_always_in_it_or_by_the_kind_of_all_its_files(tmp_path):
+    (tmp_path / "loss.tsv").write_text("1")
+    assert holds("loss.tsv")(tmp_path) and holds_only("*.tsv")(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    assert holds("loss.tsv")(tmp_path) and not holds("other.tsv")(tmp_path) and not holds_only("*.tsv")(tmp_path)
+
+
+def test_a_file_that_is_there_stays_unless_it_may_be_overwritten_and_a_folder_always(tmp_path):
+    path = tmp_path / "model.pt"
+    check_free([path], overwrite=False)
+    path.write_text("trained for days")
+    with pytest.raises(LasslError, match=r"model\.pt: is there already; .* or --overwrite to replace it"):
+        check_free([tmp_path / "other.pt", path], overwrite=False)
+    check_free([path], overwrite=True)
+    with pytest.raises(LasslError, match="found a folder, expected a file or nothing"):
+        check_free([tmp_path], overwrite=True)
+
+
+def test_a_link_that_leads_outputs_out_of_the_project_is_told_once_with_the_cure(tmp_path):
+    root = tmp_path / "project"
+    for folder in (root / "inside", tmp_path / "large"):
+        folder.mkdir(parents=True)
+    (root / "models").symlink_to(tmp_path / "large")
+    (root / "curves").symlink_to("inside")  # which DVC takes
+    paths = [Path("models/tiny/a.pt"), Path("models/tiny/b.pt"), Path("curves/tiny/a"), Path("predictions/tiny/a")]
+    (line,) = linked_away(paths, root)
+    assert line.startswith(f"models: found a link to {tmp_path / 'large'}")
+    assert "`dvc cache dir --local FOLDER`" in line and "`dvc config --local cache.type symlink`" in line

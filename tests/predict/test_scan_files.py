@@ -14,7 +14,6 @@ from lassl.images.geometry import Volume
 from lassl.images.volumes import read_volume, to_image
 from lassl.plumbing.errors import LasslError
 from lassl.predict.scan_files import (
-    check_free,
     check_inputs_stay,
     check_outputs,
     make_folder,
@@ -77,14 +76,6 @@ def test_a_linked_folder_is_named_by_its_link(tmp_path, monkeypatch):
     assert split_name(tmp_path / "K01") == ("K01", ".nrrd")
     monkeypatch.chdir(tmp_path / "1.2.840")
     assert split_name(Path()) == ("1.2.840", ".nrrd")
-
-
-def test_a_file_that_is_there_is_not_written_again(tmp_path):
-    files = output_files(tmp_path / "a.nrrd", tmp_path, ["probability"])
-    check_free(files)
-    (tmp_path / "a-probability.nrrd").touch()
-    with pytest.raises(LasslError, match=r"a-probability\.nrrd: is there already; .*--overwrite to replace it"):
-        check_free(files)
 
 
 @pytest.mark.parametrize("suffix", IMAGES)

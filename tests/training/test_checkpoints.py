@@ -127,3 +127,14 @@ def test_two_processes_cannot_train_the_same_run(checkpoints):
     with checkpoints.held():
         checkpoints.remove()
     assert not checkpoints.folder.exists()
+
+
+def test_only_what_checkpoints_wrote_is_removed_with_them(checkpoints):
+    for name in ("notes.txt", ".hidden"):
+        checkpoints.folder.mkdir(exist_ok=True)
+        (checkpoints.folder / name).write_text("mine")
+    with checkpoints.held():
+        checkpoints.save(1, state(1))
+        checkpoints.keep("not-finite-00000003", state(3))
+        checkpoints.remove()
+    assert names(checkpoints) == [".hidden", "notes.txt"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -118,7 +119,7 @@ def test_killed_at_random_moments_a_training_ends_with_the_same_weights_and_curv
         assert (found.weights, found.curves) == (expected.weights, expected.curves)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_asked_to_stop_a_training_saves_first_and_goes_on_later(trainer, number):
     expected = trainer("mt_un", "whole", minutes=60).finish()
     again = trainer("mt_un", "stopped", minutes=60)
@@ -133,6 +134,52 @@ def test_asked_to_stop_a_training_saves_first_and_goes_on_later(trainer, number)
     found = again.finish()
     assert f"going on from step {step} of 20" in again.told()
     assert (found.weights, found.curves, found.resumed) == (expected.weights, expected.curves, 1)
+
+
+def loading_processes(training: multiprocessing.Process) -> list[psutil.Process]:
+    """The two loading processes of a training, once both are at work."""
+    limit = time.monotonic() + 8
+    while (
+        len(found := [p for p in psutil.Process(training.pid).children(recursive=True) if ignores(p, signal.SIGTERM)])
+        < 2
+    ):
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    return found
+
+
+def ignores(process: psutil.Process, number: int) -> bool:
+    """Whether a process ignores a signal."""
+    (line,) = (x for x in Path(f"/proc/{process.pid}/status").read_text().splitlines() if x.startswith("SigIgn:"))
+    return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_the_whole_group_leaves_the_loading_processes_until_the_training_has_saved(trainer, number):
+    running = {"running": {"workers": 2, "checkpoint_minutes": 60}, "train": {"steps": 100}}
+    again = trainer("mt_un", "stopped", **running)
+    process = again.start()
+    again.wait_until_told("train:")
+    loading = loading_processes(process)
+    for each in loading:  # they hear it first
+        each.send_signal(number)
+    time.sleep(0.5)
+    assert process.exitcode is None and all(each.is_running() for each in loading), again.told()
+    os.kill(process.pid, number)
+    process.join()
+    assert process.exitcode == 128 + number
+    assert len(again.checkpoints()) == 1 and again.told().count("stopping after this step") == 1
+    assert not psutil.wait_procs(loading, timeout=30)[1]
+
+
+def test_loading_processes_end_with_a_training_that_is_killed(trainer):
+    again = trainer("mt_un", "killed", running={"workers": 2, "checkpoint_minutes": 60}, train={"steps": 1000})
+    process = again.start()
+    again.wait_until_told("train:")
+    loading = loading_processes(process)
+    process.kill()
+    process.join()
+    assert not psutil.wait_procs(loading, timeout=30)[1]
 
 
 def killed_late(trainer: Trainer, after: int = 2) -> None:

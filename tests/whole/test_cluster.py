@@ -138,7 +138,13 @@ def test_runs_of_three_clones_are_gathered_and_nothing_is_trained_again(base, se
     call(box, "git", "push", "--quiet", "origin", "HEAD:three")
 
     head = copy_of(base, "head")
-    assert call(head, "lassl", "gather", "../one") == "tiny/vnet_16-d0-s0 of ../one\n"
+    earlier = head / "metrics/tiny/vnet_16-d0-s0.csv"
+    earlier.parent.mkdir(exist_ok=True)
+    earlier.write_text("scores of an earlier code")
+    told = "tiny/vnet_16-d0-s0 of ../one: refused, metrics/tiny/vnet_16-d0-s0.csv has other scores; see --overwrite"
+    assert told in failing(head, "lassl", "gather", "../one")
+    assert earlier.read_text() == "scores of an earlier code"
+    assert call(head, "lassl", "gather", "--overwrite", "../one") == "tiny/vnet_16-d0-s0 of ../one\n"
     call(head, "dvc", "pull", "--allow-missing")
     assert re.search(r"tiny/cps-d0-s0 \| missing.*\n\n1 of 2 runs are not made", failing(head, "cluster/table"))
     assert list(json.loads((head / "metrics/tiny/table.json").read_text())["rows"]) == ["vnet_16"]
