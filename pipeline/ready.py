@@ -1,20 +1,22 @@
-"""Stage `ready`: checks that the data are there, and keeps dvc.lock to the runs that params.yaml names."""
+"""Stage `ready`: checks that data and options are as needed, and keeps dvc.lock to the runs that params.yaml names."""
 
 from pathlib import Path
 
 from lassl import config
 from lassl.config import Config
+from lassl.methods import check
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import write_text
 from pipeline.lockfile import settle
 
 
 def main() -> None:
-    """Check the data, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
+    """Check data and options, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
 
-    Raises LasslError for a split file or a folder of scans that is not there.
+    Raises LasslError for a split file or a folder of scans that is not there, and for a wrong option of a method.
     """
     settings = config.load()
+    check(settings.methods)
     if problems := missing(settings):
         raise LasslError("\n".join(problems))
     settle(settings)

@@ -37,6 +37,7 @@ def examine(root: Path) -> list[Finding]:
         findings.append(Finding("warning", "device, memory, data: cannot be checked without a valid params.yaml"))
         return findings + attempt("real scans", partial(real_scans, root))
     checks = {
+        "options": partial(options, config),
         "tuning": partial(tuning, config),
         "models": partial(models, config, root),
         "device": partial(device, config),
@@ -71,6 +72,16 @@ def settings(root: Path) -> Iterator[Finding]:
         yield from (Finding("missing", line) for line in str(error).splitlines())
     else:
         yield Finding("ok", f"params.yaml: profile {config.name}, {', '.join(config.methods) or 'no method'}")
+
+
+def options(config: "Config") -> Iterator[Finding]:
+    """The options of the methods: those that an algorithm does not take."""
+    from lassl.methods import check
+
+    try:
+        check(config.methods)
+    except LasslError as error:
+        yield from (Finding("missing", line) for line in str(error).splitlines())
 
 
 def tuning(config: "Config") -> Iterator[Finding]:

@@ -133,8 +133,3 @@ def test_one_unlabeled_patch_will_do_and_none_leaves_the_supervised_terms(make_v
     none = algorithm.losses(Batch(cubes.image[:2], empty), progress()).terms
     assert set(one) - set(none) == {"cross_consistency"}
     assert all(term.isfinite() for term in (*one.values(), *none.values()))
-
-
-def test_a_wrong_ramp_is_refused(make_vnet):
-    with pytest.raises(ValueError, match="ramp is 0; expected above 0"):
-        make(make_vnet, ramp=0)

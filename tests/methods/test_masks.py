@@ -148,8 +148,6 @@ def test_thresholds_and_the_exponent_go_from_end_to_end():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mask": "some"}, "mask is 'some'; expected certain, ambiguous or all"),
-        ({"weighting": "entropy"}, "weighting is 'entropy'; expected none or uncertainty"),
         ({"mask": "certain"}, "passes is 0 and mask 'certain'; expected passes with mask certain"),
         ({"passes": 8}, "passes is 8 and mask 'all'; expected passes with mask certain, 0 with others"),
         ({"mask": "ambiguous", "passes": 8}, "passes is 8 and mask 'ambiguous'"),
