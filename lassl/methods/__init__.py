@@ -70,12 +70,11 @@ def check(rows: Mapping[str, "Method"]) -> None:
 
     Raises LasslError with a line for each option that an algorithm does not take.
     """
-    from lassl.model.vnet import VNet  # here: who asks for a name needs no torch
-
+    vnet = import_module("lassl.model.vnet").VNet  # here: who asks for a name needs no torch
     smallest, found = Network(width=1, residual=False, dropout=0), []
     for name, row in rows.items():
         try:
-            build(row.algorithm, lambda: VNet(smallest), row.options, f"methods.{name}.options")
+            build(row.algorithm, lambda: vnet(smallest), row.options, f"methods.{name}.options")
         except LasslError as error:
             found.append(str(error))
     if found:
@@ -88,7 +87,7 @@ def findings(constructor: type, options: Mapping[str, Any]) -> list[str]:
     Gives a line, which begins with the option's name, for each one that is unknown, missing or not what it has to be.
     """
     parameters = {p.name: p for p in inspect.signature(constructor).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    kinds = get_type_hints(constructor.__init__, include_extras=True)
+    kinds = get_type_hints(constructor.__init__, include_extras=True)  # type: ignore[misc]  # of this very class
     found = [
         f"{name}: unknown; expected {', '.join(parameters) or 'none'}" for name in options if name not in parameters
     ]

@@ -24,7 +24,7 @@ from lassl.data.patches import Batch
 from lassl.learning.base import Step
 from lassl.learning.mixing import box_of, half_box
 from lassl.learning.perturbations import change_intensity
-from lassl.methods.alternate_teachers import AlternateTeachers
+from lassl.methods.alternate_teachers import AlternateTeachers, together
 from lassl.methods.copy_paste import CopyPaste
 from lassl.methods.interpolation import Interpolation
 from lassl.methods.mean_teacher import MeanTeacher
@@ -216,6 +216,8 @@ def test_ad_mt_is_its_authors_in_the_turns_of_both_teachers(make_network, batch,
     disputed = (t.argmax(1) != u.argmax(1)) & (own != label) & (own_confidence > confidence)
     assert disputed.any()
     label, confidence = torch.where(disputed, own, label), torch.where(disputed, own_confidence, confidence)
+    found = together(algorithm.first(weak), algorithm.second(weak), algorithm.student(weak))
+    torch.testing.assert_close(torch.where(found > 0.5, found, 1 - found), confidence, rtol=1e-4, atol=1e-5)
     if first_turn:
         strong = change_intensity(weak, at.generator("intensity", CPU))
     else:
