@@ -1,4 +1,4 @@
-"""Stage `ready`: checks that the data are there, and keeps dvc.lock to the runs that params.yaml names."""
+"""Stage `ready`: checks that data and options are as needed, and keeps dvc.lock to the runs that params.yaml names."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lassl import config
 from lassl.config import Config
+from lassl.methods import check
 from lassl.plumbing.errors import LasslError, command, note
 from lassl.plumbing.files import write_text
 from lassl.plumbing.git import git
@@ -18,16 +19,18 @@ from pipeline.outputs import in_the_way
 
 
 def main() -> None:
-    """Check the data, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
+    """Check data and options, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
 
-    Raises LasslError for a split file, a folder of scans or an algorithm that is not there, for rows that ask for more
-    cases than the cohort has, for edits that nothing would read, for values in conf/ that are read in two ways, and for
-    what is in the way of results.
+    Raises LasslError for a split file, a folder of scans or an algorithm that is not there, for a wrong option of a
+    method, for rows that ask for more cases than the cohort has, for edits that nothing would read, for values in conf/
+    that are read in two ways, and for what is in the way of results.
     """
     settings = config.load()
     problems = [*read_in_two_ways(Path("conf")), *copies.edited(settings)]
-    problems += [*missing(settings), *in_the_way(settings)]
-    if problems := problems or too_few(settings):
+    if problems := [*problems, *missing(settings), *in_the_way(settings)]:
+        raise LasslError("\n".join(problems))
+    check(settings.methods)
+    if problems := too_few(settings):
         raise LasslError("\n".join(problems))
     if unknown := unknown_to_git():
         todo = "`git add` them and run it again, or the experiment lacks them"

@@ -40,6 +40,7 @@ def examine(root: Path) -> list[Finding]:
         findings.append(Finding("warning", "device, memory, data: cannot be checked without a valid params.yaml"))
         return findings + attempt("real scans", partial(real_scans, root))
     checks = {
+        "options": partial(options, config),
         "tuning": partial(tuning, config),
         "outputs": partial(outputs, config, root),
         "models": partial(models, config, root),
@@ -89,6 +90,16 @@ def conf(folder: Path) -> Iterator[Finding]:
     from pipeline.compose import conf_problems
 
     yield from (Finding("missing", problem) for problem in conf_problems(folder))
+
+
+def options(config: "Config") -> Iterator[Finding]:
+    """The options of the methods: those that an algorithm does not take."""
+    from lassl.methods import check
+
+    try:
+        check(config.methods)
+    except LasslError as error:
+        yield from (Finding("missing", line) for line in str(error).splitlines())
 
 
 def tuning(config: "Config") -> Iterator[Finding]:

@@ -3,8 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
@@ -12,6 +14,15 @@ from lassl.learning import losses
 from lassl.seeds import stream_seed
 
 MakeNetwork = Callable[[], nn.Module]
+
+# kinds of options, for the constructors of algorithms: params.yaml is checked against them
+Weight = Annotated[float, Field(ge=0)]  # of a term of the loss
+Ramp = Annotated[float, Field(ge=0, le=1)]  # fraction of training at which a weight is full; 0: from the first step
+Decay = Annotated[float, Field(ge=0, le=1)]  # share that a teacher keeps of itself
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Confidence = Annotated[float, Field(ge=0.5, lt=1)]  # of the more probable one of two classes
+Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)

@@ -70,8 +70,9 @@ def hard_dice(logits: Tensor, label: Tensor) -> Tensor:
     return torch.where(size > 0, 2 * overlap / size, 1.0)
 
 
+@torch.no_grad()
 def entropy(probabilities: Tensor) -> Tensor:
-    """Entropy over the classes in nats, in [0, ln 2]: (N, 2, ...) -> (N, ...)."""
+    """Entropy over the classes in nats, in [0, ln 2], without gradient: (N, 2, ...) -> (N, ...)."""
     terms: Tensor = torch.special.entr(probabilities.float())  # -p ln p, 0 at p = 0
     return terms.sum(1)
 
@@ -100,9 +101,11 @@ def uncertainty_weighted(student_logits: Tensor, teacher_logits: Tensor, beta: f
     Mean of |p - q|^2 / (e^(beta H(p)) + e^(beta H(q))) + beta (H(p) + H(q)), H the entropy in nats. No gradient reaches
     the teacher.
     """
-    p, q = student_logits.float().softmax(1), teacher_logits.detach().float().softmax(1)
-    h_p, h_q = entropy(p), entropy(q)
-    weighted = (p - q).square().sum(1) / ((beta * h_p).exp() + (beta * h_q).exp())
+    volumes = student_logits[:, 0].shape
+    m, n = _log_odds(student_logits, volumes), _log_odds(teacher_logits, volumes).detach()
+    p, q = m.sigmoid(), n.sigmoid()
+    h_p, h_q = _voxel_entropy(m, p), _voxel_entropy(n, q)  # of a prediction with itself: its slope stays finite
+    weighted = 2 * (p - q).square() / ((beta * h_p).exp() + (beta * h_q).exp())  # both classes differ by the same
     return (weighted + beta * (h_p + h_q)).mean()
 
 

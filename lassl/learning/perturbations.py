@@ -14,11 +14,12 @@ LEAST, MOST = 0.7, 0.9  # of the largest attention
 
 
 def change_intensity(patches: Tensor, generator: torch.Generator) -> Tensor:
-    """Change contrast, brightness and noise of each patch (N, 1, X, Y, Z) by itself, as AD-MT does (Zhao et al. 2024).
+    """Change contrast, brightness and noise of each patch (N, 1, X, Y, Z) by itself, after AD-MT (Zhao et al. 2024).
 
     With probability 0.8 the patch, brought to [0, 1], is multiplied by 0.5 to 1.5, shifted by -0.5 to 0.5 of its mean,
     clipped to [0, 1] and brought back. Then, with 0.2, noise is added: normal, clipped at 2 deviations, the deviation
-    0.1 to 1 in units of the image. The generator is of the patches' device.
+    0.1 to 1 in units of the image. The generator is of the patches' device. The mean is that before the multiplication;
+    AD-MT's code has the one after it, which makes its shift 0.5 to 1.5 times as large.
     """
     device = patches.device
     chance = torch.rand(5, len(patches), 1, 1, 1, 1, generator=generator, device=device)

@@ -8,6 +8,14 @@ def sigmoid_ramp(t: float) -> float:
     return math.exp(-5 * (1 - min(max(t, 0.0), 1.0)) ** 2)
 
 
+def climb(t: float, end: float) -> float:
+    """Share of its full value that a weight has at fraction t of training: `sigmoid_ramp`, full from `end` on.
+
+    `end` is the option `ramp` of every method that has one: 0 is full from the first step.
+    """
+    return sigmoid_ramp(t / end) if end else 1.0
+
+
 def staircase(step: int, steps: int) -> float:
     """Fraction of training in 40 equal stairs, as the ramps of UA-MT climb: (step // 150) / 40 of 6000 steps."""
     return (40 * step // steps) / 40

@@ -1,17 +1,25 @@
-"""The algorithms by name: `cross_pseudo` is the class CrossPseudo in cross_pseudo.py.
+"""The algorithms by name, and the check of their options: `cross_pseudo` is the class CrossPseudo in cross_pseudo.py.
 
 One is imported only when it is asked for, so that a change to it touches its rows alone and a new one touches none.
 """
 
+import inspect
+import json
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lassl.plumbing.errors import LasslError
+from lassl.sections import Network
 
 if TYPE_CHECKING:
     from lassl.learning.base import Algorithm, MakeNetwork
+    from lassl.sections import Method
+
+STRICT = ConfigDict(strict=True, allow_inf_nan=False)  # true is not a number, and neither is a text
 
 
 def algorithms() -> list[str]:
@@ -41,10 +49,60 @@ def class_of(algorithm: str) -> "type[Algorithm]":
     return defined
 
 
-def build(algorithm: str, make_network: "MakeNetwork", options: Mapping[str, Any]) -> "Algorithm":
-    """Make an algorithm; the constructor's keyword arguments are the schema of its options. Raises LasslError."""
+def build(algorithm: str, make_network: "MakeNetwork", options: Mapping[str, Any], key: str = "options") -> "Algorithm":
+    """Make an algorithm; the constructor's keyword-only arguments are the schema of its options.
+
+    Raises LasslError with a line for each wrong option, which `key` of params.yaml has.
+    """
     constructor = class_of(algorithm)
+    if found := findings(constructor, options):
+        raise LasslError("\n".join(f"params.yaml: {key}.{line}" for line in found))
     try:
         return constructor(make_network, **options)
-    except (TypeError, ValueError) as error:
-        raise LasslError(f"params.yaml: options of the algorithm {algorithm}: {error}") from error
+    except ValueError as error:  # options that do not go together
+        raise LasslError(f"params.yaml: {key}: {error}") from error
+    except LasslError as error:  # an option names a function that is not there
+        raise LasslError(str(error).replace("params.yaml: options", f"params.yaml: {key}")) from error
+
+
+def check(rows: Mapping[str, "Method"]) -> None:
+    """Check the options of rows before anything is trained, by making each on a V-Net of one channel.
+
+    Raises LasslError with a line for each option that an algorithm does not take.
+    """
+    vnet = import_module("lassl.model.vnet").VNet  # here: who asks for a name needs no torch
+    smallest, found = Network(width=1, residual=False, dropout=0), []
+    for name, row in rows.items():
+        try:
+            build(row.algorithm, lambda: vnet(smallest), row.options, f"methods.{name}.options")
+        except LasslError as error:
+            found.append(str(error))
+    if found:
+        raise LasslError("\n".join(found))
+
+
+def findings(constructor: type, options: Mapping[str, Any]) -> list[str]:
+    """Compare options with the keyword-only parameters of a constructor, types and ranges included.
+
+    Gives a line, which begins with the option's name, for each one that is unknown, missing or not what it has to be.
+    """
+    parameters = {p.name: p for p in inspect.signature(constructor).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    kinds = get_type_hints(constructor.__init__, include_extras=True)  # type: ignore[misc]  # of this very class
+    found = [
+        f"{name}: unknown; expected {', '.join(parameters) or 'none'}" for name in options if name not in parameters
+    ]
+    for name, parameter in parameters.items():
+        if name in options:
+            found += [f"{name}: {problem}" for problem in problems(kinds.get(name, Any), options[name])]
+        elif parameter.default is parameter.empty:
+            found.append(f"{name}: missing")
+    return found
+
+
+def problems(kind: Any, value: Any) -> list[str]:
+    """Say what is wrong with a value of params.yaml that has to be of a kind; nothing if it is."""
+    try:
+        TypeAdapter(kind, config=STRICT).validate_json(json.dumps(value, default=str))  # in JSON a list can be a tuple
+    except ValidationError as error:
+        return [f"{each['msg']} (found {value!r})" for each in error.errors()]
+    return []

@@ -9,40 +9,59 @@ up to `decay`. With H the entropy in bits and t, u the teachers' softmax on the 
             disagree, and the student's own label of the same voxel is another and more confident, that one
     loss    supervised + weight x mean CE of the student over the voxels of confidence `threshold` or more
 
-The weight climbs by a sigmoid ramp until the fraction `ramp` of training, published 0.4. Different here: the teachers
-begin as copies of the student (published: random weights of their own), both have dropout on and average its batch-norm
-statistics (published: the one at rest is in evaluation mode); CutMix moves the student's own labels with the patches,
-where public code leaves them in place.
+The weight climbs by a sigmoid ramp until the fraction `ramp` of training, as the authors' at 6000 of 15000 steps.
+Different here: the teachers begin as copies of the student (theirs: random weights of their own), both have dropout on
+and average its batch-norm statistics (theirs: the one at rest is in evaluation mode) and move from the first step
+(theirs: copies of the student until step 80); the box has half the volume and is the same for all patches (theirs: one
+for each, 22 % of the volume on average, cut off at the border); brightness shifts by a share of the patch's mean before
+its contrast changed (theirs: after it; at most 5 % of the patch's range between the two); CutMix moves the student's
+own labels with the patches, where their code leaves them in place.
 """
 
 import math
 from dataclasses import replace
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
+from lassl.learning.base import (
+    Algorithm,
+    Confidence,
+    Decay,
+    MakeNetwork,
+    Progress,
+    Ramp,
+    Step,
+    Weight,
+    supervised_terms,
+)
 from lassl.learning.mixing import cutmix, half_box
 from lassl.learning.perturbations import change_intensity
 from lassl.learning.regions import within
 from lassl.learning.teacher import follow, teacher_of
 
 CPU = torch.device("cpu")
+Turn = Annotated[int, Field(ge=1)]  # steps
 
 
 class AlternateTeachers(Algorithm):
     """A student, and two teachers that follow it by turns."""
 
     def __init__(
-        self, make_network: MakeNetwork, *, weight: float, threshold: float, period: int, decay: float, ramp: float
+        self,
+        make_network: MakeNetwork,
+        *,
+        weight: Weight,
+        threshold: Confidence,
+        period: Turn,
+        decay: Decay,
+        ramp: Ramp,
     ):
         super().__init__()
-        if not 0.5 <= threshold < 1:
-            raise ValueError(f"threshold is {threshold}; expected a probability from 0.5 to below 1")
-        if period < 1 or ramp <= 0:
-            raise ValueError(f"period is {period}, ramp {ramp}; expected 1 step or more, and a fraction above 0")
         self.student = make_network()
         self.first, self.second = teacher_of(self.student), teacher_of(self.student)
         self.weight, self.threshold, self.period, self.decay, self.ramp = weight, threshold, period, decay, ramp
@@ -60,7 +79,7 @@ class AlternateTeachers(Algorithm):
         strong = change_intensity(weak, chance) if first_turn else cutmix(weak, inside)
         logits = self.student(torch.cat([batch.image, strong]))  # (N + U, 2, X, Y, Z)
         terms = supervised_terms(logits[:labeled], batch.label)
-        weight = self.weight * ramps.sigmoid_ramp(progress.fraction / self.ramp)
+        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
         logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
         if patches > labeled:
             with torch.no_grad():

@@ -1,25 +1,32 @@
-"""CCT: cross-consistency training (Ouali et al. 2020): decoders of perturbed features follow the undisturbed one.
+"""CCT: cross-consistency training (Ouali et al. 2020), as SSL4MIS has it for medical images, or as its authors do.
 
 Three more decoders on the V-Net's encoder see the features of all its scales with noise, with dropout, or without the
-voxels of most attention (lassl/learning/perturbations.py). With p the foreground probability of the V-Net, without
-gradient, and p_k that of decoder k, means over the voxels of the unlabeled patches:
+voxels of most attention (lassl/learning/perturbations.py). With p the foreground probability of the V-Net and p_k that
+of decoder k:
 
-    loss = supervised + w mean over k of mean (p_k - p)^2
+    loss = supervised + w mean over k of mean (p_k - p)^2       over the voxels of the unlabeled patches
 
-Gradients reach the three decoders and the encoder, as in the paper; the field's public code also lets them reach p and
-trains the three on labels. w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of training; weight and
-ramp are that code's, as are features of all scales (paper: of the last). Different from the paper, too: 3-D, one
-decoder for each of three of its seven perturbations, and the baseline's supervised loss.
+    form: ssl4mis   the supervised loss is the mean of those of all four decoders, and gradients reach p, too
+    form: authors   the labels teach the V-Net alone, the three learn from the consistency, and p has no gradient
+
+w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of training. Weight 0.1 and ramp 1.0 are those of
+SSL4MIS, and belong to its form: decoders that see no label do not learn to segment at this weight. The authors have 30
+and 0.1 with theirs. The row is SSL4MIS's form because it is the one that was written for medical images.
+
+Different from SSL4MIS: three dimensions, a V-Net (theirs: a 2-D U-Net), and the baseline's Dice (theirs: the mean over
+the classes). Different from the authors in either form: three of their seven perturbations, a decoder for each; the
+features of all scales (theirs: of the last); labeled and unlabeled patches in one pass of the encoder (theirs: two).
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, Progress, Step, supervised_terms
+from lassl.learning.base import Algorithm, Progress, Ramp, Step, Weight, supervised_terms
 from lassl.learning.decoders import Decoder
 from lassl.learning.margins import margin
 from lassl.learning.perturbations import attention_drop, feature_dropout, feature_noise
@@ -31,13 +38,18 @@ PERTURBATIONS = (feature_noise, feature_dropout, attention_drop)
 class CrossConsistency(Algorithm):
     """A V-Net, and three decoders on its encoder that see perturbed features."""
 
-    def __init__(self, make_network: Callable[[], VNet], *, weight: float, ramp: float):
+    def __init__(
+        self,
+        make_network: Callable[[], VNet],
+        *,
+        weight: Weight,
+        ramp: Ramp,
+        form: Literal["ssl4mis", "authors"] = "ssl4mis",
+    ):
         super().__init__()
-        if ramp <= 0:
-            raise ValueError(f"ramp is {ramp}; expected above 0")
         self.network = make_network()
         self.others = nn.ModuleList(Decoder(self.network) for _ in PERTURBATIONS)
-        self.weight, self.ramp = weight, ramp
+        self.weight, self.ramp, self.form = weight, ramp, form
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -46,17 +58,21 @@ class CrossConsistency(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms, and the consistency on the unlabeled cases; logs the decoders' Dice with it."""
-        labeled = len(batch.label)
+        labeled, together = len(batch.label), self.form == "ssl4mis"
         features = self.network.encode(batch.image)
         logits = self.network.head(self.network.decode(features))  # (N, 2, X, Y, Z)
-        terms = supervised_terms(logits[:labeled], batch.label)
+        first = 0 if together else labeled  # of the patches that the three decoders see
+        others = self.perturbed([scale[first:] for scale in features], progress) if len(logits) > first else []
+        taught = [logits[:labeled], *(each[:labeled] for each in others if together)]
+        supervised = [supervised_terms(each, batch.label) for each in taught]
+        terms = {name: torch.stack([each[name] for each in supervised]).mean() for name in supervised[0]}
         logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label)}
-        if len(batch.image) > labeled:
-            weight = self.weight * ramps.sigmoid_ramp(progress.fraction / self.ramp)
-            target = logits[labeled:].detach()
-            perturbed = self.perturbed([scale[labeled:] for scale in features], progress)
-            terms["cross_consistency"] = weight * torch.stack([difference(each, target) for each in perturbed]).mean()
-            agreement = torch.stack([losses.hard_dice(each, target.argmax(1)) for each in perturbed]).mean()
+        if len(logits) > labeled:
+            weight = self.weight * ramps.climb(progress.fraction, self.ramp)
+            target = logits[labeled:] if together else logits[labeled:].detach()
+            others = [each[labeled - first :] for each in others]
+            terms["cross_consistency"] = weight * torch.stack([difference(each, target) for each in others]).mean()
+            agreement = torch.stack([losses.hard_dice(each, target.argmax(1)) for each in others]).mean()
             logs |= {"weight": weight, "agreement": agreement}
         return Step(terms, logs)
 

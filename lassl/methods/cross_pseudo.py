@@ -9,6 +9,11 @@ paper), the cross terms weighted by `weight` times a sigmoid ramp that ends at t
     mix: cutmix    both networks see unlabeled patches with a box of each other, and learn from the arg-max of the
                    other on the patches as they were, mixed in the same way
     lovasz         weight of Lovasz-Softmax (Berman et al. 2018) beside the cross-entropy of the labeled cases
+
+The supervised loss is the cross-entropy alone, as in Chen et al.'s code and Gupta and Guo's. Chen et al. take the cross
+term over labeled and unlabeled patches as one mean; here it is a mean of each, so that a weight counts twice as much as
+theirs. SSL4MIS has the unlabeled one alone. Gupta and Guo step their optimizers on labeled and unlabeled patches by
+turns; here a step has both. CPS+CutMix of Chen et al. has three smaller boxes and no cross term of labeled patches.
 """
 
 from typing import Literal
@@ -18,7 +23,7 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step
+from lassl.learning.base import Algorithm, MakeNetwork, Progress, Ramp, Step, Weight
 from lassl.learning.mixing import cutmix, half_box
 from lassl.plumbing.plugins import plugin
 
@@ -35,16 +40,14 @@ class CrossPseudo(Algorithm):
         self,
         make_network: MakeNetwork,
         *,
-        weight: float,
+        weight: Weight,
         adaptive: bool,
         measure: str = "dice",
         mix: Literal["none", "cutmix"] = "none",
-        lovasz: float = 0.0,
-        ramp: float = 1.0,
+        lovasz: Weight = 0.0,
+        ramp: Ramp = 1.0,
     ):
         super().__init__()
-        if mix not in ("none", "cutmix"):
-            raise ValueError(f"mix is '{mix}'; expected none or cutmix")
         self.measure = plugin("options.measure", measure, {"dice": losses.hard_dice})
         self.first = make_network()
         self.second = make_network()
@@ -66,7 +69,7 @@ class CrossPseudo(Algorithm):
         a, b = self.first(image), self.second(image)  # (N, 2, X, Y, Z) each
         dice = (self.measure(a[:labeled], batch.label) + self.measure(b[:labeled], batch.label)) / 2
         self._follow_dice(dice, progress.epoch)
-        weight = self.weight * ramps.sigmoid_ramp(ramps.staircase(progress.step, progress.steps) / self.ramp)
+        weight = self.weight * ramps.climb(ramps.staircase(progress.step, progress.steps), self.ramp)
         own = weight * self.dice_before if self.adaptive else weight  # of the unlabeled term
         terms = {
             "supervised_first": losses.cross_entropy(a[:labeled], batch.label),

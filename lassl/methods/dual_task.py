@@ -8,9 +8,11 @@ negative inside. With p the foreground probability and D the distance map of a l
 the second term over the labeled patches, the third over all. w climbs to `weight` by a sigmoid ramp until the fraction
 `ramp` of training. At the published steepness, 1500, the sigmoid is a step but for |z| of some thousandths.
 
-Different here: the supervised loss is the baseline's (published: Dice alone); p comes from two logits (published: one);
-the second head sees the features before the first one's dropout; a patch without foreground is far outside, D = 1, one
-full of it far inside, -1 (published: 0 and undefined). Only the V-Net is kept: the second head serves training.
+Different here: the supervised loss is the baseline's (theirs: Dice alone); p comes from two logits (theirs: one); the
+second head sees the features before the first one's dropout (theirs: after it); inside, D is the distance to the
+surface voxels (theirs: to the nearest background voxel, and 0 on the surface; 0.04 apart on average); a patch without
+foreground is far outside, D = 1, one full of it far inside, -1 (theirs: 0 and undefined). At profile `paper` the
+schedule is theirs, `step`. Only the V-Net is kept: the second head serves training.
 """
 
 from collections.abc import Callable
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, Progress, Step, supervised_terms
+from lassl.learning.base import Algorithm, Positive, Progress, Ramp, Step, Weight, supervised_terms
 from lassl.learning.distance import signed_distance
 from lassl.learning.margins import margin
 from lassl.model.vnet import VNet
@@ -29,11 +31,9 @@ class DualTask(Algorithm):
     """A V-Net, and a head for the signed distance on its last features."""
 
     def __init__(
-        self, make_network: Callable[[], VNet], *, weight: float, distance: float, steepness: float, ramp: float
+        self, make_network: Callable[[], VNet], *, weight: Weight, distance: Weight, steepness: Positive, ramp: Ramp
     ):
         super().__init__()
-        if min(steepness, ramp) <= 0:
-            raise ValueError(f"steepness is {steepness} and ramp {ramp}; expected both above 0")
         self.network = make_network()
         width = next(self.network.head.parameters()).shape[1]  # (2, width, 1, 1, 1)
         self.distance_head = nn.Conv3d(width, 1, kernel_size=1)
@@ -50,7 +50,7 @@ class DualTask(Algorithm):
         features = self.network.decode(self.network.encode(batch.image))
         logits = self.network.head(features)  # (N, 2, X, Y, Z)
         z = self.distance_head(features)[:, 0].float().tanh()  # (N, X, Y, Z)
-        weight = self.weight * ramps.sigmoid_ramp(progress.fraction / self.ramp)
+        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
         target = signed_distance(batch.label)
         terms = supervised_terms(logits[:labeled], batch.label)
         terms["distance"] = self.distance * (z[:labeled] - target).square().mean()

@@ -6,8 +6,10 @@ Beta(`alpha`, `alpha`):
     loss = supervised + w(t) mean (p(l u + (1 - l) v) - (l q(u) + (1 - l) q(v)))^2
 
 p is the student's softmax, q that of a teacher, the student's running average up to `decay`; w(t) climbs to `weight` by
-a sigmoid ramp that ends at the fraction `ramp` of training. As in public code for medical images, dropout is on in the
-teacher, alpha is 0.2 and the greatest weight 0.1; that code makes one mixture of two patches, this one of every patch.
+a sigmoid ramp that ends at the fraction `ramp` of training. As in SSL4MIS, dropout is on in the teacher, alpha is 0.2
+and the greatest weight 0.1, at the last of its 30000 steps; it makes one mixture of two patches, this code one of every
+patch, and its teacher sees each patch alone, ours all as one batch. The authors, who classify, have a weight of 100,
+alpha 1.0 or 0.1, one share for a batch, random partners, and blend the teacher's logits where their formula blends q.
 """
 
 import numpy as np
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
+from lassl.learning.base import Algorithm, Decay, MakeNetwork, Positive, Progress, Ramp, Step, Weight, supervised_terms
 from lassl.learning.margins import margin
 from lassl.learning.teacher import follow, teacher_of
 
@@ -24,11 +26,8 @@ from lassl.learning.teacher import follow, teacher_of
 class Interpolation(Algorithm):
     """A student that learns on blends of two patches the blends of a teacher's predictions."""
 
-    def __init__(self, make_network: MakeNetwork, *, weight: float, alpha: float, decay: float, ramp: float):
+    def __init__(self, make_network: MakeNetwork, *, weight: Weight, alpha: Positive, decay: Decay, ramp: Ramp):
         super().__init__()
-        for name, value in (("alpha", alpha), ("ramp", ramp)):
-            if value <= 0:
-                raise ValueError(f"{name} is {value}; expected a number above 0")
         self.student = make_network()
         self.teacher = teacher_of(self.student)
         self.weight, self.alpha, self.decay, self.ramp = weight, alpha, decay, ramp
@@ -47,7 +46,7 @@ class Interpolation(Algorithm):
             image = torch.cat([image[:labeled], blended])
         logits = self.student(image)  # (N, 2, X, Y, Z)
         terms = supervised_terms(logits[:labeled], batch.label)
-        weight = self.weight * ramps.sigmoid_ramp(progress.fraction / self.ramp)
+        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
         logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
         if len(unlabeled):
             # both classes differ by the same, so one gives the mean over them

@@ -9,8 +9,18 @@ The student follows the teacher on unlabeled cases, by the mean squared differen
     all        every voxel: the mean teacher itself
 
 or, with `weighting: uncertainty`, by UnCL (Assefa et al. 2025) over all voxels. The weight climbs by a sigmoid ramp, in
-40 stairs, until the fraction `ramp` of training. Here the teacher's batch-norm statistics average the student's, where
-public code lets its passes move them; AC-MT's and UnCL's targets are of one noisy pass, as UA-MT's.
+40 stairs, until the fraction `ramp` of training; thresholds climb over the whole of it. `patches: all` follows on
+labeled patches, too. Here the teacher's batch-norm statistics average the student's, where public code lets its passes
+move them.
+
+AC-MT's authors train 8000 steps, and their weight is full at 6000 of them: `ramp` is 0.75 at profile `paper`. At other
+profiles it is 1.0, so that the mean weight over training is 0.038 per 0.1 instead of 0.054.
+
+UnCL is one of three terms of DyCON: CE + Dice + w mse + 0.5 (FeCL + UnCL). As there, it is constant from the first step
+and of all patches, and its target is one noisy pass; its weight, 0.25, is theirs beside a supervised loss of half the
+size. Left out of DyCON: FeCL, a contrastive loss (its code reads labels of unlabeled cases); the plain mse, of weight
+0.1 at the end of a ramp; clipping of gradients to norm 1; 4 + 4 patches a step and 20000 steps. So the row shows what
+UnCL does alone, not DyCON.
 """
 
 from typing import Literal
@@ -20,7 +30,7 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
+from lassl.learning.base import Algorithm, Count, MakeNetwork, Progress, Ramp, Step, Weight, supervised_terms
 from lassl.learning.teacher import follow, teacher_of
 
 NOISE = 0.1  # standard deviation of the teacher's input noise, in units of the image's
@@ -37,21 +47,16 @@ class MeanTeacher(Algorithm):
         self,
         make_network: MakeNetwork,
         *,
-        weight: float,
-        passes: int,
+        weight: Weight,
+        passes: Count,
         consistency: Literal["mse", "kl"],
-        lovasz: float,
+        lovasz: Weight,
         mask: Literal["certain", "ambiguous", "all"] = "certain",
         weighting: Literal["none", "uncertainty"] = "none",
-        ramp: float = 1.0,
+        patches: Literal["unlabeled", "all"] = "unlabeled",
+        ramp: Ramp = 1.0,
     ):
         super().__init__()
-        if consistency not in ("mse", "kl"):
-            raise ValueError(f"consistency is '{consistency}'; expected mse or kl")
-        if mask not in ("certain", "ambiguous", "all"):
-            raise ValueError(f"mask is '{mask}'; expected certain, ambiguous or all")
-        if weighting not in ("none", "uncertainty"):
-            raise ValueError(f"weighting is '{weighting}'; expected none or uncertainty")
         if (mask == "certain") != (passes > 0):
             raise ValueError(f"passes is {passes} and mask '{mask}'; expected passes with mask certain, 0 with others")
         if weighting == "uncertainty" and (mask, consistency) != ("all", "mse"):
@@ -59,7 +64,7 @@ class MeanTeacher(Algorithm):
         self.student = make_network()
         self.teacher = teacher_of(self.student)
         self.weight, self.passes, self.consistency, self.lovasz = weight, passes, consistency, lovasz
-        self.mask, self.weighting, self.ramp = mask, weighting, ramp
+        self.mask, self.weighting, self.patches, self.ramp = mask, weighting, patches, ramp
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -69,15 +74,16 @@ class MeanTeacher(Algorithm):
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms and the consistency on the unlabeled cases."""
         labeled = len(batch.label)
+        first = 0 if self.patches == "all" else labeled  # of the patches on which the student follows
         logits = self.student(batch.image)  # (N, 2, X, Y, Z)
         terms = supervised_terms(logits[:labeled], batch.label)
         if self.lovasz:
             terms["lovasz"] = self.lovasz * losses.lovasz_softmax(logits[:labeled], batch.label)
         logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label)}
-        if len(batch.image) > labeled:
-            weight = self.weight * ramps.sigmoid_ramp(ramps.staircase(progress.step, progress.steps) / self.ramp)
-            target, uncertainty = self.teach(batch.image[labeled:], progress)
-            term, share = self.follow_teacher(logits[labeled:], target, uncertainty, progress)
+        if len(batch.image) > first:
+            weight = self.weight * ramps.climb(ramps.staircase(progress.step, progress.steps), self.ramp)
+            target, uncertainty = self.teach(batch.image[first:], progress)
+            term, share = self.follow_teacher(logits[first:], target, uncertainty, progress)
             terms["consistency"] = weight * term
             logs |= {"weight": weight, "mask_share": share}
         return Step(terms, logs)
@@ -92,7 +98,7 @@ class MeanTeacher(Algorithm):
             mask = uncertainty < ramps.uncertainty_threshold(progress.fraction)
         elif self.mask == "ambiguous":
             entropy = losses.entropy(student.detach().float().softmax(1))
-            mask = entropy >= ramps.ambiguity_threshold(progress.fraction / self.ramp)
+            mask = entropy >= ramps.ambiguity_threshold(progress.fraction)
         else:
             mask = torch.ones_like(uncertainty, dtype=torch.bool)
         return losses.consistency(student, target, mask, self.consistency), mask.float().mean()

@@ -9,11 +9,13 @@ more. With D the soft Dice loss against these labels over these voxels:
                 a box of half the volume of another patch, labels and counted voxels alike
     features    the patch as it came, channels of the features of every scale dropped at the rate `feature_dropout`
 
-No gradient passes through the labels. As published, the labels are the network's own, dropout on, and the decoder sees
-features with and without the perturbation as one batch. `ramp` is the fraction of training at which the weight is full;
-0: from the first step, as published. Different here: the paper's variant for medical images is of two dimensions; the
-loss is twice the published one, D that of the foreground alone, so that the supervised part is the baseline's; boxes
-come at every step (published: every second, and smaller), from the same batch (published: another, one pass more).
+No gradient passes through the labels. As in the authors' code for medical images, the labels are the network's own,
+dropout on, and the decoder sees features with and without the perturbation as one batch. `ramp` is the fraction of
+training at which the weight is full; theirs is from the first step. Different here: that code is of two dimensions; the
+loss is twice theirs, D that of the foreground alone (theirs: the mean over the classes), so that the supervised part is
+the baseline's; boxes come at every step and have half the volume (theirs: at every second, a tenth of the area on
+average), from the same batch (theirs: another, labeled by a pass without dropout); the strong view is contrast,
+brightness and noise (theirs: color and blur); labeled features are not dropped.
 """
 
 import math
@@ -25,7 +27,7 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, Progress, Step, supervised_terms
+from lassl.learning.base import Algorithm, Confidence, Progress, Ramp, Share, Step, Weight, supervised_terms
 from lassl.learning.margins import margin
 from lassl.learning.mixing import cutmix, half_box
 from lassl.learning.perturbations import change_intensity
@@ -37,13 +39,15 @@ class Unimatch(Algorithm):
     """One network, whose confident predictions are to hold where images or features are changed."""
 
     def __init__(
-        self, make_network: Callable[[], VNet], *, weight: float, threshold: float, feature_dropout: float, ramp: float
+        self,
+        make_network: Callable[[], VNet],
+        *,
+        weight: Weight,
+        threshold: Confidence,
+        feature_dropout: Share,
+        ramp: Ramp,
     ):
         super().__init__()
-        if not 0.5 <= threshold < 1:
-            raise ValueError(f"threshold is {threshold}; expected a probability from 0.5 to below 1")
-        if not (0 < feature_dropout < 1 and ramp >= 0):
-            raise ValueError(f"feature_dropout is {feature_dropout}, ramp {ramp}; expected 0 to 1, and 0 or more")
         self.network = make_network()
         self.certain = math.log(threshold / (1 - threshold))  # the margin of a voxel that counts
         self.weight, self.threshold, self.feature_dropout, self.ramp = weight, threshold, feature_dropout, ramp
@@ -61,7 +65,7 @@ class Unimatch(Algorithm):
         pairs = [torch.cat(pair) for pair in zip(features, dropped, strict=True)]
         logits = self.network.head(self.network.decode(pairs))  # (N + U, 2, X, Y, Z)
         terms = supervised_terms(logits[:labeled], batch.label)
-        weight = self.weight * (ramps.sigmoid_ramp(progress.fraction / self.ramp) if self.ramp else 1.0)
+        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
         logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
         if patches > labeled:
             weak = margin(logits[labeled:patches].detach())

@@ -1,8 +1,9 @@
 """Writes docs/methods.md: each method in words and formulas, its options and costs, from the code and the settings."""
 
 import inspect
+import re
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,9 +42,12 @@ All of them have the same network, loop, order of labeled patches and evaluation
 speaks of the supervised loss, it is that of the baseline, 0.5 (cross-entropy + Dice). `dvc exp run -S method=field`
 trains all rows.
 
-Texts are those of the algorithms' files. Options are the published settings (profile `paper`), with the weight of
-profile `{reduced}` below; a row that differs from another in its labeled cases alone is named beside it. *Public code*
-tells what was read in code of others, and nothing of what was not read.
+Texts are those of the algorithms' files; *theirs* and *authors* mean the code that the authors released, which was
+read. Options are those of profile `paper`, with whose each weight is, and the weight of profile `{reduced}` below. A
+row that differs from another in its labeled cases alone is named beside it. The schedule is each row's own where
+`train.schedule` is null, as at `paper`; `{reduced}` has `{schedule}` for all rows, and `-S train.schedule=poly` gives
+any profile a common one. All rows make the steps of the profile; the authors' numbers stand in
+[differences](differences.md#steps). *Public code* tells what was read in code of others, and nothing of what was not.
 
 {costs}
 
@@ -77,7 +81,10 @@ def page() -> str:
     algorithms = alike(published.methods)
     titles = titles_of(parse_yaml(PUBLISHED.read_text("utf-8")))
     counts = {"algorithms": len(algorithms), "rows": len(published.methods)}
-    parts = [INTRODUCTION.format(**counts, reduced=REDUCED, costs=measured(costs)), contents(algorithms, titles)]
+    introduction = INTRODUCTION.format(
+        **counts, reduced=REDUCED, schedule=reduced.train.schedule, costs=measured(costs)
+    )
+    parts = [introduction, contents(algorithms, titles)]
     for kind, members in kinds(algorithms).items():
         parts.append(f"## {kind}\n")
         for algorithm in members:
@@ -99,11 +106,12 @@ def composed(profile: str) -> Config:
 
 
 def alike(methods: Mapping[str, Method]) -> dict[str, dict[str, list[str]]]:
-    """By algorithm the rows that differ in options or batch, each with those that differ from it in cases alone."""
+    """By algorithm the rows that differ in more than their cases, each with those that do not."""
     found: dict[str, dict[str, list[str]]] = {}
     for name, method in methods.items():
         rows = found.setdefault(method.algorithm, {})
-        same = [row for row in rows if (methods[row].options, methods[row].batch) == (method.options, method.batch)]
+        own = method.model_dump(exclude={"labeled", "unlabeled"})
+        same = [row for row in rows if methods[row].model_dump(exclude={"labeled", "unlabeled"}) == own]
         if same:
             rows[same[0]].append(name)
         else:
@@ -159,12 +167,11 @@ def named(rows: Mapping[str, list[str]], titles: Mapping[str, str]) -> str:
 def options(
     rows: Mapping[str, list[str]], published: Mapping[str, Method], reduced: Mapping[str, Method], costs: Costs | None
 ) -> str:
-    """A table of options, batch, weight in the reduced profile and cost of each of the rows, with their comments."""
+    """A table of options, batch, optimizer, weight in the reduced profile and cost of each row, with their comments."""
     algorithm = published[next(iter(rows))].algorithm
     parameters = inspect.signature(class_of(algorithm)).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-    told = {"weight": comments(CONF / "config.yaml")["weights"].split(";")[0]}
-    told |= comments(CONF / "algorithm" / f"{algorithm}.yaml")
+    told = {"weight": whose(rows, algorithm)} | comments(CONF / "algorithm" / f"{algorithm}.yaml")
     lines = []
     for name, default in defaults.items():
         values = [word(published[row].options.get(name, default)) for row in rows]
@@ -172,11 +179,25 @@ def options(
     batches = [published[row].batch for row in rows]
     patches = told.get("batch", "patches of labeled + unlabeled cases in a step")
     lines.append(["`batch`", *(f"{batch.labeled} + {batch.unlabeled}" for batch in batches), patches])
+    for name in ("schedule", "weight_decay"):
+        lines.append([f"`{name}`", *(word(getattr(published[row], name)) for row in rows), told.get(name, "")])
     if "weight" in defaults:
         lines.append([f"`weight` in `{REDUCED}`", *(word(reduced[row].options["weight"]) for row in rows), ""])
     if costs is not None:
         lines.append(["cost", *(number(costs.ratios.get(row)) for row in rows), ""])
     return grid(["", *(f"`{row}`" for row in rows), ""], lines) + "\n"
+
+
+def whose(rows: Iterable[str], algorithm: str) -> str:
+    """Whose the weights of rows are: the comments of those of conf/config.yaml that their files refer to."""
+    told, found = comments(CONF / "config.yaml"), dict[str, list[str]]()
+    for row in rows:
+        texts = [(CONF / name).read_text("utf-8") for name in (f"method/{row}.yaml", f"algorithm/{algorithm}.yaml")]
+        keys = re.findall(r"\$\{weights\.(\w+)\}", "".join(texts))
+        found.setdefault(told[keys[0]] if keys else "", []).append(f"`{row}`")
+    if len(found) == 1:
+        return next(iter(found))
+    return ". ".join(f"{listed(names)}: {text}" for text, names in found.items())
 
 
 def word(value: Any) -> str:

@@ -7,7 +7,7 @@ from lassl.data.draw import UNLABELED, Draw, draw_cases
 from lassl.data.patches import PatchSource
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images.geometry import orientation
-from lassl.methods import module_of
+from lassl.methods import check, module_of
 from lassl.model.placement import Placement, place
 from lassl.model.record import Cohort, Settings, Trained, Training
 from lassl.model.trained import TrainedModel, save_model
@@ -30,6 +30,7 @@ def train(config: Config, run: Run) -> None:
     Raises LasslError; whatever happens, the checkpoints written so far stay good.
     """
     method = config.methods[run.method]
+    check({run.method: method})
     prepared = open_prepared(config.data.prepared, config.cases.tuning)
     placement = place(config.compute, config.patches.size)
     placement.check_patch(config.patches.size, config.network.width)

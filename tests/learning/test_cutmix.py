@@ -145,8 +145,3 @@ def test_lovasz_of_both_networks_on_the_labeled_patches_is_added_with_its_weight
     assert terms.keys() == others.keys()
     for name, term in others.items():
         torch.testing.assert_close(terms[name], term)
-
-
-def test_another_way_of_mixing_is_refused(make_network):
-    with pytest.raises(ValueError, match="mix is 'mixup'; expected none or cutmix"):
-        make(make_network, mix="mixup")

@@ -6,6 +6,7 @@ import pytest
 
 from lassl.learning.ramps import (
     ambiguity_threshold,
+    climb,
     ema_decay,
     falling_exponent,
     sigmoid_ramp,
@@ -18,6 +19,11 @@ def test_the_ramp_climbs_from_exp_minus_five_to_one():
     assert sigmoid_ramp(0) == pytest.approx(0.006737947)
     assert sigmoid_ramp(0.5) == pytest.approx(0.2865048)
     assert sigmoid_ramp(1) == 1
+
+
+def test_a_weight_is_full_from_its_end_on_and_from_the_first_step_where_that_is_0():
+    assert [climb(t, 0.5) for t in (0, 0.25, 0.5, 0.9)] == [sigmoid_ramp(0), sigmoid_ramp(0.5), 1, 1]
+    assert [climb(t, 0) for t in (0, 0.5)] == [1, 1]
 
 
 def test_the_ramp_is_flat_outside_training():

@@ -188,17 +188,3 @@ def test_one_unlabeled_patch_or_none_is_enough(make_network, batch, progress, pa
     algorithm = make(make_network).train()
     step = algorithm.losses(Batch(batch.image[:patches], batch.label), of_turn(algorithm, progress, first))
     assert len(step.terms) == terms and all(term.isfinite() for term in step.terms.values())
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ({"threshold": 0.4}, "threshold is 0.4; expected a probability from 0.5 to below 1"),
-        ({"threshold": 1.0}, "threshold is 1.0"),
-        ({"period": 0}, "period is 0, ramp 0.4; expected 1 step or more, and a fraction above 0"),
-        ({"ramp": 0.0}, "period is 4, ramp 0.0; expected"),
-    ],
-)
-def test_options_out_of_range_are_refused(make_network, option, message):
-    with pytest.raises(ValueError, match=message):
-        make(make_network, **option)

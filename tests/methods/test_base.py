@@ -67,5 +67,5 @@ def test_a_file_without_an_algorithm_of_its_name_is_told(mine, make_network, con
 
 def test_an_option_that_a_method_does_not_have_is_told(mine, make_network):
     mine(Mine=Mine)
-    with pytest.raises(LasslError, match=r"^params.yaml: options of the algorithm mine: .*'wieght'"):
+    with pytest.raises(LasslError, match=r"^params.yaml: options.wieght: unknown; expected weight$"):
         methods.build("mine", make_network, {"wieght": 1})

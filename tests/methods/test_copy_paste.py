@@ -134,11 +134,3 @@ def test_the_box_of_a_step_is_the_seeds(make_network, eight, progress):
         torch.manual_seed(seed)
         found.append(algorithm.losses(eight, progress(step=step)).terms["cross_entropy"].item())
     assert found[0] == found[1] and len(set(found[1:])) > 1
-
-
-@pytest.mark.parametrize(
-    "options, words", [({"box": 1.0}, r"box is 1\.0; expected"), ({"pretrain": 1.0}, "pretrain is")]
-)
-def test_options_out_of_range_are_told(make_network, options, words):
-    with pytest.raises(ValueError, match=words):
-        make(make_network, **options)

@@ -61,7 +61,7 @@ def test_a_perturbation_keeps_number_format_and_memory_layout(features, perturb)
 def test_the_consistency_is_the_mean_squared_difference_of_three_perturbed_decoders_on_unlabeled_patches(
     make_vnet, cubes, progress
 ):
-    algorithm = make(make_vnet).eval()
+    algorithm = make(make_vnet, form="authors").eval()
     generator = progress().generator("perturbation", torch.device("cpu"))
     features = [scale[2:] for scale in algorithm.network.encode(cubes.image)]
     torch.manual_seed(7)
@@ -80,18 +80,41 @@ def test_the_consistency_is_the_mean_squared_difference_of_three_perturbed_decod
     torch.testing.assert_close(step.logs["agreement"], dice)
 
 
-def test_the_supervised_terms_are_the_baselines(make_vnet, cubes, progress):
-    algorithm = make(make_vnet).eval()
+def test_in_the_authors_form_the_supervised_terms_are_the_baselines(make_vnet, cubes, progress):
+    algorithm = make(make_vnet, form="authors").eval()
     expected = supervised_terms(algorithm.network(cubes.image[:2]), cubes.label)
     found = algorithm.losses(cubes, progress()).terms
     for name, term in expected.items():
         torch.testing.assert_close(found[name], term)
 
 
-def test_the_consistency_teaches_encoder_and_perturbed_decoders_and_the_labels_all_but_these(
+def test_in_ssl4mis_form_labels_and_consistency_teach_all_decoders(make_vnet, cubes, progress):
+    algorithm = make(make_vnet)
+    terms = algorithm.losses(cubes, progress()).terms
+    for term in (terms.pop("cross_consistency"), sum(terms.values())):
+        gradients = torch.autograd.grad(term, list(algorithm.parameters()), retain_graph=True)
+        assert all(each.isfinite().all() for each in gradients)
+        names = [name for (name, _), each in zip(algorithm.named_parameters(), gradients, strict=True) if each.any()]
+        for module in ("network.encoder", "network.decoder", "network.head", "others.0", "others.1", "others.2"):
+            assert any(name.startswith(module) for name in names), module
+
+
+def test_in_ssl4mis_form_the_supervised_terms_are_the_mean_over_four_decoders(make_vnet, cubes, progress):
+    algorithm = make(make_vnet).eval()
+    torch.manual_seed(7)
+    features = algorithm.network.encode(cubes.image)
+    logits = [algorithm.network(cubes.image), *algorithm.perturbed(features, progress())]
+    each = [supervised_terms(one[:2], cubes.label) for one in logits]
+    torch.manual_seed(7)
+    found = algorithm.losses(cubes, progress()).terms
+    for name in ("cross_entropy", "dice_loss"):
+        torch.testing.assert_close(found[name], sum(terms[name] for terms in each) / 4)
+
+
+def test_in_the_authors_form_the_consistency_teaches_the_perturbed_decoders_and_the_labels_all_but_these(
     make_vnet, cubes, progress
 ):
-    algorithm = make(make_vnet)
+    algorithm = make(make_vnet, form="authors")
     terms = algorithm.losses(cubes, progress()).terms
     own = [*algorithm.network.decoder.parameters(), *algorithm.network.head.parameters()]
     terms.pop("cross_consistency").backward(retain_graph=True)
@@ -133,8 +156,3 @@ def test_one_unlabeled_patch_will_do_and_none_leaves_the_supervised_terms(make_v
     none = algorithm.losses(Batch(cubes.image[:2], empty), progress()).terms
     assert set(one) - set(none) == {"cross_consistency"}
     assert all(term.isfinite() for term in (*one.values(), *none.values()))
-
-
-def test_a_wrong_ramp_is_refused(make_vnet):
-    with pytest.raises(ValueError, match="ramp is 0; expected above 0"):
-        make(make_vnet, ramp=0)

@@ -76,10 +76,3 @@ def test_labeled_patches_alone_have_the_term_where_all_patches_count(make_networ
     step = make(make_network, patches=patches).losses(Batch(batch.image[:2], batch.label), progress())
     assert ("dropout" in step.terms) == there
     assert all(term.isfinite() for term in step.terms.values())
-
-
-def test_other_patches_and_a_ramp_that_is_not_positive_are_refused(make_network):
-    with pytest.raises(ValueError, match="patches is 'labeled'; expected all or unlabeled"):
-        make(make_network, patches="labeled")
-    with pytest.raises(ValueError, match="ramp is 0; expected a number above 0"):
-        make(make_network, ramp=0)

@@ -83,8 +83,3 @@ def test_labels_of_one_class_and_labeled_patches_alone_give_finite_terms(make_vn
         Batch(cubes.image[:3], torch.full_like(cubes.label, value)),
     ):
         assert all(term.isfinite() for term in algorithm.losses(batch, progress()).terms.values())
-
-
-def test_wrong_options_are_refused(make_vnet):
-    with pytest.raises(ValueError, match=r"steepness is 0 and ramp 1\.0; expected both above 0"):
-        make(make_vnet, steepness=0)

@@ -55,10 +55,3 @@ def test_labeled_patches_alone_have_no_term_unless_all_count(make_network, batch
     labeled = Batch(batch.image[:2], batch.label)
     assert make(make_network, "all").losses(labeled, progress()).terms["entropy"] > 0
     assert "entropy" not in make(make_network, "unlabeled").losses(labeled, progress()).terms
-
-
-def test_options_out_of_range_are_told(make_network):
-    with pytest.raises(ValueError, match="patches is 'labeled'; expected all or unlabeled"):
-        make(make_network, "labeled")
-    with pytest.raises(ValueError, match=r"ramp is 0\.0; expected"):
-        make(make_network, ramp=0.0)

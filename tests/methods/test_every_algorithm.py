@@ -82,6 +82,8 @@ def test_the_weight_climbs_until_the_fraction_ramp_of_training_and_stays(row, ti
     weights = [algorithm.losses(batch, Progress(step, 40, 0, 0)).logs["weight"] for step in (0, 10, 20, 30)]
     full = algorithm.weight
     assert weights == pytest.approx([full * math.exp(-5), full * math.exp(-5 / 4), full, full])
+    algorithm.ramp = 0
+    assert algorithm.losses(batch, Progress(0, 40, 0, 0)).logs["weight"] == full
 
 
 def dice(algorithm: Algorithm, batches: list[Batch]) -> list[float]:
@@ -178,6 +180,30 @@ def test_gradients_reach_every_network_but_those_that_the_method_moves_itself(tr
         else:
             assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients), name
             assert any(gradient.any() for gradient in gradients), name
+
+
+def sharpen(algorithm: Algorithm, image: torch.Tensor, size: float) -> None:
+    """Scale all heads of two classes alike, so that the largest margin of the first network on patches is `size`."""
+    heads = [m for m in algorithm.modules() if isinstance(m, torch.nn.Conv3d) and m.out_channels == 2]
+    with torch.no_grad():
+        logits = next(iter(algorithm.networks.values()))(image)
+        factor = size / (logits[:, 1] - logits[:, 0]).abs().max()
+        for parameter in (p for head in heads for p in head.parameters()):
+            parameter *= factor
+
+
+@pytest.mark.parametrize("size", [50.0, 300.0, 1e4])
+def test_terms_and_gradients_are_finite_where_networks_are_surer_than_float32_can_tell(trial, size):
+    tried = trial()
+    algorithm, batch = tried.state.algorithm, tried.source[0]
+    sharpen(algorithm, batch.image, size)
+    weights = [p for p in algorithm.parameters() if p.requires_grad]
+    for step in (0, 20, 21, 35):  # before and after the switch of BCP, in the turns of both teachers of AD-MT
+        terms = algorithm.losses(batch, Progress(step, 40, min(step, 1), 0)).terms
+        for name, term in terms.items():
+            gradients = torch.autograd.grad(term, weights, allow_unused=True, retain_graph=True)
+            assert term.isfinite(), (step, name)
+            assert all(each.isfinite().all() for each in gradients if each is not None), (step, name)
 
 
 def test_every_trainable_network_has_an_optimizer_group_of_its_own(trial):

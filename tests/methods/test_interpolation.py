@@ -95,9 +95,3 @@ def test_the_teacher_is_the_students_running_average(make_network, progress):
             weight.fill_(value)
         algorithm.after_step(progress(step=step))
         torch.testing.assert_close(average, torch.full_like(average, expected))
-
-
-@pytest.mark.parametrize("name", ["alpha", "ramp"])
-def test_options_out_of_range_are_told(make_network, name):
-    with pytest.raises(ValueError, match=rf"{name} is 0\.0; expected a number above 0"):
-        make(make_network, **{name: 0.0})

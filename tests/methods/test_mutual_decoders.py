@@ -138,10 +138,3 @@ def test_labeled_patches_alone_and_labels_without_foreground_give_finite_terms(m
     algorithm = make(make_vnet)
     for batch in (Batch(cubes.image[:2], cubes.label), Batch(cubes.image[:3], torch.zeros_like(cubes.label))):
         assert all(term.isfinite() for term in algorithm.losses(batch, progress()).terms.values())
-
-
-def test_wrong_options_are_refused(make_vnet):
-    with pytest.raises(ValueError, match="decoders is 4; expected 2 or 3"):
-        make(make_vnet, decoders=4)
-    with pytest.raises(ValueError, match=r"temperature is 0 and ramp 0\.4; expected both above 0"):
-        make(make_vnet, temperature=0)

@@ -109,10 +109,3 @@ def test_one_unlabeled_patch_will_do_and_none_leaves_the_supervised_terms(make_v
     none = algorithm.losses(Batch(cubes.image[:2], empty), progress()).terms
     assert set(one) - set(none) == {"pyramid"}
     assert all(term.isfinite() for term in (*one.values(), *none.values()))
-
-
-def test_wrong_options_are_refused(make_vnet):
-    with pytest.raises(ValueError, match="scales is 5; expected 2, 3 or 4"):
-        make(make_vnet, scales=5)
-    with pytest.raises(ValueError, match="ramp is 0; expected above 0"):
-        make(make_vnet, ramp=0)

@@ -178,17 +178,3 @@ def test_the_weight_is_full_at_once_or_climbs(batch, progress, ramp, shares):
     algorithm = make(ramp=ramp)
     weights = [step_of(algorithm, batch, progress(step=step)).logs["weight"] for step in (0, 10, 20, 30)]
     assert weights == pytest.approx([0.4 * share for share in shares])
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ({"threshold": 0.4}, "threshold is 0.4; expected a probability from 0.5 to below 1"),
-        ({"threshold": 1.0}, "threshold is 1.0"),
-        ({"feature_dropout": 1.0}, "feature_dropout is 1.0, ramp 0.0; expected 0 to 1, and 0 or more"),
-        ({"ramp": -0.1}, "ramp -0.1; expected"),
-    ],
-)
-def test_probabilities_out_of_range_are_refused(option, message):
-    with pytest.raises(ValueError, match=message):
-        make(**option)

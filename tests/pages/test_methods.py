@@ -94,8 +94,25 @@ def test_options_are_the_published_ones_with_the_comments_of_conf(project):
     text = section(page(), "Mean teacher")
     assert "| `passes` | 8 | 8 | 0 | 0 | 0 | of the teacher" in text
     assert "| `mask` | certain | certain | all | ambiguous | all |" in text
-    assert "| `weight` | 0.1 | 0.1 | 0.1 | 0.1 | 0.1 |" in text
-    assert "| `weight` in `compact` | 1.0 | 1.0 | 3.0 | 1.0 | 0.3 |" in text
+    assert "| `weight` | 0.1 | 0.1 | 0.1 | 0.1 | 0.25 | `mt_un`, `mt_un_lovasz`, `acmt`: its authors'" in text
+    assert ". `mt`: SSL4MIS's. `uncl`: its authors'" in text
+    assert "| `weight` in `compact` | 1.0 | 1.0 | 3.0 | 1.0 | 0.25 |" in text
+    assert "| `ramp` | 1.0 | 1.0 | 1.0 | 0.75 | 0.0 |" in text
+    assert "| `schedule` | step | step | poly | poly | constant | each row's authors'" in text
+
+
+def test_schedule_and_weight_decay_of_every_row_are_shown(committed):
+    for algorithm in algorithms():
+        text = section(committed, methods.spoken(algorithm))
+        assert "\n| `schedule` | " in text and "\n| `weight_decay` | " in text
+    assert "| `weight_decay` | 0.0005 | 0.0005 | 0.0005 | 0.0005 | Gupta and Guo's" in committed
+    assert "as published" not in committed.replace("unlabeled as published", "").replace("16 as published", "")
+
+
+def test_whose_a_weight_is_stands_beside_it_for_every_row(committed):
+    told = comments(ROOT / "conf/config.yaml")
+    for key in yaml.safe_load((ROOT / "conf/config.yaml").read_text())["weights"]:
+        assert told[key] in committed, key
 
 
 def test_costs_are_shown_once_they_are_measured(project):

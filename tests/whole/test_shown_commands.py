@@ -67,6 +67,7 @@ NOT_RUN = {
         "dvc exp run -S profile=kidney",
         "dvc exp run -S profile=kidney -S method=cps_alw",
         "dvc exp run -S profile=paper",
+        "dvc exp run -S profile=paper -S train.schedule=poly",
         "dvc exp run -S profile=repeats -S method=core",
         "dvc exp run -S profile=repeats -S method=cps -S flaw=overlap",
         "dvc exp run -S profile=compact -S method=field",
@@ -85,6 +86,7 @@ NOT_RUN = {
         "-S \"data.folder='/path/to/[my] scans'\"",
         "-S \"data.folder='/scans/[2018], left'\"",
         "-S 'draws=[1,2]'",
+        "-S train.schedule=poly",
         "-S snapshots.count=10 -S cases.held_out=4 -S snapshots.use=validated",
     ),
     "needs a model, masks or scans; tests/cli/ and tests/whole/test_own_data.py have them": (
