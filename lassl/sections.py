@@ -143,15 +143,30 @@ class Evaluate(Section):
     failures: Annotated[str, _plugin("excluded", "diagonal")]
 
 
+class Pairs(Section):
+    """The pairs of a registered experiment: pair k is draw k with seed k.
+
+    A pair counts once all `rows` have it. `planned`: the pairs to make; `least`: how many have to count at the end.
+    """
+
+    rows: tuple[str, ...]
+    planned: tuple[Count, ...]
+    least: Positive
+
+
 class Statistics(Section):
-    """The rows that others are compared with, the number and seed of bootstrap replicates, and what the table says.
+    """The rows that others are compared with, the family of tests, bootstrap replicates, and what the table says.
 
     `matched`: a second one, which sees as many labeled patches a step as most semi-supervised rows; None for none.
+    `family`: the rows whose tests against the baseline are corrected together; None: all but the two baselines.
+    `pairs`: those of a registered experiment; None: all runs count.
     `scans`: the kind of scans that the cohort has; `published`: whether published figures stand beside the rows.
     """
 
     baseline: str
     matched: str | None
+    family: tuple[str, ...] | None = None
+    pairs: Pairs | None = None
     resamples: Positive
     seed: Count
     scans: Literal["real", "synthetic"]

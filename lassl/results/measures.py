@@ -26,6 +26,7 @@ JACCARD = Measure("jaccard", HEADLINE["jaccard"], "Jaccard", "%", True)
 ASD = Measure("asd", HEADLINE["asd"], "ASD", "voxel", False)
 HD95 = Measure("hd95", HEADLINE["hd95"], "95HD", "voxel", False)
 MAIN = (DICE, JACCARD, ASD, HD95)  # of the headline
+LOGIT_DICE = Measure("logit_dice", HEADLINE["dice"], "logit Dice", "logit", True)  # beside Dice in tests alone
 MAIN_DISTANCES = tuple(measure for measure in MAIN if measure.column in DISTANCES)
 
 
