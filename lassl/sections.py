@@ -144,33 +144,24 @@ class Evaluate(Section):
 
 
 class Pairs(Section):
-    """The pairs of a registered experiment: pair k is draw k with seed k.
-
-    A pair counts once all `rows` have it. `planned`: the pairs to make; `least`: how many have to count at the end.
-    """
+    """Pairs of a registered experiment, k being draw k with seed k: one counts once all `rows` have it."""
 
     rows: tuple[str, ...]
     planned: tuple[Count, ...]
-    least: Positive
+    least: Positive  # how many have to count at the end
 
 
 class Statistics(Section):
-    """The rows that others are compared with, the family of tests, bootstrap replicates, and what the table says.
-
-    `matched`: a second one, which sees as many labeled patches a step as most semi-supervised rows; None for none.
-    `family`: the rows whose tests against the baseline are corrected together; None: all but the two baselines.
-    `pairs`: those of a registered experiment; None: all runs count.
-    `scans`: the kind of scans that the cohort has; `published`: whether published figures stand beside the rows.
-    """
+    """The rows that others are compared with, the family of tests, bootstrap replicates, and what the table says."""
 
     baseline: str
-    matched: str | None
-    family: tuple[str, ...] | None = None
-    pairs: Pairs | None = None
+    matched: str | None  # sees as many labeled patches a step as most semi-supervised rows
+    family: tuple[str, ...] | None = None  # whose tests against the baseline are corrected together; None: see conf/
+    pairs: Pairs | None = None  # None: all runs count
     resamples: Positive
     seed: Count
-    scans: Literal["real", "synthetic"]
-    published: bool
+    scans: Literal["real", "synthetic"]  # the kind that the cohort has
+    published: bool  # whether published figures stand beside the rows
 
 
 class Compute(Section):

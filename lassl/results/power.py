@@ -128,7 +128,8 @@ def scale(record: Evaluated) -> str:
 
 def row_and_draw(record: Evaluated) -> str:
     """What trainings of one row with the same labels have in common."""
-    evaluation = record.evaluation.model_dump(mode="json", include={"network", "largest_component", "stride"})
+    shown = {"network": True, "largest_component": True, "stride": True, "snapshot": {"use": True}}
+    evaluation = record.evaluation.model_dump(mode="json", include=shown)
     settings = record.settings.method.model_dump(mode="json")
     return json.dumps([record.method, record.draw, scale(record), settings, evaluation], sort_keys=True)
 
@@ -143,15 +144,15 @@ def in_words(design: Mapping[str, Any], one: bool) -> str:
     """A design of a table.json in words: how much trainings move, and what so many can show; `one`: of each row."""
     texts = ["One training of each row says nothing about the methods."] if one else []
     if training := design["training"]:
-        freedom, rows = training["freedom"], design["rows"]
+        freedom, rows = training["freedom"], row_count(design["rows"])
         texts.append(
             f"Training a row again moves its mean Dice by {number(training['value'])} points (SD, 95 % "
-            f"{number(training['low'])} to {number(training['high'])}, {freedom} degrees of freedom; from {rows} rows "
+            f"{number(training['low'])} to {number(training['high'])}, {freedom} degrees of freedom; from {rows} "
             "that were trained more than once at this scale)."
         )
     if design["compared"]:
         pair = number(design["noise"]["pair"])
-        texts.append(f"The difference of a pair moves by {pair} points (SD, from {design['compared']} rows).")
+        texts.append(f"The difference of a pair moves by {pair} points (SD, from {row_count(design['compared'])}).")
     if power := design["power"]:
         many = f"{design['pairs']} pairs" if design["pairs"] > 1 else "One pair"
         one_test, strictest = (number(power[key], decimals=1) for key in ("smallest", "smallest_in_family"))
@@ -160,3 +161,8 @@ def in_words(design: Mapping[str, Any], one: bool) -> str:
     elif one:
         texts.append("How much a training moves a row is not known at this scale: none was trained twice.")
     return " ".join(texts)
+
+
+def row_count(count: int) -> str:
+    """A number of rows in words."""
+    return f"{count} row" + "s" * (count != 1)

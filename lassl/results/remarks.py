@@ -155,7 +155,8 @@ def comparisons(table: Table) -> list[str]:
         text += (
             f" Interval and p: {TWO_WAY}. p has Holm's correction over the rows of the family, by Dice alone, and none "
             "where it says so; intervals and other scores have none (table.json)."
-            + " The two baselines are families of their own." * (len(others) > 1)
+            + " The two baselines are families of their own."
+            * (len(others) > 1)
         )
     if any(tests) and not all(tests):
         text += " A difference without an interval is of one training and says nothing about the method."
