@@ -59,7 +59,7 @@ def planned(found: Design) -> list[str]:
     if noise is None:
         return ["What more pairs could show is not known: no row of this scale was trained twice."]
     if found.compared:
-        source = f"Between patients a difference moves by {number(noise.patient)} points beside (SD of a case)."
+        source = f"Between patients a case's difference moves by {number(noise.patient)} points (SD)."
     else:
         source = (
             f"A pair is two trainings and moves by {number(noise.pair)} points (SD); what patients add is not known."

@@ -135,9 +135,9 @@ def remark(table: Table) -> str:
     """What the figures are of: the scans, the scale, the trainings, the empty predictions, and the tests."""
     rows = list(table["rows"].values())
     steps = listed(sorted({steps for row in rows for steps in row["steps"]}))
-    runs = "one training of each row" if all(len(row["runs"]) <= 1 for row in rows) else "means over a row's trainings"
+    runs = "" if all(len(row["runs"]) <= 1 for row in rows) else ", means over a row's trainings"
     sentences = [
-        f"Profile {table['profile']}: cohort {cohort(table)}, {steps} steps, {runs}, "
+        f"Profile {table['profile']}: cohort {cohort(table)}, {steps} steps{runs}, "
         f"on {' and '.join(table['devices'])}.",
         f"Means over {scored_cases(table)} [95 % bootstrap interval].",
         empty(sum(row["failed"] for row in rows)),

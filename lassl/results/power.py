@@ -144,11 +144,10 @@ def in_words(design: Mapping[str, Any], one: bool) -> str:
     """A design of a table.json in words: how much trainings move, and what so many can show; `one`: of each row."""
     texts = ["One training of each row says nothing about the methods."] if one else []
     if training := design["training"]:
-        freedom, rows = training["freedom"], row_count(design["rows"])
+        low, high = number(training["low"]), number(training["high"])
         texts.append(
-            f"Training a row again moves its mean Dice by {number(training['value'])} points (SD, 95 % "
-            f"{number(training['low'])} to {number(training['high'])}, {freedom} degrees of freedom; from {rows} "
-            "that were trained more than once at this scale)."
+            f"Trained again, a row moves its mean Dice by {number(training['value'])} points (SD, 95 % {low} to "
+            f"{high}, from {row_count(design['rows'])} of this scale)."
         )
     if design["compared"]:
         pair = number(design["noise"]["pair"])
@@ -156,8 +155,8 @@ def in_words(design: Mapping[str, Any], one: bool) -> str:
     if power := design["power"]:
         many = f"{design['pairs']} pairs" if design["pairs"] > 1 else "One pair"
         one_test, strictest = (number(power[key], decimals=1) for key in ("smallest", "smallest_in_family"))
-        family = f", or of {strictest} in a family of {design['family']}" if design["family"] > 1 else ""
-        texts.append(f"{many} can show a difference of {one_test} points (80 % power, one test){family}.")
+        family = f", of {strictest} in a family of {design['family']}" if design["family"] > 1 else ""
+        texts.append(f"{many} can show a difference of {one_test} points (80 % power){family}.")
     elif one:
         texts.append("How much a training moves a row is not known at this scale: none was trained twice.")
     return " ".join(texts)

@@ -77,6 +77,6 @@ def test_a_profile_without_a_table_is_named_with_its_remedy(workspace):
 def test_the_power_of_the_committed_repeats_is_that_of_their_table(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     text = told(capsys, "repeats", tabled=False)
-    foot = "3 pairs can show a difference of 5.2 points (80 % power, one test), or of 12.0 in a family of 8."
+    foot = "3 pairs can show a difference of 5.2 points (80 % power), of 12.0 in a family of 8."
     assert foot in text and foot in (ROOT / "metrics/repeats/table.md").read_text()
     assert ["3 (now)", "3.9", "5.2", "12.0"] in [line[:4] for line in rows(text)]

@@ -187,7 +187,7 @@ def test_a_short_table_has_labels_the_dice_with_its_interval_95hd_the_published_
 def test_a_short_table_tells_scale_runs_cases_and_empty_predictions_in_short_lines():
     text = short(of_rows(first=row("A", 80.0, failed=2), second=row("B", 82.5)))
     told = " ".join(text.split())
-    assert "(real scans), volumes pooled by 2, 20 steps, one training of each row, on cpu: Test." in told
+    assert "(real scans), volumes pooled by 2, 20 steps, on cpu: Test." in told
     assert "Means over 4 test cases" in told and "Empty predictions: 2; the distances leave them out" in told
     assert (
         "One training of each row says nothing about the methods." in told
@@ -239,7 +239,7 @@ def test_a_short_table_with_pairs_has_intervals_and_p_over_trainings_and_what_th
     told = " ".join(text.split())
     assert "| +2.50 [+1.00, +4.00], p = 0.020 |" in text and "means over a row's trainings" in told
     assert "Intervals and p of differences: trainings and patients both random; Holm's correction." in told
-    assert "2 pairs can show a difference of 3.0 points (80 % power, one test)." in told and "One training" not in told
+    assert "2 pairs can show a difference of 3.0 points (80 % power)." in told and "One training" not in told
 
 
 def test_a_short_table_of_training_cases_says_so():

@@ -113,7 +113,9 @@ def test_the_table_says_what_its_trainings_can_show(workspace):
     assert in_words(built()["design"], True) == f"{one} {unknown}"
     write_run("cps", seed=1, scores=cases(DICE[1]), variant="-seeds")
     text = in_words(built()["design"], True)
-    assert text.startswith(f"{one} Training a row again moves its mean Dice by 1.41 points (SD, 95 % 0.63 to 45.13, 1 ")
+    assert text.startswith(
+        f"{one} Trained again, a row moves its mean Dice by 1.41 points (SD, 95 % 0.63 to 45.13, from 1 "
+    )
     assert "One pair can show a difference of " in text and "family" not in text
     for k in (1, 2):
         write_run("vnet_16", draw=k, scores=cases((80, 80, 80)))
