@@ -128,9 +128,10 @@ def scale(record: Evaluated) -> str:
 
 def row_and_draw(record: Evaluated) -> str:
     """What trainings of one row with the same labels have in common."""
-    shown = {"network": True, "largest_component": True, "stride": True, "snapshot": {"use": True}}
+    shown: Any = {"network": True, "largest_component": True, "stride": True, "snapshot": {"use": True}}
     evaluation = record.evaluation.model_dump(mode="json", include=shown)
     settings = record.settings.method.model_dump(mode="json")
+    settings["schedule"] = record.settings.train.schedule or settings["schedule"]
     return json.dumps([record.method, record.draw, scale(record), settings, evaluation], sort_keys=True)
 
 

@@ -52,6 +52,12 @@ def test_other_labels_settings_or_data_are_no_training_made_again(workspace, oth
     assert designed().training is None
 
 
+def test_a_method_has_the_schedule_of_all_rows_where_there_is_one(workspace):
+    for variant, schedule in (("", "poly"), ("-other", "step")):
+        write_run("cps", variant=variant, scores=cases(DICE[0]), schedule="constant", options={"schedule": schedule})
+    assert designed().training.freedom == 1
+
+
 def test_rows_are_pooled_by_their_degrees_of_freedom(workspace):
     for seed, dice in DICE.items():
         write_run("cps", seed=seed, scores=cases(dice))
