@@ -160,6 +160,8 @@ def comparisons(table: Table) -> list[str]:
         )
     if any(tests) and not all(tests):
         text += " A difference without an interval is of one training and says nothing about the method."
+    if any(test and test["pairs"] == 2 for test in tests):
+        text += " With two pairs the test is too bold: at 5 % it finds what is not there in up to 10 % of tables."
     if any(tests) and len({draw for row in rows for draw, _ in row["runs"]}) == 1:
         text += " All pairs have one draw of labels and speak of that draw."
     if not any(tests):

@@ -112,6 +112,14 @@ def test_a_row_of_one_pair_beside_rows_of_more_is_told():
     assert told in table(built()) and ONE_RUN not in table(built())
 
 
+def test_of_two_pairs_it_is_said_that_their_test_is_too_bold():
+    write_pairs()
+    assert "too bold" not in table(built())
+    write_run("mt_un", draw=1, seed=1, scores=cases((71, 72, 75)))
+    write_run("mt_un", draw=2, seed=2, scores=cases((72, 72, 74)))
+    assert "With two pairs the test is too bold" in table(built())
+
+
 def test_pairs_of_one_draw_speak_of_that_draw():
     told = "All pairs have one draw of labels and speak of that draw."
     for seed in (0, 1):

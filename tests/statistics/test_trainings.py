@@ -45,6 +45,10 @@ def test_without_a_difference_five_percent_of_tables_are_rejected(pairs):
     assert rejected(simulated(4000, pairs)) == pytest.approx(0.05, abs=0.015)
 
 
+def test_two_pairs_reject_too_many_tables_as_the_page_says():
+    assert 0.06 < rejected(simulated(4000, 2)) < 0.1
+
+
 @pytest.mark.parametrize("pairs", [3, PAIRS])
 def test_the_smallest_difference_is_found_in_80_percent_of_tables(pairs):
     smallest = Noise(PAIR, BETWEEN_CASES, CASES).power(pairs, 1).smallest
