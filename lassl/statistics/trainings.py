@@ -78,8 +78,8 @@ def two_way(grid: Values, level: float = 0.95) -> TwoWay | None:
 
     The variance of the mean is (run + max(case - rest, 0)) / (pairs x cases) in mean squares; its degrees of freedom
     are those of Hillis 2007 (Statistics in Medicine 26). At 5 % it rejects 5 to 6 % of true null hypotheses with three
-    pairs or more, 8 to 10 % with two where patients differ (simulated in the tests). Without variance between pairs it is a z-test over the cases;
-    without any at all p is 1 for a difference of zero, else 0.
+    pairs or more, 8 to 10 % with two where patients differ (simulated). Without variance between pairs it is a z-test
+    over the cases; without any at all p is 1 for a difference of zero, else 0.
     """
     squares = mean_squares(grid)
     if squares is None:
