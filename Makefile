@@ -5,7 +5,7 @@ VENV := .venv
 RUN := source $(VENV)/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test unit check format figures readme flaws methods trials params la2018 gpu published
+.PHONY: help install repro test unit check format figures readme tables flaws methods trials params la2018 gpu published
 
 help: ## list the commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -38,6 +38,9 @@ format: install ## mend the style
 
 params: install ## compose params.yaml anew from the defaults in conf/
 	$(RUN) python -m pipeline.compose
+
+tables: install ## make every committed table again from its runs in metrics/, then README.md and docs/; trains nothing
+	$(RUN) python -m pipeline.table $$(git ls-files 'metrics/*/table.json' | cut -d/ -f2) && python -m lassl.pages.readme
 
 flaws: install ## write docs/flaws.md from the runs in metrics/
 	$(RUN) python -m lassl.pages.flaws

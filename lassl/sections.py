@@ -143,19 +143,25 @@ class Evaluate(Section):
     failures: Annotated[str, _plugin("excluded", "diagonal")]
 
 
-class Statistics(Section):
-    """The rows that others are compared with, the number and seed of bootstrap replicates, and what the table says.
+class Pairs(Section):
+    """Pairs of a registered experiment, k being draw k with seed k: one counts once all `rows` have it."""
 
-    `matched`: a second one, which sees as many labeled patches a step as most semi-supervised rows; None for none.
-    `scans`: the kind of scans that the cohort has; `published`: whether published figures stand beside the rows.
-    """
+    rows: tuple[str, ...]
+    planned: tuple[Count, ...]
+    least: Positive  # how many have to count at the end
+
+
+class Statistics(Section):
+    """The rows that others are compared with, the family of tests, bootstrap replicates, and what the table says."""
 
     baseline: str
-    matched: str | None
+    matched: str | None  # sees as many labeled patches a step as most semi-supervised rows
+    family: tuple[str, ...] | None = None  # whose tests against the baseline are corrected together; None: see conf/
+    pairs: Pairs | None = None  # None: all runs count
     resamples: Positive
     seed: Count
-    scans: Literal["real", "synthetic"]
-    published: bool
+    scans: Literal["real", "synthetic"]  # the kind that the cohort has
+    published: bool  # whether published figures stand beside the rows
 
 
 class Compute(Section):

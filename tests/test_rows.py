@@ -58,6 +58,7 @@ EXPECTED = {  # row -> algorithm, labeled and unlabeled cases, options; those of
     "cutmix_mt_8": ("weak_to_strong", 8, 72, STRONG | {"mix": "cutmix", "intensity": False, "teacher": "ema"}),
     "urpc_8": ("pyramid", 8, 72, {"weight": 0.1, "scales": 3, "rectify": True, "ramp": 1.0}),
     "vnet_16_matched": ("supervised", 16, 0, {}),
+    "vnet_32": ("supervised", 32, 0, {}),
     "vnet_bn": ("supervised", 16, 64, {}),
     "entropy": ("entropy_minimum", 16, 64, {"weight": 0.1, "patches": "all", "ramp": 1.0}),
     "ict": ("interpolation", 16, 64, {"weight": 0.1, "alpha": 0.2, "decay": 0.99, "ramp": 1.0}),
@@ -170,8 +171,19 @@ def test_the_rows_of_eight_labels_have_a_folder_of_their_own_and_baselines_with_
 
 
 def test_the_field_has_the_table_and_then_exactly_the_other_rows_that_have_as_many_labels():
-    field = [row for row in PUBLISHED["field"] if row not in FILES["table_8"]["defaults"]]
+    field = [row for row in PUBLISHED["field"] if EXPECTED[row][1] == 16]
     assert FILES["field"]["defaults"] == [*PUBLISHED["rows"], *field]
+
+
+def test_pairs_are_counted_and_tested_as_the_registered_experiment_says():
+    config = composed("profile=compact", "mode=pairs", "method=registered", "draws=[3]")
+    assert (config.name, config.draws, config.seeds, config.fields) == ("compact-pairs", (3,), (3,), ())
+    statistics, pairs = config.statistics, config.statistics.pairs
+    assert (statistics.baseline, statistics.family) == ("vnet_16", ("mt_un", "cps_alw", "cutmix_mt", "mcnet_plus"))
+    assert set(pairs.rows) == set(config.methods) == {"vnet_16", "vnet_32", *statistics.family}
+    assert (pairs.planned, pairs.least) == (tuple(range(1, 10)), 6)
+    for profile in ("compact", "repeats", "quick"):
+        assert (composed(f"profile={profile}").statistics.family, composed().statistics.pairs) == (None, None)
 
 
 def test_dvc_shows_the_metrics_of_the_same_rows():

@@ -12,7 +12,7 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser of all subcommands; parsed arguments have the subcommand's name as `command`."""
     lassl = argparse.ArgumentParser(prog="lassl", description="Left-atrium segmentation by semi-supervised learning.")
     subparsers = lassl.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (predict, export, adopt, evaluate, runs, gather, doctor):
+    for add in (predict, export, adopt, evaluate, runs, gather, power, doctor):
         add(subparsers)
     return lassl
 
@@ -174,6 +174,19 @@ def gather(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     parser.add_argument("sources", metavar="PATH_OR_BRANCH", nargs="+", help="a clone's folder, or a branch here")
     overwrite(parser)
+
+
+def power(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Arguments of lassl.cli.power."""
+    parser = subparsers.add_parser(
+        "power",
+        help="say what a number of trainings can show",
+        description="From the runs in metrics/: how much a training moves a row's mean Dice, the differences to the "
+        "baseline with trainings and patients both random, and for numbers of pairs (a training of each row with the "
+        "same draw and seed) the width of an interval, the smallest difference that is found with 80 %% power, by one "
+        "test and in the family, and the hours that the pairs take.",
+    )
+    parser.add_argument("profile", metavar="PROFILE", nargs="?", help="one that has a table (default: params.yaml's)")
 
 
 def doctor(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -16,11 +16,12 @@ from lassl.plumbing.errors import command
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, interval, number, probability
 from lassl.results.measures import DICE, HD95, MAIN_DISTANCES
-from lassl.results.remarks import INTERVAL_AND_TEST, read_table
-from lassl.results.runs import Result, by_method, read_results, read_scores, score_table
-from lassl.results.statistics import compare
-from lassl.results.table import mean, scores
+from lassl.results.power import design
+from lassl.results.remarks import TWO_WAY, read_table
+from lassl.results.runs import Result, by_method, mean, read_results, read_scores, score_table, scores
 from lassl.sections import Field, Statistics
+from lassl.statistics.scores import paired
+from lassl.statistics.trainings import complete, two_way
 
 TRAINED = {  # flaws that take a training of their own, in the order of the page
     "overlap": "The unlabeled list begins with the labeled cases, so 16 of the 64 unlabeled images are not new.",
@@ -40,10 +41,10 @@ Code of the field has had each of these. Those with a name in code letters are f
 parts of `lassl/flaws/` in (`dvc exp run -S profile=repeats -S method=cps -S flaw=overlap`), through the same seams as
 honest variants; `fewer_exposures` needs no part, it is a setting. None is on by default. Runs with a flaw have a folder
 of their own, `metrics/<profile>-<flaw>/`. Differences are flawed minus honest, in the same draw and seed and case by
-case, with a 95 % bootstrap interval and the p of a Wilcoxon signed-rank test over the cases (not corrected: each flaw
-is a question of its own).
-
-{INTERVAL_AND_TEST}
+case. Beside them stands by how much the difference of a pair of trainings moves at that scale (SD), be there a flaw or
+not: **a difference of one pair below some twice that shows nothing.** With two or more pairs there are a 95 % interval
+and p (not corrected: each flaw is a question of its own);
+{TWO_WAY}.
 
 `compact` and `repeats` are the real scans at half resolution on a CPU, `repeats` with half the steps and smaller
 patches; `quick` is phantoms. None of these is the published scale.
@@ -149,27 +150,38 @@ def trained(flaw: str, honest: dict[str, list[Result]], statistics: Statistics) 
     """What a flaw that changes the training, or its data, does to the Dice."""
     lines = []
     for profile in [p for p in honest if f"{p}-{flaw}" in profiles()]:
+        noise = design(by_method(honest[profile], []), statistics).noise
+        moves = number(noise.pair if noise else None)
         for method, flawed in by_method(read_results(f"{profile}-{flaw}"), []).items():
             sound = [r for r in honest[profile] if r.record.method == method]
             if sound:
-                lines.append([profile, method, *comparison(flawed, sound, statistics)])
+                lines.append([profile, method, *comparison(flawed, sound), moves])
     return section(
         f"`{flaw}`",
         TRAINED[flaw],
-        ["profile", "method", "runs", f"honest {DICE.heading}", f"flawed {DICE.heading}", "difference", "p"],
+        [
+            "profile",
+            "method",
+            "pairs",
+            f"honest {DICE.heading}",
+            f"flawed {DICE.heading}",
+            "difference",
+            "a pair moves by",
+        ],
         lines,
     )
 
 
-def comparison(flawed: Sequence[Result], sound: Sequence[Result], statistics: Statistics) -> Iterator[str]:
-    """Cells: shared runs, both means over them, the difference and its p."""
+def comparison(flawed: Sequence[Result], sound: Sequence[Result]) -> Iterator[str]:
+    """Cells: shared runs, both means over them, the difference with its interval and p where there are two pairs."""
     flawed_dice, sound_dice = scores(flawed, DICE.column), scores(sound, DICE.column)
     shared = flawed_dice.index.intersection(sound_dice.index)
-    difference = compare(flawed_dice, sound_dice, count=statistics.resamples, seed=statistics.seed)
+    differences = complete(paired(flawed_dice, sound_dice))
+    test = two_way(differences)
     yield str(len(shared))
     yield from (number(mean(dice.loc[shared])) for dice in (sound_dice, flawed_dice))
-    yield f"{number(difference.difference, '+')} {interval(difference.low, difference.high, '+')}"
-    yield probability(difference.p_value)
+    counted = f" {interval(test.low, test.high, '+')}, p {probability(test.p_value)}" if test else ""
+    yield f"{number(differences.mean(), '+')}{counted}"
 
 
 def fields(honest: dict[str, list[Result]]) -> str:

@@ -21,7 +21,18 @@ from lassl.plumbing.tables import grid, interval, listed, number
 from lassl.results.layout import against, differences
 from lassl.results.markdown import paragraph, side_by_side, titled
 from lassl.results.measures import DICE, HD95
-from lassl.results.remarks import CHOSEN, Row, Table, cohort, references, scored_cases, tuning_notice, warnings
+from lassl.results.remarks import (
+    CHOSEN,
+    Row,
+    Table,
+    cohort,
+    pairs,
+    references,
+    scored_cases,
+    shown_by,
+    tuning_notice,
+    warnings,
+)
 from lassl.results.trials import read_trials, trials_table
 
 START, END, SHORT = "<!-- table: ", "<!-- end of table -->", "short"
@@ -100,7 +111,7 @@ def short(table: Table) -> str:
     published = any(row["published"] for row in rows)
     heads = ["Method", "labels", DICE.heading, HD95.heading, *[f"published {DICE.name}"] * published, *against(others)]
     lines = [short_row(row, others, published) for row in rows]
-    texts = [remark(table), *map(paragraph, [*tuning_notice(table), *warnings(table)])]
+    texts = [remark(table), *map(paragraph, [*tuning_notice(table), *pairs(table), *warnings(table)])]
     return "\n\n".join([grid(heads, lines), *(textwrap.fill(text, WIDTH) for text in texts)]) + "\n"
 
 
@@ -124,18 +135,16 @@ def remark(table: Table) -> str:
     """What the figures are of: the scans, the scale, the trainings, the empty predictions, and the tests."""
     rows = list(table["rows"].values())
     steps = listed(sorted({steps for row in rows for steps in row["steps"]}))
-    runs = "one run of each row" if all(len(row["runs"]) <= 1 for row in rows) else "means over the runs of a row"
+    runs = "" if all(len(row["runs"]) <= 1 for row in rows) else ", means over a row's trainings"
     sentences = [
-        f"Profile {table['profile']}: cohort {cohort(table)}, {steps} steps, {runs}, "
+        f"Profile {table['profile']}: cohort {cohort(table)}, {steps} steps{runs}, "
         f"on {' and '.join(table['devices'])}.",
         f"Means over {scored_cases(table)} [95 % bootstrap interval].",
         empty(sum(row["failed"] for row in rows)),
     ]
-    if references(table) and len(rows) > 1:
-        sentences.append(
-            "Differences: paired, with their 95 % bootstrap interval, and the p of a Wilcoxon signed-rank test over "
-            "the cases with Holm's correction over the rows."
-        )
+    if any(row[key][DICE.key]["trainings"] for row in rows for key in references(table) if key in row):
+        sentences.append("Intervals and p of differences: trainings and patients both random; Holm's correction.")
+    sentences += shown_by(table)
     if sources := list(dict.fromkeys(row["published"]["source"] for row in rows if row["published"])):
         sentences.append(f"Published ({'; '.join(sources)}): on the real scans at full resolution.")
         if any(row["published"] and row["published"]["chosen"] != "unknown" for row in rows):

@@ -19,9 +19,10 @@ from lassl.paths import report_page
 from lassl.plumbing.files import holds, whole_folder
 from lassl.report import figures, origin
 from lassl.report.cases import extremes, fits, means_of_cases, showable, views
+from lassl.results.comparisons import REFERENCES
 from lassl.results.layout import layout
 from lassl.results.measures import MAIN
-from lassl.results.remarks import CASES, REFERENCES, Table, read_table, tuning_notice
+from lassl.results.remarks import CASES, Table, read_table, tuning_notice
 from lassl.results.runs import Result, by_method, read_results
 
 HERE = Path(__file__).parent

@@ -1,96 +1,115 @@
-"""Rows beside each other: differences to the baselines, the probability to be the best, and a letter display."""
+"""Rows beside the baselines: paired differences, tested over other trainings and patients, and over patients alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from itertools import combinations
 from typing import Any
 
-import networkx
+import numpy as np
 import pandas as pd
 
-from lassl.results.measures import DICE, MAIN
-from lassl.results.remarks import REFERENCES
-from lassl.results.statistics import compare, holm, probability_of_best
+from lassl.results.measures import DICE, LOGIT_DICE
 from lassl.sections import Statistics
+from lassl.statistics.patients import compare, holm
+from lassl.statistics.scores import paired
+from lassl.statistics.trainings import TwoWay, complete, two_way
 
-LEVEL = 0.05  # two rows whose adjusted p is not below it cannot be told apart
+REFERENCES = {"baseline": "against_baseline", "matched": "against_matched"}  # in the statistics -> in each other row
+CLIP = 0.01  # Dice is held to [CLIP, 1 - CLIP] before its logit is taken
 Tables = Mapping[str, Mapping[str, pd.DataFrame]]  # row -> key of a measure -> (draw, seed) x cases
 
 
-def compared(tables: Tables, ours: Sequence[str], statistics: Statistics) -> dict[str, dict[str, Any]]:
-    """What a table says of each row beside the others, `ours` being the rows that are not external.
-
-    Keys: `alike`, and where they are defined `against_baseline`, `against_matched` and `probability_of_best`.
-    """
-    differences = {key: against(tables, getattr(statistics, word), statistics) for word, key in REFERENCES.items()}
-    chances = best({row: tables[row] for row in ours}, statistics)
-    letters = alike(tables, statistics)
-    return {
-        row: {
-            **{key: found[row] for key, found in differences.items() if row in found},
-            **({"probability_of_best": chances[row]} if row in chances else {}),
-            "alike": letters[row],
-        }
-        for row in tables
+def compared(tables: Tables, statistics: Statistics) -> dict[str, dict[str, Any]]:
+    """Differences of each row to the baselines that are there: `against_baseline`, `against_matched`."""
+    tables = {row: {**scores, LOGIT_DICE.key: logit(scores[DICE.key])} for row, scores in tables.items()}
+    differences = {
+        key: against(tables, getattr(statistics, word), family(tables, word, statistics), statistics)
+        for word, key in REFERENCES.items()
     }
+    return {row: {key: found[row] for key, found in differences.items() if row in found} for row in tables}
 
 
-def against(tables: Tables, baseline: str | None, statistics: Statistics) -> dict[str, dict[str, Any]]:
+def family(rows: Collection[str], word: str, statistics: Statistics) -> list[str]:
+    """The rows whose tests against a reference (`baseline` or `matched`) are corrected together.
+
+    A family that the settings name is of tests against the baseline: against the matched one nothing is corrected.
+    """
+    if statistics.family is None:
+        return [row for row in rows if row not in (statistics.baseline, statistics.matched)]
+    return [row for row in statistics.family if row in rows] if word == "baseline" else []
+
+
+def logit(dice: pd.DataFrame) -> pd.DataFrame:
+    """The logit of Dice in percent, clipped: it stretches what lies near 100 %, where trainings move little."""
+    share = (dice / 100).clip(CLIP, 1 - CLIP)
+    return pd.DataFrame(np.log(share / (1 - share)))
+
+
+def against(
+    tables: Tables, baseline: str | None, family: Collection[str], statistics: Statistics
+) -> dict[str, dict[str, Any]]:
     """Compare every other row with a baseline, if it is there, by each score, of which Dice is the primary one.
 
-    Holm's correction is over the rows, for each score by itself: a secondary score takes nothing from Dice.
+    `trainings`: pairs and cases both random; None with less than two pairs. Holm's correction is over the family, for
+    Dice alone. `patients`: other patients, these trainings; Holm's correction over all rows, for each score by itself.
     """
     if baseline is None or baseline not in tables:
         return {}
     others = [row for row in tables if row != baseline]
     differences: dict[str, dict[str, Any]] = {row: {} for row in others}
     for key, scores in tables[baseline].items():
-        family = [compare(tables[row][key], scores, count=statistics.resamples, seed=statistics.seed) for row in others]
-        adjusted = holm([comparison.p_value for comparison in family])
-        for row, comparison, p in zip(others, family, adjusted, strict=True):
-            differences[row][key] = rounded(asdict(comparison) | {"p_holm": p})
+        over_patients = [
+            asdict(compare(tables[row][key], scores, count=statistics.resamples, seed=statistics.seed))
+            for row in others
+        ]
+        for found, p in zip(over_patients, holm([found["p_value"] for found in over_patients]), strict=True):
+            found["p_holm"] = p
+        over_trainings = {row: two_way(complete(paired(tables[row][key], scores))) for row in others}
+        corrected = correct(over_trainings, family if key == DICE.key else ())
+        for row, found in zip(others, over_patients, strict=True):
+            differences[row][key] = {
+                **rounded({"difference": found.pop("difference"), "cases": found.pop("cases")}),
+                "pairs": len(scores.index.intersection(tables[row][key].index)),
+                "trainings": told(over_trainings[row], corrected.get(row)),
+                "patients": rounded(found),
+            }
     return differences
 
 
-def best(tables: Tables, statistics: Statistics) -> dict[str, dict[str, float | None]]:
-    """Probability of each row to be the best by each score, over the runs that all rows have; nothing if none."""
-    if not set.intersection(*(set(scores[DICE.key].index) for scores in tables.values())):
-        return {}
-    chances = {}
-    for measure in MAIN:
-        scores = {row: tables[row][measure.key] for row in tables}
-        chances[measure.key] = probability_of_best(
-            scores, bool(measure.higher_is_better), statistics.resamples, statistics.seed
-        )
-    return {row: rounded({key: chance[row] for key, chance in chances.items()}) for row in tables}
+def correct(tests: Mapping[str, TwoWay | None], family: Collection[str]) -> dict[str, float]:
+    """Holm's correction of the tests of a family."""
+    made = {row: test.p_value for row, test in tests.items() if test is not None and row in family}
+    return dict(zip(made, holm(list(made.values())), strict=True))
 
 
-def alike(tables: Tables, statistics: Statistics) -> dict[str, str]:
-    """Compact letter display (Piepho 2004): rows that share a letter cannot be told apart by Dice.
+def told(test: TwoWay | None, p_holm: float | None = None) -> dict[str, Any] | None:
+    """A two-way test in a table.json; `p_holm` is None outside a family."""
+    return None if test is None else rounded({**asdict(test), "p_holm": p_holm})
 
-    Wilcoxon signed-rank test, Holm's correction over all pairs of rows. A letter stands for a largest set of rows of
-    which no pair differs. The pairs are a family of their own, larger than that of the comparisons with a baseline: a
-    row can differ from the baseline there and share a letter with it here.
+
+def mean_of_family(tables: Tables, statistics: Statistics) -> dict[str, Any] | None:
+    """The mean of the family that the settings name against the baseline: one two-way test by Dice, one by its logit.
+
+    Over the runs that all of them have; None where the settings name no family, or a row is missing.
     """
-    pairs = list(combinations(tables, 2))
-    p_values = [
-        compare(tables[a][DICE.key], tables[b][DICE.key], count=1, seed=statistics.seed).p_value for a, b in pairs
-    ]
-    graph = networkx.Graph()
-    graph.add_nodes_from(tables)
-    graph.add_edges_from(pair for pair, p in zip(pairs, holm(p_values), strict=True) if p >= LEVEL)
-    order = list(tables)
-    groups = sorted(sorted(map(order.index, clique)) for clique in networkx.find_cliques(graph))
-    return {
-        row: "".join(letter(n) for n, group in enumerate(groups) if place in group) for place, row in enumerate(order)
-    }
-
-
-def letter(n: int) -> str:
-    """The n-th letter from 0: a to z, then a1 to z1, a2, ..."""
-    return chr(ord("a") + n % 26) + (str(n // 26) if n >= 26 else "")
+    rows: Sequence[str] = statistics.family or ()
+    if not rows or not {*rows, statistics.baseline} <= set(tables):
+        return None
+    found: dict[str, Any] = {"rows": list(rows)}
+    for key, scale in ((DICE.key, pd.DataFrame), (LOGIT_DICE.key, logit)):
+        dice = {row: scale(tables[row][DICE.key]) for row in (*rows, statistics.baseline)}
+        differences = [paired(dice[row], dice[statistics.baseline]) for row in rows]
+        shared = differences[0].index
+        for frame in differences[1:]:
+            shared = shared.intersection(frame.index)
+        found[key] = told(two_way(np.mean([complete(frame.loc[shared]) for frame in differences], axis=0)))
+    return found
 
 
 def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Four decimals, and None for what is undefined."""
-    return {k: v if isinstance(v, int) else None if pd.isna(v) else round(float(v), 4) for k, v in values.items()}
+    """Four decimals, and None for what is undefined or has no bound."""
+    return {k: v if isinstance(v, int) else None if not finite(v) else round(float(v), 4) for k, v in values.items()}
+
+
+def finite(value: float | None) -> bool:
+    """Whether a value is a number with a bound."""
+    return value is not None and bool(np.isfinite(value))

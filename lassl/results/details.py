@@ -1,13 +1,15 @@
-"""The second part of a results table as Markdown: other measures, failures, variants, sources of variance."""
+"""The second part of a results table as Markdown: further tests, other measures, failures, variants, variances."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lassl.evaluation.summary import POLICIES
-from lassl.plumbing.tables import grid, number
-from lassl.results.layout import runs
+from lassl.plumbing.tables import grid, interval, number, probability
+from lassl.results.comparisons import CLIP
+from lassl.results.layout import p_value, runs
 from lassl.results.markdown import paragraph
-from lassl.results.measures import DICE, MAIN, MAIN_DISTANCES, OTHERS
-from lassl.results.remarks import CASES, Row, Table, failed_cases, tuning_notice
+from lassl.results.measures import DICE, LOGIT_DICE, MAIN, MAIN_DISTANCES, OTHERS
+from lassl.results.remarks import CASES, TWO_WAY, Row, Table, failed_cases, references, tuning_notice
 
 
 def details(table: Table) -> str:
@@ -15,8 +17,61 @@ def details(table: Table) -> str:
     rows = list(table["rows"].values())
     title = f"# Details of the table of profile `{table['profile']}`"
     warnings = map(paragraph, tuning_notice(table))
-    parts = [more(rows, CASES[table["scored"]]), failures(rows), variants(rows), variance(rows)]
+    parts = [*tests(table), more(rows, CASES[table["scored"]]), failures(rows), variants(rows), variance(rows)]
     return "\n\n".join([title, *warnings, *parts]) + "\n"
+
+
+def tests(table: Table) -> list[str]:
+    """Differences to each baseline: over trainings and patients where there are pairs, and over patients alone."""
+    parts = []
+    for key, baseline in references(table).items():
+        others = [row for row in table["rows"].values() if row is not baseline]
+        if any(row[key][DICE.key]["trainings"] for row in others):
+            parts.append(over_trainings(key, baseline, others))
+        parts += [over_patients(key, baseline, others)] * bool(others)
+    return parts
+
+
+def over_trainings(key: str, baseline: Row, others: Sequence[Row]) -> str:
+    """The two-way tests by every score."""
+    measures = (*MAIN, LOGIT_DICE)
+    lines = []
+    for row in others:
+        found = [row[key][measure.key]["trainings"] for measure in measures]
+        cells = [uncorrected(test) if test else "-" for test in found]
+        lines.append([row["title"], str(row[key][DICE.key]["pairs"]), *cells])
+    return (
+        f"## Other trainings and other patients: against {baseline['title']}\n\n"
+        "Mean difference, 95 % interval and p without any correction:\n"
+        f"{TWO_WAY}.\n"
+        f"Scores but Dice are secondary. Logit Dice: of Dice held to [{CLIP}, {1 - CLIP}]. Distances: over the cases\n"
+        "that have one in every pair.\n\n"
+    ) + grid(["Method", "pairs", *(measure.heading for measure in measures)], lines)
+
+
+def uncorrected(test: Mapping[str, Any]) -> str:
+    """A two-way test in a cell."""
+    between = interval(test["low"], test["high"], "+")
+    return f"{number(test['difference'], '+')} {between}, p {probability(test['p_value'])}"
+
+
+def over_patients(key: str, baseline: Row, others: Sequence[Row]) -> str:
+    """The signed-rank tests over the cases."""
+    lines = []
+    for row in others:
+        dice, *further = (row[key][measure.key] for measure in MAIN)
+        test = dice["patients"]
+        cells = [number(dice["difference"], "+"), interval(test["low"], test["high"], "+"), p_value(test["p_value"])]
+        lines.append(
+            [row["title"], *cells, p_value(test["p_holm"]), *(p_value(f["patients"]["p_holm"]) for f in further)]
+        )
+    holm = [f"p, Holm: {measure.name}" for measure in MAIN]
+    return (
+        f"## Other patients, these trainings: against {baseline['title']}\n\n"
+        "Wilcoxon signed-rank test over the cases, Holm's correction over the rows for each score, and a bootstrap\n"
+        "interval over the cases. **They take the trainings as they are and say nothing about the methods**: by them\n"
+        "a row may differ from its own second training.\n\n"
+    ) + grid(["Method", f"{DICE.name}, difference", "95 % interval", "p", *holm], lines)
 
 
 def more(rows: Sequence[Row], cases: str) -> str:

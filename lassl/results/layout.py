@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lassl.plumbing.tables import interval, listed, number, probability
-from lassl.results.measures import DICE, MAIN
+from lassl.results.comparisons import REFERENCES
+from lassl.results.measures import DICE, LOGIT_DICE, MAIN
 from lassl.results.remarks import CHOSEN, Remark, Row, Table, references, remarks
 
 
@@ -14,7 +16,7 @@ class Line:
 
     `name` and `group` are those of the table.json. A cell may have a second part, such as the interval of its mean.
     `published` are the figures of a paper in the same columns, the first being what they are called; there are none,
-    or some for the first columns.
+    or some for the first columns, empty where a column has none.
     """
 
     name: str
@@ -27,8 +29,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Layout:
-    """A table as it is shown."""
+    """A table as it is shown; `tests` are heads and lines of the tests that count trainings, empty without any."""
 
+    tests: tuple[tuple[str, ...], ...]
     heads: tuple[str, ...]
     lines: tuple[Line, ...]
     remarks: tuple[Remark, ...]
@@ -37,10 +40,55 @@ class Layout:
 def layout(table: Table) -> Layout:
     """Lay a table out."""
     others = references(table)
-    heads = ["Method", *(measure.heading for measure in MAIN), "alike", *against(others), "P(best)", "failed", "cases"]
-    heads += ["labeled + unlabeled", "runs", "steps", "min"]
+    first, *further = (measure.heading for measure in MAIN)
+    heads = ["Method", first, *against(others), *further, "failed", "cases", "labeled + unlabeled"]
+    heads += ["runs", "steps", "min"]
     lines = (line(name, row, others) for name, row in table["rows"].items())
-    return Layout(tuple(heads), tuple(lines), tuple(remarks(table)))
+    return Layout(tests(table, others), tuple(heads), tuple(lines), tuple(remarks(table)))
+
+
+def tests(table: Table, others: Mapping[str, Row]) -> tuple[tuple[str, ...], ...]:
+    """Heads and lines of the two-way tests against the baseline, the family first; empty where no row has two pairs."""
+    key, baseline = next(iter(others.items()), (None, None))
+    if key != REFERENCES["baseline"] or baseline is None:
+        return ()
+    compared = {row["title"]: row[key] for row in table["rows"].values() if row is not baseline}
+    made = {title: found for title, found in compared.items() if found[DICE.key]["trainings"]}
+    if not made:
+        return ()
+    in_family = [title for title, found in made.items() if found[DICE.key]["trainings"]["p_holm"] is not None]
+    lines = [tested(title, *pair(made[title])) for title in in_family]
+    if (mean := table["family"]) and mean[DICE.key]:
+        title = f"mean of these {len(mean['rows'])} (secondary)"
+        lines.append(tested(title, mean[DICE.key], mean[LOGIT_DICE.key]))
+    lines += [tested(title, *pair(found)) for title, found in made.items() if title not in in_family]
+    heads = [f"{DICE.name} against {baseline['title']}", "pairs", "difference", "95 % interval", "p, Holm", "p"]
+    heads += [f"{LOGIT_DICE.name} (secondary)", "p"]
+    return (tuple(heads), *lines)
+
+
+def pair(found: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The two-way tests of a row by Dice and by its logit."""
+    return found[DICE.key]["trainings"], found[LOGIT_DICE.key]["trainings"]
+
+
+def tested(title: str, dice: Mapping[str, Any], logit: Mapping[str, Any]) -> tuple[str, ...]:
+    """Cells of a two-way test: pairs, difference, interval, p with Holm's correction and without; then by the logit."""
+    return (
+        title,
+        str(dice["pairs"]),
+        number(dice["difference"], "+"),
+        interval(dice["low"], dice["high"], "+"),
+        "-" if dice["p_holm"] is None else p_value(dice["p_holm"]),
+        p_value(dice["p_value"]),
+        f"{number(logit['difference'], '+')} {interval(logit['low'], logit['high'], '+')}",
+        p_value(logit["p_value"]),
+    )
+
+
+def p_value(p: float | None) -> str:
+    """A p-value in a column of its own."""
+    return probability(p).removeprefix("= ")
 
 
 def against(others: Mapping[str, Row]) -> list[str]:
@@ -50,17 +98,17 @@ def against(others: Mapping[str, Row]) -> list[str]:
 
 def line(name: str, row: Row, others: Mapping[str, Row]) -> Line:
     """Lay a row out: its scores, what they are worth beside others, and how it was trained."""
+    first, *further = (score(row["scores"][measure.key]) for measure in MAIN)
     cells = [
-        *(score(row["scores"][measure.key]) for measure in MAIN),
-        (row["alike"],),
+        first,
         *differences(row, others),
-        (number(row.get("probability_of_best", {}).get(DICE.key)),),
+        *further,
         (str(row["failed"]),),
         (str(row["cases"]),),
         *((cell,) for cell in trained(row)),
     ]
     departures = tuple(filter(None, row["evaluation"]))
-    return Line(name, row["group"], row["title"], departures, tuple(cells), published(row))
+    return Line(name, row["group"], row["title"], departures, tuple(cells), published(row, len(others)))
 
 
 def score(values: Mapping[str, float | None]) -> tuple[str, str]:
@@ -69,16 +117,24 @@ def score(values: Mapping[str, float | None]) -> tuple[str, str]:
 
 
 def differences(row: Row, others: Mapping[str, Row]) -> list[tuple[str, ...]]:
-    """For each row that others are compared with: mean difference of Dice; its interval and its adjusted p."""
+    """For each row that others are compared with: mean difference of Dice; interval and p of a two-way test, if any."""
     cells: list[tuple[str, ...]] = []
     for key, other in others.items():
         if row is other:
             cells.append(("baseline",))
             continue
         values = row[key][DICE.key]
-        between = interval(values["low"], values["high"], "+")
-        cells.append((number(values["difference"], "+"), f"{between}, p {probability(values['p_holm'])}"))
+        cells.append((number(values["difference"], "+"), *counted(values["trainings"])))
     return cells
+
+
+def counted(test: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Interval and p of a two-way test, if there is one; its p is corrected within the family alone."""
+    if test is None:
+        return ()
+    corrected = test["p_holm"] is not None
+    p = probability(test["p_holm"] if corrected else test["p_value"])
+    return (f"{interval(test['low'], test['high'], '+')}, p {p}" + " uncorrected" * (not corrected),)
 
 
 def trained(row: Row) -> list[str]:
@@ -94,10 +150,14 @@ def runs(row: Row) -> str:
     return str(len(row["runs"])) if row["runs"] else "external"
 
 
-def published(row: Row) -> tuple[str, ...]:
-    """What published figures are called, with how their weights were chosen and the mark of their note; the figures."""
+def published(row: Row, between: int) -> tuple[str, ...]:
+    """What published figures are called, with how their weights were chosen and the mark of their note; the figures.
+
+    `between`: the empty columns after the first figure.
+    """
     figures = row["published"]
     if not figures:
         return ()
     called = f"published, {CHOSEN[figures['chosen']]}" + " [1]" * ("note" in figures)
-    return (called, *(f"{figures[m.key]:g}" if m.key in figures else "-" for m in MAIN))
+    first, *further = (f"{figures[m.key]:g}" if m.key in figures else "-" for m in MAIN)
+    return (called, first, *[""] * between, *further)

@@ -10,10 +10,11 @@ from lassl.results.remarks import Remark, Table
 
 
 def table(content: Table) -> str:
-    """Render a table.json: ours and the published row under each other, then what a reader has to know about them."""
+    """Render a table.json: tests that count trainings, our rows over published ones, and what to know of them."""
     shown = layout(content)
     cells = chain.from_iterable(lines(line, len(shown.heads)) for line in shown.lines)
-    return f"{grid(shown.heads, cells)}\n\n{paragraphs(map(paragraph, shown.remarks))}"
+    tests = f"{grid(shown.tests[0], shown.tests[1:])}\n\n" if shown.tests else ""
+    return f"{tests}{grid(shown.heads, cells)}\n\n{paragraphs(map(paragraph, shown.remarks))}"
 
 
 def lines(line: Line, width: int) -> Iterable[list[str]]:

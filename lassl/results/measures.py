@@ -1,4 +1,4 @@
-"""The measures of a mask that tables and figures show: what they are called, their units, and which way is better."""
+"""The measures of a mask that tables and figures show: what they are called, and their units."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,6 @@ class Measure:
     column: str
     name: str
     unit: str
-    higher_is_better: bool | None  # None: best where it is 0
 
     @property
     def heading(self) -> str:
@@ -21,17 +20,18 @@ class Measure:
         return f"{self.name} [{self.unit}]"
 
 
-DICE = Measure("dice", HEADLINE["dice"], "Dice", "%", True)
-JACCARD = Measure("jaccard", HEADLINE["jaccard"], "Jaccard", "%", True)
-ASD = Measure("asd", HEADLINE["asd"], "ASD", "voxel", False)
-HD95 = Measure("hd95", HEADLINE["hd95"], "95HD", "voxel", False)
+DICE = Measure("dice", HEADLINE["dice"], "Dice", "%")
+JACCARD = Measure("jaccard", HEADLINE["jaccard"], "Jaccard", "%")
+ASD = Measure("asd", HEADLINE["asd"], "ASD", "voxel")
+HD95 = Measure("hd95", HEADLINE["hd95"], "95HD", "voxel")
 MAIN = (DICE, JACCARD, ASD, HD95)  # of the headline
+LOGIT_DICE = Measure("logit_dice", HEADLINE["dice"], "logit Dice", "logit")  # beside Dice in tests alone
 MAIN_DISTANCES = tuple(measure for measure in MAIN if measure.column in DISTANCES)
 
 
-def _other(column: str, name: str, unit: str, higher_is_better: bool | None = False) -> Measure:
+def _other(column: str, name: str, unit: str) -> Measure:
     """A measure whose key is its column."""
-    return Measure(column, column, name, unit, higher_is_better)
+    return Measure(column, column, name, unit)
 
 
 OTHERS = (  # of the page of details
@@ -41,6 +41,6 @@ OTHERS = (  # of the page of details
     _other("hd95_mm", "95HD", "mm"),
     _other("assd_mm", "ASSD", "mm"),
     _other("hd95_max_mm", "95HD, larger way", "mm"),
-    _other("surface_dice_1mm_percent", "surface Dice at 1 mm", "%", True),
-    _other("volume_error_percent", "volume error", "%", None),
+    _other("surface_dice_1mm_percent", "surface Dice at 1 mm", "%"),
+    _other("volume_error_percent", "volume error", "%"),
 )

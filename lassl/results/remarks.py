@@ -5,19 +5,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scipy.special import stdtr
+
 from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.tables import listed
+from lassl.results.comparisons import REFERENCES
+from lassl.results.measures import DICE
+from lassl.results.power import in_words
 
 Table = Mapping[str, Any]  # the content of a table.json
 Row = Mapping[str, Any]  # one of its rows
 SCANS = {"real": "real scans", "synthetic": "synthetic phantoms, not patients"}
 CASES = {"test": "test cases", "tuning": "training cases held back to choose settings"}
 CHOSEN = {"last": "last", "test": "best on test", "unknown": "choice unknown"}  # weights behind published figures
-REFERENCES = {"baseline": "against_baseline", "matched": "against_matched"}  # in the statistics -> in each other row
-INTERVAL_AND_TEST = (
-    "The interval is of the mean, which a few cases with large differences can move far; the test counts each case by "
-    "its rank and sees whether most cases go the same way: one can show a difference where the other shows none."
+ENOUGH_CASES = 50  # from which percentile intervals of a mean are about as wide as they should be
+TWO_WAY = (
+    "trainings and patients are both random, as readers and cases are in multi-reader studies: a training takes the "
+    "place of a reader (Dorfman, Berbaum and Metz 1992; degrees of freedom of Hillis 2007)"
 )
 
 
@@ -50,19 +55,17 @@ def references(table: Table) -> dict[str, Row]:
 def remarks(table: Table) -> list[Remark]:
     """What the figures are, and every way in which rows cannot be compared."""
     rows = list(table["rows"].values())
-    texts = [described(table), *comparisons(table), *published_sources(table)]
-    if all(len(row["runs"]) <= 1 for row in rows):
-        texts.append("One run of each row: intervals and tests speak of other patients, not of other trainings.")
+    texts = [described(table), *comparisons(table), *shown_by(table), *published_sources(table)]
     if not all(row["runs"] for row in rows):
         texts.append(
             "External: masks that were made elsewhere, or here by weights from elsewhere, scored as one run on the "
             "same cases; how they were trained is not known here. Differences to them are between means over runs, "
-            "and they have no P(best)."
+            "and no test counts their trainings."
         )
     if table["missing"]:
         texts.append(f"Not run in this profile: {', '.join(table['missing'])}.")
     notes = [Remark(f"[1] {note}") for note in table["notes"]]
-    return [*tuning_notice(table), *map(Remark, texts), *warnings(table), *notes]
+    return [*tuning_notice(table), *pairs(table), *map(Remark, texts), *warnings(table), *notes]
 
 
 def tuning_notice(table: Table) -> list[Remark]:
@@ -83,7 +86,9 @@ def described(table: Table) -> str:
         [
             f"Profile {table['profile']}: cohort {cohort(table)}, trained on {devices(table)}.",
             f"Mean ± standard deviation over {CASES[table['scored']]} [95 % bootstrap interval of the mean], scored at "
-            "native resolution; min: minutes of training.",
+            "native resolution.",
+            *narrow(table["scored_cases"]),
+            "min: minutes of training.",
             failed_cases(list(table["rows"].values())),
         ]
     )
@@ -113,27 +118,61 @@ def failed_cases(rows: Sequence[Row]) -> str:
     return f'Distances {how} (empty predictions), whose number stands under "failed".'
 
 
+def narrow(cases: int) -> list[str]:
+    """That percentile intervals of a mean are too narrow with so few cases; nothing with many."""
+    if not 1 < cases < ENOUGH_CASES:
+        return []
+    covered = 2 * stdtr(cases - 1, 1.96 * ((cases - 1) / cases) ** 0.5) - 1
+    return [
+        f"With {cases} cases such an interval is too narrow: it holds the mean in about {100 * covered:.0f} % of "
+        "samples, in fewer where scores are skewed."
+    ]
+
+
+def pairs(table: Table) -> list[Remark]:
+    """Which pairs of a registered experiment count, and which are missing; a warning where they are too few."""
+    if not (registered := table["statistics"]["pairs"]):
+        return []
+    made = sorted({draw for row in table["rows"].values() for draw, _ in row["runs"]})
+    texts = [f"Pairs (draw k, seed k) that all of {listed(registered['rows'])} have: {listed(made)}."]
+    if missing := [k for k in registered["planned"] if k not in made]:
+        texts.append(f"Interim: of the {len(registered['planned'])} planned pairs {listed(missing)} are missing.")
+    if few := len(made) < registered["least"]:
+        texts.append(f"At least {registered['least']} are needed for a result.")
+    texts += [f"Pair {k} is left out: it lacks {listed(rows)}." for k, rows in table["lacking"].items()]
+    return [Remark(" ".join(texts), warning=few)]
+
+
 def comparisons(table: Table) -> list[str]:
-    """What the differences, if there are any, the letters and P(best) say, and what they do not."""
-    others = references(table)
-    texts, larger = [], ""
-    if others and len(table["rows"]) > 1:
-        titles = " and to ".join(row["title"] for row in others.values())
-        texts.append(
-            f"Dice is the primary score. Differences to {titles}: paired, with a 95 % bootstrap interval "
-            "and the p of a Wilcoxon signed-rank test over the cases. Holm's correction of p is over the rows for Dice "
-            "alone; the other scores are secondary, each corrected over the rows by itself (table.json). The intervals "
-            f"are not corrected. {INTERVAL_AND_TEST}{meaning(others)}"
+    """What the differences are, if there are any, and what tests of them say."""
+    others, rows = references(table), table["rows"].values()
+    if not others or len(rows) < 2:
+        return []
+    titles = " and to ".join(row["title"] for row in others.values())
+    tests = [row[key][DICE.key]["trainings"] for row in rows for key in others if key in row]
+    text = f"Dice is the primary score. Differences to {titles}: paired by draw, seed and case."
+    if any(tests):
+        text += (
+            f" Interval and p: {TWO_WAY}. p has Holm's correction over the rows of the family, by Dice alone, and none "
+            "where it says so; intervals and other scores have none (table.json)."
+            + " The two baselines are families of their own."
+            * (len(others) > 1)
         )
-        larger = (
-            ", and a larger one, so that a row may share a letter with the baseline though its p tells the two apart"
-        )
-    texts.append(
-        'Rows that share a letter under "alike" cannot be told apart by Dice when every pair is tested (Wilcoxon '
-        "signed-rank test over the cases, Holm's correction over all pairs, p ≥ 0.05). The pairs are a family of tests "
-        f"of their own{larger}. P(best): share of bootstrap replicates in which the row has the highest mean Dice."
-    )
-    return texts
+    if any(tests) and not all(tests):
+        text += " A difference without an interval is of one training and says nothing about the method."
+    if any(test and test["pairs"] == 2 for test in tests):
+        text += " With two pairs the test is too bold: at 5 % it finds what is not there in up to 10 % of tables."
+    if any(tests) and len({draw for row in rows for draw, _ in row["runs"]}) == 1:
+        text += " All pairs have one draw of labels and speak of that draw."
+    if not any(tests):
+        text += " All differences of a column share one training of the baseline."
+    return [f"{text}{meaning(others)}"]
+
+
+def shown_by(table: Table) -> list[str]:
+    """What the number of trainings can show."""
+    text = in_words(table["design"], all(len(row["runs"]) <= 1 for row in table["rows"].values()))
+    return [text] if text else []
 
 
 def meaning(others: Mapping[str, Row]) -> str:
@@ -144,7 +183,7 @@ def meaning(others: Mapping[str, Row]) -> str:
     return (
         f" {matched} sees as many labeled patches a step as most semi-supervised rows: the difference to it is what "
         f"the unlabeled scans add, by a loss and in batch norm, that to {baseline} what a user with these labels "
-        "gains. The two are separate families of tests."
+        "gains."
     )
 
 

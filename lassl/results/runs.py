@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lassl.evaluation.external_record import read_external_record
@@ -13,7 +14,8 @@ from lassl.model.record import Evaluated, Reported, read_record
 from lassl.paths import EXTERNAL, Run, metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import text_hash
-from lassl.results.statistics import INDEX
+from lassl.sections import Pairs
+from lassl.statistics.scores import INDEX
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def read_results(profile: str) -> list[Result]:
     records = [read_record(path) for path in folder.glob("[!.]*.yaml")]
     if not records:
         raise LasslError(f"{folder}: found no run; make some with `dvc exp run -S profile={profile}`")
-    results = [_read(record) for record in sorted(records, key=lambda r: (r.method, r.draw, r.seed))]
+    results = [read_result(record) for record in sorted(records, key=lambda r: (r.method, r.draw, r.seed))]
     first = results[0]
     for other in results:
         if set(other.cases["case"]) != set(first.cases["case"]):
@@ -78,7 +80,8 @@ def read_results(profile: str) -> list[Result]:
     return results
 
 
-def _read(record: Evaluated) -> Result:
+def read_result(record: Evaluated) -> Result:
+    """Read the scores that a record vouches for. Raises LasslError."""
     run = record.run
     return Result(
         run=(record.draw, record.seed),
@@ -123,6 +126,38 @@ def by_method(results: Sequence[Result], order: Sequence[str]) -> dict[str, list
     names = dict.fromkeys([*order, *(result.record.method for result in results)])
     groups = {name: [result for result in results if result.record.method == name] for name in names}
     return {name: group for name, group in groups.items() if group}
+
+
+def whole_pairs(results: Sequence[Result], pairs: Pairs | None) -> tuple[Sequence[Result], dict[int, list[str]]]:
+    """The runs of the pairs that count, all without pairs; and of each pair that was begun, the rows that it lacks.
+
+    Raises LasslError where no pair counts.
+    """
+    if pairs is None:
+        return results, {}
+    made = {result.run: set[str]() for result in results}
+    for result in results:
+        made[result.run].add(result.record.method)
+    begun = {k: [row for row in pairs.rows if row not in made[k, k]] for k in pairs.planned if (k, k) in made}
+    lacking = {k: rows for k, rows in begun.items() if rows}
+    whole = [(k, k) for k in begun if k not in lacking]
+    if not whole:
+        raise LasslError(
+            f"{metrics_folder(results[0].record.profile)}: no pair of draw k and seed k has all of "
+            f"{', '.join(pairs.rows)}; run what is missing, then `dvc repro` makes the table"
+        )
+    return [result for result in results if result.run in whole], lacking
+
+
+def scores(group: Sequence[ScoredMasks], column: str) -> pd.DataFrame:
+    """A score behind the headline figures: (draw, seed) x cases."""
+    return score_table({r.run: r.headline() for r in group}, column)
+
+
+def mean(values: pd.DataFrame) -> float:
+    """Mean of the defined values of all runs and cases, NaN if there are none."""
+    array = values.to_numpy(dtype=np.float64)
+    return float(np.nanmean(array)) if np.isfinite(array).any() else np.nan
 
 
 def score_table(frames: Mapping[tuple[int, int], pd.DataFrame], column: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""All runs of a profile -> the results table: what the rows score, how sure that is, what can be told apart."""
+"""All runs of a profile -> the results table: what the rows score, and how sure that is."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lassl.evaluation.summary import POLICIES, variant
@@ -14,12 +13,14 @@ from lassl.model.record import Evaluated, Evaluation
 from lassl.paths import PUBLISHED, metrics_folder
 from lassl.plumbing.files import read_text, write_text
 from lassl.plumbing.yaml_text import parse_yaml
-from lassl.results import details, markdown
-from lassl.results.comparisons import compared, rounded
+from lassl.results import details, markdown, runs
+from lassl.results.comparisons import compared, mean_of_family, rounded
 from lassl.results.measures import DICE, MAIN, MAIN_DISTANCES, OTHERS
-from lassl.results.runs import ExternalResult, Result, ScoredMasks, by_method, read_external, read_results, score_table
-from lassl.results.statistics import interval, variance_split
+from lassl.results.power import design
+from lassl.results.runs import ExternalResult, Result, ScoredMasks, mean, score_table, scores
 from lassl.sections import Statistics
+from lassl.statistics.patients import interval
+from lassl.statistics.variance import variance_split
 
 
 def table(profile: str, statistics: Statistics, published: Path = PUBLISHED) -> str:
@@ -38,13 +39,13 @@ def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) ->
     `published` is the content of metrics/published.yaml; runs of the tuning mode stand beside none of its figures.
     Raises LasslError.
     """
-    results = read_results(profile)
+    results, lacking = runs.whole_pairs(runs.read_results(profile), statistics.pairs)
     groups, kinds = grouped(results, published)
     first = next(iter(groups.values()))[0]
     tuned = any(r.record.settings.cases.tuning for r in results)
     shown = statistics.published and not tuned
     asked = published["rows"] if shown and statistics.baseline in published["rows"] else ()
-    external = {f"external/{name}": result for name, result in read_external(first).items()}
+    external = {f"external/{name}": result for name, result in runs.read_external(first).items()}
     masks: dict[str, Sequence[ScoredMasks]] = {**groups, **{name: [result] for name, result in external.items()}}
     tables = {name: {measure.key: scores(group, measure.column) for measure in MAIN} for name, group in masks.items()}
     rows = {}
@@ -53,7 +54,7 @@ def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) ->
         rows[method] = row(group, tables[method], title, figures, statistics) | {"group": kinds[method]}
     elsewhere = {f"external/{name}": figures for name, figures in published.get("external", {}).items() if shown}
     rows |= {n: external_row(r, tables[n], elsewhere.get(n, {}), statistics) for n, r in external.items()}
-    comparisons = compared(tables, list(groups), statistics)
+    comparisons = compared(tables, statistics)
     return {
         "profile": profile,
         "cohort": first.record.cohort.name,
@@ -64,6 +65,9 @@ def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) ->
         "scored_cases": first.cases["case"].nunique(),
         "statistics": statistics.model_dump(mode="json"),
         "rows": {name: rows[name] | comparisons[name] for name in rows},
+        "family": mean_of_family(tables, statistics),
+        "design": design(groups, statistics).told(),
+        "lacking": {str(pair): names for pair, names in lacking.items()},
         "missing": [name for name in asked if name not in rows],
         "notes": [published["notes"][r["published"]["note"]] for r in rows.values() if "note" in r["published"]],
     }
@@ -74,7 +78,7 @@ def grouped(results: Sequence[Result], published: Mapping[str, Any]) -> tuple[di
 
     The published table comes first in its order, then the field by our mean Dice, best first, then own rows.
     """
-    groups = by_method(results, list(published["rows"]))
+    groups = runs.by_method(results, list(published["rows"]))
     dice = {name: mean(scores(group, DICE.column)) for name, group in groups.items() if name in published["field"]}
     field = sorted(dice, key=lambda name: dice[name], reverse=True)
     order = dict.fromkeys([*(name for name in groups if name in published["rows"]), *field, *groups])
@@ -97,11 +101,6 @@ def own_title(text: str, group: Sequence[Result]) -> str:
     labeled = "/".join(map(str, sorted({m.labeled for m in methods})))
     unlabeled = "/".join(map(str, sorted({m.unlabeled for m in methods})))
     return f"{text.split(' & ')[0]} & {labeled}L" + f"+{unlabeled}UL" * (unlabeled != "0")
-
-
-def scores(group: Sequence[ScoredMasks], column: str) -> pd.DataFrame:
-    """A score behind the headline figures: (draw, seed) x cases."""
-    return score_table({r.run: r.headline() for r in group}, column)
 
 
 def row(
@@ -179,12 +178,6 @@ def scored(group: Sequence[ScoredMasks], tables: Mapping[str, pd.DataFrame], sta
 def mean_and_std(values: pd.DataFrame) -> dict[str, float | None]:
     """Mean of the defined values of all runs and cases, and standard deviation over the cases' means over the runs."""
     return rounded({"mean": mean(values), "std": values.mean().std()})
-
-
-def mean(values: pd.DataFrame) -> float:
-    """Mean of the defined values of all runs and cases, NaN if there are none."""
-    array = values.to_numpy(dtype=np.float64)
-    return float(np.nanmean(array)) if np.isfinite(array).any() else np.nan
 
 
 def spread(values: pd.DataFrame, statistics: Statistics) -> dict[str, float | None]:

@@ -11,7 +11,7 @@ from lassl.paths import metrics_folder, report_page
 from lassl.plumbing.errors import command
 from lassl.plumbing.tables import interval, listed, number
 from lassl.results.measures import DICE, MAIN
-from lassl.results.remarks import Table, cohort, read_table, scored_cases, tuning_notice, warnings
+from lassl.results.remarks import Table, cohort, pairs, read_table, scored_cases, shown_by, tuning_notice, warnings
 
 WIDTH = 80  # columns, also where no terminal is
 WARNING = "bold yellow"
@@ -37,7 +37,7 @@ def show(profile: str, absent: str = ABSENT) -> None:
     console.print()
     console.rule(f"Results of profile {profile}", style="bold green")
     console.print(f"Cohort {cohort(table)}.", style=WARNING if synthetic else "bold")
-    for warning in (*tuning_notice(table), *warnings(table)):
+    for warning in (*tuning_notice(table), *(remark for remark in pairs(table) if remark.warning), *warnings(table)):
         console.print(warning.text, style=WARNING)
     console.print()
     console.print(grid(table))
@@ -80,6 +80,7 @@ def explanation(table: Table) -> str:
         f"Means over {scored_cases(table)} [95 % interval of the mean] after {steps} training steps; "
         "Dice and Jaccard in %, ASD and 95HD in voxels."
     ]
+    sentences += shown_by(table)
     sentences += ["Published: on the real scans at full resolution."] * any(row["published"] for row in rows)
     sentences += [f"Failed cases (empty predictions): {listed(failed)}."] * bool(failed)
     return " ".join(sentences)

@@ -26,7 +26,7 @@ def test_all_commands_are_there_and_installed_as_lassl(capsys):
     with pytest.raises(SystemExit, match="0"):
         lassl("--help")
     told = capsys.readouterr().out
-    words = ("predict", "export", "adopt", "evaluate", "runs", "gather", "doctor")
+    words = ("predict", "export", "adopt", "evaluate", "runs", "gather", "power", "doctor")
     assert all(f"\n    {name} " in told for name in words)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert project["project"]["scripts"] == {"lassl": "lassl.cli.main:main"}

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,6 +15,7 @@ from lassl.pages.flaws import TESTS, page
 from lassl.pages.public_code import NOT_RUN
 from lassl.results.runs import read_results
 from lassl.results.table import table
+from lassl.statistics.trainings import two_way
 
 
 @pytest.fixture
@@ -48,15 +50,30 @@ def test_flaws_of_other_code_that_cannot_be_run_are_told_in_sentences(workspace)
     assert text.split("## Seen in public code, not run here\n")[1].count("\n- ") == len(NOT_RUN)
 
 
+FLAWED = {"variant": "-overlap", "options": {"weight_decay": 0.5}}  # not a training of the honest row made again
+
+
 def test_a_flawed_run_is_compared_with_the_honest_one_of_the_same_draw_and_seed(workspace):
     write_run("cps", scores=cases((80, 90, 70)))
     write_run("cps", seed=1, scores=cases((0, 0, 0)))
-    write_run("cps", variant="-overlap", scores=cases((82, 91, 73)))
-    write_run("mt_un", variant="-overlap", scores=cases((1, 1, 1)))
+    write_run("cps", scores=cases((82, 91, 73)), **FLAWED)
+    write_run("mt_un", scores=cases((1, 1, 1)), **FLAWED)
     (line,) = lines(f"| {PROFILE} | cps |")
-    # differences 2, 1 and 3; p of three positive ones: 2 / 2^3
-    assert line == f"| {PROFILE} | cps | 1 | 80.00 | 82.00 | +2.00 [+1.00, +3.00] | = 0.250 |"
+    # differences 2, 1 and 3; the honest trainings are 80 apart: their SD is 80 / sqrt(2), a pair's sqrt(2) times that
+    assert line == f"| {PROFILE} | cps | 1 | 80.00 | 82.00 | +2.00 | 80.00 |"
     assert not lines("mt_un")
+
+
+def test_a_flaw_with_pairs_has_the_interval_and_p_that_count_trainings(workspace):
+    pairs = [((80, 90, 70), (82, 91, 73)), ((70, 70, 70), (74, 73, 74))]
+    for draw, (honest, flawed) in enumerate(pairs):
+        write_run("cps", draw=draw, scores=cases(honest))
+        write_run("cps", draw=draw, scores=cases(flawed), **FLAWED)
+    (line,) = lines(f"| {PROFILE} | cps |")
+    test = two_way(np.array([np.subtract(flawed, honest) for honest, flawed in pairs]))
+    between = f"[{test.low:+.2f}, {test.high:+.2f}]"
+    # no row was trained twice with one draw, so how much a pair moves is not known
+    assert line == f"| {PROFILE} | cps | 2 | 75.00 | 77.83 | +2.83 {between}, p = {test.p_value:.3f} | - |"
 
 
 def test_the_runs_of_the_tests_are_not_shown(workspace):

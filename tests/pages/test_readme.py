@@ -157,7 +157,7 @@ def test_of_two_profiles_the_one_that_was_never_made_is_named(tables):
 def row(title, dice, against=0.0, **more):
     """A row of a table.json, as far as a short table tells of it."""
     scores = {"dice": {"mean": dice, "low": dice - 1, "high": dice + 1}, "hd95": {"mean": 7.0}}
-    compared = {"dice": {"difference": against, "low": against - 1, "high": against + 1, "p_holm": 0.5}}
+    compared = {"dice": {"difference": against, "trainings": None}}
     told = {"title": title, "scores": scores, "against_baseline": compared, "labeled": [16], "runs": [[0, 0]]}
     rest = {"steps": [20], "cases": 4, "failed": 0, "evaluation": [""], "method": [{}], "shared": [], "stride": []}
     return {**told, **rest, "published": {"dice": 80.5, "chosen": "test", "source": "Somebody"}} | more
@@ -165,10 +165,11 @@ def row(title, dice, against=0.0, **more):
 
 def of_rows(**rows):
     """A table.json of these rows."""
-    statistics = {"baseline": "first", "matched": "matched", "scans": "real"}
+    statistics = {"baseline": "first", "matched": "matched", "scans": "real", "pairs": None}
+    design = {"training": None, "compared": 0, "power": None}
     return {"profile": "mine", "cohort": "la2018", "cohort_hash": ["a"], "pool": 2, "devices": ["cpu: Test"]} | {
         **{"scored": "test", "scored_cases": 4},
-        "statistics": statistics,
+        **{"statistics": statistics, "design": design},
         "rows": rows,
     }
 
@@ -179,17 +180,17 @@ def test_a_short_table_has_labels_the_dice_with_its_interval_95hd_the_published_
         "| Method | labels | Dice [%] | 95HD [voxel] | published Dice | Dice against A |",
         "| --- | --- | --- | --- | --- | --- |",
         "| **A** | 16 | 80.00 [79.00, 81.00] | 7.00 | 80.5 (best on test) | baseline |",
-        "| **B** | 32 | 82.50 [81.50, 83.50] | 7.00 | 80.5 (best on test) | +2.50 [+1.50, +3.50], p = 0.500 |",
+        "| **B** | 32 | 82.50 [81.50, 83.50] | 7.00 | 80.5 (best on test) | +2.50 |",
     ]
 
 
 def test_a_short_table_tells_scale_runs_cases_and_empty_predictions_in_short_lines():
     text = short(of_rows(first=row("A", 80.0, failed=2), second=row("B", 82.5)))
     told = " ".join(text.split())
-    assert "(real scans), volumes pooled by 2, 20 steps, one run of each row, on cpu: Test." in told
+    assert "(real scans), volumes pooled by 2, 20 steps, on cpu: Test." in told
     assert "Means over 4 test cases" in told and "Empty predictions: 2; the distances leave them out" in told
     assert (
-        "Wilcoxon" in told
+        "One training of each row says nothing about the methods." in told
         and "Published (Somebody): on the real scans at full resolution. In brackets their weights" in told
     )
     assert all(len(line) <= 120 for line in text.splitlines() if line[:1] != "|")
@@ -203,13 +204,13 @@ def test_a_short_table_is_silent_about_a_choice_that_is_not_known():
 def test_a_short_table_without_baseline_or_published_figures_has_no_columns_for_them():
     text = short(of_rows(second=row("B", 82.5, published=None), third=row("C", 80.0, published=None)))
     assert text.startswith("| Method | labels | Dice [%] | 95HD [voxel] |\n")
-    assert "Wilcoxon" not in text and "ublished" not in text
+    assert "differences" not in text and "ublished" not in text
 
 
 def test_a_short_table_has_masks_from_elsewhere_and_says_how_their_failures_count():
     theirs = row("B", 82.5, runs=[], labeled=[], steps=[], published=None, evaluation=["failures: diagonal"])
     text = short(of_rows(first=row("A", 80.0), second=theirs))
-    assert "| **B**, failures: diagonal | - | 82.50 [81.50, 83.50] | 7.00 |  | +0.00 [" in text
+    assert "| **B**, failures: diagonal | - | 82.50 [81.50, 83.50] | 7.00 |  | +0.00 |" in text
 
 
 def test_a_short_table_warns_of_rows_that_cannot_be_compared():
@@ -218,13 +219,27 @@ def test_a_short_table_warns_of_rows_that_cannot_be_compared():
 
 
 def test_a_short_table_has_seven_columns_with_the_differences_to_both_baselines():
-    other = {"against_matched": {"dice": {"difference": 4.0, "low": 3.0, "high": 5.0, "p_holm": 0.0001}}}
+    other = {"against_matched": {"dice": {"difference": 4.0, "trainings": None}}}
     rows = {"first": row("A", 80.0, **other), "second": row("B", 82.5, 2.5, **other), "matched": row("M", 78.0, -2.0)}
     heads, _, first, second, matched = short(of_rows(**rows)).splitlines()[:5]
     assert heads.endswith("| published Dice | Dice against A | Dice against M |") and heads.count("|") == 8
-    assert first.endswith("| baseline | +4.00 [+3.00, +5.00], p < 0.001 |")
-    assert second.endswith("| +2.50 [+1.50, +3.50], p = 0.500 | +4.00 [+3.00, +5.00], p < 0.001 |")
-    assert matched.endswith("| -2.00 [-3.00, -1.00], p = 0.500 | baseline |")
+    assert first.endswith("| baseline | +4.00 |")
+    assert second.endswith("| +2.50 | +4.00 |")
+    assert matched.endswith("| -2.00 | baseline |")
+
+
+def test_a_short_table_with_pairs_has_intervals_and_p_over_trainings_and_what_they_can_show():
+    test = {"low": 1.0, "high": 4.0, "p_value": 0.01, "p_holm": 0.02}
+    compared = {"dice": {"difference": 2.5, "trainings": test}}
+    runs = [[1, 1], [2, 2]]
+    rows = {"first": row("A", 80.0, runs=runs), "second": row("B", 82.5, against_baseline=compared, runs=runs)}
+    power = {"smallest": 3.04, "smallest_in_family": 3.04}
+    design = {"training": None, "compared": 1, "noise": {"pair": 1.5}, "pairs": 2, "family": 1, "power": power}
+    text = short(of_rows(**rows) | {"design": design})
+    told = " ".join(text.split())
+    assert "| +2.50 [+1.00, +4.00], p = 0.020 |" in text and "means over a row's trainings" in told
+    assert "Intervals and p of differences: trainings and patients both random; Holm's correction." in told
+    assert "2 pairs can show a difference of 3.0 points (80 % power)." in told and "One training" not in told
 
 
 def test_a_short_table_of_training_cases_says_so():

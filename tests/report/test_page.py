@@ -10,7 +10,7 @@ import yaml
 
 from helpers.pages import numbers, page_data, scored, unpacked, write_masks, written_page
 from helpers.project import ROOT
-from helpers.runs import PROFILE, PUBLISHED, STATISTICS, write_run
+from helpers.runs import PROFILE, PUBLISHED, STATISTICS, cases, write_run
 from lassl.data.prepared import open_prepared
 from lassl.report.report import HEADINGS, gather, report, shown_first
 from lassl.report.slices import box_around, outline
@@ -57,10 +57,29 @@ def test_a_cell_has_its_interval_on_a_line_of_its_own_and_the_published_figure_u
     found = row_cells(page, "CPS &amp; 16L+64UL")
     assert found[0] == "<strong>CPS &amp; 16L+64UL</strong><small>published, choice unknown</small>"
     assert found[1] == "86.50 ± 4.95<br>[83.00, 90.00]<small>86.4</small>"  # 90 and 83
-    assert found[6] == "+4.50<br>[-1.00, +10.00], p = 1.000"  # beside 80 and 84: 10 more and 1 less
-    assert found[5] == "a" and found[8:] == ["0", "2", "16 + 64", "1", "240", "1"]
+    assert found[2] == "+4.50"  # beside 80 and 84: 10 more and 1 less; of one training each
+    assert found[3].endswith("<small>76.6</small>") and found[6:] == ["0", "2", "16 + 64", "1", "240", "1"]
     assert row_cells(page, "V-Net &amp; 16L")[0].endswith("<small>published, choice unknown [1]</small>")
-    assert row_cells(page, "V-Net &amp; 16L")[6] == "baseline"
+    assert row_cells(page, "V-Net &amp; 16L")[2] == "baseline"
+    assert "Tests that count trainings" not in page
+
+
+def test_a_page_of_pairs_begins_with_the_tests_that_count_trainings(workspace):
+    for k, (baseline, other) in enumerate([((70, 70), (71, 73)), ((70, 71), (73, 72)), ((72, 70), (73, 74))], 1):
+        write_run("vnet_16", draw=k, seed=k, scores=cases(baseline))
+        write_run("cps", draw=k, seed=k, scores=cases(other))
+    table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
+    page = report(PROFILE, workspace / "nothing").read_text()
+    assert re.findall(r'role="region" aria-label="([^"]*)"', page)[:2] == [
+        "Tests that count trainings",
+        "Results table",
+    ]
+    content = json.loads((Path("metrics") / PROFILE / "table.json").read_text())
+    test = content["rows"]["cps"]["against_baseline"]["dice"]["trainings"]
+    between, p = f"[{test['low']:+.2f}, {test['high']:+.2f}]", f"{test['p_value']:.3f}"
+    cells = "".join(f"<td>{cell}</td>" for cell in ("3", "+2.17", between, p, p))  # one test: nothing to correct
+    assert f'<th scope="row">CPS &amp; 16L+64UL</th>{cells}' in page
+    assert row_cells(page, "CPS &amp; 16L+64UL")[2] == f"+2.17<br>{between}, p = {p}"
 
 
 def test_the_page_has_every_remark_of_the_table(page):

@@ -1,11 +1,18 @@
-"""Rows beside each other, from runs that can be compared by hand: differences, the best row, letters."""
+"""Rows beside each other, from runs that can be compared by hand: tests over trainings, and over patients."""
 
+import math
+
+import numpy as np
 import pytest
 
-from helpers.runs import STATISTICS, built, cases, write_run
-from lassl.results.comparisons import letter
+from helpers.runs import NAN, STATISTICS, built, cases, write_run
+from lassl.results.comparisons import logit
+from lassl.sections import Pairs
+from lassl.statistics.patients import holm
+from lassl.statistics.trainings import two_way
 
 LOW = (60, 61, 62, 63, 64, 65, 66, 67)
+UP = [low + 1 + low / 10 for low in LOW]
 
 
 @pytest.fixture(autouse=True)
@@ -14,54 +21,141 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_difference_to_the_baseline_is_paired_and_holm_is_over_the_rows_for_each_score_by_itself():
+def against(row: str, key: str = "dice", reference: str = "baseline", statistics=STATISTICS):
+    """The comparison of a row in the table of the runs that were written."""
+    return built(statistics)["rows"][row][f"against_{reference}"][key]
+
+
+def write_pairs(method: str, shifts, base: int = 70, count: int = 3) -> np.ndarray:
+    """Runs with draw k and seed k, k from 1, whose cases are a base and shifts; gives the shifts, pairs x cases."""
+    grid = np.array(shifts[:count], dtype=float)
+    for k, row in enumerate(grid, 1):
+        write_run(method, draw=k, seed=k, scores=cases(base + row))
+    return grid
+
+
+FLAT = np.zeros((3, 4))
+FIRST = np.array([[1, 2, 3, 6], [2, 2, 5, 7], [0, 3, 4, 5]])
+SECOND = np.array([[0, 1, -1, 2], [1, 0, 1, 1], [-1, 2, 0, 1]])
+
+
+# over trainings and patients
+
+
+def test_rows_with_pairs_are_tested_with_trainings_and_patients_random():
+    write_pairs("vnet_16", FLAT)
+    write_pairs("cps", FIRST)
+    write_pairs("mt_un", SECOND)
+    expected = {"cps": two_way(FIRST), "mt_un": two_way(SECOND)}
+    corrected = dict(zip(expected, holm([test.p_value for test in expected.values()]), strict=True))
+    for row, test in expected.items():
+        found = against(row)
+        assert (found["pairs"], found["cases"], found["trainings"]["pairs"]) == (3, 4, 3)
+        told = found["trainings"]
+        values = [told[name] for name in ("difference", "low", "high", "p_value", "freedom")]
+        assert values == pytest.approx([test.difference, test.low, test.high, test.p_value, test.freedom], abs=1e-4)
+        assert told["p_holm"] == pytest.approx(corrected[row], abs=1e-4)
+    assert against("cps", "jaccard")["trainings"]["p_holm"] is None  # secondary scores are not corrected
+
+
+def test_one_pair_has_a_difference_and_no_test_of_the_methods():
+    write_run("vnet_16", scores=cases(LOW))
+    write_run("cps", scores=cases(UP))
+    found = against("cps")
+    assert (found["difference"], found["pairs"], found["trainings"]) == (7.35, 1, None)
+
+
+def test_pairs_are_those_of_the_same_draw_and_seed():
+    write_pairs("vnet_16", FLAT)
+    write_pairs("cps", FIRST)
+    write_run("cps", draw=1, seed=9, scores=cases([0] * 4))
+    write_run("vnet_16", draw=8, seed=8, scores=cases([0] * 4))
+    assert against("cps")["trainings"]["difference"] == pytest.approx(FIRST.mean(), abs=1e-4)
+    assert against("cps")["pairs"] == 3
+
+
+def test_the_family_is_all_rows_but_the_two_baselines_unless_the_settings_name_it():
+    for method, shifts in (("vnet_16", FLAT), ("vnet_16_matched", SECOND), ("cps", FIRST), ("mt_un", SECOND)):
+        write_pairs(method, shifts)
+    p = two_way(FIRST).p_value
+    assert against("cps")["trainings"]["p_holm"] == pytest.approx(2 * p, abs=1e-4)
+    assert against("vnet_16_matched")["trainings"]["p_holm"] is None
+    assert against("cps", reference="matched")["trainings"]["p_holm"] is not None
+    named = STATISTICS.model_copy(update={"family": ("cps",)})
+    assert against("cps", statistics=named)["trainings"]["p_holm"] == pytest.approx(p, abs=1e-4)
+    assert against("mt_un", statistics=named)["trainings"]["p_holm"] is None
+    assert against("cps", reference="matched", statistics=named)["trainings"]["p_holm"] is None
+
+
+def test_the_mean_of_a_named_family_has_one_test_by_dice_and_one_by_its_logit():
+    write_pairs("vnet_16", FLAT)
+    write_pairs("cps", FIRST)
+    assert built()["family"] is None
+    named = STATISTICS.model_copy(update={"family": ("cps", "mt_un")})
+    assert built(named)["family"] is None  # a row is missing
+    write_pairs("mt_un", SECOND)
+    found = built(named)["family"]
+    assert found["rows"] == ["cps", "mt_un"]
+    expected = two_way((FIRST + SECOND) / 2)
+    assert found["dice"]["difference"] == pytest.approx(expected.difference, abs=1e-4)
+    assert found["dice"]["p_value"] == pytest.approx(expected.p_value, abs=1e-4)
+    logits = [np.log((70 + d) / (30 - d)) - np.log(7 / 3) for d in (FIRST, SECOND)]
+    assert found["logit_dice"]["p_value"] == pytest.approx(two_way((logits[0] + logits[1]) / 2).p_value, abs=1e-4)
+
+
+def test_the_logit_of_dice_is_clipped_where_it_has_no_bound():
+    write_run(scores=cases((0, 50, 100)))
+    frame = logit(built_dice := cases((0, 0.5, 50, 99.5, 100)).set_index("case")[["dice_percent"]])
+    edge = math.log(0.99 / 0.01)
+    assert frame["dice_percent"].tolist() == pytest.approx([-edge, -edge, 0, edge, edge])
+    assert built_dice["dice_percent"].max() == 100
+
+
+def test_cases_without_a_distance_in_some_pair_are_left_out_of_its_test():
+    for k, asd in enumerate(((1, 2, 3, 4), (2, 2, NAN, 5)), 1):
+        write_run("vnet_16", draw=k, seed=k, scores=cases([80] * 4, [1] * 4))
+        write_run("cps", draw=k, seed=k, scores=cases([80] * 4, asd))
+    found = against("cps", "asd")
+    assert found["trainings"]["cases"] == 3 and found["cases"] == 4
+    assert found["trainings"]["difference"] == pytest.approx((0 + 1 + 3 + 1 + 1 + 4) / 6, abs=1e-4)
+
+
+# over patients alone
+
+
+def test_the_test_over_patients_is_paired_and_holm_is_over_the_rows_for_each_score_by_itself():
     write_run("vnet_16", scores=cases([70] * 6, [10] * 6))
     write_run("cps", scores=cases((71, 72, 73, 74, 75, 76), [10] * 6))
     write_run("mt_un", scores=cases([70] * 6, (11, 8, 7, 6, 5, 4)))
     rows = built()["rows"]
     dice, asd = rows["cps"]["against_baseline"]["dice"], rows["mt_un"]["against_baseline"]["asd"]
     assert (dice["difference"], asd["difference"]) == (3.5, -3.1667)
-    assert 1 < dice["low"] < 3.5 < dice["high"] < 6
+    assert 1 < dice["patients"]["low"] < 3.5 < dice["patients"]["high"] < 6
     # all six up: 2 / 64; ranks 1 up, 2 to 6 down: 4 / 64; no difference: 1
-    expected = {"cps": [0.0312, 0.0312, 1, 1], "mt_un": [1, 1, 0.0625, 0.0625]}
-    assert {m: [t["p_value"] for t in rows[m]["against_baseline"].values()] for m in expected} == expected
+    expected = {"cps": [0.0312, 0.0312, 1, 1, 0.0312], "mt_un": [1, 1, 0.0625, 0.0625, 1]}
+    found = {m: [t["patients"] for t in rows[m]["against_baseline"].values()] for m in expected}
+    assert {m: [t["p_value"] for t in tests] for m, tests in found.items()} == expected
     # two rows: the smaller p of a score times 2
-    adjusted = {"cps": [0.0625, 0.0625, 1, 1], "mt_un": [1, 1, 0.125, 0.125]}
-    assert {m: [t["p_holm"] for t in rows[m]["against_baseline"].values()] for m in adjusted} == adjusted
+    adjusted = {"cps": [0.0625, 0.0625, 1, 1, 0.0625], "mt_un": [1, 1, 0.125, 0.125, 1]}
+    assert {m: [t["p_holm"] for t in tests] for m, tests in found.items()} == adjusted
     assert {t["cases"] for m in adjusted for t in rows[m]["against_baseline"].values()} == {6}
     assert "against_baseline" not in rows["vnet_16"]
 
 
 def test_a_secondary_score_takes_nothing_from_the_test_of_dice():
-    up = [low + 1 + low / 10 for low in LOW]
     write_run("vnet_16", scores=cases(LOW, LOW))
-    write_run("cps", scores=cases(up, LOW))
-    alone = built()["rows"]["cps"]["against_baseline"]["dice"]
-    assert alone["p_holm"] == alone["p_value"] == 0.0078  # one row: nothing to correct
-    write_run("cps", scores=cases(up, up))
-    assert built()["rows"]["cps"]["against_baseline"]["dice"] == alone
-
-
-def test_all_pairs_are_a_larger_family_so_that_a_row_can_differ_from_the_baseline_and_share_its_letter():
-    up = [low + 1 + low / 10 for low in LOW]
-    write_run("vnet_16", scores=cases(LOW))
-    for method in ("vnet_80", "cps", "mt_un"):
-        write_run(method, scores=cases(up))
-    rows = built()["rows"]
-    others = [row["against_baseline"]["dice"]["p_holm"] for m, row in rows.items() if m != "vnet_16"]
-    assert others == [0.0234] * 3  # 3 x 2 / 256
-    assert {row["alike"] for row in rows.values()} == {"a", "b"}  # 6 x 2 / 256 = 0.047
-    write_run("cps_alw", scores=cases(up))
-    rows = built()["rows"]
-    assert rows["cps"]["against_baseline"]["dice"]["p_holm"] == 0.0312  # 4 x 2 / 256
-    assert {row["alike"] for row in rows.values()} == {"a"}  # 10 x 2 / 256 = 0.078
+    write_run("cps", scores=cases(UP, LOW))
+    alone = against("cps")
+    assert alone["patients"]["p_holm"] == alone["patients"]["p_value"] == 0.0078  # one row: nothing to correct
+    write_run("cps", scores=cases(UP, UP))
+    assert against("cps") == alone
 
 
 def test_a_few_cases_can_move_the_interval_where_the_ranks_show_nothing():
     write_run("vnet_16", scores=cases([50] * 20))
     moved = [-0.1 * i for i in range(1, 10)] + [0.05, 0.15, 0.25, 0.35] + [10, 20, 30, 35, 40, 45, 50]
     write_run("cps", scores=cases([50 + d for d in moved]))
-    found = built()["rows"]["cps"]["against_baseline"]["dice"]
+    found = against("cps")["patients"]
     assert found["low"] > 3 and found["p_holm"] > 0.05
 
 
@@ -70,7 +164,7 @@ def test_a_row_is_compared_with_the_baseline_over_the_runs_of_both():
     write_run("vnet_16", seed=1, scores=cases((10, 20)))
     write_run("cps", seed=0, scores=cases((75, 79)))
     write_run("cps", seed=2, scores=cases((0, 0)))
-    assert built()["rows"]["cps"]["against_baseline"]["dice"]["difference"] == 7
+    assert against("cps")["difference"] == 7
 
 
 def test_without_the_baseline_no_row_is_compared():
@@ -82,18 +176,17 @@ def test_without_the_baseline_no_row_is_compared():
 
 
 def test_the_two_baselines_are_families_of_their_own():
-    up = [low + 1 + low / 10 for low in LOW]
     write_run("vnet_16", scores=cases(LOW))
     write_run("vnet_16_matched", scores=cases(LOW))
-    write_run("cps", scores=cases(up))
+    write_run("cps", scores=cases(UP))
     rows = built()["rows"]
     assert ("against_baseline" in rows["vnet_16"], "against_matched" in rows["vnet_16_matched"]) == (False, False)
     for key in ("against_baseline", "against_matched"):
-        found = rows["cps"][key]["dice"]
+        found = rows["cps"][key]["dice"]["patients"]
         assert (found["p_value"], found["p_holm"]) == (0.0078, 0.0156)  # 2 / 256, two rows in each family
-    assert rows["vnet_16"]["against_matched"]["dice"]["p_holm"] == 1
-    write_run("cps_alw", scores=cases(up))
-    assert built()["rows"]["cps"]["against_matched"]["dice"]["p_holm"] == 0.0234  # three rows in each
+    assert rows["vnet_16"]["against_matched"]["dice"]["patients"]["p_holm"] == 1
+    write_run("cps_alw", scores=cases(UP))
+    assert against("cps", reference="matched")["patients"]["p_holm"] == 0.0234  # three rows in each
 
 
 def test_the_matched_baseline_is_compared_with_where_it_is_there_alone():
@@ -103,57 +196,41 @@ def test_the_matched_baseline_is_compared_with_where_it_is_there_alone():
     assert "against_matched" in rows["cps"] and "against_baseline" not in rows["cps"]
 
 
-def test_the_best_row_is_sought_over_the_runs_that_all_rows_have():
-    write_run("cps", scores=cases((80, 90), (5, 6)))
-    write_run("cps", seed=1, scores=cases((0, 0), (90, 90)))
-    write_run("mt_un", scores=cases((70, 60), (1, 2)))
-    write_run("cps_alw", scores=cases((50, 60), (1, 2)))
-    rows = built()["rows"]
-    assert rows["cps"]["probability_of_best"] == {"dice": 1, "jaccard": 1, "asd": 0, "hd95": 0}
-    assert rows["mt_un"]["probability_of_best"] == {"dice": 0, "jaccard": 0, "asd": 0.5, "hd95": 0.5}
+# pairs of a registered experiment
+
+REGISTERED = STATISTICS.model_copy(
+    update={
+        "matched": None,
+        "family": ("cps", "mt_un"),
+        "pairs": Pairs(rows=("vnet_16", "cps", "mt_un", "vnet_32"), planned=(1, 2, 3, 4), least=3),
+    }
+)
 
 
-def test_rows_without_a_run_in_common_have_no_best():
-    write_run("cps", draw=0, seed=1)
-    write_run("mt_un", draw=1, seed=1)
-    assert all("probability_of_best" not in row for row in built()["rows"].values())
+def test_a_pair_counts_once_all_registered_rows_have_it():
+    for method, shifts in (("vnet_16", FLAT), ("cps", FIRST), ("mt_un", SECOND), ("vnet_32", FIRST)):
+        write_pairs(method, shifts, count=2 if method == "mt_un" else 3)
+        write_run(method, draw=0, seed=0, scores=cases([0] * 4))  # not planned
+    write_run("vnet_bn", draw=3, seed=3, scores=cases([0] * 4))
+    write_run("vnet_bn", draw=2, seed=2, scores=cases([70] * 4))
+    table = built(REGISTERED)
+    assert table["lacking"] == {"3": ["mt_un"]}
+    assert [table["rows"][row]["runs"] for row in ("vnet_16", "vnet_bn")] == [[[1, 1], [2, 2]], [[2, 2]]]
+    assert against("cps", statistics=REGISTERED)["difference"] == FIRST[:2].mean()
+    assert against("vnet_32", statistics=REGISTERED)["trainings"]["p_holm"] is None
+    assert against("cps", statistics=REGISTERED)["trainings"]["p_holm"] is not None
 
 
-def test_rows_that_share_a_letter_cannot_be_told_apart():
-    # between the others in half of the cases, with eight different distances to either
-    between = [low + d for low, d in zip(LOW, (-1, 2, -3, 4, -5, 6, -7, 8), strict=True)]
-    above = [low + d for low, d in zip(LOW, (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2), strict=True)]
-    for method, dice in (("vnet_80", LOW), ("cps", between), ("mt_un", above)):
-        write_run(method, scores=cases(dice))
-    # LOW and above: 2 / 256, times 3 tests
-    assert {m: r["alike"] for m, r in built()["rows"].items()} == {"vnet_80": "a", "cps": "ab", "mt_un": "b"}
-
-
-def test_rows_that_can_all_be_told_apart_have_a_letter_each():
-    for shift, method in enumerate(("vnet_16", "cps", "mt_un")):
-        write_run(method, scores=cases([low + shift * (10 + low / 10) for low in LOW]))
-    assert {m: r["alike"] for m, r in built()["rows"].items()} == {"vnet_16": "a", "cps": "b", "mt_un": "c"}
-
-
-def test_no_two_groups_have_the_same_letter_even_if_they_are_more_than_the_alphabet_has():
-    assert [letter(n) for n in (0, 1, 25, 26, 51, 52)] == ["a", "b", "z", "a1", "z1", "a2"]
-    assert len({letter(n) for n in range(100)}) == 100
-
-
-def test_letters_allow_for_the_number_of_pairs():
-    up = [low + 1 + low / 10 for low in LOW[:7]]
-    for method, dice in (("cps", LOW[:7]), ("mt_un", up)):
-        write_run(method, scores=cases(dice))
-    assert [r["alike"] for r in built()["rows"].values()] == ["a", "b"]  # 2 / 128
-    for method in ("vnet_16", "vnet_80"):
-        write_run(method, scores=cases(LOW[:7]))
-    assert {r["alike"] for r in built()["rows"].values()} == {"a"}  # times 6
-
-
-def test_identical_rows_share_a_letter_and_the_chance_to_be_the_best():
-    write_run("cps")
-    assert built()["rows"]["cps"]["alike"] == "a"
-    write_run("mt_un")
-    rows = built()["rows"]
-    assert [r["alike"] for r in rows.values()] == ["a", "a"]
-    assert [r["probability_of_best"]["dice"] for r in rows.values()] == [0.5, 0.5]
+@pytest.mark.parametrize("count", range(1, 10))
+def test_any_number_of_whole_pairs_makes_a_table(count):
+    rng = np.random.default_rng(count)
+    nine = REGISTERED.model_copy(
+        update={"pairs": REGISTERED.pairs.model_copy(update={"planned": tuple(range(1, 10))}), "resamples": 20}
+    )
+    for method in nine.pairs.rows:
+        write_pairs(method, rng.normal(size=(9, 4)), count=count)
+    table = built(nine)
+    tests = [table["rows"][row]["against_baseline"]["dice"]["trainings"] for row in ("cps", "mt_un")]
+    assert [test and test["pairs"] for test in tests] == [count if count > 1 else None] * 2
+    assert (table["family"]["dice"] is None) == (count == 1)
+    assert table["design"]["pairs"] == count and table["design"]["family"] == 2

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from helpers.runs import cases
-from lassl.evaluation.scores import DISTANCES, Scores, summarize
+from lassl.evaluation.scores import Scores, summarize
 from lassl.results.measures import MAIN, MAIN_DISTANCES, OTHERS
 
 NO_MEASURES = {"diagonal_voxel", "diagonal_mm", "failed"}
@@ -32,9 +32,3 @@ def test_a_heading_has_the_unit_of_its_column_and_no_other_has_the_same(measure)
     unit = {"percent": "%"}.get(suffix := measure.column.rsplit("_", 1)[1], suffix)
     assert measure.heading == f"{measure.name} [{unit}]"
     assert [m.heading for m in (*MAIN, *OTHERS)].count(measure.heading) == 1
-
-
-@pytest.mark.parametrize("measure", (*MAIN, *OTHERS), ids=lambda measure: measure.column)
-def test_less_distance_is_better_more_overlap_too_and_an_error_is_best_at_0(measure):
-    expected = False if measure.column in DISTANCES else None if "error" in measure.column else True
-    assert measure.higher_is_better is expected

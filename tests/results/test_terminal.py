@@ -89,6 +89,17 @@ def test_on_somebodys_own_scans_no_column_is_of_published_figures(capsys):
     assert "ublished" not in text and "Cohort kidney (real scans), volumes pooled by 2." in text
 
 
+def test_it_is_told_that_one_training_says_nothing_about_methods_and_what_pairs_can_show(capsys):
+    for method, dice in (("vnet_16", (70, 70, 70)), ("cps", (71, 72, 75))):
+        write_run(method, draw=1, seed=1, scores=cases(dice))
+    one = "One training of each row says nothing about the methods."
+    assert one in " ".join(shown(capsys).split())
+    for method, dice in (("vnet_16", (70, 70, 70)), ("cps", (72, 72, 74))):
+        write_run(method, draw=2, seed=2, scores=cases(dice))
+    text = " ".join(shown(capsys).split())
+    assert one not in text and "The difference of a pair moves by " in text and "2 pairs can show a diff" in text
+
+
 def test_failed_cases_and_rows_that_cannot_be_compared_are_told(capsys):
     write_run("cps", scores=cases((0, 90), (NAN, 4)))
     write_run("mt_un", scores=cases((0, 0), (NAN, NAN)), lr=0.003)

@@ -38,6 +38,8 @@ RUN = (
     "lassl --help",
     "lassl predict --help",
     "lassl doctor",
+    "lassl power compact",
+    "lassl power repeats",
     "dvc metrics show",
     "dvc metrics diff",
     "dvc exp show",
@@ -71,6 +73,7 @@ NOT_RUN = {
         "dvc exp run -S profile=repeats -S method=core",
         "dvc exp run -S profile=repeats -S method=cps -S flaw=overlap",
         "dvc exp run -S profile=compact -S method=field",
+        "dvc exp run -S profile=compact -S mode=pairs -S method=registered -S 'draws=[1]'",
         "dvc exp run -S profile=compact -S mode=tuning -S method=mine -S methods.mine.options.weight=0.3",
         "dvc exp run -S method=field",
         "dvc exp run --queue -S mode=tuning -S method=cps,cps_alw -S train.lr=0.01,0.003",
@@ -134,6 +137,7 @@ NOT_RUN = {
     "takes minutes": (
         "make test",
         "make check",
+        "make tables",
         "python -m benchmarks.busy",
         "python -m benchmarks.costs",
         "python -m benchmarks.ceiling --precision fp32",
@@ -170,7 +174,10 @@ NOT_RUN = {
         "git stash apply refs/exps/apply/stash",
     ),
     "deletes from the cache": ("dvc gc -w", "dvc gc -w -a"),
-    NAMED: ("dvc exp apply", "dvc exp run", "dvc exp run --queue", "dvc exp run -S ...", "dvc gc", "lassl gather"),
+    NAMED: (
+        *("dvc exp apply", "dvc exp run", "dvc exp run --queue", "dvc exp run -S ...", "dvc gc", "lassl gather"),
+        *("lassl power", "lassl power PROFILE"),
+    ),
 }
 UNRUN = [command for commands in NOT_RUN.values() for command in commands]
 WHOLE = [command for command in UNRUN if command not in NOT_RUN[NAMED]]

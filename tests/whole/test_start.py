@@ -23,7 +23,7 @@ USES = {  # of SLOW, when a stage begins; more is loaded where a form of scans o
     "fields_of_view": {
         *("torch", "pandas", "h5py", "medpy", "scipy.ndimage", "scipy.spatial", "scipy.stats", "SimpleITK"),
     },
-    "table": {"pandas", "networkx"},
+    "table": {"pandas"},
     "report": {"torch", "pandas", "h5py", "plotly", "scipy.ndimage", "scipy.spatial", "SimpleITK"},
 }
 
@@ -37,7 +37,7 @@ def loaded(*words: str) -> set[str]:
     return set(done.stdout.splitlines()) & set(SLOW)
 
 
-@pytest.mark.parametrize("name", ["", "predict", "export", "evaluate", "runs", "gather", "doctor"])
+@pytest.mark.parametrize("name", ["", "predict", "export", "evaluate", "runs", "gather", "power", "doctor"])
 def test_help_is_told_without_loading_what_the_work_takes(name):
     assert loaded("from lassl.cli.main import run", f"run({[*name.split(), '--help']})") == set()
 

@@ -1,0 +1,83 @@
+"""`lassl power`: what a number of trainings can show, from the runs in metrics/."""
+
+import argparse
+
+from lassl.config import load
+from lassl.plumbing.tables import grid, interval, number
+from lassl.results.comparisons import correct, family, told
+from lassl.results.layout import p_value
+from lassl.results.power import Design, design, in_words, to_baseline
+from lassl.results.remarks import Table, read_table
+from lassl.results.runs import by_method, read_results, whole_pairs
+from lassl.sections import Statistics
+from lassl.statistics.trainings import Values, two_way
+
+PAIRS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 30)  # numbers of them that are told of, beside that of the profile
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what the profile's trainings can show; the exit code is 0. Raises LasslError."""
+    print(report(arguments.profile or load().name))
+    return 0
+
+
+def report(profile: str) -> str:
+    """What is known of a profile's noise, its differences, and a line for each number of pairs. Raises LasslError."""
+    table = read_table(profile)
+    statistics = Statistics(**table["statistics"])
+    results, _ = whole_pairs(read_results(profile), statistics.pairs)
+    groups = by_method(results, list(table["rows"]))
+    found = design(groups, statistics)
+    differences = to_baseline(groups, statistics)
+    one = all(len(group) == 1 for group in groups.values())
+    parts = [f"Profile {profile}: {len(groups)} rows, {table['scored_cases']} cases.", in_words(found.told(), one)]
+    if differences:
+        parts += [tested(table, differences, family(groups, "baseline", statistics)), *planned(found)]
+    else:
+        parts.append("No row shares a draw and seed with the baseline: nothing is compared.")
+    return "\n\n".join(filter(None, parts))
+
+
+def tested(table: Table, differences: dict[str, Values], members: list[str]) -> str:
+    """The difference of each row to the baseline, with interval and p where it has two or more pairs."""
+    rows, baseline = table["rows"], table["statistics"]["baseline"]
+    tests = {row: two_way(pairs) for row, pairs in differences.items()}
+    corrected = correct(tests, members)
+    lines = []
+    for row, pairs in differences.items():
+        test = told(tests[row], corrected.get(row))
+        cells = [interval(test["low"], test["high"], "+"), p_value(test["p_value"])] if test else ["-", "-"]
+        holm = p_value(test["p_holm"]) if test and row in corrected else "-"
+        lines.append([rows[row]["title"], str(len(pairs)), number(float(pairs.mean()), "+"), *cells, holm])
+    heads = [f"Dice against {rows[baseline]['title']}", "pairs", "difference", "95 % interval", "p", "p, Holm"]
+    return grid(heads, lines)
+
+
+def planned(found: Design) -> list[str]:
+    """What numbers of pairs can show, and what they cost."""
+    noise = found.noise
+    if noise is None:
+        return ["What more pairs could show is not known: no row of this scale was trained twice."]
+    if found.compared:
+        source = f"Between patients a case's difference moves by {number(noise.patient)} points (SD)."
+    else:
+        source = (
+            f"A pair is two trainings and moves by {number(noise.pair)} points (SD); what patients add is not known."
+        )
+    many = found.family > 1
+    lines = []
+    for pairs in sorted({*PAIRS, found.pairs}):
+        if power := noise.power(pairs, found.family):
+            values = [power.half_width, power.smallest, *[power.smallest_in_family] * many]
+            hours = pairs * found.minutes / 60
+            lines.append(
+                [f"{pairs}{' (now)' * (pairs == found.pairs)}", *(number(v, decimals=1) for v in (*values, hours))]
+            )
+    heads = [
+        "pairs",
+        "interval ±",
+        "smallest difference, one test",
+        *[f"in a family of {found.family}"] * many,
+        "hours",
+    ]
+    return [f"{source} The smallest difference is found with 80 % power at 5 %.", grid(heads, lines)]

@@ -1,0 +1,1 @@
+"""How sure the figures of a table are, for other patients and for other trainings."""
