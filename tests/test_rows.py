@@ -35,6 +35,8 @@ SHARED = {
 OTHERS = {"batch": PAIRS, "weight_decay": 1e-4, "schedule": "poly"}  # algorithms that SHARED does not name
 PLAIN, ADAPTIVE = {"weight": 0.1, "adaptive": False}, {"weight": 0.1, "adaptive": True}
 MASKED = {"weight": 0.1, "passes": 8, "consistency": "mse", "lovasz": 0.0}
+UNCL = {"weight": 0.25, "passes": 0, "mask": "all", "weighting": "uncertainty", "patches": "all", "ramp": 0.0}
+OWN_SCHEDULE = {"uncl": "constant"}
 STRONG = {"weight": 1.0, "threshold": 0.95, "decay": 0.99, "ramp": 0.0}
 MUTUAL = {"weight": 1.0, "temperature": 0.1, "detach": False, "ramp": 0.4}
 EXPECTED = {  # row -> algorithm, labeled and unlabeled cases, options; those of metrics/ as their trainings had them
@@ -64,7 +66,7 @@ EXPECTED = {  # row -> algorithm, labeled and unlabeled cases, options; those of
     "ict": ("interpolation", 16, 64, {"weight": 0.1, "alpha": 0.2, "decay": 0.99, "ramp": 1.0}),
     "mt": ("mean_teacher", 16, 64, MASKED | {"passes": 0, "mask": "all"}),
     "acmt": ("mean_teacher", 16, 64, MASKED | {"passes": 0, "mask": "ambiguous"}),
-    "uncl": ("mean_teacher", 16, 64, MASKED | {"passes": 0, "mask": "all", "weighting": "uncertainty"}),
+    "uncl": ("mean_teacher", 16, 64, MASKED | UNCL),
     "fixmatch": ("weak_to_strong", 16, 64, STRONG | {"mix": "none", "intensity": True, "teacher": "student"}),
     "cutmix_mt": ("weak_to_strong", 16, 64, STRONG | {"mix": "cutmix", "intensity": False, "teacher": "ema"}),
     "cps_cutmix": ("cross_pseudo", 16, 64, PLAIN | {"mix": "cutmix"}),
@@ -77,7 +79,7 @@ EXPECTED = {  # row -> algorithm, labeled and unlabeled cases, options; those of
     "mcnet_plus": ("mutual_decoders", 16, 64, MUTUAL | {"decoders": 3}),
     "dtc": ("dual_task", 16, 64, {"weight": 1.0, "distance": 0.3, "steepness": 1500, "ramp": 1.0}),
     "urpc": ("pyramid", 16, 64, {"weight": 0.1, "scales": 3, "rectify": True, "ramp": 1.0}),
-    "cct": ("cross_consistency", 16, 64, {"weight": 0.1, "ramp": 1.0}),
+    "cct": ("cross_consistency", 16, 64, {"weight": 0.1, "form": "ssl4mis", "ramp": 1.0}),
     "vat": ("virtual_adversarial", 16, 64, {"weight": 1.0, "xi": 10.0, "epsilon": 10.0, "ramp": 0.4}),
     "rdrop": ("dropout_twice", 16, 64, {"weight": 4.0, "patches": "all"}),
     "unimatch": ("unimatch", 16, 64, {"weight": 1.0, "threshold": 0.95, "feature_dropout": 0.5, "ramp": 0.0}),
@@ -123,7 +125,8 @@ def test_a_row_has_the_values_that_are_expected_of_it(name):
     assert list(composed(f"method={name}").methods) == [name]
     shared = SHARED.get(algorithm, OTHERS)
     expected = {"algorithm": algorithm, **counts, **shared, "options": options}
-    assert row(name).model_dump() == expected | {"batch": OWN_BATCH.get(name, shared["batch"])}
+    own = {"batch": OWN_BATCH.get(name, shared["batch"]), "schedule": OWN_SCHEDULE.get(name, shared["schedule"])}
+    assert row(name).model_dump() == expected | own
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -144,9 +147,13 @@ def flat(values: dict, before: str = "") -> Iterator[tuple[str, object]]:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_row_says_nothing_that_its_algorithm_says_already(name):
-    base, last = FILES[name]["defaults"]
+    base, last, *authors = FILES[name]["defaults"]
     algorithm = row(name).algorithm
     assert (base, last) == (f"/algorithm/{algorithm}@_here_", "_self_")
+    for choice in authors:  # what the row has at profile paper alone
+        ((group, file),) = choice.items()
+        assert group == "optional /authors@_here_"
+        assert (ROOT / f"conf/authors/{file.replace('${profile}', 'paper')}.yaml").is_file()
     shared = dict(flat(yaml.safe_load((ROOT / f"conf/algorithm/{algorithm}.yaml").read_text())))
     own = dict(flat(FILES[name]))
     assert {key for key, value in shared.items() if value == "???"} <= set(own)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from helpers.project import as_committed
+from helpers.project import committed as as_committed
 from lassl.results.power import trained_again
 from lassl.results.runs import by_method, read_results, scores
 from lassl.results.trials import read_trials
@@ -20,9 +20,9 @@ SEMI_SUPERVISED = ["cps", "cps_alw", "cutmix_mt", "fixmatch", "mcnet_plus", "mt"
 
 
 @pytest.fixture(autouse=True)
-def committed(monkeypatch, tmp_path):
+def committed(monkeypatch):
     """Where pages and metrics belong together."""
-    monkeypatch.chdir(as_committed(tmp_path))
+    monkeypatch.chdir(as_committed())
 
 
 def dice(profile: str) -> dict[str, pd.DataFrame]:

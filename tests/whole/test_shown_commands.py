@@ -73,7 +73,6 @@ NOT_RUN = {
         "dvc exp run -S profile=repeats -S method=core",
         "dvc exp run -S profile=repeats -S method=cps -S flaw=overlap",
         "dvc exp run -S profile=compact -S method=field",
-        "dvc exp run -S profile=compact -S mode=pairs -S method=registered -S 'draws=[1]'",
         "dvc exp run -S profile=compact -S mode=tuning -S method=mine -S methods.mine.options.weight=0.3",
         "dvc exp run -S method=field",
         "dvc exp run --queue -S mode=tuning -S method=cps,cps_alw -S train.lr=0.01,0.003",
@@ -137,6 +136,7 @@ NOT_RUN = {
     "takes minutes": (
         "make test",
         "make check",
+        "make unit",
         "make tables",
         "python -m benchmarks.busy",
         "python -m benchmarks.costs",

@@ -13,7 +13,7 @@ SLOW = (
     *("scipy.stats", "scipy.ndimage", "scipy.spatial"),
 )
 USES = {  # of SLOW, when a stage begins; more is loaded where a form of scans or a test asks for it
-    "ready": set(),
+    "ready": {"h5py", "scipy.ndimage", "scipy.spatial"},
     "code": set(),
     "phantom": {"scipy.ndimage", "scipy.spatial"},
     "prepare": {"scipy.ndimage", "h5py", "SimpleITK"},
