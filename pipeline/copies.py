@@ -38,12 +38,13 @@ def references(method: str, algorithm: str) -> dict[str, str]:
 
 
 def given(key: str, profile: str) -> list[Any]:
-    """The values that the defaults, a profile with what it builds on, and all modes and flaws give to a key."""
+    """The values that the defaults, a profile with what it builds on, and all other choices of conf/ give to a key."""
     names, contents = [profile], [read(CONF / "config.yaml")]
     for name in names:
         contents.append(read(CONF / "profile" / f"{name}.yaml"))
         names += [n for n in contents[-1].get("defaults", []) if isinstance(n, str) and n not in {"_self_", *names}]
-    contents += [read(path) for folder in ("mode", "flaw") for path in sorted((CONF / folder).glob("*.yaml"))]
+    rows = ("algorithm", "method", "profile")  # folders that were read, or that give no such key
+    contents += [read(path) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name not in rows]
     return [value for content in contents for known, value in flat(content) if known == key]
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lassl.plumbing.errors import LasslError, note
+from lassl.plumbing.errors import LasslError, command, note
 
 LOCK = "LASSL_REPRO_LOCK"  # names the descriptor of a file that is locked until the last command has ended
 
@@ -90,4 +90,4 @@ def interrupt_at_the_end() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

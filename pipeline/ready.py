@@ -26,10 +26,10 @@ def main() -> None:
     that are read in two ways, and for what is in the way of results.
     """
     settings = config.load()
+    check(settings.methods)
     problems = [*read_in_two_ways(Path("conf")), *copies.edited(settings)]
     if problems := [*problems, *missing(settings), *in_the_way(settings)]:
         raise LasslError("\n".join(problems))
-    check(settings.methods)
     if problems := too_few(settings):
         raise LasslError("\n".join(problems))
     if unknown := unknown_to_git():

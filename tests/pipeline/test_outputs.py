@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.project import ROOT
+from helpers.project import PARAMS_FILE, ROOT
 from helpers.runs import CONFIG
 from lassl.cli import check_project
 from lassl.config import NAME
@@ -24,8 +24,8 @@ def home(tmp_path, monkeypatch):
     """A project's folder with the committed params.yaml, which wants phantoms."""
     (tmp_path / "project/splits").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "project")
-    for name in ("params.yaml", "splits/synthetic.csv"):
-        shutil.copy(ROOT / name, name)
+    shutil.copy(PARAMS_FILE, "params.yaml")
+    shutil.copy(ROOT / "splits/synthetic.csv", "splits")
 
 
 def write(path: str, text: str = "") -> None:
@@ -93,7 +93,9 @@ def test_a_training_does_not_begin_where_dvc_would_refuse_its_results(tmp_path, 
 
 
 def test_raw_scans_may_lie_behind_a_link(tmp_path):
-    (tmp_path / "scans").mkdir()
+    for case in (f"P{i:03d}" for i in range(100)):
+        for name in ("lgemri.nrrd", "laendo.nrrd"):
+            write(f"{tmp_path}/scans/{case}/{name}")
     Path("data/raw").mkdir(parents=True)
     Path("data/raw/la2018").symlink_to(tmp_path / "scans")
     with_params(data={"cohort": "la2018", "folder": "data/raw/la2018"}, phantom={"cohorts": []})
