@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks import busy, ceiling, gpu, locks, pairs, plain, speed, together
+from benchmarks import busy, gpu, pairs, plain, speed, together
 from helpers.project import ROOT
 from lassl.config import Config
 from lassl.evaluation import metrics
@@ -204,17 +204,6 @@ def test_memory_is_that_of_the_measured_process_and_not_of_its_parent(monkeypatc
     assert 150 < int(peak) < speed.peak_mib("cps", pairs.composed("tiny")) - ballast.numel() / 2**20 / 2
 
 
-def test_the_ceiling_is_made_of_all_layers_of_the_network(capsys):
-    found = ceiling.layers(pairs.composed("tiny"))
-    kinds = {kind: sum(count for (k, *_), count in found.items() if k == kind) for kind, *_ in found}
-    assert kinds == {"Conv3d": 26, "ConvTranspose3d": 4, "BatchNorm3d": 29}  # all but the head have a norm
-    ceiling.main(["--scale", "tiny", "--repeats", "1"])
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(" | ")[0] for line in lines[-4:]] == [
-        "| the step", "| convolutions", "| norms with ReLU", "| both, the ceiling"
-    ]  # fmt: skip
-
-
 def test_the_benchmark_of_a_gpu_measures_on_a_cpu_what_it_would_there(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(gpu, "CASE", (20, 18, 16))
@@ -244,10 +233,3 @@ def test_without_a_gpu_its_benchmarks_say_what_they_would_do(monkeypatch, capsys
 
 def test_steps_beside_other_work_are_timed_in_processes_of_their_own():
     assert 0 < busy.together("quick", 1, busy.SPIN["plain"], 0.01, others=1) < 60
-
-
-def test_invented_runs_have_names_and_files_of_their_own():
-    entry = {"cmd": "python -m pipeline.train cps 0 0", "outs": [{"path": "models/quick/cps-d0-s0.pt"}]}
-    found = locks.invented({"train@quick-cps-0-0": entry, "table@quick": {}}, 3)
-    assert list(found) == [f"train@many-cps-0-{seed}" for seed in range(3)]
-    assert found["train@many-cps-0-2"]["outs"] == [{"path": "models/many/cps-d0-s2.pt"}]

@@ -140,11 +140,7 @@ NOT_RUN = {
         "make tables",
         "python -m benchmarks.busy",
         "python -m benchmarks.costs",
-        "python -m benchmarks.ceiling --precision fp32",
-        "python -m benchmarks.locks",
         "python -m benchmarks.speed",
-        "python -m benchmarks.workers",
-        "python -m benchmarks.growth",
         "python -m benchmarks.speed --scale compact",
     ),
     "needs a GPU; tests/whole/test_benchmarks.py has what these do without one": (
