@@ -102,7 +102,7 @@ def test_options_are_the_published_ones_with_the_comments_of_conf(project):
 
 
 def test_schedule_and_weight_decay_of_every_row_are_shown(committed):
-    for algorithm in algorithms():
+    for algorithm in TRACKED:
         text = section(committed, methods.spoken(algorithm))
         assert "\n| `schedule` | " in text and "\n| `weight_decay` | " in text
     assert "| `weight_decay` | 0.0005 | 0.0005 | 0.0005 | 0.0005 | Gupta and Guo's" in committed

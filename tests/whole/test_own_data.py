@@ -492,7 +492,8 @@ def doctored(*lines: str, few: int = 2, unlabeled: int = 2) -> list[str]:
     place = CONFIG.data.model_copy(update={"cohort": "kidney", "folder": RAW, "split": Path("list.csv")})
     counts = {"cps": {"labeled": few, "unlabeled": unlabeled}, "vnet_16": {"labeled": few}}
     methods = {name: CONFIG.methods[name].model_copy(update=changes) for name, changes in counts.items()}
-    config = CONFIG.model_copy(update={"data": place, "methods": methods})
+    own = {"data": place, "methods": methods, "phantom": CONFIG.phantom.model_copy(update={"cohorts": ()})}
+    config = CONFIG.model_copy(update=own)
     return [str(f) for check in (check_data.data, check_data.label_counts) for f in check(config, Path())]
 
 
@@ -510,7 +511,7 @@ def test_the_doctor_tells_which_rows_ask_for_more_cases_or_labels_than_there_are
     assert [row.split(":")[0] for row in rows] == ["missing  cps", "missing  vnet_16"]
     assert "asked for 3 labeled + 2 unlabeled cases, found 4 training cases" in rows[0]
     assert "asked for 3 labeled cases, found 2 with a label (none for C)" in rows[1]
-    assert all(row.endswith("`counts` in the profile sets them for the table") for row in rows)
+    assert all(row.endswith("; they are `counts` of the profile") for row in rows)
 
 
 def test_the_doctor_counts_the_cases_of_phantoms_before_they_are_drawn():
