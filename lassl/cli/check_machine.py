@@ -80,8 +80,7 @@ def packages(constraints: Path, needed: Iterable[str] | None = None) -> Iterator
     if not constraints.is_file():
         yield Finding("warning", f"{constraints}: not found, so versions are not compared")
         return
-    pins = [line.split("==") for line in constraints.read_text("utf-8").splitlines() if re.match(r"[^#\s]+==", line)]
-    versions = {name: (pin.strip(), installed(name)) for name, pin in pins}
+    versions = {name: (pin, installed(name)) for name, pin in pins(constraints.read_text("utf-8"))}
     for name, (pin, version) in versions.items():
         if version and version.split("+")[0] != pin:
             yield Finding("warning", f"{name} {version}, not {pin}: figures may differ", "`make install`")
@@ -91,6 +90,21 @@ def packages(constraints: Path, needed: Iterable[str] | None = None) -> Iterator
         yield Finding("warning", f"{len(others)} of {constraints.name} not installed: {some}", "`make install`")
     same = sum(version is not None and version.split("+")[0] == pin for pin, version in versions.values())
     yield Finding("ok" if same else "warning", f"{same} of {len(versions)} packages are as in {constraints.name}")
+
+
+def pins(text: str) -> Iterator[tuple[str, str]]:
+    """Name and exact version of each line such as numpy==2.0.0 that is for this Python: a marker may follow a `;`."""
+    for line in text.splitlines():
+        pin, _, marker = line.partition(";")
+        if not re.match(r"[^#\s]+==", pin):
+            continue
+        if marker.strip():
+            from packaging.markers import Marker  # few lines need it
+
+            if not Marker(marker).evaluate():
+                continue
+        name, version = pin.split("==")
+        yield name, version.strip()
 
 
 def requirements() -> list[str]:

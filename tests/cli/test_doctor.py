@@ -182,6 +182,12 @@ def test_packages_are_compared_with_the_constraints(tmp_path):
     assert found[3].found == "1 of 3 packages are as in constraints.txt"
 
 
+def test_a_version_that_is_pinned_for_another_python_is_not_asked_for(tmp_path):
+    (tmp_path / "c.txt").write_text('absent-too==1.0 ; python_version < "3"\nabsent==2.0; python_version >= "3"\n')
+    told = [finding.found for finding in check_machine.packages(tmp_path / "c.txt", [])]
+    assert told[0] == "1 of c.txt not installed: absent" and told[1].startswith("0 of 1 ")
+
+
 def test_a_build_of_the_same_version_is_no_difference(tmp_path):
     (tmp_path / "c.txt").write_text(f"torch=={check_machine.installed('torch').split('+')[0]}\n")
     assert only(check_machine.packages(tmp_path / "c.txt", ["torch>=2"])).mark == "ok"
