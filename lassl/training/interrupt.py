@@ -15,7 +15,7 @@ from lassl.plumbing.errors import note
 def stop_request() -> Iterator[Callable[[], int]]:
     """Give a function that tells whether SIGTERM, SIGHUP or Ctrl-C came (its number, else 0); a second acts at once.
 
-    A SIGHUP that is to be ignored, as under nohup, is.
+    But for SIGHUP, of which system and shell may both send one. A SIGHUP that is to be ignored, as under nohup, is.
     """
     came = 0
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
@@ -26,7 +26,7 @@ def stop_request() -> Iterator[Callable[[], int]]:
         nonlocal came
         came = number
         for each, handler in before.items():
-            signal.signal(each, handler)
+            signal.signal(each, signal.SIG_IGN if each == signal.SIGHUP else handler)  # a lost terminal sends several
         discard_lost_output()
         note("stopping after this step, to save it; once more to stop at once")
 
