@@ -36,7 +36,8 @@ def stop_request() -> Iterator[Callable[[], int]]:
         yield lambda: came
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if not came or number != signal.SIGHUP:
+                signal.signal(number, handler)
 
 
 def discard_lost_output() -> None:
