@@ -36,8 +36,7 @@ def stop_request() -> Iterator[Callable[[], int]]:
         yield lambda: came
     finally:
         for number, handler in before.items():
-            if not came or number != signal.SIGHUP:
-                signal.signal(number, handler)
+            signal.signal(number, handler)
 
 
 def discard_lost_output() -> None:
