@@ -14,9 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lassl.config import load
 from lassl.plumbing.errors import LasslError, command
-from lassl.plumbing.files import read_text, whole
-from lassl.plumbing.yaml_text import no_yaml, parse_yaml
-from pipeline.conf_files import read_in_two_ways
+from lassl.plumbing.files import whole
+from pipeline import conf_files
 from pipeline.lockfile import settle
 
 PARAMS, CONF = Path("params.yaml"), Path("conf")
@@ -30,20 +29,7 @@ def compose(output: Path, *overrides: str) -> None:
         reason = " ".join(re.split("Config search path|See https", str(error))[0].split())
         raise LasslError("\n".join(to_quote(overrides)) or f"{reason}; mend {shlex.join(overrides)} or conf/") from None
     except (UnicodeDecodeError, yaml.YAMLError):
-        raise LasslError("\n".join(conf_problems(CONF))) from None
-
-
-def conf_problems(folder: Path) -> list[str]:
-    """A line for each file of conf/ that is not YAML in UTF-8, or has a key twice; Hydra does not say which it is."""
-    problems = []
-    for path in sorted(folder.rglob("*.yaml")):
-        try:
-            parse_yaml(read_text(path))
-        except LasslError as error:
-            problems.append(str(error))
-        except yaml.YAMLError as error:
-            problems.append(f"{path}: no YAML ({no_yaml(error)}); mend it")
-    return problems
+        raise LasslError("\n".join(conf_files.problems(CONF))) from None
 
 
 def to_quote(overrides: Sequence[str]) -> list[str]:
@@ -63,7 +49,7 @@ def to_quote(overrides: Sequence[str]) -> list[str]:
 
 def main() -> None:
     """Compose params.yaml anew, if it is valid, and move the entries of its runs into dvc.lock. Raises LasslError."""
-    if problems := list(read_in_two_ways(Path("conf"))):
+    if problems := list(conf_files.problems(CONF)):
         raise LasslError("\n".join(problems))
     with whole(PARAMS) as temporary:
         compose(temporary, *sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The files of conf/, which Hydra reads in another version of YAML than DVC and we read params.yaml."""
+"""What is wrong with the files of conf/: encoding, YAML, and values that Hydra and DVC read in two ways."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,24 +8,29 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text
-from lassl.plumbing.yaml_text import parse_yaml
+from lassl.plumbing.yaml_text import no_yaml, parse_yaml
 
 
-def read_in_two_ways(conf: Path) -> Iterator[str]:
-    """Give a line for each value in a folder of YAML files that Hydra and DVC read differently, as 010, 1:30 or yes.
+def problems(conf: Path) -> Iterator[str]:
+    """Give a line for each file of a folder that is not YAML in UTF-8, and for each value such as 010, 1:30 or yes.
 
-    Hydra reads YAML 1.1, with which 010 is eight; params.yaml is YAML 1.2, with which it is ten.
+    Hydra reads conf/ as YAML 1.1, with which 010 is eight; DVC reads params.yaml as YAML 1.2, with which it is ten.
     """
     for path in sorted(conf.rglob("*.yaml")):
         try:
-            by_hydra, by_dvc = OmegaConf.to_container(OmegaConf.load(path)), parse_yaml(read_text(path))
-        except (OmegaConfBaseException, yaml.YAMLError) as error:
-            yield f"{path}: not read as YAML ({' '.join(str(error).split())}); mend it"
-            continue
-        for key, one, other in differences(by_hydra, by_dvc or {}):
-            todo = "write a number without a leading 0 or a colon, true or false, or a text in quotes"
-            yield f"{path}: {key}: Hydra reads {one!r}, DVC {other!r}; {todo}"
+            by_dvc, by_hydra = parse_yaml(read_text(path)), OmegaConf.to_container(OmegaConf.load(path))
+        except LasslError as error:
+            yield str(error)
+        except yaml.YAMLError as error:
+            yield f"{path}: no YAML ({no_yaml(error)}); mend it"
+        except OmegaConfBaseException as error:
+            yield f"{path}: refused by Hydra ({' '.join(str(error).split())}); mend it"
+        else:
+            for key, one, other in differences(by_hydra, by_dvc or {}):
+                todo = "write a number without a leading 0 or a colon, true or false, or a text in quotes"
+                yield f"{path}: {key}: Hydra reads {one!r}, DVC {other!r}; {todo}"
 
 
 def differences(one: Any, other: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

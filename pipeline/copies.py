@@ -6,22 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from lassl.config import Config
-from lassl.plumbing.errors import LasslError
+from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import parse_yaml
 
-CONF = Path("conf")
 REFERENCE = re.compile(r"\$\{((?:weights|counts)\.[\w.]+)\}")
 
 
-def edited(settings: Config) -> list[str]:
-    """A line for each weight or count that differs from a method's copy and that no file of conf/ gives."""
+def edited(settings: Config, conf: Path = Path("conf")) -> list[str]:
+    """A line for each weight or count that differs from a method's copy and that no file of conf/ gives.
+
+    Raises LasslError or yaml.YAMLError for a file that cannot be read, which `conf_files.problems` finds.
+    """
     values = dict(flat(settings.model_dump(mode="json", include={"weights", "counts"})))
     lines = {}
     for name, method in settings.methods.items():
         copies = dict(flat(method.model_dump(mode="json")))
-        for key, reference in references(name, method.algorithm).items():
+        for key, reference in references(name, method.algorithm, conf).items():
             value, copy = values.get(reference), copies.get(key)
-            if copy != value and value not in given(reference, settings.profile):
+            if copy != value and value not in given(reference, settings.profile, conf):
                 lines[reference] = (
                     f"params.yaml: {reference} is {value}, but methods.{name}.{key} is {copy} and is what counts: "
                     f"compose both with `dvc exp run -S {reference}={value}`, or edit the method's"
@@ -29,33 +31,28 @@ def edited(settings: Config) -> list[str]:
     return list(lines.values())
 
 
-def references(method: str, algorithm: str) -> dict[str, str]:
+def references(method: str, algorithm: str, conf: Path) -> dict[str, str]:
     """The keys of a method that conf/ takes from elsewhere, such as options.weight, and from where: weights.cross."""
-    contents = [read(CONF / "algorithm" / f"{algorithm}.yaml"), read(CONF / "method" / f"{method}.yaml")]
+    contents = [read(conf / "algorithm" / f"{algorithm}.yaml"), read(conf / "method" / f"{method}.yaml")]
     keys = {key: value for content in contents for key, value in flat(content)}
     found = {key: REFERENCE.fullmatch(str(value)) for key, value in keys.items()}
     return {key: match[1] for key, match in found.items() if match}
 
 
-def given(key: str, profile: str) -> list[Any]:
+def given(key: str, profile: str, conf: Path) -> list[Any]:
     """The values that the defaults, a profile with what it builds on, and all other choices of conf/ give to a key."""
-    names, contents = [profile], [read(CONF / "config.yaml")]
+    names, contents = [profile], [read(conf / "config.yaml")]
     for name in names:
-        contents.append(read(CONF / "profile" / f"{name}.yaml"))
+        contents.append(read(conf / "profile" / f"{name}.yaml"))
         names += [n for n in contents[-1].get("defaults", []) if isinstance(n, str) and n not in {"_self_", *names}]
     rows = ("algorithm", "method", "profile")  # folders that were read, or that give no such key
-    contents += [read(path) for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name not in rows]
+    contents += [read(path) for path in sorted(conf.glob("*/*.yaml")) if path.parent.name not in rows]
     return [value for content in contents for known, value in flat(content) if known == key]
 
 
 def read(path: Path) -> dict[str, Any]:
     """The content of a file of conf/, nothing where there is none."""
-    try:
-        return parse_yaml(path.read_text("utf-8")) or {}
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise LasslError(f"{path}: {error}") from None
+    return (parse_yaml(read_text(path)) or {}) if path.is_file() else {}
 
 
 def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lassl.plumbing.errors import LasslError, command, note
+from lassl.plumbing.errors import command, note
+from lassl.plumbing.files import held
 
 LOCK = "LASSL_REPRO_LOCK"  # names the descriptor of a file that is locked until the last command has ended
 
@@ -60,17 +61,12 @@ def alone() -> Iterator[None]:
     Raises LasslError where another one is at work.
     """
     Path("build").mkdir(exist_ok=True)
-    with open("build/repro.lock", "a+") as ours, open("build/commands.lock", "a+") as commands:
-        try:
-            fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            ours.seek(0)
-            raise LasslError(
-                f"{Path.cwd()}: another `make repro` is at work here, process {ours.read()}; wait for it, or stop it "
-                "with `kill` and that number"
-            ) from None
-        ours.truncate(0)
-        print(os.getpid(), end="", file=ours, flush=True)
+
+    def told(process: str) -> str:
+        todo = "wait for it, or stop it with `kill` and that number"
+        return f"{Path.cwd()}: another `make repro` is at work here, process {process}; {todo}"
+
+    with held(Path("build/repro.lock"), told), open("build/commands.lock", "a+") as commands:
         try:
             fcntl.flock(commands, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -11,8 +11,7 @@ from lassl.plumbing.errors import LasslError, command, note
 from lassl.plumbing.files import write_text
 from lassl.plumbing.git import git
 from lassl.plumbing.tables import listed
-from pipeline import copies
-from pipeline.conf_files import read_in_two_ways
+from pipeline import conf_files, copies
 from pipeline.counts import too_few
 from pipeline.lockfile import settle
 from pipeline.outputs import in_the_way
@@ -27,10 +26,9 @@ def main() -> None:
     """
     settings = config.load()
     check(settings.methods)
-    problems = [*read_in_two_ways(Path("conf")), *copies.edited(settings)]
-    if problems := [*problems, *missing(settings), *in_the_way(settings)]:
-        raise LasslError("\n".join(problems))
-    if problems := too_few(settings):
+    problems = list(conf_files.problems(Path("conf")))
+    problems = problems or [*copies.edited(settings), *missing(settings), *in_the_way(settings)]
+    if problems := problems or too_few(settings):
         raise LasslError("\n".join(problems))
     if unknown := unknown_to_git():
         todo = "`git add` them and run it again, or the experiment lacks them"

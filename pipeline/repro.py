@@ -6,10 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 
 from lassl import config
 from lassl.config import Config
@@ -18,7 +16,6 @@ from lassl.paths import METRICS
 from lassl.plumbing.errors import LasslError, Stopped, command, note
 from lassl.plumbing.tables import listed
 from lassl.results.terminal import show
-from lassl.training.interrupt import discard_lost_output
 from pipeline import leash
 from pipeline.following import Display, Making
 from pipeline.in_cache import left_and_kept
@@ -49,7 +46,7 @@ def main() -> None:
         find(settings, name)
     if problems := in_the_way(settings):
         raise LasslError("\n".join(problems))
-    with alone(), interrupted_by_signals():
+    with alone():
         make_all(settings, arguments.runs, arguments.workers)
 
 
@@ -108,7 +105,7 @@ def make(left: Mapping[str, float], places: Sequence[Mapping[str, str]], count: 
     """
     waiting, free, failed = sorted(left, key=lambda name: -left[name]), list(places), list[str]()
     busy: list[Making] = []
-    with interrupted_by_signals(), Display(left, count) as display:
+    with Display(left, count) as display:
         try:
             while waiting or busy:
                 while waiting and free:
@@ -160,25 +157,6 @@ def stop(busy: Sequence[Process]) -> None:
             return
         except KeyboardInterrupt:
             note("stopping at once")
-
-
-@contextmanager
-def interrupted_by_signals() -> Iterator[None]:
-    """Let SIGTERM, and the SIGHUP of a closed terminal unless it is ignored, do what Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        discard_lost_output()
-        raise KeyboardInterrupt(number)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        for number, handler in before.items():
-            if number == signal.SIGTERM or handler != signal.SIG_IGN:
-                signal.signal(number, interrupt)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,9 @@ from helpers.project import PARAMS_FILE, ROOT, default_params
 from lassl.config import Config, load
 from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
-from pipeline import ready
+from pipeline import conf_files, ready
 from pipeline.compose import compose
 from pipeline.compose import main as compose_main
-from pipeline.conf_files import read_in_two_ways
 
 PARAMS = default_params()
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
@@ -177,13 +176,13 @@ def test_a_number_with_a_leading_zero_is_that_of_dvc_in_training_and_in_the_lock
 
 
 def test_values_in_conf_that_hydra_and_dvc_read_differently_are_told_with_file_and_key(tmp_path):
-    assert list(read_in_two_ways(ROOT / "conf")) == []
+    assert list(conf_files.problems(ROOT / "conf")) == []
     (tmp_path / "profile").mkdir()
     text = "steps: 010\ntime: 1:30\nlist: [1, {answer: yes}]\nsame: {rate: 1e-4, n: 0x10, text: '010', flag: true}\n"
     (tmp_path / "profile/mine.yaml").write_text(text)
     (tmp_path / "other.yaml").write_text("a: [1\n")
-    broken, *lines = read_in_two_ways(tmp_path)
-    assert broken.startswith(f"{tmp_path}/other.yaml: not read as YAML (")
+    broken, *lines = conf_files.problems(tmp_path)
+    assert broken.startswith(f"{tmp_path}/other.yaml: no YAML (")
     todo = "write a number without a leading 0 or a colon, true or false, or a text in quotes"
     place = f"{tmp_path}/profile/mine.yaml"
     assert lines == [
@@ -195,7 +194,7 @@ def test_values_in_conf_that_hydra_and_dvc_read_differently_are_told_with_file_a
 
 def test_the_first_stage_refuses_such_a_value(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    shutil.copy(PARAMS_FILE, "params.yaml")
     Path("conf").mkdir()
     Path("conf/config.yaml").write_text("draws: [010]\n")
     with pytest.raises(LasslError, match=r"conf/config\.yaml: draws\[0\]: Hydra reads 8, DVC 10; "):

@@ -80,16 +80,15 @@ def settings(root: Path) -> Iterator[Finding]:
     else:
         from pipeline.copies import edited
 
-        if root == Path():
-            yield from (Finding("missing", line) for line in edited(config))
+        yield from (Finding("missing", line) for line in edited(config, root / "conf"))
         yield Finding("ok", f"params.yaml: profile {config.name}, {', '.join(config.methods) or 'no method'}")
 
 
 def conf(folder: Path) -> Iterator[Finding]:
     """The files that params.yaml is composed from: whether each can be read, by DVC and Hydra, too."""
-    from pipeline.compose import conf_problems
+    from pipeline.conf_files import problems
 
-    yield from (Finding("missing", problem) for problem in conf_problems(folder))
+    yield from (Finding("missing", problem) for problem in problems(folder))
 
 
 def options(config: "Config") -> Iterator[Finding]:

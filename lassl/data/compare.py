@@ -124,7 +124,7 @@ def label_sha256(mask: Volume) -> str:
 def same_scans(prints: Mapping[str, Fingerprint]) -> Iterator[tuple[str, str, float]]:
     """Give each case whose scan an earlier case has too: the earlier one, the case, and their correlation.
 
-    All pairs are compared: a minute for 10,000 cases on one core.
+    All pairs are compared, in blocks: 4,000 cases took 5 to 9 seconds on one core beside other work.
     """
     if not prints:
         return

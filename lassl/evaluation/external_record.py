@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from lassl.model.record import Cohort, Computation, Entry, Reported
 from lassl.plumbing.errors import LasslError
+from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import checked, yaml_text
 from lassl.sections import Size
 
@@ -56,7 +57,7 @@ class ExternalRecord(Entry):
 def read_external_record(path: Path) -> ExternalRecord:
     """Read what `lassl evaluate` wrote. Raises LasslError."""
     try:
-        return checked(ExternalRecord, path.read_text("utf-8"))
+        return checked(ExternalRecord, read_text(path))
     except (yaml.YAMLError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise LasslError(f"{path}: no record of `lassl evaluate` ({reason}); run it again or delete the file") from None

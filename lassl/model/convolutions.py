@@ -1,7 +1,7 @@
 """Whether torch's convolutions are right here: a few of the V-Net's, in the format of the training, beside fp32.
 
 Lists of broken versions are never complete: cuDNN 9.8 to 9.10 compute wrong bf16 convolutions of volumes
-(pytorch#163539), oneDNN 3.12 others on processors with AMX (pytorch#169688). Comparing them costs milliseconds.
+(pytorch#163539), oneDNN 3.12 others on processors with AMX (pytorch#169688). Comparing a few takes less than a second.
 """
 
 from collections.abc import Callable, Iterator

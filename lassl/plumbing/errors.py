@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import termios
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ def command(main: Callable[[], None]) -> None:
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(errors="backslashreplace")  # stderr does so by itself
     try:
-        with _interrupted_by_signals():
+        with interrupted_by_signals():
             _report_errors(main)
     except BrokenPipeError:
         for stream in (sys.stdout, sys.stderr):
@@ -76,10 +77,11 @@ def _open_closed_streams() -> None:
 
 
 @contextmanager
-def _interrupted_by_signals() -> Iterator[None]:
+def interrupted_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP do what Ctrl-C does: raise KeyboardInterrupt, with their number. Ignored ones stay so."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        discard_lost_output()
         raise KeyboardInterrupt(number)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
@@ -90,6 +92,19 @@ def _interrupted_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def discard_lost_output() -> None:
+    """Discard what is written from now on where the terminal is gone, as after a dropped ssh connection.
+
+    Every write would fail, and end the work that is to be saved. Files and pipes stay as they are.
+    """
+    for descriptor in (1, 2):
+        try:
+            termios.tcgetattr(descriptor)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:  # of a file it is ENOTTY
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def _report_errors(main: Callable[[], None]) -> None:

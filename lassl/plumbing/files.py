@@ -1,5 +1,6 @@
 """Files that are either whole or absent, even after a power cut."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -176,3 +177,20 @@ def unreadable(folders: Iterable[Path]) -> Iterator[str]:
 def text_hash(text: str) -> str:
     """The sha256 of a text, in hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@contextmanager
+def held(path: Path, told: Callable[[str], str]) -> Iterator[None]:
+    """Keep every other process from this block meanwhile: the file is locked, and has the number of this process.
+
+    Raises LasslError where one is in it: `told` gives the text for that process's number.
+    """
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise LasslError(told(lock.read())) from None
+        lock.truncate(0)
+        print(os.getpid(), end="", file=lock, flush=True)
+        yield

@@ -1,9 +1,7 @@
 """Checkpoints of a training: whole, verified, bound to all that shaped them; the two newest are kept."""
 
-import fcntl
 import hashlib
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 import torch
 
 from lassl.plumbing.errors import LasslError, note
-from lassl.plumbing.files import write_bytes
+from lassl.plumbing.files import held, write_bytes
 
 KEPT = 2  # if the newest turns out damaged, the one before it serves
 
@@ -32,17 +30,12 @@ class Checkpoints:
     def held(self) -> Iterator[None]:
         """Keep every other process from training the same run meanwhile. Raises LasslError if one does already."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                raise LasslError(
-                    f"{self.folder}: process {lock.read()} is training this run; wait for it, or stop it with "
-                    "`kill` and that number, and try again"
-                ) from None
-            lock.truncate(0)
-            print(os.getpid(), end="", file=lock, flush=True)
+
+        def told(process: str) -> str:
+            todo = "wait for it, or stop it with `kill` and that number, and try again"
+            return f"{self.folder}: process {process} is training this run; {todo}"
+
+        with held(self.folder / "lock", told):
             for half_written in self.folder.glob(".*-*.pt"):
                 half_written.unlink()
             yield

@@ -14,7 +14,7 @@ import torch
 
 from helpers.project import ROOT
 from helpers.runs import CONFIG
-from lassl.plumbing.errors import LasslError, Stopped
+from lassl.plumbing.errors import LasslError, Stopped, interrupted_by_signals
 from pipeline import leash, repro, workers
 from pipeline.following import Display, Making, clock
 
@@ -142,7 +142,7 @@ def test_ctrl_c_sigterm_and_sighup_reach_every_run_and_wait_for_its_end(monkeypa
     ticking = threading.Timer(1, os.kill, (os.getpid(), number))
     ticking.start()
     before = time.monotonic()
-    with pytest.raises(Stopped, match="the same command goes on") as caught:
+    with pytest.raises(Stopped, match="the same command goes on") as caught, interrupted_by_signals():
         repro.make(dict.fromkeys("abc", 1.0), [{}, {}], 3)
     assert time.monotonic() - before < 30 and caught.value.exit_code == 128 + number
     assert [run.process.returncode for run in runs] == [3, 3]
@@ -206,7 +206,7 @@ def test_dvc_under_make_repro_is_stopped_with_it_and_its_exit_code_is_taken_over
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=terminate).start()
-    with pytest.raises(Stopped, match="the same command goes on"), repro.interrupted_by_signals():
+    with pytest.raises(Stopped, match="the same command goes on"), interrupted_by_signals():
         repro.dvc("repro")
     assert (tmp_path / "saved").read_text() == "saved"
     (tmp_path / "dvc").write_text("#!/bin/sh\nexit 7\n")

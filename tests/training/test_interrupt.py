@@ -38,6 +38,14 @@ def test_under_nohup_a_closed_terminal_stops_nothing(ignored):
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
+def test_a_second_hangup_which_the_shell_sends_too_ends_nothing_and_a_second_sigterm_acts_at_once():
+    with stop_request() as asked:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert asked() == signal.SIGHUP and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+
+
 def test_what_is_written_to_a_terminal_that_is_gone_does_not_keep_a_training_from_saving(tmp_path):
     master, slave = pty.openpty()
     process = subprocess.Popen(
