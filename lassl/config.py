@@ -17,10 +17,10 @@ from lassl.sections import (
     Cases,
     Compute,
     Count,
-    Counts,
     Data,
     Evaluate,
     Field,
+    Labels,
     Method,
     Network,
     Patches,
@@ -50,7 +50,7 @@ class Config(Section):
     cases: Cases
     snapshots: Snapshots
     weights: dict[str, Annotated[float, pydantic.Field(ge=0)]]  # a method's copy is what counts: pipeline/copies.py
-    counts: Counts
+    labels: Labels
     evaluate: Evaluate
     fields: tuple[Field, ...]
     statistics: Statistics

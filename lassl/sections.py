@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, field_validator, model_validator
 
 from lassl.paths import prepared_folder
 from lassl.plumbing.plugins import NAMED
@@ -13,6 +13,20 @@ Positive = Annotated[int, pydantic.Field(ge=1)]
 Count = Annotated[int, pydantic.Field(ge=0)]
 Field = Literal["whole", "center", "padded"]
 Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
+EARLIER = {  # names of algorithms in earlier records and model files, and what they are called now
+    "alternate_teachers": "admt",
+    "copy_paste": "bcp",
+    "cross_consistency": "cct",
+    "cross_pseudo": "cps",
+    "dropout_twice": "rdrop",
+    "dual_task": "dtc",
+    "entropy_minimum": "entropy",
+    "interpolation": "ict",
+    "mutual_decoders": "mcnet",
+    "pyramid": "urpc",
+    "virtual_adversarial": "vat",
+    "weak_to_strong": "fixmatch",
+}
 
 
 def _plugin(*words: str) -> AfterValidator:
@@ -117,19 +131,19 @@ class Snapshots(Section):
     use: Annotated[str, _plugin("last", "validated")]
 
 
-class Learned(Section):
+class Counts(Section):
     """Training cases that are labeled and unlabeled."""
 
     labeled: Positive
     unlabeled: Count
 
 
-class Counts(Section):
+class Labels(Section):
     """Training cases that the seven rows learn from; `all`: labeled ones. A method's copy is what counts."""
 
-    few: Learned
-    more: Learned
-    fewest: Learned
+    few: Counts
+    more: Counts
+    fewest: Counts
     all: Positive
 
 
@@ -195,7 +209,7 @@ class BatchSize(Section):
 class Method(Section):
     """A row of the table: an algorithm, its options, its label counts and its optimiser."""
 
-    algorithm: str
+    algorithm: Annotated[str, BeforeValidator(lambda name: EARLIER.get(name, name))]
     labeled: Positive
     unlabeled: Count
     batch: BatchSize
@@ -208,6 +222,6 @@ class Method(Section):
         if (self.unlabeled > 0) != (self.batch.unlabeled > 0):
             raise ValueError(
                 f"unlabeled is {self.unlabeled} (cases) and batch.unlabeled {self.batch.unlabeled} (their patches in a "
-                "step); expected both above 0, or both 0 (`counts` sets the cases of the table's rows)"
+                "step); expected both above 0, or both 0 (`labels` sets the cases of the table's rows)"
             )
         return self

@@ -1,4 +1,4 @@
-"""Weights and counts of params.yaml that somebody edited there, though only the methods' copies of them are read."""
+"""Weights and labels of params.yaml that somebody edited there, though only the methods' copies of them are read."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,22 +6,23 @@ from pathlib import Path
 from typing import Any
 
 from lassl.config import Config
+from lassl.plumbing.conf_files import files_of
 from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import parse_yaml
 
-REFERENCE = re.compile(r"\$\{((?:weights|counts)\.[\w.]+)\}")
+REFERENCE = re.compile(r"\$\{((?:weights|labels)\.[\w.]+)\}")
 
 
 def edited(settings: Config, conf: Path = Path("conf")) -> list[str]:
-    """A line for each weight or count that differs from a method's copy and that no file of conf/ gives.
+    """A line for each weight or number of labels that differs from a method's copy and that no file of conf/ gives.
 
     Raises LasslError or yaml.YAMLError for a file that cannot be read, which `conf_files.problems` finds.
     """
-    values = dict(flat(settings.model_dump(mode="json", include={"weights", "counts"})))
+    values = dict(flat(settings.model_dump(mode="json", include={"weights", "labels"})))
     lines = {}
     for name, method in settings.methods.items():
         copies = dict(flat(method.model_dump(mode="json")))
-        for key, reference in references(name, method.algorithm, conf).items():
+        for key, reference in references(name, conf).items():
             value, copy = values.get(reference), copies.get(key)
             if copy != value and value not in given(reference, settings.profile, conf):
                 lines[reference] = (
@@ -31,9 +32,9 @@ def edited(settings: Config, conf: Path = Path("conf")) -> list[str]:
     return list(lines.values())
 
 
-def references(method: str, algorithm: str, conf: Path) -> dict[str, str]:
-    """The keys of a method that conf/ takes from elsewhere, such as options.weight, and from where: weights.cross."""
-    contents = [read(conf / "algorithm" / f"{algorithm}.yaml"), read(conf / "method" / f"{method}.yaml")]
+def references(method: str, conf: Path) -> dict[str, str]:
+    """The keys of a method that conf/ takes from elsewhere, such as options.weight, and from where: weights.cps."""
+    contents = [read(file) for file in reversed(files_of(method, conf))]
     keys = {key: value for content in contents for key, value in flat(content)}
     found = {key: REFERENCE.fullmatch(str(value)) for key, value in keys.items()}
     return {key: match[1] for key, match in found.items() if match}
@@ -45,7 +46,7 @@ def given(key: str, profile: str, conf: Path) -> list[Any]:
     for name in names:
         contents.append(read(conf / "profile" / f"{name}.yaml"))
         names += [n for n in contents[-1].get("defaults", []) if isinstance(n, str) and n not in {"_self_", *names}]
-    rows = ("algorithm", "method", "profile")  # folders that were read, or that give no such key
+    rows = ("method", "profile")  # folders that were read, or that give no such key
     contents += [read(path) for path in sorted(conf.glob("*/*.yaml")) if path.parent.name not in rows]
     return [value for content in contents for known, value in flat(content) if known == key]
 

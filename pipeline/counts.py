@@ -6,7 +6,7 @@ from lassl.config import Config
 from lassl.data.draw import draw_cases
 from lassl.data.raw import find_layout
 from lassl.data.split_file import read_split
-from lassl.plumbing.conf_files import value
+from lassl.plumbing.conf_files import files_of, value
 from lassl.plumbing.errors import LasslError
 
 
@@ -34,11 +34,12 @@ def too_few(config: Config, root: Path = Path()) -> list[str]:
 def _remedy(name: str, tuning: int) -> str:
     """Where the counts of a row come from."""
     row = Path(f"conf/method/{name}.yaml")
-    if not any(isinstance(value(row, [key]), int) for key in ("labeled", "unlabeled")):  # but ${counts...}
-        return "they are `counts` of the profile"
+    counts = [value(file, [key]) for file in files_of(name, Path("conf")) for key in ("labeled", "unlabeled")]
+    if not any(isinstance(count, int) and count for count in counts):  # but ${labels...}
+        return "they are `labels` of the profile"
     if not tuning:
         return f"they are in {row}"
-    return f"write ${{counts.few.labeled}} and ${{counts.few.unlabeled}} in {row}, which the tuning mode lowers"
+    return f"write ${{labels.few.labeled}} and ${{labels.few.unlabeled}} in {row}, which the tuning mode lowers"
 
 
 def to_learn_from(config: Config, root: Path = Path()) -> tuple[tuple[str, ...], set[str]]:

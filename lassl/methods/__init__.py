@@ -1,4 +1,4 @@
-"""The algorithms by name, and the check of their options: `cross_pseudo` is the class CrossPseudo in cross_pseudo.py.
+"""The algorithms by name, and the check of their options: `cps` is the class that inherits from Algorithm in cps.py.
 
 One is imported only when it is asked for, so that a change to it touches its rows alone and a new one touches none.
 """
@@ -38,15 +38,16 @@ def module_of(algorithm: str) -> str:
 def class_of(algorithm: str) -> "type[Algorithm]":
     """The class of an algorithm. Raises LasslError for an unknown one, and where its file lacks the class or a part."""
     base: type[Algorithm] = import_module("lassl.learning.base").Algorithm  # here: who asks for a name needs no torch
-    name = "".join(word.capitalize() for word in algorithm.split("_"))
-    defined = getattr(import_module(module_of(algorithm)), name, None)
-    file = f"lassl/methods/{algorithm}.py"
-    if not (isinstance(defined, type) and issubclass(defined, base)):
-        raise LasslError(f"{file}: no class {name} that inherits from Algorithm; write `class {name}(Algorithm)`")
-    if defined.__abstractmethods__:
-        missing = ", ".join(sorted(defined.__abstractmethods__))
+    module, file = import_module(module_of(algorithm)), f"lassl/methods/{algorithm}.py"
+    own = [each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__]
+    defined = [each for each in own if issubclass(each, base)]
+    if len(defined) != 1:
+        found = ", ".join(each.__name__ for each in defined) or "none"
+        raise LasslError(f"{file}: expected one class that inherits from Algorithm, found {found}")
+    if defined[0].__abstractmethods__:
+        name, missing = defined[0].__name__, ", ".join(sorted(defined[0].__abstractmethods__))
         raise LasslError(f"{file}: class {name} does not define {missing}; lassl/learning/base.py says what it gives")
-    return defined
+    return defined[0]
 
 
 def build(algorithm: str, make_network: "MakeNetwork", options: Mapping[str, Any], key: str = "options") -> "Algorithm":

@@ -35,7 +35,7 @@ from lassl.learning.regions import within
 from lassl.model.vnet import VNet
 
 
-class Unimatch(Algorithm):
+class UniMatch(Algorithm):
     """One network, whose confident predictions are to hold where images or features are changed."""
 
     def __init__(

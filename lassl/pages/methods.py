@@ -16,6 +16,7 @@ from lassl.methods import class_of
 from lassl.pages.prose import comments, docstring, heading
 from lassl.pages.public_code import METHODS
 from lassl.paths import DOCS, PUBLISHED
+from lassl.plumbing.conf_files import files_of
 from lassl.plumbing.errors import command
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, listed, number
@@ -26,12 +27,10 @@ CONF = Path("conf")
 COSTS = DOCS / "costs.yaml"
 KINDS = {  # of algorithms, in the order of the page
     "Labels alone": ("supervised",),
-    "One network": ("entropy_minimum", "virtual_adversarial", "dropout_twice", "unimatch"),
-    "A teacher and a student": (
-        *("mean_teacher", "interpolation", "weak_to_strong", "copy_paste", "alternate_teachers"),
-    ),
-    "Two networks": ("cross_pseudo",),
-    "Several decoders or heads": ("dual_task", "pyramid", "mutual_decoders", "cross_consistency"),
+    "One network": ("entropy", "vat", "rdrop", "unimatch"),
+    "A teacher and a student": (*("mean_teacher", "ict", "fixmatch", "bcp", "admt"),),
+    "Two networks": ("cps",),
+    "Several decoders or heads": ("dtc", "urpc", "mcnet", "cct"),
 }
 OTHERS = "Others"
 REDUCED = "compact"  # the profile whose weights are shown beside the published ones
@@ -139,13 +138,13 @@ def contents(algorithms: Mapping[str, Mapping[str, list[str]]], titles: Mapping[
         lines.append(f"- {kind}")
         for algorithm in members:
             short = dict.fromkeys(titles.get(row, row).split(" & ")[0] for row in algorithms[algorithm])
-            lines.append(f"  - [{spoken(algorithm)}](#{spoken(algorithm).lower().replace(' ', '-')}): {listed(short)}")
+            lines.append(f"  - [{spoken(algorithm)}](#{spoken(algorithm).lower()}): {listed(short)}")
     return "\n".join(lines) + "\n"
 
 
 def spoken(algorithm: str) -> str:
-    """The name of an algorithm as words."""
-    return algorithm.replace("_", " ").capitalize()
+    """What the page calls an algorithm: its class."""
+    return class_of(algorithm).__name__
 
 
 def named(rows: Mapping[str, list[str]], titles: Mapping[str, str]) -> str:
@@ -171,7 +170,7 @@ def options(
     algorithm = published[next(iter(rows))].algorithm
     parameters = inspect.signature(class_of(algorithm)).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-    told = {"weight": whose(rows, algorithm)} | comments(CONF / "algorithm" / f"{algorithm}.yaml")
+    told = {"weight": whose(rows)} | commented(rows)
     lines = []
     for name, default in defaults.items():
         values = [word(published[row].options.get(name, default)) for row in rows]
@@ -188,11 +187,20 @@ def options(
     return grid(["", *(f"`{row}`" for row in rows), ""], lines) + "\n"
 
 
-def whose(rows: Iterable[str], algorithm: str) -> str:
+def commented(rows: Iterable[str]) -> dict[str, str]:
+    """The comments of the files of rows, and of those that they build on, by key; the first one that has any counts."""
+    files = dict.fromkeys(file for row in rows for file in files_of(row, CONF))
+    found: dict[str, str] = {}
+    for file in files:
+        found = comments(file) | found
+    return found
+
+
+def whose(rows: Iterable[str]) -> str:
     """Whose the weights of rows are: the comments of those of conf/config.yaml that their files refer to."""
     told, found = comments(CONF / "config.yaml"), dict[str, list[str]]()
     for row in rows:
-        texts = [(CONF / name).read_text("utf-8") for name in (f"method/{row}.yaml", f"algorithm/{algorithm}.yaml")]
+        texts = [file.read_text("utf-8") for file in files_of(row, CONF)]
         keys = re.findall(r"\$\{weights\.(\w+)\}", "".join(texts))
         found.setdefault(told[keys[0]] if keys else "", []).append(f"`{row}`")
     if len(found) == 1:

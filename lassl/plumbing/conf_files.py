@@ -11,17 +11,17 @@ from lassl.plumbing.yaml_text import parse_yaml
 
 ABSENT = object()
 UNSET = "???"  # what Hydra calls a value that another file has to give
-ALGORITHM = re.compile(r"/algorithm/([\w-]+)@_here_")  # in a row of conf/method/: the algorithm it begins from
+BASE = re.compile(r"- ([\w-]+)@_here_")  # in a method of conf/method/: the one that it builds on
 
 
 def origin(key: Sequence[str | int], found: Any, params: Any, conf: Path) -> Path | None:
     """The file of a folder conf/ that sets a key of params.yaml to the value that was found there.
 
-    A key that is missing (`found` is ABSENT) belongs into the file of the algorithm, one of value ??? into that of the
-    row. None where no file can be told: the value came with `-S`, or was written into params.yaml by hand.
+    A key that is missing (`found` is ABSENT) belongs into the file that a method builds on, one of value ??? into its
+    own. None where no file can be told: the value came with `-S`, or was written into params.yaml by hand.
     """
     if key[:1] == ("methods",) and len(key) > 1:
-        files, rest = [file for file in files_of_row(str(key[1]), conf) if file.is_file()], key[2:]
+        files, rest = [file for file in files_of(str(key[1]), conf) if file.is_file()], key[2:]
         if found is ABSENT:
             return next(reversed(files), None)
         if found == UNSET or not rest:
@@ -42,11 +42,14 @@ def same(written: Any, found: Any) -> bool:
         return bool(written == found)
 
 
-def files_of_row(name: str, conf: Path) -> list[Path]:
-    """The file of a row of the table, and that of its algorithm."""
-    row = conf / f"method/{name}.yaml"
-    text = row.read_text("utf-8", "replace") if row.is_file() else ""
-    return [row, *(conf / f"algorithm/{algorithm}.yaml" for algorithm in ALGORITHM.findall(text))]
+def files_of(name: str, conf: Path) -> list[Path]:
+    """The file of a method, and those that it builds on, in order."""
+    files = [conf / f"method/{name}.yaml"]
+    for file in files:
+        text = file.read_text("utf-8", "replace") if file.is_file() else ""
+        found = [conf / f"method/{base}.yaml" for base in BASE.findall(text)]
+        files += [base for base in found if base not in files]
+    return files
 
 
 def value(file: Path, key: Sequence[str | int]) -> Any:

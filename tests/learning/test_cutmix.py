@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from lassl.data.patches import Batch
 from lassl.learning import losses
 from lassl.learning.mixing import box_of, cutmix, half_box
-from lassl.methods.cross_pseudo import CrossPseudo
+from lassl.methods.cps import CPS
 
 RAMP = math.exp(-5 * 0.25)  # half way
 CPU = torch.device("cpu")
 
 
 def make(make_network, **options):
-    return CrossPseudo(make_network, **({"weight": 0.1, "adaptive": False, "mix": "cutmix"} | options))
+    return CPS(make_network, **({"weight": 0.1, "adaptive": False, "mix": "cutmix"} | options))
 
 
 def alike(make_network, *options):

@@ -24,18 +24,19 @@ RATE = 0.05
 
 
 def rows() -> dict[str, tuple[str, str]]:
-    """Algorithm and own options of each row in conf/method/, as its file has them."""
+    """What each row in conf/method/ builds on, itself or another, and the options that it has other than that."""
     found = {}
     for path in sorted((ROOT / "conf/method").glob("*.yaml")):
         content = yaml.safe_load(path.read_text())
-        for base in content.get("defaults", []):
-            if str(base).startswith("/algorithm/"):
-                name = base.removeprefix("/algorithm/").removesuffix("@_here_")
-                found[path.stem] = name, repr(content.get("options", {}))
+        bases = [each for each in content.get("defaults", []) if str(each).endswith("@_here_")]
+        if bases:
+            found[path.stem] = bases[0].removesuffix("@_here_"), repr(content.get("options", {}))
+        elif "algorithm" in content:
+            found[path.stem] = path.stem, "{}"
     return found
 
 
-WAYS = {way: row for row, way in reversed(rows().items())}  # (algorithm, options) -> the first row that takes it so
+WAYS = {way: row for row, way in reversed(rows().items())}  # (base, options) -> the first row that is so
 
 
 def trial_of(row: str, steps: int, tiny_data, prepared: Prepared, folder: Path) -> Trial:
@@ -59,7 +60,8 @@ def trial(request, tiny_data, prepared, tmp_path):
 
 
 def test_every_algorithm_has_its_settings_and_a_row_that_takes_it():
-    assert {path.stem for path in (ROOT / "conf/algorithm").glob("*.yaml")} == set(algorithms())
+    files = (yaml.safe_load(path.read_text()) for path in (ROOT / "conf/method").glob("*.yaml"))
+    assert {content["algorithm"] for content in files if "algorithm" in content} == set(algorithms())
     assert {algorithm for algorithm, _ in WAYS} == set(algorithms())
 
 

@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from helpers.formulas import CPU, LN2, assert_same, climbed, entropy, lively, supervised
 from lassl.learning.mixing import half_box
 from lassl.learning.perturbations import change_intensity
-from lassl.methods.dropout_twice import DropoutTwice
-from lassl.methods.entropy_minimum import EntropyMinimum
+from lassl.methods.entropy import EntropyMinimization
+from lassl.methods.rdrop import RDrop
 from lassl.methods.supervised import Supervised
-from lassl.methods.unimatch import Unimatch
-from lassl.methods.virtual_adversarial import VirtualAdversarial
+from lassl.methods.unimatch import UniMatch
+from lassl.methods.vat import VAT
 
 HALF = 0.5  # of training is done in every test
 
@@ -25,7 +25,7 @@ def test_the_baseline_is_ua_mts_loss_on_labels(make_network, batch, progress):
 @pytest.mark.parametrize(("patches", "first"), [("all", 0), ("unlabeled", 2)])
 def test_entropy_is_ssl4mis_and_advents(make_network, batch, progress, patches, first):
     """SSL4MIS: all patches, 0.1 at the end of a ramp; ADVENT: those without labels. Ours: no 1e-6 in the logarithm."""
-    algorithm = EntropyMinimum(make_network, weight=0.1, patches=patches, ramp=1.0).eval()
+    algorithm = EntropyMinimization(make_network, weight=0.1, patches=patches, ramp=1.0).eval()
     logits = algorithm.network(batch.image)
     theirs = (entropy(logits[first:].softmax(1)) / LN2).mean()
     expected = supervised(logits[:2], batch.label) + 0.1 * climbed(HALF) * theirs
@@ -34,7 +34,7 @@ def test_entropy_is_ssl4mis_and_advents(make_network, batch, progress, patches, 
 
 def test_vat_is_miyatos_with_the_constants_of_ss_net(make_network, batch, progress):
     """One power iteration, xi = epsilon = 10. Ours: KL as Miyato et al., not the Dice of SS-Net; a normal start."""
-    algorithm = VirtualAdversarial(make_network, weight=1.0, ramp=0.4).eval()
+    algorithm = VAT(make_network, weight=1.0, ramp=0.4).eval()
     x, network = batch.image, algorithm.network
 
     def divergence(moved):
@@ -54,7 +54,7 @@ def test_vat_is_miyatos_with_the_constants_of_ss_net(make_network, batch, progre
 @pytest.mark.parametrize(("patches", "first"), [("all", 0), ("unlabeled", 2)])
 def test_r_drop_is_the_papers_halved(make_network, batch, progress, patches, first):
     """Paper: S(a) + S(b) + weight / 2 [KL + KL]; the authors' code has the divergence twice; SSL4MIS along an axis."""
-    algorithm = DropoutTwice(make_network, weight=4.0, patches=patches).train()
+    algorithm = RDrop(make_network, weight=4.0, patches=patches).train()
     torch.manual_seed(8)
     a, b = algorithm.network(torch.cat([batch.image, batch.image])).chunk(2)  # one batch, as fairseq's
     both, labels = torch.cat([a[:2], b[:2]]), torch.cat([batch.label, batch.label])
@@ -73,7 +73,7 @@ def test_unimatch_is_its_authors_doubled(make_vnet, cubes, progress):
     features are dropped.
     """
     at = progress()
-    algorithm = lively(Unimatch(make_vnet, weight=1.0, threshold=0.9, feature_dropout=0.5, ramp=0.0), cubes, at)
+    algorithm = lively(UniMatch(make_vnet, weight=1.0, threshold=0.9, feature_dropout=0.5, ramp=0.0), cubes, at)
     network = algorithm.network
 
     def masked_dice(logits, label, counts):

@@ -9,11 +9,11 @@ from helpers.formulas import CPU, assert_same, climbed, cross_entropy, lively, l
 from lassl.learning.losses import hard_dice
 from lassl.learning.mixing import half_box
 from lassl.learning.perturbations import attention_drop, feature_dropout, feature_noise
-from lassl.methods.cross_consistency import CrossConsistency
-from lassl.methods.cross_pseudo import CrossPseudo
-from lassl.methods.dual_task import DualTask
-from lassl.methods.mutual_decoders import MutualDecoders
-from lassl.methods.pyramid import Pyramid
+from lassl.methods.cct import CCT
+from lassl.methods.cps import CPS
+from lassl.methods.dtc import DTC
+from lassl.methods.mcnet import MCNet
+from lassl.methods.urpc import URPC
 
 HALF = 0.5  # of training is done in every test
 
@@ -28,7 +28,7 @@ def test_cps_is_chens_with_a_mean_of_each_kind_of_patches(make_network, batch, p
     Ours: the mean over labeled patches and that over unlabeled ones are summed, so that a weight counts twice; a ramp.
     The adaptive weight is Equation 4 of Gupta and Guo, of the epoch before. CutMix is French et al.'s box.
     """
-    algorithm = CrossPseudo(make_network, **({"weight": 0.1, "adaptive": False} | options)).eval()
+    algorithm = CPS(make_network, **({"weight": 0.1, "adaptive": False} | options)).eval()
     w, weights = 0.1 * climbed(HALF), [0.1 * climbed(HALF)] * 2
     if algorithm.adaptive:
         algorithm.losses(batch, progress(step=1, epoch=0))
@@ -61,7 +61,7 @@ def signed_distance(label):
 
 def test_dtc_is_its_authors(make_vnet, cubes, progress):
     """Ours: cross-entropy beside Dice; two logits; the head for the distance before the dropout; distances inside."""
-    algorithm = lively(DualTask(make_vnet, weight=1.0, distance=0.3, steepness=1500, ramp=1.0), cubes, progress())
+    algorithm = lively(DTC(make_vnet, weight=1.0, distance=0.3, steepness=1500, ramp=1.0), cubes, progress())
     nn.init.normal_(algorithm.distance_head.weight, std=1e-3, generator=torch.Generator().manual_seed(3))
     nn.init.zeros_(algorithm.distance_head.bias)
     network = algorithm.network
@@ -76,7 +76,7 @@ def test_dtc_is_its_authors(make_vnet, cubes, progress):
 @pytest.mark.parametrize("scales", [3, 4])
 def test_urpc_is_ssl4mis(make_vnet, cubes, progress, scales):
     """Ours: the Dice of the foreground at each scale (theirs: of both classes); a V-Net; 3 scales (theirs: 4)."""
-    algorithm = lively(Pyramid(make_vnet, weight=0.1, scales=scales, rectify=True, ramp=1.0), cubes, progress())
+    algorithm = lively(URPC(make_vnet, weight=0.1, scales=scales, rectify=True, ramp=1.0), cubes, progress())
     logits = algorithm.pyramid(cubes.image)
     soft = [each[2:].softmax(1) for each in logits]
     mean = sum(soft) / scales
@@ -94,7 +94,7 @@ def test_urpc_is_ssl4mis(make_vnet, cubes, progress, scales):
 @pytest.mark.parametrize("decoders", [2, 3])
 def test_mc_net_and_mc_net_plus_are_their_authors(make_vnet, cubes, progress, decoders):
     """Ours: 0.5 (CE + Dice) for each decoder, squares in the Dice (theirs: Dice alone, linear)."""
-    algorithm = MutualDecoders(make_vnet, decoders=decoders, weight=1.0, temperature=0.5, detach=False, ramp=0.4)
+    algorithm = MCNet(make_vnet, decoders=decoders, weight=1.0, temperature=0.5, detach=False, ramp=0.4)
     lively(algorithm, cubes, progress())
     network = algorithm.network
     features = network.encode(cubes.image)
@@ -116,7 +116,7 @@ def test_cct_is_ssl4mis_or_its_authors(make_vnet, cubes, progress, form):
 
     Ours: three dimensions; the Dice of the foreground; in the authors' form three of seven perturbations, all scales.
     """
-    algorithm = lively(CrossConsistency(make_vnet, weight=0.1, ramp=1.0, form=form), cubes, progress())
+    algorithm = lively(CCT(make_vnet, weight=0.1, ramp=1.0, form=form), cubes, progress())
     network, first = algorithm.network, 0 if form == "ssl4mis" else 2
     generator = progress().generator("perturbation", CPU)
     torch.manual_seed(5)

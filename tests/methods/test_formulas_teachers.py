@@ -24,11 +24,11 @@ from lassl.data.patches import Batch
 from lassl.learning.base import Step
 from lassl.learning.mixing import box_of, half_box
 from lassl.learning.perturbations import change_intensity
-from lassl.methods.alternate_teachers import AlternateTeachers, together
-from lassl.methods.copy_paste import CopyPaste
-from lassl.methods.interpolation import Interpolation
+from lassl.methods.admt import ADMT, together
+from lassl.methods.bcp import BCP
+from lassl.methods.fixmatch import FixMatch
+from lassl.methods.ict import ICT
 from lassl.methods.mean_teacher import MeanTeacher
-from lassl.methods.weak_to_strong import WeakToStrong
 
 HALF = 0.5  # of training is done in every test; the 40 stairs of the mean teachers are at 20 then
 MT = {"weight": 0.1, "passes": 0, "consistency": "mse", "lovasz": 0.0, "mask": "all"}
@@ -110,7 +110,7 @@ def test_uncl_is_its_authors_halved_on_all_patches_and_full_from_the_first_step(
 
 def test_ict_is_ssl4mis_with_a_blend_of_every_patch(make_network, batch, progress):
     """SSL4MIS blends the two unlabeled patches into one; its authors blend logits, not probabilities."""
-    algorithm = Interpolation(make_network, weight=0.1, alpha=0.2, decay=0.99, ramp=1.0).eval()
+    algorithm = ICT(make_network, weight=0.1, alpha=0.2, decay=0.99, ramp=1.0).eval()
     apart(algorithm.teacher)
     seed = progress().generator("interpolation", CPU).initial_seed()
     u, shares = batch.image[2:], np.random.default_rng(seed).beta(0.2, 0.2, 2).tolist()
@@ -131,7 +131,7 @@ def test_fixmatch_is_its_authors_and_cutmix_mt_has_its_loss(make_network, batch,
     French et al., whose CutMix-MT is the other row: the squared difference to the teacher's softmax, times the share of
     voxels over 0.97. Ours: FixMatch's loss, the box of half the volume one for all patches.
     """
-    algorithm = WeakToStrong(
+    algorithm = FixMatch(
         make_network, weight=1.0, threshold=0.8, mix=mix, intensity=mix == "none",
         teacher="student" if mix == "none" else "ema", decay=0.99, ramp=0.0,
     ).eval()  # fmt: skip
@@ -168,7 +168,7 @@ def test_bcp_is_its_authors_before_and_after_the_switch(make_network, progress, 
     image = torch.randn(8, 1, 6, 5, 4, generator=torch.Generator().manual_seed(1))
     batch = Batch(image, (image[:4, 0] > 0.3).to(torch.uint8))
     options = {"weight": 0.5, "box": 0.667, "pretrain": 0.118, "largest_component": True, "decay": 0.99}
-    algorithm = CopyPaste(make_network, **options).eval()
+    algorithm = BCP(make_network, **options).eval()
     apart(algorithm.teacher)
     at = progress(step)
     box = box_of(image.shape[2:], [4, 3, 2], at.generator("copy_paste", CPU))
@@ -202,7 +202,7 @@ def test_ad_mt_is_its_authors_in_the_turns_of_both_teachers(make_network, batch,
     """Ours: a box of half the volume for all patches (theirs: 22 % on average, each its own); the student's own labels
     move with the patches; brightness from the mean before contrast.
     """
-    algorithm = AlternateTeachers(make_network, weight=2.0, threshold=0.8, period=4, decay=0.99, ramp=0.4).eval()
+    algorithm = ADMT(make_network, weight=2.0, threshold=0.8, period=4, decay=0.99, ramp=0.4).eval()
     apart(algorithm.first)
     apart(algorithm.second, 0.5)
     at = next(p for p in map(progress, range(20, 40)) if algorithm.first_turn(p) == first_turn)

@@ -25,8 +25,9 @@ def kinds(algorithm: str) -> dict[str, object]:
 
 
 def settings(algorithm: str) -> dict[str, object]:
-    """The options in the algorithm's file of conf/, each reference to a weight as a number."""
-    options = yaml.safe_load((ROOT / f"conf/algorithm/{algorithm}.yaml").read_text())["options"]
+    """The options in the file of conf/ that names an algorithm, each reference to a weight as a number."""
+    files = (yaml.safe_load(path.read_text()) for path in sorted((ROOT / "conf/method").glob("*.yaml")))
+    options = next(content["options"] for content in files if content.get("algorithm") == algorithm)
     return {name: 0.1 if str(value).startswith("${") else value for name, value in options.items()}
 
 
@@ -61,21 +62,21 @@ def test_a_word_is_one_of_those_and_a_switch_is_true_or_false(algorithm, name, v
 @pytest.mark.parametrize(
     ("algorithm", "option", "message"),
     [
-        ("cross_pseudo", {"ramp": 1.5}, "ramp: Input should be less than or equal to 1"),
-        ("copy_paste", {"box": 1.0}, "box: Input should be less than 1"),
-        ("copy_paste", {"pretrain": 1.0}, "pretrain: Input should be less than 1"),
-        ("interpolation", {"alpha": 0.0}, "alpha: Input should be greater than 0"),
-        ("interpolation", {"decay": 1.1}, "decay: Input should be less than or equal to 1"),
-        ("virtual_adversarial", {"xi": 0.0}, "xi: Input should be greater than 0"),
-        ("virtual_adversarial", {"epsilon": 0}, "epsilon: Input should be greater than 0"),
-        ("dual_task", {"steepness": 0}, "steepness: Input should be greater than 0"),
-        ("pyramid", {"scales": 5}, "scales: Input should be less than or equal to 4"),
-        ("pyramid", {"scales": 2.0}, "scales: Input should be a valid integer"),
-        ("mutual_decoders", {"decoders": 4}, "decoders: Input should be less than or equal to 3"),
-        ("mutual_decoders", {"temperature": 0}, "temperature: Input should be greater than 0"),
-        ("alternate_teachers", {"threshold": 0.4}, "threshold: Input should be greater than or equal to 0.5"),
-        ("alternate_teachers", {"period": 0}, "period: Input should be greater than or equal to 1"),
-        ("weak_to_strong", {"threshold": 1.0}, "threshold: Input should be less than 1"),
+        ("cps", {"ramp": 1.5}, "ramp: Input should be less than or equal to 1"),
+        ("bcp", {"box": 1.0}, "box: Input should be less than 1"),
+        ("bcp", {"pretrain": 1.0}, "pretrain: Input should be less than 1"),
+        ("ict", {"alpha": 0.0}, "alpha: Input should be greater than 0"),
+        ("ict", {"decay": 1.1}, "decay: Input should be less than or equal to 1"),
+        ("vat", {"xi": 0.0}, "xi: Input should be greater than 0"),
+        ("vat", {"epsilon": 0}, "epsilon: Input should be greater than 0"),
+        ("dtc", {"steepness": 0}, "steepness: Input should be greater than 0"),
+        ("urpc", {"scales": 5}, "scales: Input should be less than or equal to 4"),
+        ("urpc", {"scales": 2.0}, "scales: Input should be a valid integer"),
+        ("mcnet", {"decoders": 4}, "decoders: Input should be less than or equal to 3"),
+        ("mcnet", {"temperature": 0}, "temperature: Input should be greater than 0"),
+        ("admt", {"threshold": 0.4}, "threshold: Input should be greater than or equal to 0.5"),
+        ("admt", {"period": 0}, "period: Input should be greater than or equal to 1"),
+        ("fixmatch", {"threshold": 1.0}, "threshold: Input should be less than 1"),
         ("unimatch", {"feature_dropout": 1.0}, "feature_dropout: Input should be less than 1"),
         ("mean_teacher", {"passes": 1.5}, "passes: Input should be a valid integer"),
         ("mean_teacher", {"wieght": 1}, "wieght: unknown; expected weight, passes, "),
@@ -87,7 +88,7 @@ def test_what_an_option_cannot_be_is_told(algorithm, option, message):
 
 
 def test_a_missing_option_is_told():
-    assert findings(class_of("copy_paste"), {"weight": 1, "box": 0.5, "pretrain": 0.1, "decay": 0.9}) == [
+    assert findings(class_of("bcp"), {"weight": 1, "box": 0.5, "pretrain": 0.1, "decay": 0.9}) == [
         "largest_component: missing"
     ]
 

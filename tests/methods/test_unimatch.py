@@ -10,7 +10,7 @@ from lassl.data.patches import Batch
 from lassl.learning import losses
 from lassl.learning.mixing import half_box
 from lassl.learning.perturbations import change_intensity
-from lassl.methods.unimatch import Unimatch
+from lassl.methods.unimatch import UniMatch
 from lassl.model.vnet import VNet
 from lassl.sections import Network
 
@@ -21,7 +21,7 @@ SIZE = (32, 16, 16)
 def make(**options):
     torch.manual_seed(0)
     plain = {"weight": 0.4, "threshold": 0.6, "feature_dropout": 0.5, "ramp": 0.0}
-    algorithm = Unimatch(lambda: VNet(Network(width=2, residual=False, dropout=0.2)), **(plain | options))
+    algorithm = UniMatch(lambda: VNet(Network(width=2, residual=False, dropout=0.2)), **(plain | options))
     with torch.no_grad():
         algorithm.network.head[1].weight.mul_(6)  # some voxels certain, some not
     return algorithm.eval()

@@ -61,7 +61,7 @@ def test_every_row_is_named_and_a_row_with_other_cases_has_no_column_of_its_own(
     assert all(f"`{row}`" in text for row in rows)
     found = alike(rows)
     assert found["supervised"] == {"vnet_16": ["vnet_80"], "vnet_16_matched": [], "vnet_bn": []}
-    assert found["cross_pseudo"]["cps"] == ["cps_32"]
+    assert found["cps"]["cps"] == ["cps_32"]
     assert "|  | `vnet_16` | `vnet_16_matched` | `vnet_bn` |  |" in text
 
 
@@ -91,7 +91,7 @@ def test_rows_of_one_algorithm_are_told_apart_by_what_stands_at_the_head_of_thei
 def test_options_are_the_published_ones_with_the_comments_of_conf(project):
     (project / "a.yaml").write_text("# head\nname: x\noptions:\n  mix: none  # none | some\n  rate: 1\n")
     assert comments(project / "a.yaml") == {"mix": r"none \| some"}
-    text = section(page(), "Mean teacher")
+    text = section(page(), "MeanTeacher")
     assert "| `passes` | 8 | 8 | 0 | 0 | 0 | of the teacher" in text
     assert "| `mask` | certain | certain | all | ambiguous | all |" in text
     assert "| `weight` | 0.1 | 0.1 | 0.1 | 0.1 | 0.25 | `mt_un`, `mt_un_lovasz`, `acmt`: its authors'" in text
@@ -121,7 +121,7 @@ def test_costs_are_shown_once_they_are_measured(project):
     methods.COSTS.write_text(yaml.safe_dump(COSTS.model_dump()))
     text = page()
     assert "*not measured yet*" not in text and "`vnet_16`, median of 3 turns" in text
-    assert "| cost | 2.35 | - | - | - |  |" in section(text, "Cross pseudo")
+    assert "| cost | 2.35 | - | - | - |  |" in section(text, "CPS")
 
 
 def test_titles_are_those_of_the_paper_and_of_the_field():

@@ -24,18 +24,18 @@ def changed(config: Config, **sections: dict) -> Config:
 
 
 def test_an_edited_weight_that_no_method_would_see_is_refused_with_what_to_type(composed):
-    (line,) = edited(changed(composed("method=bcp"), weights={"copy_paste": 0.7}))
+    (line,) = edited(changed(composed("method=bcp"), weights={"bcp": 0.7}))
     assert line == (
-        "params.yaml: weights.copy_paste is 0.7, but methods.bcp.options.weight is 0.5 and is what counts: "
-        "compose both with `dvc exp run -S weights.copy_paste=0.7`, or edit the method's"
+        "params.yaml: weights.bcp is 0.7, but methods.bcp.options.weight is 0.5 and is what counts: "
+        "compose both with `dvc exp run -S weights.bcp=0.7`, or edit the method's"
     )
 
 
 def test_so_is_an_edited_count_of_cases_once_for_all_methods(composed):
     config = composed()
     few = {"few": {"labeled": 12, "unlabeled": 64}}
-    (line,) = edited(changed(config, counts=few))
-    assert line.startswith("params.yaml: counts.few.labeled is 12, but methods.")
+    (line,) = edited(changed(config, labels=few))
+    assert line.startswith("params.yaml: labels.few.labeled is 12, but methods.")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_so_is_an_edited_count_of_cases_once_for_all_methods(composed):
         (),
         ("profile=repeats", "method=field"),
         ("profile=compact", "mode=tuning", "method=field"),
-        ("profile=compact", "method=cps", "weights.cross=0.77", "counts.few.labeled=7"),
+        ("profile=compact", "method=cps", "weights.cps=0.77", "labels.few.labeled=7"),
         ("profile=compact", "method=[core,field]", "methods.cps.options.weight=0.3", "methods.mt.labeled=5"),
         ("flaw=fewer_exposures",),
     ],

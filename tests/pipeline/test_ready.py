@@ -33,8 +33,8 @@ def test_rows_that_fit_the_cohort_are_ready(asked):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        (["method=cps", "counts.few.unlabeled=65"], "cps: asked for 16 labeled + 65 unlabeled cases, found 80"),
-        (["method=vnet_80", "mode=tuning", "counts.all=80"], "vnet_80: asked for 80 labeled"),
+        (["method=cps", "labels.few.unlabeled=65"], "cps: asked for 16 labeled + 65 unlabeled cases, found 80"),
+        (["method=vnet_80", "mode=tuning", "labels.all=80"], "vnet_80: asked for 80 labeled"),
         (["method=vnet_16", "mode=tuning", "cases.tuning=80"], "splits/synthetic.csv: 80 training cases, 80 with a"),
     ],
 )
@@ -44,7 +44,7 @@ def test_counts_that_a_cohort_cannot_give_are_told_row_by_row(asked, changes, to
 
 
 def test_the_stage_tells_them_before_anything_is_made(asked, tmp_path, monkeypatch):
-    composed("profile=tiny", "counts.few.unlabeled=65").rename("params.yaml")
+    composed("profile=tiny", "labels.few.unlabeled=65").rename("params.yaml")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(LasslError, match="65 unlabeled cases") as error:
         ready.main()
@@ -56,7 +56,7 @@ def test_the_stage_tells_them_before_anything_is_made(asked, tmp_path, monkeypat
     ("changes", "remedy"),
     [
         ([], "they are in conf/method/cps.yaml"),
-        (["mode=tuning"], "write ${counts.few.labeled} and ${counts.few.unlabeled} in conf/method/cps.yaml, which"),
+        (["mode=tuning"], "write ${labels.few.labeled} and ${labels.few.unlabeled} in conf/method/cps.yaml, which"),
     ],
 )
 def test_a_row_with_numbers_of_its_own_is_sent_to_its_file(asked, changes, remedy):
@@ -69,8 +69,8 @@ def test_a_row_with_numbers_of_its_own_is_sent_to_its_file(asked, changes, remed
 
 
 def test_a_row_with_the_counts_of_its_profile_is_sent_to_the_profile(asked):
-    (line,) = too_few(asked("method=cps", "counts.few.unlabeled=65"))
-    assert line.endswith("; they are `counts` of the profile")
+    (line,) = too_few(asked("method=cps", "labels.few.unlabeled=65"))
+    assert line.endswith("; they are `labels` of the profile")
 
 
 def with_counts(labeled: int, unlabeled: int):
@@ -86,9 +86,9 @@ def test_a_method_that_git_does_not_know_is_missed_in_the_copy_of_an_experiment(
     CONFIG.data.split.parent.mkdir(parents=True)
     CONFIG.data.split.touch()
     (line,) = missing(with_counts(16, 16))
-    assert line.startswith("lassl/methods/cross_pseudo.py: not found in this copy of the project") and "git add" in line
+    assert line.startswith("lassl/methods/cps.py: not found in this copy of the project") and "git add" in line
     Path("lassl/methods").mkdir(parents=True)
-    Path("lassl/methods/cross_pseudo.py").touch()
+    Path("lassl/methods/cps.py").touch()
     assert missing(with_counts(16, 16)) == []
 
 

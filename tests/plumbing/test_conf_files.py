@@ -14,8 +14,8 @@ from pipeline.compose import compose
 FILES = {
     "config.yaml": "train:\n  lr: 0.01\n  steps: 6000\nmethods: {}\n",
     "profile/mine.yaml": "# @package _global_\nprofile: mine\ntrain:\n  steps: 12\n",
-    "method/mine.yaml": "# @package methods.mine\ndefaults:\n  - /algorithm/own@_here_\n  - _self_\nlabeled: 0\n",
-    "algorithm/own.yaml": "labeled: ???\nunlabeled: ???\nweight_decay: 1e-4\noptimizer: {weight_decay: 1e-4}\n",
+    "method/mine.yaml": "# @package methods.mine\ndefaults:\n  - own@_here_\n  - _self_\nlabeled: 0\n",
+    "method/own.yaml": "labeled: ???\nunlabeled: ???\nweight_decay: 1e-4\noptimizer: {weight_decay: 1e-4}\n",
 }
 PARAMS = {"profile": "mine"}
 
@@ -40,10 +40,10 @@ def conf(tmp_path: Path) -> Path:
         (("train", "rate"), ABSENT, None),
         (("methods", "mine", "labeled"), 0, "method/mine.yaml"),
         (("methods", "mine", "labeled"), "???", "method/mine.yaml"),
-        (("methods", "mine", "weight_decay"), 0.0001, "algorithm/own.yaml"),
+        (("methods", "mine", "weight_decay"), 0.0001, "method/own.yaml"),
         (("methods", "mine", "weight_decay"), -1, None),
-        (("methods", "mine", "optimizer"), {"weight_decay": 0.0001}, "algorithm/own.yaml"),
-        (("methods", "mine", "schedule"), ABSENT, "algorithm/own.yaml"),
+        (("methods", "mine", "optimizer"), {"weight_decay": 0.0001}, "method/own.yaml"),
+        (("methods", "mine", "schedule"), ABSENT, "method/own.yaml"),
         (("methods", "mine"), {"labeled": 0}, "method/mine.yaml"),
         (("methods", "other", "schedule"), ABSENT, None),
         (("methods",), ABSENT, None),
@@ -68,8 +68,8 @@ def test_an_error_about_a_new_row_names_the_files_that_were_written_for_it(tmp_p
     monkeypatch.chdir(tmp_path)
     own = {"algorithm": "own", "labeled": "???", "batch": {"labeled": 2, "unlabeled": 2}, "options": {}}
     for name, text in {
-        "algorithm/own": yaml.safe_dump(own | {"optimizer": {"weight_decay": 1e-4}}),
-        "method/mine": f"# @package methods.mine\n{yaml.safe_dump({'defaults': ['/algorithm/own@_here_', '_self_']})}",
+        "method/own": yaml.safe_dump(own | {"optimizer": {"weight_decay": 1e-4}}),
+        "method/mine": f"# @package methods.mine\n{yaml.safe_dump({'defaults': ['own@_here_', '_self_']})}",
     }.items():
         path = Path(f"conf/{name}.yaml")
         path.parent.mkdir(exist_ok=True)
@@ -80,7 +80,7 @@ def test_an_error_about_a_new_row_names_the_files_that_were_written_for_it(tmp_p
     ends = {line.split(": ")[1]: line.rsplit("; ")[-1] for line in str(caught.value).splitlines()}
     assert ends == {
         "methods.mine.labeled": "mend it in conf/method/mine.yaml",
-        "methods.mine.weight_decay": "write it in conf/algorithm/own.yaml",
-        "methods.mine.schedule": "write it in conf/algorithm/own.yaml",
-        "methods.mine.optimizer": "mend it in conf/algorithm/own.yaml",
+        "methods.mine.weight_decay": "write it in conf/method/own.yaml",
+        "methods.mine.schedule": "write it in conf/method/own.yaml",
+        "methods.mine.optimizer": "mend it in conf/method/own.yaml",
     }

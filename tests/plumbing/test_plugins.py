@@ -59,9 +59,9 @@ def test_a_name_of_what_is_no_function_is_refused_with_what_it_is(name, found):
 
 def test_the_measure_behind_the_adaptive_weight_is_a_plugin(make_network):
     options = {"weight": 0.1, "adaptive": True}
-    assert build("cross_pseudo", make_network, {**options, "measure": f"{__name__}:double"}).measure is double
+    assert build("cps", make_network, {**options, "measure": f"{__name__}:double"}).measure is double
     with pytest.raises(LasslError, match=r"options\.measure: cannot find 'jaccard' .*; write dice, or"):
-        build("cross_pseudo", make_network, {**options, "measure": "jaccard"})
+        build("cps", make_network, {**options, "measure": "jaccard"})
 
 
 def test_the_policy_for_failures_is_a_plugin():

@@ -120,7 +120,7 @@ def test_the_page_shows_each_runs_settings_machine_and_time(page, prepared):
     assert prepared.manifest_hash in page
     assert "cpu: Test" in page and "<td>1.0</td>" in page
     (settings,) = re.findall(r"<summary>cps-d0-s0</summary><pre[^>]*>(.*?)</pre>", page, re.DOTALL)
-    assert yaml.safe_load(settings.replace("&#39;", "'"))["settings"]["method"]["algorithm"] == "cross_pseudo"
+    assert yaml.safe_load(settings.replace("&#39;", "'"))["settings"]["method"]["algorithm"] == "cps"
 
 
 def test_curves_are_read_back_as_they_were_logged(page):

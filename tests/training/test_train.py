@@ -89,8 +89,8 @@ def test_too_few_cases_and_unknown_options_are_named(tiny_data, workspace):
     values["methods"]["cps"]["options"]["wieght"] = 1
     with pytest.raises(LasslError, match="wieght"):
         trained(Config.model_validate(values), "cps")
-    values["methods"]["cps"]["algorithm"] = "crossed_pseudo"
-    with pytest.raises(LasslError, match=r"crossed_pseudo.*cross_pseudo"):
+    values["methods"]["cps"]["algorithm"] = "cpss"
+    with pytest.raises(LasslError, match=r"cpss.*cps"):
         trained(Config.model_validate(values), "cps")
     with pytest.raises(LasslError, match="no method 'vnet_17'"):
         trained(config, "vnet_17")

@@ -38,7 +38,6 @@ def checkout(tmp_path, monkeypatch):
     (folder / "metrics/paper/table.md").write_text("edited")
     texts = {
         "lassl/methods/mine.py": ("lassl/methods/supervised.py", "Supervised", "Mine"),
-        "conf/algorithm/mine.yaml": ("conf/algorithm/supervised.yaml", "supervised", "mine"),
         "conf/method/mine.yaml": ("conf/method/vnet_16.yaml", "vnet_16|supervised", "mine"),
     }
     for name, (like, old, new) in texts.items():

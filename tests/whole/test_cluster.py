@@ -15,7 +15,7 @@ from helpers.slurm import slurm
 
 SMALL = [  # nine cases, six rows, and steps enough to be killed between
     *("profile=tiny", "~methods.vnet_80", "data.split=splits/few.csv", "train.steps=30"),
-    *("counts.few.labeled=2", "counts.few.unlabeled=4", "counts.more.labeled=3", "counts.more.unlabeled=3"),
+    *("labels.few.labeled=2", "labels.few.unlabeled=4", "labels.more.labeled=3", "labels.more.unlabeled=3"),
     "running.checkpoint_minutes=0",
 ]
 ROWS = ["vnet_16", "cps", "cps_32", "mt_un", "mt_un_lovasz", "cps_alw"]

@@ -45,20 +45,20 @@ def test_its_settings_are_accepted_by_the_first_stage(project):
 def test_numbers_in_place_of_counts_are_refused_at_once_where_the_tuning_mode_leaves_fewer_cases(project):
     row = project / "conf/method/mine.yaml"
     before = row.read_text()
-    row.write_text(before.replace("${counts.few.labeled}", "16").replace("${counts.few.unlabeled}", "64"))
+    row.write_text(before.replace("${labels.few.labeled}", "16").replace("${labels.few.unlabeled}", "64"))
     told, fine = refused(project, TUNED), refused(project, SCORED)
     row.write_text(before)
     assert "mine: asked for 16 labeled + 64 unlabeled cases, found 64 training cases" in told
-    assert "write ${counts.few.labeled} and ${counts.few.unlabeled} in conf/method/mine.yaml" in told and fine == ""
+    assert "write ${labels.few.labeled} and ${labels.few.unlabeled} in conf/method/mine.yaml" in told and fine == ""
 
 
 def test_a_setting_that_is_missing_names_the_file_that_was_written_for_it(project):
-    algorithm = project / "conf/algorithm/mine.yaml"
-    before = algorithm.read_text()
-    algorithm.write_text(re.sub("schedule: .*\n", "", before))
+    row = project / "conf/method/mine.yaml"
+    before = row.read_text()
+    row.write_text(re.sub("schedule: .*\n", "", before))
     told = refused(project, SCORED)
-    algorithm.write_text(before)
-    assert "params.yaml: methods.mine.schedule: Field required; write it in conf/algorithm/mine.yaml" in told
+    row.write_text(before)
+    assert "params.yaml: methods.mine.schedule: Field required; write it in conf/method/mine.yaml" in told
 
 
 def test_it_passes_the_tests_that_each_algorithm_has_to_pass(project):
@@ -70,7 +70,7 @@ def test_it_passes_the_tests_that_each_algorithm_has_to_pass(project):
 def test_its_experiments_run_and_carry_its_files_and_their_scores(project):
     call(project, "git", "reset", "--quiet")  # as one who forgot `git add`
     told = call(project, "bash", "-c", " ".join([*tiny(TUNED), "2>&1"]))
-    assert "note: conf/algorithm/mine.yaml, conf/method/mine.yaml, lassl/methods/mine.py: not in git" in told
+    assert "note: conf/method/mine.yaml, lassl/methods/mine.py: not in git" in told
     call(project, "git", "add", "conf", "lassl")
     told = call(project, "bash", "-c", " ".join([*tiny(SCORED), "2>&1"]))
     assert "not in git" not in told
@@ -79,6 +79,6 @@ def test_its_experiments_run_and_carry_its_files_and_their_scores(project):
     newest = call(project, "git", "for-each-ref", "--format=%(objectname)", "--sort=-committerdate", "refs/exps/*/*/*")
     commits = newest.split()
     kept = call(project, "git", "ls-tree", "-r", "--name-only", commits[0]).splitlines()
-    assert {"conf/algorithm/mine.yaml", "conf/method/mine.yaml", "lassl/methods/mine.py"} <= set(kept)
+    assert {"conf/method/mine.yaml", "lassl/methods/mine.py"} <= set(kept)
     assert "metrics/tiny/mine-d0-s0.csv" in kept
     assert "metrics/tiny-tuning/trials: 1 trials" in call(project, sys.executable, "-m", "lassl.results.trials")

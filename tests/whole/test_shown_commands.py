@@ -81,7 +81,7 @@ NOT_RUN = {
     ),
     "options of a training": (
         "-S mode=tuning",
-        "-S mode=tuning -S cases.tuning=2 -S counts.few.labeled=2 -S counts.few.unlabeled=8",
+        "-S mode=tuning -S cases.tuning=2 -S labels.few.labeled=2 -S labels.few.unlabeled=8",
         "-S compute.deterministic=true",
         "-S compute.precision=fp16",
         "-S data.folder=/path/to/scans -S data.split=my_split.csv",

@@ -1,0 +1,116 @@
+"""AD-MT (Zhao et al. 2024): two teachers that follow a student by turns, and label for it together.
+
+Turns are random periods of 1 to `period` steps. In the first teacher's, the student sees unlabeled patches with changed
+contrast, brightness and noise (perturbations.py), in the second's, with a box of half the volume of another
+patch (CutMix, labels and confidences alike); the teacher whose turn it is moves, as the running average of the student,
+up to `decay`. With H the entropy in bits and t, u the teachers' softmax on the patches as they came:
+
+    label   arg-max of e^-H(t) t + e^-H(u) u, normalized, whose greater probability is the confidence; where teachers
+            disagree, and the student's own label of the same voxel is another and more confident, that one
+    loss    supervised + weight x mean CE of the student over the voxels of confidence `threshold` or more
+
+The weight climbs by a sigmoid ramp until the fraction `ramp` of training, as the authors' at 6000 of 15000 steps.
+Different here: the teachers begin as copies of the student (theirs: random weights of their own), both have dropout on
+and average its batch-norm statistics (theirs: the one at rest is in evaluation mode) and move from the first step
+(theirs: copies of the student until step 80); the box has half the volume and is the same for all patches (theirs: one
+for each, 22 % of the volume on average, cut off at the border); brightness shifts by a share of the patch's mean before
+its contrast changed (theirs: after it; at most 5 % of the patch's range between the two); CutMix moves the student's
+own labels with the patches, where their code leaves them in place.
+"""
+
+import math
+from dataclasses import replace
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from lassl.data.patches import Batch
+from lassl.learning import losses, ramps
+from lassl.learning.base import (
+    Algorithm,
+    Confidence,
+    Decay,
+    MakeNetwork,
+    Progress,
+    Ramp,
+    Step,
+    Weight,
+    supervised_terms,
+)
+from lassl.learning.mixing import cutmix, half_box
+from lassl.learning.perturbations import change_intensity
+from lassl.learning.regions import within
+from lassl.learning.teacher import follow, teacher_of
+
+CPU = torch.device("cpu")
+Turn = Annotated[int, Field(ge=1)]  # steps
+
+
+class ADMT(Algorithm):
+    """A student, and two teachers that follow it by turns."""
+
+    def __init__(
+        self,
+        make_network: MakeNetwork,
+        *,
+        weight: Weight,
+        threshold: Confidence,
+        period: Turn,
+        decay: Decay,
+        ramp: Ramp,
+    ):
+        super().__init__()
+        self.student = make_network()
+        self.first, self.second = teacher_of(self.student), teacher_of(self.student)
+        self.weight, self.threshold, self.period, self.decay, self.ramp = weight, threshold, period, decay, ramp
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The student, evaluated by default, and both teachers."""
+        return {"student": self.student, "teacher": self.first, "second": self.second}
+
+    def losses(self, batch: Batch, progress: Progress) -> Step:
+        """Compute the supervised terms and that of the changed patches; logs what is kept and how teachers agree."""
+        labeled, patches, first_turn = len(batch.label), len(batch.image), self.first_turn(progress)
+        weak, inside = batch.image[labeled:], half_box(batch.image.shape[2:], progress.generator("cutmix", CPU))
+        chance = progress.generator("intensity", weak.device)
+        strong = change_intensity(weak, chance) if first_turn else cutmix(weak, inside)
+        logits = self.student(torch.cat([batch.image, strong]))  # (N + U, 2, X, Y, Z)
+        terms = supervised_terms(logits[:labeled], batch.label)
+        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
+        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
+        if patches > labeled:
+            with torch.no_grad():
+                t, u = self.first(weak), self.second(weak)
+                p = together(t, u, logits[labeled:patches])
+            p = p if first_turn else cutmix(p, inside)
+            label, kept = (p > 0.5).to(torch.uint8), (p - 0.5).abs() >= self.threshold - 0.5
+            share = kept.float().mean()
+            loss = losses.cross_entropy(*within(logits[patches:], label, kept)) / share.clamp(min=1 / kept.numel())
+            terms["strong"] = weight * loss
+            logs |= {"kept": share, "agreement": losses.hard_dice(t, u.argmax(1))}
+            logs["kept_foreground"] = (kept * label).sum() / label.sum().clamp(min=1)  # 0 without foreground
+        return Step(terms, logs)
+
+    def first_turn(self, progress: Progress) -> bool:
+        """Whether a step is in a period of the first teacher: the first, third, ... of the run's seed."""
+        generator = replace(progress, step=0).generator("periods", CPU)
+        ends = torch.randint(1, self.period + 1, (progress.steps,), generator=generator).cumsum(0)
+        return int(torch.searchsorted(ends, progress.step, right=True)) % 2 == 0
+
+    def after_step(self, progress: Progress) -> None:
+        """Move the teacher whose turn it is; it has moved in about half of the steps."""
+        teacher = self.first if self.first_turn(progress) else self.second
+        follow(teacher, self.student, ramps.ema_decay(progress.step // 2, self.decay))
+
+
+def together(first: Tensor, second: Tensor, student: Tensor) -> Tensor:
+    """Foreground probability (U, X, Y, Z) that labels, from logits (U, 2, X, Y, Z) of both teachers and the student."""
+    t, u, s = (logits.float().softmax(1) for logits in (first, second, student))
+    share = ((losses.entropy(u) - losses.entropy(t)) / math.log(2)).sigmoid()  # e^-H(t) / (e^-H(t) + e^-H(u))
+    t, u, s = t[:, 1], u[:, 1], s[:, 1]
+    p = share * t + (1 - share) * u
+    disputed = ((t > 0.5) != (u > 0.5)) & ((s > 0.5) != (p > 0.5))
+    return torch.where(disputed & ((s - 0.5).abs() > (p - 0.5).abs()), s, p)

@@ -1,0 +1,67 @@
+"""DTC: dual-task consistency (Luo et al. 2021): the segmentation and a signed distance map must tell the same.
+
+A second head, a 1x1x1 convolution and tanh on the decoder's features, gives the distance z to the surface in [-1, 1],
+negative inside. With p the foreground probability and D the distance map of a label (lassl/learning/distance.py):
+
+    loss = supervised + distance x mean (z - D)^2 + w mean (sigmoid(-steepness z) - p)^2
+
+the second term over the labeled patches, the third over all. w climbs to `weight` by a sigmoid ramp until the fraction
+`ramp` of training. At the published steepness, 1500, the sigmoid is a step but for |z| of some thousandths.
+
+Different here: the supervised loss is the baseline's (theirs: Dice alone); p comes from two logits (theirs: one); the
+second head sees the features before the first one's dropout (theirs: after it); inside, D is the distance to the
+surface voxels (theirs: to the nearest background voxel, and 0 on the surface; 0.04 apart on average); a patch without
+foreground is far outside, D = 1, one full of it far inside, -1 (theirs: 0 and undefined). At profile `paper` the
+schedule is theirs, `step`. Only the V-Net is kept: the second head serves training.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from lassl.data.patches import Batch
+from lassl.learning import losses, ramps
+from lassl.learning.base import Algorithm, Positive, Progress, Ramp, Step, Weight, supervised_terms
+from lassl.learning.distance import signed_distance
+from lassl.learning.margins import margin
+from lassl.model.vnet import VNet
+
+
+class DTC(Algorithm):
+    """A V-Net, and a head for the signed distance on its last features."""
+
+    def __init__(
+        self, make_network: Callable[[], VNet], *, weight: Weight, distance: Weight, steepness: Positive, ramp: Ramp
+    ):
+        super().__init__()
+        self.network = make_network()
+        width = next(self.network.head.parameters()).shape[1]  # (2, width, 1, 1, 1)
+        self.distance_head = nn.Conv3d(width, 1, kernel_size=1)
+        self.weight, self.distance, self.steepness, self.ramp = weight, distance, steepness, ramp
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The V-Net."""
+        return {"network": self.network}
+
+    def losses(self, batch: Batch, progress: Progress) -> Step:
+        """Compute the supervised terms, the distance term and the consistency; logs the Dice between both tasks."""
+        labeled = len(batch.label)
+        features = self.network.decode(self.network.encode(batch.image))
+        logits = self.network.head(features)  # (N, 2, X, Y, Z)
+        z = self.distance_head(features)[:, 0].float().tanh()  # (N, X, Y, Z)
+        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
+        target = signed_distance(batch.label)
+        terms = supervised_terms(logits[:labeled], batch.label)
+        terms["distance"] = self.distance * (z[:labeled] - target).square().mean()
+        terms["dual_task"] = weight * self.disagreement(z, logits)
+        logs: dict[str, Tensor | float] = {
+            "dice": losses.hard_dice(logits[:labeled], batch.label),
+            "weight": weight,
+            "agreement": losses.hard_dice(logits, z < 0),
+        }
+        return Step(terms, logs)
+
+    def disagreement(self, z: Tensor, logits: Tensor) -> Tensor:
+        """Mean squared difference of the foreground that distances (N, X, Y, Z) imply and that of the logits."""
+        return ((-self.steepness * z).sigmoid() - margin(logits).sigmoid()).square().mean()

@@ -1,0 +1,54 @@
+"""Entropy minimisation (ADVENT's direct form, Vu et al. 2019): predictions without labels are to be certain.
+
+Loss: the supervised one plus w(t) mean H(p) / ln 2, H the entropy over the classes, the mean over the voxels of the
+unlabeled patches or, with `patches: all`, of the labeled ones, too. w(t) climbs to `weight` by a sigmoid ramp that ends
+at the fraction `ramp` of training. ADVENT takes unlabeled images alone and a constant weight of 0.001; SSL4MIS takes
+all and climbs to 0.1 at the last of 30000 steps, and so does the row.
+"""
+
+import math
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lassl.data.patches import Batch
+from lassl.learning import losses, ramps
+from lassl.learning.base import Algorithm, MakeNetwork, Progress, Ramp, Step, Weight, supervised_terms
+from lassl.learning.margins import margin
+
+
+class EntropyMinimization(Algorithm):
+    """One network that learns to be certain."""
+
+    def __init__(self, make_network: MakeNetwork, *, weight: Weight, patches: Literal["all", "unlabeled"], ramp: Ramp):
+        super().__init__()
+        self.network = make_network()
+        self.weight, self.patches, self.ramp = weight, patches, ramp
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The one network."""
+        return {"network": self.network}
+
+    def losses(self, batch: Batch, progress: Progress) -> Step:
+        """Compute the supervised terms and the entropy; logs it without its weight."""
+        labeled = len(batch.label)
+        logits = self.network(batch.image)  # (N, 2, X, Y, Z)
+        terms = supervised_terms(logits[:labeled], batch.label)
+        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
+        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
+        minimised = logits if self.patches == "all" else logits[labeled:]
+        if len(minimised):
+            entropy = mean_entropy(minimised)
+            terms["entropy"], logs["mean_entropy"] = weight * entropy, entropy
+        return Step(terms, logs)
+
+
+def mean_entropy(logits: Tensor) -> Tensor:
+    """Mean entropy of the softmax over the classes, as a share of ln 2, in [0, 1]: logits (N, 2, X, Y, Z) to a scalar.
+
+    It is the cross-entropy of p with itself, whose gradient in the margin stays finite where p is 0 or 1.
+    """
+    m = margin(logits)
+    return F.binary_cross_entropy_with_logits(m, m.sigmoid()) / math.log(2)

@@ -1,0 +1,102 @@
+"""Weak-to-strong consistency: FixMatch (Sohn et al. 2020) and CutMix with a mean teacher (French et al. 2020).
+
+A teacher labels the unlabeled patches as they come; the student learns these labels on a strongly changed version:
+
+    loss       supervised + weight(t) sum over kept voxels of CE(student(strong), arg-max of the teacher) / all voxels
+    kept       voxels where the teacher's greater probability is `threshold` or more
+    strong     intensity: contrast, brightness and noise (perturbations.py); mix: cutmix puts a box of half the
+               volume of another patch into each, pseudo-labels and kept voxels alike
+    teacher    student: the student itself, no gradient (FixMatch) | ema: its running average, up to `decay`
+    ramp       fraction of training at which the weight is full; 0: from the first step, as both authors
+
+FixMatch here is intensity and the student as teacher; the weak view is the turned and flipped patch of all methods. It
+is a batch of its own and moves the running statistics of batch norm (theirs: one batch with the rest). The authors,
+who classify, have the cross-entropy alone for labels and seven unlabeled images for a labeled one, and score a running
+average.
+
+CutMix-MT here differs from FixMatch in the change and the teacher alone. French et al. have another loss: the squared
+difference to the teacher's softmax, weighed by the share of voxels over 0.97. At the same weight, 1.0, the gradient
+here is 10 times as large early in training and 1.5 times late. Their average has 0.99 from the first step (here a plain
+mean first) and is what they score; their boxes differ from image to image. Both teachers' passes have dropout on.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lassl.data.patches import Batch
+from lassl.learning import losses, ramps
+from lassl.learning.base import (
+    Algorithm,
+    Confidence,
+    Decay,
+    MakeNetwork,
+    Progress,
+    Ramp,
+    Step,
+    Weight,
+    supervised_terms,
+)
+from lassl.learning.margins import margin
+from lassl.learning.mixing import cutmix, half_box
+from lassl.learning.perturbations import change_intensity
+from lassl.learning.regions import within
+from lassl.learning.teacher import follow, teacher_of
+
+
+class FixMatch(Algorithm):
+    """A student that learns on changed patches what a teacher sees on the unchanged ones."""
+
+    def __init__(
+        self, make_network: MakeNetwork, *, weight: Weight, threshold: Confidence, mix: Literal["none", "cutmix"],
+        intensity: bool, teacher: Literal["student", "ema"], decay: Decay, ramp: Ramp,
+    ):  # fmt: skip
+        super().__init__()
+        if mix == "none" and not intensity:
+            raise ValueError("mix is 'none' and intensity false; expected one change of the patches at least")
+        self.student = make_network()
+        self.average = teacher_of(self.student) if teacher == "ema" else None
+        self.weight, self.threshold, self.mix, self.intensity = weight, threshold, mix, intensity
+        self.teacher, self.decay, self.ramp = teacher, decay, ramp
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The student, evaluated by default, and its average if that is the teacher."""
+        return {"student": self.student, **({"teacher": self.average} if self.average else {})}
+
+    def losses(self, batch: Batch, progress: Progress) -> Step:
+        """Compute the supervised terms and that of the changed patches; logs the shares of what is kept."""
+        labeled = len(batch.label)
+        image, unlabeled = batch.image, len(batch.image) > labeled
+        if unlabeled:
+            strong, label, kept = self.changed(image[labeled:], progress)
+            image = torch.cat([image[:labeled], strong])
+        logits = self.student(image)  # (N, 2, X, Y, Z)
+        terms = supervised_terms(logits[:labeled], batch.label)
+        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
+        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
+        if unlabeled:
+            terms["strong"] = weight * losses.cross_entropy(*within(logits[labeled:], label, kept))
+            logs["kept"] = kept.float().mean()
+            logs["kept_foreground"] = (kept * label).sum() / label.sum().clamp(min=1)  # 0 without foreground
+        return Step(terms, logs)
+
+    @torch.no_grad()
+    def changed(self, patches: Tensor, progress: Progress) -> tuple[Tensor, Tensor, Tensor]:
+        """Strong versions of patches (U, 1, X, Y, Z), their pseudo-labels and kept voxels, both (U, X, Y, Z)."""
+        taught = margin((self.average or self.student)(patches))
+        label = (taught > 0).to(torch.uint8)
+        kept = taught.abs() >= math.log(self.threshold / (1 - self.threshold))
+        if self.intensity:
+            patches = change_intensity(patches, progress.generator("intensity", patches.device))
+        if self.mix == "none":
+            return patches, label, kept
+        inside = half_box(patches.shape[2:], progress.generator("cutmix", torch.device("cpu")))
+        return cutmix(patches, inside), cutmix(label, inside), cutmix(kept, inside)
+
+    def after_step(self, progress: Progress) -> None:
+        """Move the average, batch-norm statistics included, towards the student."""
+        if self.average:
+            follow(self.average, self.student, ramps.ema_decay(progress.step, self.decay))

@@ -1,0 +1,68 @@
+"""ICT, interpolation consistency training (Verma et al. 2019): between two patches the student is to be linear.
+
+Each unlabeled patch u is mixed with its partner v, the unlabeled patches in reverse, by a share l of its own from
+Beta(`alpha`, `alpha`):
+
+    loss = supervised + w(t) mean (p(l u + (1 - l) v) - (l q(u) + (1 - l) q(v)))^2
+
+p is the student's softmax, q that of a teacher, the student's running average up to `decay`; w(t) climbs to `weight` by
+a sigmoid ramp that ends at the fraction `ramp` of training. As in SSL4MIS, dropout is on in the teacher, alpha is 0.2
+and the greatest weight 0.1, at the last of its 30000 steps; it makes one mixture of two patches, this code one of every
+patch, and its teacher sees each patch alone, ours all as one batch. The authors, who classify, have a weight of 100,
+alpha 1.0 or 0.1, one share for a batch, random partners, and blend the teacher's logits where their formula blends q.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lassl.data.patches import Batch
+from lassl.learning import losses, ramps
+from lassl.learning.base import Algorithm, Decay, MakeNetwork, Positive, Progress, Ramp, Step, Weight, supervised_terms
+from lassl.learning.margins import margin
+from lassl.learning.teacher import follow, teacher_of
+
+
+class ICT(Algorithm):
+    """A student that learns on blends of two patches the blends of a teacher's predictions."""
+
+    def __init__(self, make_network: MakeNetwork, *, weight: Weight, alpha: Positive, decay: Decay, ramp: Ramp):
+        super().__init__()
+        self.student = make_network()
+        self.teacher = teacher_of(self.student)
+        self.weight, self.alpha, self.decay, self.ramp = weight, alpha, decay, ramp
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """Student and teacher; the student is evaluated by default."""
+        return {"student": self.student, "teacher": self.teacher}
+
+    def losses(self, batch: Batch, progress: Progress) -> Step:
+        """Compute the supervised terms and the consistency on blends; logs the Dice of student and teacher there."""
+        labeled = len(batch.label)
+        image, unlabeled = batch.image, batch.image[labeled:]
+        if len(unlabeled):
+            blended, target = self.blends(unlabeled, progress)
+            image = torch.cat([image[:labeled], blended])
+        logits = self.student(image)  # (N, 2, X, Y, Z)
+        terms = supervised_terms(logits[:labeled], batch.label)
+        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
+        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
+        if len(unlabeled):
+            # both classes differ by the same, so one gives the mean over them
+            terms["consistency"] = weight * (margin(logits[labeled:]).sigmoid() - target).square().mean()
+            logs["agreement"] = losses.hard_dice(logits[labeled:], target > 0.5)
+        return Step(terms, logs)
+
+    @torch.no_grad()
+    def blends(self, patches: Tensor, progress: Progress) -> tuple[Tensor, Tensor]:
+        """Blends of patches (U, 1, X, Y, Z), and the same blends of the teacher's foreground probabilities."""
+        seed = progress.generator("interpolation", torch.device("cpu")).initial_seed()
+        drawn = np.random.default_rng(seed).beta(self.alpha, self.alpha, len(patches))
+        share = torch.from_numpy(drawn).float().to(patches.device)[:, None, None, None]  # (U, 1, 1, 1)
+        taught = margin(self.teacher(patches)).sigmoid()  # (U, X, Y, Z)
+        return torch.lerp(patches.flip(0), patches, share[:, None]), torch.lerp(taught.flip(0), taught, share)
+
+    def after_step(self, progress: Progress) -> None:
+        """Move the teacher, batch-norm statistics included, towards the student."""
+        follow(self.teacher, self.student, ramps.ema_decay(progress.step, self.decay))

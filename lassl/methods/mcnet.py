@@ -1,0 +1,86 @@
+"""MC-Net (Wu et al. 2021) and MC-Net+ (Wu et al. 2022): decoders on one encoder learn from each other.
+
+The V-Net's own decoder has transposed convolutions, the second trilinear, the third (MC-Net+) nearest interpolation.
+With p_k the foreground probability of decoder k, m_k its margin, and all patches, labeled ones too:
+
+    loss = 1/2 sum over k of supervised_k + w sum over i != j of mean (p_i - sigmoid(m_j / temperature))^2
+
+The sigmoid is the authors' sharpening of a softmax of two classes. As in their code, the terms of decoders and of pairs
+are summed: 2 pairs of two decoders, 6 of three. `detach` stops the gradient that reaches decoder j through its
+sharpened probability; their code, which came out with MC-Net+, lets it pass. Gradients of all decoders reach the
+encoder. w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of training, as theirs at 6000 of 15000 steps.
+
+Different here: the supervised loss is the baseline's (theirs: Dice alone, with a linear denominator), which near the
+end pulls a fifth as hard, so that at the same weight consistency counts about five times as much as theirs; the rate
+falls along `poly` (theirs: constant); the last weights are scored (theirs: the best on the test cases). Only the V-Net
+is kept, as only its decoder is evaluated.
+"""
+
+from collections.abc import Callable
+from itertools import permutations
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from lassl.data.patches import Batch
+from lassl.learning import losses, ramps
+from lassl.learning.base import Algorithm, Positive, Progress, Ramp, Step, Weight, supervised_terms
+from lassl.learning.decoders import Decoder, Upsampling
+from lassl.learning.margins import margin
+from lassl.model.vnet import VNet
+
+Decoders = Annotated[int, Field(ge=2, le=3)]
+OTHERS: tuple[Upsampling, ...] = ("trilinear", "nearest")
+
+
+class MCNet(Algorithm):
+    """A V-Net, and one or two more decoders on its encoder."""
+
+    def __init__(
+        self,
+        make_network: Callable[[], VNet],
+        *,
+        decoders: Decoders,
+        weight: Weight,
+        temperature: Positive,
+        detach: bool,
+        ramp: Ramp,
+    ):
+        super().__init__()
+        self.network = make_network()
+        self.others = nn.ModuleList(Decoder(self.network, upsampling) for upsampling in OTHERS[: decoders - 1])
+        self.decoders, self.weight, self.temperature = decoders, weight, temperature
+        self.detach, self.ramp = detach, ramp
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The V-Net: the encoder and the first decoder."""
+        return {"network": self.network}
+
+    def losses(self, batch: Batch, progress: Progress) -> Step:
+        """Compute the supervised terms of all decoders and their consistency; logs the Dice between the first two."""
+        labeled = len(batch.label)
+        features = self.network.encode(batch.image)
+        first = self.network.head(self.network.decode(features))  # (N, 2, X, Y, Z), as of the others
+        logits = [first, *(decoder(features) for decoder in self.others)]
+        supervised = [supervised_terms(each[:labeled], batch.label) for each in logits]
+        terms = {name: 0.5 * torch.stack([each[name] for each in supervised]).sum() for name in supervised[0]}
+        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
+        terms["mutual"] = weight * self.mutual(logits)
+        second = margin(logits[1]) > 0
+        logs: dict[str, Tensor | float] = {
+            "dice": losses.hard_dice(first[:labeled], batch.label),
+            "weight": weight,
+            "agreement": losses.hard_dice(first, second),
+        }
+        return Step(terms, logs)
+
+    def mutual(self, logits: list[Tensor]) -> Tensor:
+        """Squared difference of each decoder's probability and each other's sharpened one: means, summed."""
+        margins = [margin(each) for each in logits]
+        soft = [m.sigmoid() for m in margins]
+        sharp = [((m.detach() if self.detach else m) / self.temperature).sigmoid() for m in margins]
+        pairs = permutations(range(len(logits)), 2)
+        return torch.stack([(soft[i] - sharp[j]).square().mean() for i, j in pairs]).sum()

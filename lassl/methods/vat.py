@@ -1,0 +1,79 @@
+"""Virtual adversarial training (Miyato et al. 2018), as a regularizer of a segmentation.
+
+The prediction p(x) is to stay as it is where x moves by `epsilon` in the direction that changes it most:
+
+    d = g / |g|,  g = gradient of KL(p(x) || p(x + xi r)) by r at a random unit r     (one power iteration)
+    L = supervised loss + weight x mean KL(p(x) || p(x + epsilon d))
+
+over all patches, labeled or not; no gradient passes through p(x) or d. Norms are Euclidean, over all voxels of one
+patch, in units of the image. `xi` and `epsilon` are those of SS-Net (Wu et al. 2022), which took this method to the
+left atrium; the weight climbs by a sigmoid ramp until the fraction `ramp` of training, there 0.4. SS-Net's distance is
+a soft Dice loss, which also rewards certainty; KL is that of the method itself. As its authors did, all passes drop
+the same features, and those of x + r leave the batch-norm statistics alone, so that the input alone makes a difference
+(SS-Net does not). SS-Net has the weight too, 1.0; its rate falls tenfold every 2500 of 15000 steps, here along `poly`.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lassl.data.patches import Batch
+from lassl.learning import losses, ramps
+from lassl.learning.base import Algorithm, MakeNetwork, Positive, Progress, Ramp, Step, Weight, supervised_terms
+from lassl.learning.margins import kl
+from lassl.learning.passes import frozen_statistics, same_dropout
+
+
+class VAT(Algorithm):
+    """One network, whose predictions resist the small change of the image that would move them most."""
+
+    def __init__(
+        self,
+        make_network: MakeNetwork,
+        *,
+        weight: Weight,
+        xi: Positive = 10.0,
+        epsilon: Positive = 10.0,
+        ramp: Ramp = 1.0,
+    ):
+        super().__init__()
+        self.network = make_network()
+        self.weight, self.xi, self.epsilon, self.ramp = weight, xi, epsilon, ramp
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The one network."""
+        return {"network": self.network}
+
+    def losses(self, batch: Batch, progress: Progress) -> Step:
+        """Compute the supervised terms and the divergence of all patches from their adversarial neighbors."""
+        image, labeled = batch.image, len(batch.label)
+        with same_dropout(image.device):
+            logits = self.network(image)  # (N, 2, X, Y, Z)
+        target = logits.detach()
+        with frozen_statistics(self.network):
+            moved = self.network(image + self.epsilon * self.direction(image, target, progress))
+        divergence = kl(target, moved).mean()
+        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
+        logs: dict[str, Tensor | float] = {
+            "dice": losses.hard_dice(logits[:labeled], batch.label),
+            "weight": weight,
+            "divergence": divergence,
+            "agreement": losses.hard_dice(moved, target.argmax(1)),
+        }
+        return Step({**supervised_terms(logits[:labeled], batch.label), "adversarial": weight * divergence}, logs)
+
+    def direction(self, image: Tensor, target: Tensor, progress: Progress) -> Tensor:
+        """Unit vectors (N, 1, X, Y, Z), one a patch, along which predictions leave the target logits fastest."""
+        chance = progress.generator("adversary", image.device)
+        r = unit(torch.randn(image.shape, generator=chance, device=image.device)).requires_grad_()
+        with same_dropout(image.device):
+            moved = self.network(image + self.xi * r)
+        divergence = kl(target, moved).sum()  # the gradient of the mean is too small for fp16
+        (gradient,) = torch.autograd.grad(divergence, r)
+        return unit(gradient)
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Divide each patch (N, 1, X, Y, Z) by its Euclidean norm; one of zeros stays so."""
+    norms: Tensor = torch.linalg.vector_norm(vectors, dim=(1, 2, 3, 4), keepdim=True)
+    return vectors / norms.clamp_min(1e-12)
