@@ -5,7 +5,7 @@ VENV := .venv
 RUN := source $(VENV)/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test unit check format figures readme tables flaws methods trials params la2018 gpu published
+.PHONY: help install repro test unit check format figures readme tables flaws methods search params la2018 gpu published
 
 help: ## list the commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -22,7 +22,7 @@ $(VENV)/installed: pyproject.toml constraints.txt $(MOVED)
 install: $(VENV)/installed ## make .venv with the exact versions of constraints.txt
 
 repro: install ## from raw scans to the table, whatever params.yaml says, several runs at a time; shows it at the end
-	@$(RUN) python -m pipeline.repro
+	@$(RUN) lassl repro
 
 test: install ## the tests, the whole pipeline at a tiny scale among them
 	$(RUN) pytest --numprocesses logical --maxprocesses 8
@@ -37,19 +37,19 @@ format: install ## mend the style
 	$(RUN) ruff check --fix . ; ruff format .
 
 params: install ## compose params.yaml anew from the defaults in conf/
-	$(RUN) python -m pipeline.compose
+	$(RUN) lassl compose
 
 tables: install ## make every committed table again from its runs in metrics/, then README.md and docs/; trains nothing
-	$(RUN) python -m pipeline.table $$(git ls-files 'metrics/*/table.json' | cut -d/ -f2) && python -m lassl.pages.readme
+	$(RUN) lassl tables $$(git ls-files 'metrics/*/table.json' | cut -d/ -f2) && lassl pages readme
 
 flaws: install ## write docs/flaws.md from the runs in metrics/
-	$(RUN) python -m lassl.pages.flaws
+	$(RUN) lassl pages flaws
 
 methods: install ## write docs/methods.md from the code, conf/ and docs/costs.yaml
-	$(RUN) python -m lassl.pages.methods
+	$(RUN) lassl pages methods
 
-trials: install ## gather the trials of the tuning mode into metrics/<profile>-tuning/trials
-	$(RUN) python -m lassl.results.trials
+search: install ## gather the settings that were tried on training cases into metrics/<profile>-tuning
+	$(RUN) lassl search
 
 gpu: install ## on a machine with CUDA: the tests marked cuda, a benchmark, and what the paper profile will take
 	$(RUN) pytest tests/gpu -r s
@@ -57,13 +57,13 @@ gpu: install ## on a machine with CUDA: the tests marked cuda, a benchmark, and 
 	$(RUN) python -m benchmarks.together
 
 figures: install ## pictures of the reports that are here for docs/figures; needs chromium
-	$(RUN) for page in report/*/index.html; do python -m lassl.report.pictures "$$(basename "$$(dirname "$$page")")" || exit 1; done
+	$(RUN) lassl pictures $$(ls report)
 
 readme: install ## put the current tables into README.md and docs/
-	$(RUN) python -m lassl.pages.readme
+	$(RUN) lassl pages readme
 
 la2018: install ## bring the real scans to data/raw/la2018
-	$(RUN) python -m lassl.data.la2018
+	$(RUN) lassl download
 
 published: install ## bring UA-MT's published weights, score them on the real test cases of params.yaml, table them
-	$(RUN) python -m pipeline.published bring && dvc repro prepare && python -m pipeline.published score
+	$(RUN) lassl published fetch && dvc repro prepare && lassl published score

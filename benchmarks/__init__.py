@@ -1,3 +1,5 @@
 """How fast the code is, beside the same mathematics written plainly and beside what the machine can do."""
 
-import lassl as lassl  # before torch is loaded: it tells waiting threads how long to spin
+from lassl.plumbing import threads
+
+threads.set_defaults()  # before torch is loaded

@@ -13,12 +13,12 @@ from tqdm import tqdm
 
 from benchmarks.pairs import composed, method_step
 from benchmarks.speed import seconds
-from lassl.config import Config
 from lassl.pages.methods import COSTS, Costs
 from lassl.plumbing.errors import command
 from lassl.plumbing.files import write_text
 from lassl.plumbing.machine import machine
 from lassl.plumbing.yaml_text import yaml_text
+from lassl.settings.config import Config
 
 BASELINE = "vnet_16"
 

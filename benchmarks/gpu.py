@@ -16,7 +16,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.pairs import STEPS, TITLES, composed, plain_step, random_batch
-from lassl.config import Config
 from lassl.data.draw import Draw
 from lassl.data.patches import Batch, PatchSource
 from lassl.evaluation.inference import Windows, foreground
@@ -26,7 +25,8 @@ from lassl.model.vnet import VNet
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import machine
 from lassl.plumbing.tables import grid, significant
-from lassl.sections import Method
+from lassl.settings.config import Config
+from lassl.settings.sections import Method
 from lassl.training.loop import first_state
 
 CASE = (176, 144, 88)  # voxels of a case of noise: about the mean of the real ones

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks import plain
-from lassl.config import Config, load
 from lassl.data.draw import Draw
 from lassl.data.patches import Batch, PatchSource, loader
 from lassl.data.phantom import phantom
@@ -26,9 +25,10 @@ from lassl.learning import ramps
 from lassl.learning.base import Progress
 from lassl.model.placement import place
 from lassl.model.vnet import VNet
-from lassl.sections import BatchSize, Data, Method
+from lassl.settings.compose import compose
+from lassl.settings.config import Config, load
+from lassl.settings.sections import BatchSize, Data, Method
 from lassl.training.loop import first_state
-from pipeline.compose import compose
 
 Act = Callable[[], object]
 REAL = Path("data/prepared/la2018")

@@ -20,7 +20,6 @@ from medpy.metric import binary
 from tqdm import tqdm
 
 from benchmarks.dicom import write_series
-from lassl.config import load
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images.geometry import Volume, orientation
 from lassl.images.grids import covering, resampled, turned
@@ -32,6 +31,7 @@ from lassl.plumbing.machine import machine
 from lassl.plumbing.tables import grid
 from lassl.predict.model_file import find_model
 from lassl.results.runs import read_scores
+from lassl.settings.config import load
 
 Change = Callable[[Volume], Volume]
 SLOPE = 0.001  # of the DICOM files: normalized intensities as whole numbers

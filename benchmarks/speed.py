@@ -30,10 +30,10 @@ from benchmarks.pairs import (
     scoring_pair,
     step_pair,
 )
-from lassl.config import Config
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import keep_memory, machine, peak_memory_mib
 from lassl.plumbing.tables import grid, significant
+from lassl.settings.config import Config
 
 PAIRS = {name: partial(step_pair, name) for name in STEPS} | {
     "inference": inference_pair,

@@ -6,12 +6,12 @@ through others, changes what it does; edits elsewhere, or of comments and messag
 
 from pathlib import Path
 
-from lassl import config
-from lassl.config import Config
 from lassl.methods import module_of
 from lassl.plumbing.errors import command
 from lassl.plumbing.files import holds, whole_folder
 from lassl.plumbing.provenance import fingerprint, named_modules
+from lassl.settings import config
+from lassl.settings.config import Config
 
 TEXTS = ("table", "report")  # stages whose results are texts, so that a sentence in their code counts
 

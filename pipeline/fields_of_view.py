@@ -3,10 +3,10 @@
 import sys
 from typing import cast
 
-from lassl import config
 from lassl.evaluation.fields_of_view import fields_of_view
 from lassl.plumbing.errors import command
-from lassl.sections import Field
+from lassl.settings import config
+from lassl.settings.sections import Field
 
 
 def main() -> None:

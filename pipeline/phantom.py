@@ -1,9 +1,9 @@
 """Stage `phantom`: synthetic scans in the layout of the challenge."""
 
-from lassl import config
 from lassl.data.phantom import phantom
 from lassl.data.split_file import read_split
 from lassl.plumbing.errors import LasslError, command
+from lassl.settings import config
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Stage `prepare`: raw scans, whichever way they come, into one prepared cohort."""
 
-from lassl import config
 from lassl.data.prepare import prepare
 from lassl.plumbing.errors import command
+from lassl.settings import config
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
 import sys
 
-from lassl import config
 from lassl.evaluation.publish import publish
 from lassl.plumbing.errors import command
+from lassl.settings import config
 
 
 def main() -> None:

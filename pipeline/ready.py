@@ -4,17 +4,16 @@ import os
 import subprocess
 from pathlib import Path
 
-from lassl import config
-from lassl.config import Config
 from lassl.methods import check
 from lassl.plumbing.errors import LasslError, command, note
 from lassl.plumbing.files import write_text
 from lassl.plumbing.git import git
 from lassl.plumbing.tables import listed
-from pipeline import conf_files, copies
-from pipeline.counts import too_few
-from pipeline.lockfile import settle
-from pipeline.outputs import in_the_way
+from lassl.runs.label_counts import too_few
+from lassl.runs.lockfile import settle
+from lassl.runs.outputs import in_the_way
+from lassl.settings import conf_files, config, copies
+from lassl.settings.config import Config
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Stage `report`: the profile's table, cases, curves and masks as one page."""
 
-from lassl import config
 from lassl.plumbing.errors import command
 from lassl.report.report import report
+from lassl.settings import config
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
 import sys
 
-from lassl import config
 from lassl.plumbing.errors import LasslError, command
 from lassl.plumbing.files import linked_away
+from lassl.settings import config
 from lassl.training.train import train
 
 

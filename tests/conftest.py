@@ -4,7 +4,9 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: networks are tiny, and tests run side by side
 
-import lassl as lassl  # before torch is loaded, too: it says how long threads spin
+from lassl.plumbing import threads
+
+threads.set_defaults()
 
 import locale  # isort: skip
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ from lassl.data.patches import Batch
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.learning.base import Progress
-from lassl.sections import Data
+from lassl.settings.sections import Data
 
 TOGETHER = ("test_pipeline.py", "test_cluster.py", "test_own_data.py", "test_browser.py")  # they share what takes long
 

@@ -10,12 +10,13 @@ import yaml
 from dvc.utils.serialize import load_yaml
 
 from helpers.project import PARAMS_FILE, ROOT, default_params
-from lassl.config import Config, load
 from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
-from pipeline import conf_files, ready
-from pipeline.compose import compose
-from pipeline.compose import main as compose_main
+from lassl.settings import conf_files
+from lassl.settings.compose import compose
+from lassl.settings.compose import main as compose_main
+from lassl.settings.config import Config, load
+from pipeline import ready
 
 PARAMS = default_params()
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())

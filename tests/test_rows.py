@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from helpers.project import ROOT, default_params
-from lassl.config import Config, load
 from lassl.methods import algorithms, build
 from lassl.model.vnet import VNet
-from lassl.sections import Method, Network
-from pipeline.compose import compose
+from lassl.settings.compose import compose
+from lassl.settings.config import Config, load
+from lassl.settings.sections import Method, Network
 
 PARAMS = default_params()
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())

@@ -1,4 +1,4 @@
-"""The arguments of each subcommand of `lassl`.
+"""The arguments of the subcommands of `lassl` that take scans, masks and models; others are in project_arguments.py.
 
 Only the standard library is imported, so that help and errors in a command line appear at once.
 """
@@ -7,12 +7,15 @@ import argparse
 import math
 from pathlib import Path
 
+from lassl.cli import project_arguments
+from lassl.cli.project_arguments import count, overwrite
+
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of all subcommands; parsed arguments have the subcommand's name as `command`."""
     lassl = argparse.ArgumentParser(prog="lassl", description="Left-atrium segmentation by semi-supervised learning.")
     subparsers = lassl.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (predict, export, adopt, evaluate, runs, gather, power, doctor):
+    for add in (predict, evaluate, export, import_weights, *project_arguments.COMMANDS):
         add(subparsers)
     return lassl
 
@@ -57,18 +60,6 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--stride", metavar="X,Y,Z", type=stride, help="of the window, in pooled voxels")
 
 
-def overwrite(parser: argparse.ArgumentParser) -> None:
-    """The one way to let a command replace what is there."""
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
-
-
-def count(text: str) -> int:
-    """Read a whole number from 1. Raises argparse.ArgumentTypeError for other texts."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number from 1")
-    return int(text)
-
-
 def gibibytes(text: str) -> float:
     """Read a number above 0. Raises argparse.ArgumentTypeError for other texts."""
     try:
@@ -109,10 +100,10 @@ def export(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     overwrite(parser)
 
 
-def adopt(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Arguments of lassl.cli.adopt."""
+def import_weights(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Arguments of lassl.cli.import_weights."""
     parser = subparsers.add_parser(
-        "adopt",
+        "import-weights",
         help="make a model of a published checkpoint of the field's V-Net",
         description="Reads a PyTorch file with the V-Net of UA-MT's code or its descendants (SASSNet, DTC, MC-Net, "
         "SS-Net, BCP), runs no code from it, and writes a model for `lassl predict`, `export` and `evaluate`.",
@@ -121,7 +112,7 @@ def adopt(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument("--name", required=True, help="of the model, and of its row's files")
     parser.add_argument("--title", help="of its row in the table (default: the name)")
     parser.add_argument(
-        "-o", "--output", metavar="FILE.pt", type=Path, help="the file to write (default: models/adopted/NAME.pt)"
+        "-o", "--output", metavar="FILE.pt", type=Path, help="the file to write (default: models/imported/NAME.pt)"
     )
     overwrite(parser)
 
@@ -130,14 +121,14 @@ def evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Arguments of lassl.cli.evaluate."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="score a folder of masks, whoever made them, or a model that was adopted",
+        help="score a folder of masks, whoever made them, or a model with imported weights",
         description="Scores masks against references, matched by file name without suffix, and writes FOLDER/NAME.json "
         "and .csv and FOLDER/records/NAME.yaml. In metrics/external, masks of all test cases of a profile become a row "
-        "of its table. In place of masks, a model that `lassl adopt` wrote segments the test cases of a prepared "
+        "of its table. In place of masks, a model of `lassl import-weights` segments the test cases of a prepared "
         "cohort first; run it in the project's folder, whose params.yaml says on which device.",
     )
     parser.add_argument(
-        "predictions", type=Path, help="folder of masks: NRRD, NIfTI or MetaImage; or a model, models/adopted/NAME.pt"
+        "predictions", type=Path, help="folder of masks: NRRD, NIfTI or MetaImage; or a model, models/imported/NAME.pt"
     )
     parser.add_argument(
         "references", type=Path, help="folder of masks, or of raw scans with their labels; for a model data/prepared/*"
@@ -147,53 +138,3 @@ def evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--split", type=Path, help="score the test cases of this split file alone")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=Path("metrics/external"))
     overwrite(parser)
-
-
-def runs(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Arguments of lassl.cli.runs."""
-    parser = subparsers.add_parser(
-        "runs",
-        help="list the runs that are not made yet",
-        description="Lists the runs that params.yaml asks for and that are not made: missing, trained or evaluated, "
-        "with the minutes that like runs took. The exit code is 1 if there are any.",
-    )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--names", action="store_true", help="their names alone, one a line; the exit code is 0")
-    what.add_argument("--stages", metavar="RUN", help="the DVC stages of one, as profile/method-d0-s0, in order")
-
-
-def gather(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Arguments of lassl.cli.gather."""
-    parser = subparsers.add_parser(
-        "gather",
-        help="bring runs together that were made in other clones",
-        description="Takes the finished runs of params.yaml that other clones have: their entries of dvc.lock and "
-        "their files in metrics/; `dvc pull` then brings their models. A run that was made from other data, code or "
-        "settings is refused, as is one whose scores here are others. Where several clones have a run, the first "
-        "counts, and other bits are named.",
-    )
-    parser.add_argument("sources", metavar="PATH_OR_BRANCH", nargs="+", help="a clone's folder, or a branch here")
-    overwrite(parser)
-
-
-def power(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Arguments of lassl.cli.power."""
-    parser = subparsers.add_parser(
-        "power",
-        help="say what a number of trainings can show",
-        description="From the runs in metrics/: how much a training moves a row's mean Dice, the differences to the "
-        "baseline with trainings and patients both random, and for numbers of pairs (a training of each row with the "
-        "same draw and seed) the width of an interval, the smallest difference that is found with 80 %% power, by one "
-        "test and in the family, and the hours that the pairs take.",
-    )
-    parser.add_argument("profile", metavar="PROFILE", nargs="?", help="one that has a table (default: params.yaml's)")
-
-
-def doctor(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """lassl.cli.doctor has no arguments."""
-    subparsers.add_parser(
-        "doctor",
-        help="say what is there and what is missing to run the pipeline",
-        description="Run it in the project's folder. Marks: ok, warning, missing; the exit code is 1 if anything is "
-        "missing that `dvc repro` needs for the present params.yaml.",
-    )

@@ -12,9 +12,9 @@ from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import unreadable
 
 if TYPE_CHECKING:
-    from lassl.config import Config
     from lassl.data.draw import Split
     from lassl.data.raw import RawLayout
+    from lassl.settings.config import Config
 
 NAMED = 5  # files of one kind that are named
 REAL = ("data/raw/la2018", "splits/la2018.csv")  # the challenge's scans and their split file
@@ -110,7 +110,7 @@ def known_scans(config: "Config", root: Path) -> Iterator[Finding]:
 
 def label_counts(config: "Config", root: Path) -> Iterator[Finding]:
     """Whether scans and labels are as many as the rows ask for; what is wrong with the scans is a finding of `data`."""
-    from pipeline.counts import to_learn_from, too_few
+    from lassl.runs.label_counts import to_learn_from, too_few
 
     try:
         train, with_label = to_learn_from(config, root)

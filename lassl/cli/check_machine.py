@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Literal
 
 from lassl.plumbing import processor
 from lassl.plumbing.errors import LasslError
-from pipeline.workers import cores, memory_gib, training_gib
+from lassl.runs.workers import cores, memory_gib, training_gib
 
 if TYPE_CHECKING:
-    from lassl.config import Config
+    from lassl.settings.config import Config
 
 OLDEST, NEWEST = (3, 11), (3, 13)  # versions of Python that the tests ran under; figures were made under the first
 GPU_BYTES = 11e9  # memory of the GPU that the paper profile is meant for

@@ -16,7 +16,7 @@ from lassl.cli.check_machine import Finding, cpu, device, disk, environment, mem
 from lassl.plumbing.errors import LasslError, in_words
 
 if TYPE_CHECKING:
-    from lassl.config import Config
+    from lassl.settings.config import Config
 
 
 Check = Callable[[], Iterable[Finding]]
@@ -71,14 +71,14 @@ def attempt(name: str, check: Check) -> list[Finding]:
 
 def settings(root: Path) -> Iterator[Finding]:
     """params.yaml: whether it is valid."""
-    from lassl.config import load
+    from lassl.settings.config import load
 
     try:
         config = load(root / "params.yaml")
     except LasslError as error:
         yield from (Finding("missing", line) for line in str(error).splitlines())
     else:
-        from pipeline.copies import edited
+        from lassl.settings.copies import edited
 
         yield from (Finding("missing", line) for line in edited(config, root / "conf"))
         yield Finding("ok", f"params.yaml: profile {config.name}, {', '.join(config.methods) or 'no method'}")
@@ -86,7 +86,7 @@ def settings(root: Path) -> Iterator[Finding]:
 
 def conf(folder: Path) -> Iterator[Finding]:
     """The files that params.yaml is composed from: whether each can be read, by DVC and Hydra, too."""
-    from pipeline.conf_files import problems
+    from lassl.settings.conf_files import problems
 
     yield from (Finding("missing", problem) for problem in problems(folder))
 
@@ -115,7 +115,7 @@ def tuning(config: "Config") -> Iterator[Finding]:
 def loaded(root: Path) -> "Config | None":
     """The settings in params.yaml, None where they cannot be read: why is a finding of `settings`."""
     try:
-        from lassl.config import load
+        from lassl.settings.config import load
 
         return load(root / "params.yaml")
     except Exception:  # as in `attempt`
@@ -173,14 +173,14 @@ def cache_of(root: Path) -> Path:
 
 def outputs(config: "Config", root: Path) -> Iterator[Finding]:
     """Links and folders that are in the way of the pipeline's results."""
-    from pipeline.outputs import in_the_way
+    from lassl.runs.outputs import in_the_way
 
     yield from (Finding("missing", problem) for problem in in_the_way(config, root))
 
 
 def models(config: "Config", root: Path) -> Iterator[Finding]:
     """Models in DVC's cache of runs that params.yaml does not name."""
-    from pipeline.lockfile import unnamed_models
+    from lassl.runs.lockfile import unnamed_models
 
     if paths := unnamed_models(config, cache_of(root), root):
         yield Finding(

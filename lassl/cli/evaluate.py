@@ -1,11 +1,10 @@
-"""`lassl evaluate`: scores a folder of anybody's masks, or an adopted model, and keeps the result for the table."""
+"""`lassl evaluate`: scores a folder of masks, or a model with imported weights, and keeps the result for the table."""
 
 import argparse
 import re
 
 import pandas as pd
 
-from lassl import config
 from lassl.data.prepared import open_prepared
 from lassl.data.split_file import read_split
 from lassl.evaluation.external_masks import ScoredFolder, external_files, score_folders, write_external
@@ -16,6 +15,7 @@ from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import check_free
 from lassl.plumbing.tables import grid, number
 from lassl.results.measures import MAIN, OTHERS
+from lassl.settings import config
 
 NAME = re.compile(r"\w[\w.-]*")
 
@@ -41,17 +41,17 @@ def of_masks(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
 
 
 def of_model(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
-    """Score an adopted model on a prepared cohort's test cases; gives name and title, too. Raises LasslError."""
-    from lassl.predict.adopt import read_adopted, score_adopted  # with torch, which masks do not need
+    """Score a model with imported weights on prepared test cases; gives name and title, too. Raises LasslError."""
+    from lassl.predict.import_weights import read_imported, score_imported  # with torch, which masks do not need
 
     if arguments.split:
         raise LasslError("--split: found one beside a model, whose prepared cohort has its own: leave it out")
-    model, settings = read_adopted(arguments.predictions)
+    model, settings = read_imported(arguments.predictions)
     name = checked_name(arguments.name or model.record.name)
     title = checked_title(arguments.title or model.record.title)
     check_free(external_files(arguments.output, name), arguments.overwrite)
     prepared = open_prepared(arguments.references)
-    return name, title, score_adopted(model, settings, prepared, config.load())
+    return name, title, score_imported(model, settings, prepared, config.load())
 
 
 def checked_name(name: str) -> str:

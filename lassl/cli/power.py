@@ -2,14 +2,14 @@
 
 import argparse
 
-from lassl.config import load
 from lassl.plumbing.tables import grid, interval, number
 from lassl.results.comparisons import correct, family, told
 from lassl.results.layout import p_value
 from lassl.results.power import Design, design, in_words, to_baseline
 from lassl.results.remarks import Table, read_table
 from lassl.results.runs import by_method, read_results, whole_pairs
-from lassl.sections import Statistics
+from lassl.settings.config import load
+from lassl.settings.sections import Statistics
 from lassl.statistics.trainings import Values, two_way
 
 PAIRS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 30)  # numbers of them that are told of, beside that of the profile

@@ -2,13 +2,13 @@
 
 import argparse
 
-from lassl.config import Config, load
 from lassl.model.record import Evaluated, read_record
 from lassl.paths import METRICS
 from lassl.plumbing.errors import note
 from lassl.plumbing.tables import grid, listed, number
-from pipeline.in_cache import left_and_kept
-from pipeline.runs import alike, asked, changes, find, minutes, not_prepared, stages_of
+from lassl.runs.in_cache import left_and_kept
+from lassl.runs.requested import alike, asked, changes, find, minutes, not_prepared, stages_of
+from lassl.settings.config import Config, load
 
 
 def run(arguments: argparse.Namespace) -> int:

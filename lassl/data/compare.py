@@ -12,7 +12,7 @@ from lassl.data.draw import Split
 from lassl.data.prepared import Case
 from lassl.images.geometry import Array, Volume
 from lassl.images.grids import turned, unlike
-from lassl.sections import Data
+from lassl.settings.sections import Data
 
 Fingerprint = NDArray[np.float32]  # (2, SIDE**3), each of length 1
 SIDE = 16  # voxels of the small copy along each axis

@@ -1,18 +1,13 @@
-"""The 100 real scans in the h5 layout that the field shares: repositories that have them, and their hashes.
-
-As a program it copies them to data/raw/la2018: `python -m lassl.data.la2018`, or with a git repository and a folder in
-it to take them from there.
-"""
+"""The 100 real scans in the h5 layout that the field shares: repositories that have them, and their hashes."""
 
 import hashlib
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lassl.plumbing.errors import LasslError, command, note
+from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import whole_folder
 
 COHORT, FOLDER, HASHES = "la2018", Path("data/raw/la2018"), Path("splits/la2018.sha256")
@@ -75,7 +70,7 @@ def bring(folder: Path, expected: Mapping[str, str], sources: Sequence[Source]) 
             return
         except LasslError as error:
             problems.append(str(error))
-    cure = "try again later, or with another copy: python -m lassl.data.la2018 REPOSITORY FOLDER"
+    cure = "try again later, or with another copy: lassl download REPOSITORY FOLDER"
     raise LasslError("\n".join([*problems, f"{folder}: not brought, since no source has all known files; {cure}"]))
 
 
@@ -114,16 +109,3 @@ def get(repository: str, path: str, target: Path) -> None:
             first = first.__cause__
         reason = " ".join(str(first).split())[:200]
         raise LasslError(f"{repository}: cannot be copied ({type(first).__name__}: {reason})") from None
-
-
-def main() -> None:
-    """Usage: python -m lassl.data.la2018 [REPOSITORY FOLDER]."""
-    words = sys.argv[1:]
-    if len(words) not in (0, 2):
-        raise LasslError(f"found {len(words)} words, expected a repository and a folder in it, or nothing")
-    bring(FOLDER, hashes(HASHES), [(words[0], words[1])] if words else SOURCES)
-    note(f"{FOLDER}: {len(hashes(HASHES))} scans, each with the expected sha256")
-
-
-if __name__ == "__main__":
-    command(main)

@@ -18,8 +18,8 @@ from lassl.data.draw import Draw
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepared import Prepared
 from lassl.plumbing.errors import note
-from lassl.sections import BatchSize, Patches
 from lassl.seeds import stream
+from lassl.settings.sections import BatchSize, Patches
 
 SHARED = Path("/dev/shm")  # through which loading processes hand over batches
 

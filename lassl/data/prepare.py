@@ -22,8 +22,8 @@ from lassl.plumbing.files import holds, unreadable, whole_folder
 from lassl.plumbing.plugins import plugin
 from lassl.plumbing.pool import process_pool
 from lassl.plumbing.progress import bar
-from lassl.sections import Data
 from lassl.seeds import stream
+from lassl.settings.sections import Data
 
 PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # attributes of a case's h5
 

@@ -12,7 +12,6 @@ import pandas as pd
 from medpy.metric import binary
 from torch import nn
 
-from lassl.config import Config
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.evaluation import metrics
 from lassl.evaluation.inference import Windows, predicted_mask, predicted_masks
@@ -30,6 +29,7 @@ from lassl.plumbing.files import holds, text_hash, whole_folder
 from lassl.plumbing.machine import keep_memory, machine, peak_memory_mib
 from lassl.plumbing.plugins import plugin
 from lassl.plumbing.progress import bar
+from lassl.settings.config import Config
 
 SCORERS = 4  # cases that are scored side by side
 

@@ -10,13 +10,13 @@ from lassl.model.record import Cohort, Computation, Entry, Reported
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import checked, yaml_text
-from lassl.sections import Size
+from lassl.settings.sections import Size
 
 REPORTED = Reported(network="external", largest_component=False, failures="excluded")  # there is one mask of each case
 
 
-class Adopted(Entry):
-    """Where a model's weights come from that were trained elsewhere: the file that `lassl adopt` read, and its hash.
+class Imported(Entry):
+    """Where a model's weights come from that were trained elsewhere: the file that was read, and its hash.
 
     name and title are those of its row; left_aside names what the file holds beside the network.
     """
@@ -31,9 +31,9 @@ class Adopted(Entry):
 
 
 class Segmented(Computation):
-    """How masks were made here by adopted weights: on which prepared cohort, with which window and stride (voxels)."""
+    """How masks were made here by imported weights: on which prepared cohort, with which window and stride (voxels)."""
 
-    weights: Adopted
+    weights: Imported
     cohort: Cohort
     window: Size
     stride: Size

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from lassl.config import Config
 from lassl.data.prepare import normalize
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.data.raw import RawLayout, find_layout, read_scan
@@ -19,7 +18,8 @@ from lassl.model.trained import load_model
 from lassl.paths import Run
 from lassl.plumbing.files import write_text
 from lassl.plumbing.progress import bar
-from lassl.sections import Data, Field
+from lassl.settings.config import Config
+from lassl.settings.sections import Data, Field
 
 PADDING = 32  # voxels
 

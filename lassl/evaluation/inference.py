@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lassl.config import Config
 from lassl.data.pooling import pooled_image
 from lassl.images.geometry import Array, Triple
 from lassl.model.placement import Placement
 from lassl.model.trained import ENSEMBLE
 from lassl.plumbing.errors import LasslError
+from lassl.settings.config import Config
 
 Predict = Callable[[Tensor], Tensor]  # (B, 1, *window) -> logits (B, 2, *window)
 

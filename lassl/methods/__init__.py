@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lassl.plumbing.errors import LasslError
-from lassl.sections import Network
+from lassl.settings.sections import Network
 
 if TYPE_CHECKING:
     from lassl.learning.base import Algorithm, MakeNetwork
-    from lassl.sections import Method
+    from lassl.settings.sections import Method
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)  # true is not a number, and neither is a text
 

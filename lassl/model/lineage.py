@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError
-from lassl.sections import Network
+from lassl.settings.sections import Network
 
 BLOCKS = {  # ours -> theirs
     **{f"encoder.{i}": f"block_{n}" for i, n in enumerate(("one", "two", "three", "four"))},

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lassl.model.convolutions import largest, smallest, wrong
 from lassl.plumbing import processor
 from lassl.plumbing.errors import LasslError, note
-from lassl.sections import Compute
+from lassl.settings.sections import Compute
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 WRONG_BF16 = (16, 32)  # voxels along x, see check_patch
@@ -95,7 +95,8 @@ class Placement:
 def place(compute: Compute, patch: tuple[int, int, int] | None = None) -> Placement:
     """Turn the configuration into a Placement; `patch` (X, Y, Z) is what networks will see, where that is known.
 
-    Sets the threads of the process, and notes a format that will be slow here. Raises LasslError for a device or format
+    Sets for the whole process the threads of torch and, on a GPU, that fp32 is not TF32 and whether algorithms are
+    deterministic; notes a format that will be slow here. Raises LasslError for a device or format
     that the machine lacks.
     """
     available = "cuda" if torch.cuda.is_available() else "cpu"

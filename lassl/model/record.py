@@ -10,12 +10,12 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lassl.config import Config
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import checked, yaml_text
-from lassl.sections import Cases, Compute, Count, Method, Network, Patches, Size, Train
+from lassl.settings.config import Config
+from lassl.settings.sections import Cases, Compute, Count, Method, Network, Patches, Size, Train
 
 
 class Entry(BaseModel):

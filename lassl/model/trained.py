@@ -14,7 +14,7 @@ from lassl.model.record import Trained
 from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
-from lassl.sections import Network
+from lassl.settings.sections import Network
 
 ENSEMBLE = "ensemble"  # the mean of all networks
 

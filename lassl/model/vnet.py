@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lassl.model.batch_norm import BatchNorm3d
 from lassl.plumbing.errors import LasslError
-from lassl.sections import Network
+from lassl.settings.sections import Network
 
 
 class Stage(nn.Module):

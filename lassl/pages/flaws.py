@@ -7,19 +7,18 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from lassl import config
 from lassl.evaluation.snapshots import best, last
 from lassl.evaluation.summary import POLICIES
 from lassl.pages.public_code import NOT_RUN
 from lassl.paths import DOCS, TUNING, metrics_folder
-from lassl.plumbing.errors import command
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, interval, number, probability
 from lassl.results.measures import DICE, HD95, MAIN_DISTANCES
 from lassl.results.power import design
 from lassl.results.remarks import TWO_WAY, read_table
 from lassl.results.runs import Result, by_method, mean, read_results, read_scores, score_table, scores
-from lassl.sections import Field, Statistics
+from lassl.settings import config
+from lassl.settings.sections import Field, Statistics
 from lassl.statistics.scores import paired
 from lassl.statistics.trainings import complete, two_way
 
@@ -61,7 +60,7 @@ case is read, and every trial is kept ([the trials of compact](compact.md)).
 NOT_RUN_HERE = "\n".join(["## Seen in public code, not run here\n", *(f"- {text}" for text in NOT_RUN)]) + "\n"
 
 
-def main() -> None:
+def write() -> None:
     """Write docs/flaws.md."""
     write_text(DOCS / "flaws.md", page(config.load().statistics))
 
@@ -213,7 +212,3 @@ def against_crop(group: Sequence[Result], field: Field) -> list[str]:
         on_crop, on_field = scores(group, measure.column), score_table(frames, measure.column)
         cells += [number(mean(on_crop)), number(mean(on_field))]
     return [field, str(len(frames)), *cells]
-
-
-if __name__ == "__main__":
-    command(main)

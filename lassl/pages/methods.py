@@ -11,17 +11,16 @@ from typing import Any
 from dvc.utils.hydra import compose_and_dump
 from pydantic import BaseModel, ConfigDict
 
-from lassl.config import Config, load
 from lassl.methods import class_of
 from lassl.pages.prose import comments, docstring, heading
 from lassl.pages.public_code import METHODS
 from lassl.paths import DOCS, PUBLISHED
-from lassl.plumbing.conf_files import files_of
-from lassl.plumbing.errors import command
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, listed, number
 from lassl.plumbing.yaml_text import checked, parse_yaml
-from lassl.sections import Method
+from lassl.settings.config import Config, load
+from lassl.settings.origins import files_of
+from lassl.settings.sections import Method
 
 CONF = Path("conf")
 COSTS = DOCS / "costs.yaml"
@@ -68,7 +67,7 @@ class Costs(BaseModel):
     ratios: dict[str, float]
 
 
-def main() -> None:
+def write() -> None:
     """Write docs/methods.md."""
     write_text(DOCS / "methods.md", page())
 
@@ -221,7 +220,3 @@ def measured(costs: Costs | None) -> str:
         f"Cost: time of a step by that of `{costs.baseline}`, median of {costs.turns} turns, profile\n"
         f"`{costs.profile}`, {costs.device}, {costs.threads} threads, torch {costs.torch}."
     )
-
-
-if __name__ == "__main__":
-    command(main)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lassl.paths import DOCS, TUNING, metrics_folder
-from lassl.plumbing.errors import LasslError, command
+from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, interval, listed, number
 from lassl.results.layout import against, differences
@@ -33,7 +33,7 @@ from lassl.results.remarks import (
     tuning_notice,
     warnings,
 )
-from lassl.results.trials import read_trials, trials_table
+from lassl.results.search import read_trials, trials_table
 
 START, END, SHORT = "<!-- table: ", "<!-- end of table -->", "short"
 BLOCK = re.compile(rf"({START}([\w-]+)(?:, ([\w-]+))? -->\n)((?!{START}).)*?({END})", re.DOTALL)
@@ -164,14 +164,10 @@ def pages() -> list[Path]:
     return [Path("README.md"), *sorted(DOCS.glob("*.md"))]
 
 
-def update() -> None:
+def write() -> None:
     """Write the current tables into every page: into all of them, or into none. Raises LasslError."""
     before = {path: path.read_text("utf-8") for path in pages()}
     after = {path: with_tables(text, path) for path, text in before.items()}
     for path, text in after.items():
         if text != before[path]:
             write_text(path, text)
-
-
-if __name__ == "__main__":
-    command(update)

@@ -22,7 +22,8 @@ from lassl.plumbing.plugins import NAMED
 PACKAGES = ("lassl", "pipeline")
 # modules that compute no number of a result, as lassl.plumbing does not: they prepare the process, read settings, whose
 # values count by themselves, and name files
-NO_NUMBERS = ("lassl", "pipeline", "lassl.config", "lassl.sections", "lassl.paths")
+NO_NUMBERS = ("lassl", "pipeline", "lassl.paths")
+ROOMS_OF_NONE = ("lassl.plumbing", "lassl.settings")  # nor do modules of these rooms
 TELLING = ("note", "tell", "bar")  # functions that show a text to the user
 SENTENCE = re.compile(r"[^\W\d_]{2,}(?:\W+[^\W\d_]+){2}")  # three words, apart by blanks or marks
 
@@ -70,7 +71,7 @@ def code_hash(module: str, root: Path = Path(), hashes: dict[str, str] | None = 
 
 def counts(module: str, root: Path) -> bool:
     """Whether a module is one of the project's and may compute a number of a result."""
-    exempt = module in NO_NUMBERS or module.startswith("lassl.plumbing")
+    exempt = module in NO_NUMBERS or module.startswith(ROOMS_OF_NONE)
     return not exempt and source(module, root) is not None
 
 

@@ -8,7 +8,7 @@ The file is a dictionary of plain values and tensors, which torch.load(weights_o
     weights        for each network by its name, the default first: its tensors by theirs, in single or half precision
     needs          how it predicts: see PredictSettings in lassl/predict/settings.py
     record         the record of the training: see Trained in lassl/model/record.py; of weights that were trained
-                   elsewhere their origin: see Adopted in lassl/evaluation/external_record.py
+                   elsewhere their origin: see Imported in lassl/evaluation/external_record.py
     cohort_sha256  the hash of the cohort that the training saw, None where that is not known
     volumes_ml     the smallest and the largest volume of the labels that it learned from, in mL; None where that is
                    not known; older files lack it
@@ -27,13 +27,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lassl.evaluation.external_record import Adopted
+from lassl.evaluation.external_record import Imported
 from lassl.model.trained import TrainedModel
 from lassl.model.weights_file import plain_content
 from lassl.paths import MODELS
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
-from lassl.predict.adopted_model import AdoptedModel
+from lassl.predict.imported_model import ImportedModel
 from lassl.predict.settings import PredictSettings, metrics_of, settings_of, volumes_of
 
 FORMAT, VERSION = "lassl model", 1
@@ -47,7 +47,7 @@ class Exported:
     Likewise the smallest and the largest volume (mL) of the labels that it learned from.
     """
 
-    model: TrainedModel | AdoptedModel
+    model: TrainedModel | ImportedModel
     settings: PredictSettings
     metrics: dict[str, float | None] | None
     volumes_ml: tuple[float, float] | None = None
@@ -96,10 +96,10 @@ def read_exported(path: Path) -> Exported:
     return Exported(model, settings_of(model.record), metrics_of(model.record), volumes_of(model.record))
 
 
-def model_of(content: Mapping[str, Any]) -> TrainedModel | AdoptedModel:
+def model_of(content: Mapping[str, Any]) -> TrainedModel | ImportedModel:
     """Build the model that an exported file holds. Raises what the parts raise where something else is in it."""
     elsewhere = content["record"].get("trained") == "elsewhere"
-    return AdoptedModel.of(content) if elsewhere else TrainedModel.of(content)
+    return ImportedModel.of(content) if elsewhere else TrainedModel.of(content)
 
 
 def write_exported(path: Path, exported: Exported, half: bool = False) -> None:
@@ -116,7 +116,7 @@ def write_exported(path: Path, exported: Exported, half: bool = False) -> None:
         "weights": {n: {k: store(v.cpu()) for k, v in m.state_dict().items()} for n, m in networks.items()},
         "needs": exported.settings.model_dump(mode="json"),
         "record": record.plain(),
-        "cohort_sha256": None if isinstance(record, Adopted) else record.cohort.hash,
+        "cohort_sha256": None if isinstance(record, Imported) else record.cohort.hash,
         "volumes_ml": exported.volumes_ml and list(exported.volumes_ml),
         "metrics": exported.metrics,
     }

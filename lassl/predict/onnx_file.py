@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lassl.evaluation.external_record import Adopted
+from lassl.evaluation.external_record import Imported
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import whole
 from lassl.predict.model_file import Exported
@@ -43,7 +43,7 @@ def write_onnx(path: Path, exported: Exported) -> None:
     except ImportError:
         raise LasslError("--format onnx: the package onnx is not installed; `pip install onnx`") from None
     model, record = exported.model, exported.model.record
-    run = f"adopted/{record.name}" if isinstance(record, Adopted) else f"{record.profile}/{record.run.name}"
+    run = f"imported/{record.name}" if isinstance(record, Imported) else f"{record.profile}/{record.run.name}"
     needs = {key: _text(value) for key, value in exported.settings.model_dump(mode="json").items()}
     told = {**needs, "input": INPUT, "output": OUTPUT, "run": run}
     with whole(path) as temporary, warnings.catch_warnings(action="ignore"):

@@ -9,7 +9,7 @@ from torch import nn
 from lassl.model.placement import Placement, multiplies_bf16, place
 from lassl.plumbing.errors import LasslError
 from lassl.predict.settings import PredictSettings
-from lassl.sections import Compute
+from lassl.settings.sections import Compute
 
 PROBABILITY, UNCERTAINTY = "probability", "uncertainty"
 

@@ -1,12 +1,10 @@
-"""`python -m lassl.report.pictures PROFILE`: the main figures of a report as PNG files in docs/figures/."""
+"""The main figures of a report as PNG files."""
 
-import sys
 from pathlib import Path
 
 from selenium.webdriver.common.by import By
 
-from lassl.paths import FIGURES, report_page
-from lassl.plumbing.errors import LasslError, command
+from lassl.plumbing.errors import LasslError
 from lassl.report.browser import chromium, show
 
 SELECTORS = {"cases": ".plots.pairs", "curves": "#training", "slices": ".pictures", "surface": "#surface"}
@@ -28,14 +26,3 @@ def save_pictures(page: Path, folder: Path, profile: str) -> list[Path]:
                 paths.append(folder / f"{profile}-{name}.png")
                 element.screenshot(str(paths[-1]))
     return paths
-
-
-def main() -> None:
-    """Usage: python -m lassl.report.pictures PROFILE."""
-    (profile,) = sys.argv[1:]
-    for path in save_pictures(report_page(profile), FIGURES, profile):
-        print(path)
-
-
-if __name__ == "__main__":
-    command(main)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lassl.results.measures import DICE, LOGIT_DICE
-from lassl.sections import Statistics
+from lassl.settings.sections import Statistics
 from lassl.statistics.patients import compare, holm
 from lassl.statistics.scores import paired
 from lassl.statistics.trainings import TwoWay, complete, two_way

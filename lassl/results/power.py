@@ -17,7 +17,7 @@ from lassl.plumbing.tables import number
 from lassl.results.comparisons import family, rounded
 from lassl.results.measures import DICE
 from lassl.results.runs import Result, read_result, scores
-from lassl.sections import Statistics
+from lassl.settings.sections import Statistics
 from lassl.statistics.scores import paired
 from lassl.statistics.trainings import Deviation, MeanSquares, Noise, Values, complete, deviation, mean_squares
 

@@ -18,7 +18,7 @@ from lassl.results.comparisons import compared, mean_of_family, rounded
 from lassl.results.measures import DICE, MAIN, MAIN_DISTANCES, OTHERS
 from lassl.results.power import design
 from lassl.results.runs import ExternalResult, Result, ScoredMasks, mean, score_table, scores
-from lassl.sections import Statistics
+from lassl.settings.sections import Statistics
 from lassl.statistics.patients import interval
 from lassl.statistics.variance import variance_split
 

@@ -1,14 +1,10 @@
 """A profile's results for a terminal of 80 columns: the scores, what they are of, and where the whole table is."""
 
-import argparse
-
 import rich.table
 from rich import box
 from rich.console import Console
 
-from lassl import config
 from lassl.paths import metrics_folder, report_page
-from lassl.plumbing.errors import command
 from lassl.plumbing.tables import interval, listed, number
 from lassl.results.measures import DICE, MAIN
 from lassl.results.remarks import Table, cohort, pairs, read_table, scored_cases, shown_by, tuning_notice, warnings
@@ -16,13 +12,6 @@ from lassl.results.remarks import Table, cohort, pairs, read_table, scored_cases
 WIDTH = 80  # columns, also where no terminal is
 WARNING = "bold yellow"
 ABSENT = "not here; with this profile in params.yaml `dvc repro` brings it"  # from DVC's cache, or makes it
-
-
-def main() -> None:
-    """Show the results of the profile that is named, or else of that of params.yaml. Raises LasslError."""
-    parser = argparse.ArgumentParser(prog="python -m lassl.results.terminal", description=__doc__)
-    parser.add_argument("profile", nargs="?", help="whose metrics/<profile>/table.json to show (params.yaml's)")
-    show(parser.parse_args().profile or config.load().name)
 
 
 def show(profile: str, absent: str = ABSENT) -> None:
@@ -84,7 +73,3 @@ def explanation(table: Table) -> str:
     sentences += ["Published: on the real scans at full resolution."] * any(row["published"] for row in rows)
     sentences += [f"Failed cases (empty predictions): {listed(failed)}."] * bool(failed)
     return " ".join(sentences)
-
-
-if __name__ == "__main__":
-    command(main)

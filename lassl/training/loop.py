@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lassl.config import Config
 from lassl.data.patches import PatchSource, loader
 from lassl.learning.base import Progress
 from lassl.methods import build
@@ -17,8 +16,9 @@ from lassl.plumbing.errors import LasslError, Stopped, note
 from lassl.plumbing.files import holds_only, whole_folder
 from lassl.plumbing.plugins import plugin
 from lassl.plumbing.progress import bar, recent
-from lassl.sections import Method
 from lassl.seeds import stream_seed
+from lassl.settings.config import Config
+from lassl.settings.sections import Method
 from lassl.training.checkpoints import Checkpoints
 from lassl.training.interrupt import stop_request
 from lassl.training.schedules import SCHEDULES

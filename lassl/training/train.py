@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from lassl.config import Config
 from lassl.data.draw import UNLABELED, Draw, draw_cases
 from lassl.data.patches import PatchSource
 from lassl.data.prepared import Prepared, open_prepared
@@ -16,7 +15,8 @@ from lassl.plumbing.files import text_hash
 from lassl.plumbing.machine import keep_memory, machine, peak_memory_mib
 from lassl.plumbing.plugins import plugin
 from lassl.plumbing.provenance import fingerprint, named_modules
-from lassl.sections import Method
+from lassl.settings.config import Config
+from lassl.settings.sections import Method
 from lassl.training.checkpoints import Checkpoints
 from lassl.training.loop import fit, write_curves
 from lassl.training.step import State

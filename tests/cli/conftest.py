@@ -7,7 +7,7 @@ import pytest
 from helpers.trainings import settings
 from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.publish import publish
-from lassl.sections import Data
+from lassl.settings.sections import Data
 from lassl.training.train import train
 
 

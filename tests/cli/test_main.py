@@ -26,9 +26,10 @@ def test_all_commands_are_there_and_installed_as_lassl(capsys):
     with pytest.raises(SystemExit, match="0"):
         lassl("--help")
     told = capsys.readouterr().out
-    words = ("predict", "export", "adopt", "evaluate", "runs", "gather", "power", "doctor")
+    words = ["predict", "evaluate", "export", "import-weights", "doctor", "compose", "repro", "runs", "collect", "show"]
+    words += ["power", "search", "tables", "pages", "pictures", "download", "published"]
     assert all(f"\n    {name} " in told for name in words)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert project["project"]["scripts"] == {"lassl": "lassl.cli.main:main"}
     assert arguments.parser().parse_args(["evaluate", "p", "r"]).output == metrics_folder("external")
-    assert project["tool"]["setuptools"]["packages"]["find"]["include"] == ["lassl*", "pipeline"]
+    assert project["tool"]["setuptools"]["packages"]["find"]["include"] == ["lassl*"]

@@ -10,10 +10,10 @@ import pytest
 
 from helpers.project import ROOT, default_params
 from lassl.cli import check_data
-from lassl.config import Config
 from lassl.data.la2018 import COHORT, FOLDER, HASHES, SOURCES, bring, hashes, unlike
 from lassl.data.split_file import read_split
 from lassl.plumbing.errors import LasslError
+from lassl.settings.config import Config
 
 CONTENT = {"A/mri_norm2.h5": b"scan A", "B/mri_norm2.h5": b"scan B"}
 EXPECTED = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENT.items()}
@@ -83,9 +83,7 @@ def test_without_any_source_nothing_is_left_and_each_is_told():
     lines = str(error.value).splitlines()
     assert lines[0].endswith("first: 1 of 2 files are not the known ones: B/mri_norm2.h5: not there")
     assert lines[1].endswith("first: no folder 'no set' in it") and lines[2].startswith("no-repository: cannot be")
-    assert lines[3].startswith("data/raw/la2018: not brought") and lines[3].endswith(
-        "-m lassl.data.la2018 REPOSITORY FOLDER"
-    )
+    assert lines[3].startswith("data/raw/la2018: not brought") and lines[3].endswith("lassl download REPOSITORY FOLDER")
     assert left() == []
 
 
@@ -99,7 +97,7 @@ def test_scans_that_are_there_stay():
 def test_the_list_has_every_case_of_the_split_and_is_what_make_la2018_takes():
     split = read_split(ROOT / "splits/la2018.csv")
     assert set(hashes(ROOT / HASHES)) == {f"{case}/mri_norm2.h5" for case in (*split.train, *split.test)}
-    assert "\t$(RUN) python -m lassl.data.la2018\n" in (ROOT / "Makefile").read_text()
+    assert "\t$(RUN) lassl download\n" in (ROOT / "Makefile").read_text()
     assert len({repository for repository, _ in SOURCES}) == 2
 
 
@@ -114,7 +112,7 @@ def test_a_damaged_list_is_told_with_its_line():
 def test_as_a_program_it_takes_another_copy():
     HASHES.parent.mkdir()
     HASHES.write_text("".join(f"{digest}  {name}\n" for name, digest in EXPECTED.items()))
-    words = [sys.executable, "-m", "lassl.data.la2018", *repository("mine", CONTENT)]
+    words = [sys.executable, "-m", "lassl.cli.main", "download", *repository("mine", CONTENT)]
     done = subprocess.run(words, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.returncode == 0 and brought() == CONTENT
     assert done.stderr.endswith("data/raw/la2018: 2 scans, each with the expected sha256\n")

@@ -12,8 +12,8 @@ from lassl.data.draw import draw_cases
 from lassl.data.patches import PatchSource, loader, pick, posed, random_patch
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepared import open_prepared
-from lassl.sections import BatchSize, Patches
 from lassl.seeds import stream
+from lassl.settings.sections import BatchSize, Patches
 
 NUMBERED = torch.arange(7.0 * 6 * 5).reshape(7, 6, 5)
 

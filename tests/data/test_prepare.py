@@ -17,7 +17,7 @@ from lassl.data.prepared import Prepared, open_prepared
 from lassl.images import volumes
 from lassl.images.geometry import Array, Geometry, Volume
 from lassl.plumbing.errors import LasslError
-from lassl.sections import Data
+from lassl.settings.sections import Data
 
 RAW, PREPARED = Path("raw"), Path("data/prepared/trial")
 SIZE = (13, 9, 6)

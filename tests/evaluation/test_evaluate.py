@@ -20,7 +20,7 @@ from lassl.model.placement import place
 from lassl.model.record import Scored, read_record
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
-from lassl.sections import Data
+from lassl.settings.sections import Data
 from lassl.training.train import train
 
 

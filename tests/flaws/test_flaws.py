@@ -10,7 +10,6 @@ import torch
 
 from helpers.project import ROOT, composed
 from helpers.trainings import settings
-from lassl.config import load
 from lassl.data.patches import PatchSource
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Case, Manifest, Prepared, open_prepared
@@ -26,6 +25,7 @@ from lassl.methods import build
 from lassl.model.placement import place
 from lassl.model.record import Reported
 from lassl.plumbing.plugins import plugin
+from lassl.settings.config import load
 from lassl.training.loop import fit
 from lassl.training.schedules import poly
 from lassl.training.train import cases_of, train

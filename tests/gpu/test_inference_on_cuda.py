@@ -6,7 +6,7 @@ import torch
 from lassl.evaluation.inference import sliding_window
 from lassl.learning import losses
 from lassl.model.vnet import VNet
-from lassl.sections import Network
+from lassl.settings.sections import Network
 
 pytestmark = [
     pytest.mark.cuda,

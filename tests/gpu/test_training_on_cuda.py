@@ -9,14 +9,14 @@ import torch.nn.functional as F
 
 from helpers.project import ROOT
 from helpers.trainings import Kept, Trial
-from lassl.config import load
 from lassl.data.patches import Batch
 from lassl.learning.base import Progress
 from lassl.model.placement import place
+from lassl.settings.compose import compose
+from lassl.settings.config import load
 from lassl.training import step as steps_module
 from lassl.training.loop import first_state
 from lassl.training.step import NotFinite, State
-from pipeline.compose import compose
 
 pytestmark = [
     pytest.mark.cuda,
@@ -164,7 +164,7 @@ def test_a_loss_that_is_not_finite_is_found_by_its_step_when_values_are_read(tri
 
 @pytest.mark.parametrize("row", SEVEN)
 def test_a_step_at_paper_scale_fits_an_11_gb_card(row, tmp_path, monkeypatch):
-    from lassl import config
+    from lassl.settings import config
 
     monkeypatch.chdir(ROOT)
     compose(tmp_path / "params.yaml", "profile=paper", f"method={row}")

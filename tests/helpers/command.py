@@ -8,7 +8,7 @@ from lassl.data.prepared import open_prepared
 from lassl.evaluation import inference
 from lassl.model.placement import place
 from lassl.predict.model_file import find_model, read_exported
-from lassl.sections import Data
+from lassl.settings.sections import Data
 
 RUN = "quick/cps-d0-s0"
 

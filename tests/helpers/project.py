@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.compose import compose
+from lassl.settings.compose import compose
 
 ROOT = Path(__file__).parents[2]
 _FOLDER = TemporaryDirectory(prefix="lassl-tests-")  # until this process ends

@@ -8,7 +8,6 @@ import pandas as pd
 import yaml
 
 from helpers.project import PARAMS_FILE, ROOT, committed
-from lassl.config import load
 from lassl.evaluation.evaluate import published_texts
 from lassl.evaluation.scores import Scores
 from lassl.evaluation.snapshots import COLUMNS
@@ -16,7 +15,8 @@ from lassl.model.record import Evaluation, Trained
 from lassl.paths import Run
 from lassl.plumbing.files import write_text
 from lassl.results import table
-from lassl.sections import Statistics
+from lassl.settings.config import load
+from lassl.settings.sections import Statistics
 
 CONFIG = load(PARAMS_FILE)
 PROFILE = CONFIG.name

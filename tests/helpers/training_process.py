@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from lassl.config import Config
 from lassl.paths import Run
 from lassl.plumbing.errors import command
+from lassl.settings.config import Config
 from lassl.training.train import train
 
 

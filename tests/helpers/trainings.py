@@ -7,17 +7,17 @@ from typing import Any
 import torch
 
 from helpers.project import PARAMS_FILE
-from lassl.config import Config, load
 from lassl.data.patches import PatchSource
 from lassl.data.prepared import Prepared
 from lassl.model.placement import place
 from lassl.model.trained import TrainedModel, load_model
 from lassl.predict.settings import NORMALIZATION, PredictSettings
-from lassl.sections import Data
+from lassl.settings.compose import compose
+from lassl.settings.config import Config, load
+from lassl.settings.sections import Data
 from lassl.training.loop import first_state, fit
 from lassl.training.step import State
 from lassl.training.train import cases_of, train
-from pipeline.compose import compose
 
 
 def settings(tiny_data: Data, params: Path = PARAMS_FILE, **changes: dict[str, Any]) -> Config:

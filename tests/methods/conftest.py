@@ -7,7 +7,7 @@ import torch
 
 from lassl.data.patches import Batch
 from lassl.model.vnet import VNet
-from lassl.sections import Network
+from lassl.settings.sections import Network
 
 
 @pytest.fixture

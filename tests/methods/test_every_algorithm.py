@@ -16,8 +16,8 @@ from lassl.learning.base import Algorithm, Progress
 from lassl.learning.losses import hard_dice
 from lassl.methods import algorithms, class_of
 from lassl.model.vnet import VNet
-from lassl.sections import BatchSize
 from lassl.seeds import stream_seed
+from lassl.settings.sections import BatchSize
 
 STEPS = 6  # two passes over the three labeled cases, and more
 RATE = 0.05

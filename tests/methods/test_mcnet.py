@@ -11,7 +11,7 @@ from lassl.learning.base import supervised_terms
 from lassl.learning.decoders import Decoder, stages
 from lassl.methods.mcnet import MCNet
 from lassl.model.vnet import VNet
-from lassl.sections import Network
+from lassl.settings.sections import Network
 
 RAMP = math.exp(-5 * 0.75**2)  # at a tenth of training, a quarter of the ramp
 

@@ -10,9 +10,9 @@ import yaml
 from helpers.project import ROOT, composed
 from lassl import methods
 from lassl.cli.check_project import options as doctors
-from lassl.config import load
 from lassl.methods import algorithms, check, class_of, findings
 from lassl.plumbing.errors import LasslError
+from lassl.settings.config import load
 from pipeline import ready
 
 

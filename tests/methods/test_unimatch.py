@@ -12,7 +12,7 @@ from lassl.learning.mixing import half_box
 from lassl.learning.perturbations import change_intensity
 from lassl.methods.unimatch import UniMatch
 from lassl.model.vnet import VNet
-from lassl.sections import Network
+from lassl.settings.sections import Network
 
 CPU = torch.device("cpu")
 SIZE = (32, 16, 16)

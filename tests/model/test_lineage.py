@@ -9,7 +9,7 @@ import torch
 
 from helpers.lineage import network
 from lassl.plumbing.errors import LasslError
-from lassl.predict.adopted_model import read_checkpoint
+from lassl.predict.imported_model import read_checkpoint
 
 NAMINGS = ("uamt", "mcnet", "bcp", "dtc")
 ADVICE = "give the file as its authors published it"

@@ -7,7 +7,7 @@ from helpers.trainings import predicting, settings
 from lassl.data.prepared import open_prepared
 from lassl.model.placement import make_deterministic, multiplies_bf16, place
 from lassl.predict.task import placement_for
-from lassl.sections import Compute
+from lassl.settings.sections import Compute
 from lassl.training.train import shaped_by
 
 

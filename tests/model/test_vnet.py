@@ -5,7 +5,7 @@ import torch
 
 from lassl.model.vnet import Stage, VNet
 from lassl.plumbing.errors import LasslError
-from lassl.sections import Network
+from lassl.settings.sections import Network
 
 
 def network(width=2, residual=True):

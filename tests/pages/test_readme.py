@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from helpers.runs import CONFIG, write_run
-from lassl.pages.readme import short, update, with_tables
+from lassl.pages.readme import short, with_tables, write
 from lassl.plumbing.errors import LasslError
 from lassl.results import trials
 
@@ -48,7 +48,7 @@ def test_every_page_is_updated_that_has_marks(tables):
     for path in ("README.md", "docs/results.md"):
         Path(path).write_text(TEXT)
     Path("docs/other.md").write_text("no table\n")
-    update()
+    write()
     for path in ("README.md", "docs/results.md"):
         assert Path(path).read_text() == with_tables(TEXT, README)
     assert Path("docs/other.md").read_text() == "no table\n"
@@ -59,7 +59,7 @@ def test_no_page_is_written_where_one_of_them_is_wrong(tables):
     README.write_text(TEXT)
     Path("docs/results.md").write_text("<!-- table: nowhere -->\n<!-- end of table -->\n")
     with pytest.raises(LasslError, match=r"^docs/results\.md: names the table of profile nowhere"):
-        update()
+        write()
     assert README.read_text() == TEXT
 
 

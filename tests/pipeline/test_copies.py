@@ -4,8 +4,8 @@ import pytest
 
 from helpers.project import PARAMS_FILE, ROOT
 from helpers.project import composed as file_composed
-from lassl.config import Config, load
-from pipeline.copies import edited
+from lassl.settings.config import Config, load
+from lassl.settings.copies import edited
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.gather import Finished, lost
+from lassl.runs.collect import Finished, lost
 
 
 def test_scores_of_another_make_of_a_run_would_be_lost_and_times_in_its_record_would_not(tmp_path, monkeypatch):

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from helpers.runs import CONFIG
-from lassl.config import Config
 from lassl.plumbing.errors import LasslError
-from pipeline.lockfile import settle, stages_file, unnamed_models
+from lassl.runs.lockfile import settle, stages_file, unnamed_models
+from lassl.settings.config import Config
 
 LOCK = Path("dvc.lock")
 

@@ -9,12 +9,13 @@ import yaml
 from helpers.project import PARAMS_FILE, ROOT
 from helpers.runs import CONFIG
 from lassl.cli import check_project
-from lassl.config import NAME
 from lassl.data.phantom import phantom
 from lassl.plumbing.errors import LasslError
+from lassl.runs import repro
+from lassl.runs.outputs import in_the_way
+from lassl.settings.config import NAME
 from pipeline import phantom as phantom_stage
-from pipeline import ready, repro, train
-from pipeline.outputs import in_the_way
+from pipeline import ready, train
 
 RUN = "cps-d0-s0"
 

@@ -15,8 +15,8 @@ from helpers.runs import cases, write_run
 from helpers.trainings import settings
 from lassl.data.prepared import open_prepared
 from lassl.plumbing.errors import LasslError
-from pipeline import published
-from pipeline.published import bring, score
+from lassl.runs import published
+from lassl.runs.published import fetch, score
 
 NAMES = ["uamt", "uamt_unlabel", "uamt_vnet"]
 
@@ -46,9 +46,9 @@ def real(tiny_data):
 
 
 def test_the_checkpoints_are_brought_adopted_and_scored_and_stand_in_the_table(repository, real, capsys):
-    bring(real, repository)
+    fetch(real, repository)
     files = [f"{name}.{suffix}" for name in NAMES for suffix in ("pt", "pth")]
-    assert sorted(path.name for path in Path("models/adopted").iterdir()) == sorted(files)
+    assert sorted(path.name for path in Path("models/imported").iterdir()) == sorted(files)
     write_run("vnet_16", scores=cases((70, 80)).assign(case=list(open_prepared(real.data.prepared).split.test)))
     (Path("metrics") / "published.yaml").write_text((ROOT / "metrics/published.yaml").read_text())
     score(real)
@@ -65,39 +65,39 @@ def test_the_checkpoints_are_brought_adopted_and_scored_and_stand_in_the_table(r
 
 def test_without_runs_of_the_profile_the_scores_are_there_all_the_same(repository, real, capsys, monkeypatch):
     monkeypatch.setattr(published, "CHECKPOINTS", published.CHECKPOINTS[:1])
-    bring(real, repository)
+    fetch(real, repository)
     score(real)
     assert Path("metrics/external/records/uamt.yaml").is_file()
     assert f"profile {real.name} has no runs yet" in capsys.readouterr().err
 
 
 def test_a_checkpoint_that_is_here_is_not_brought_again(repository, real, capsys):
-    bring(real, repository)
-    bring(real, "nowhere")
+    fetch(real, repository)
+    fetch(real, "nowhere")
     assert capsys.readouterr().err.count("bringing") == 3
 
 
 def test_models_and_scores_of_other_weights_under_their_names_stay(repository, real, monkeypatch):
     monkeypatch.setattr(published, "CHECKPOINTS", published.CHECKPOINTS[:1])
-    bring(real, repository)
+    fetch(real, repository)
     score(real)
-    bring(real, repository)  # what was made of the same weights is made again
-    torch.save(network("uamt", seed=9)[0], "models/adopted/uamt.pth")
-    for path in (Path("models/adopted/uamt.pt"), Path("metrics/external/records/uamt.yaml")):
+    fetch(real, repository)  # what was made of the same weights is made again
+    torch.save(network("uamt", seed=9)[0], "models/imported/uamt.pth")
+    for path in (Path("models/imported/uamt.pt"), Path("metrics/external/records/uamt.yaml")):
         before = path.read_bytes()
-        with pytest.raises(LasslError, match=f"{path}: is of other weights than models/adopted/uamt.pth"):
-            bring(real, repository)
+        with pytest.raises(LasslError, match=f"{path}: is of other weights than models/imported/uamt.pth"):
+            fetch(real, repository)
         assert path.read_bytes() == before
         path.unlink()
 
 
 def test_without_network_it_says_what_failed_and_how_to_do_it_by_hand(real):
     with pytest.raises(LasslError) as error:
-        bring(real, "https://127.0.0.1:9/UA-MT")
+        fetch(real, "https://127.0.0.1:9/UA-MT")
     told = str(error.value)
     assert told.startswith("https://127.0.0.1:9/UA-MT: cannot be copied (") and "\n" not in told
-    assert "put the file there by hand as models/adopted/uamt.pth" in told
-    assert list(Path("models/adopted").iterdir()) == []
+    assert "put the file there by hand as models/imported/uamt.pth" in told
+    assert list(Path("models/imported").iterdir()) == []
 
 
 def test_a_repository_without_the_file_is_told(repository, real):
@@ -105,25 +105,25 @@ def test_a_repository_without_the_file_is_told(repository, real):
     words = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--message", "less"]
     subprocess.run(words, cwd=repository, check=True)
     with pytest.raises(LasslError, match=r"UA-MT: no folder 'model/UAMT_unlabel/iter_6000\.pth' in it; try again"):
-        bring(real, repository)
-    assert sorted(path.name for path in Path("models/adopted").iterdir()) == ["uamt.pt", "uamt.pth"]
+        fetch(real, repository)
+    assert sorted(path.name for path in Path("models/imported").iterdir()) == ["uamt.pt", "uamt.pth"]
 
 
 def test_synthetic_scans_are_refused_before_anything_is_brought(tiny_data):
     with pytest.raises(LasslError, match=r"params\.yaml: found profile quick, whose scans are synthetic, expected"):
-        bring(settings(tiny_data), "nowhere")
+        fetch(settings(tiny_data), "nowhere")
     assert not Path("models").exists()
 
 
 def test_make_published_calls_it_as_a_program(repository, real):
-    recipe = "python -m pipeline.published bring && dvc repro prepare && python -m pipeline.published score\n"
+    recipe = "lassl published fetch && dvc repro prepare && lassl published score\n"
     assert f"\t$(RUN) {recipe}" in (ROOT / "Makefile").read_text()
     values = real.model_dump(mode="json")
     Path("params.yaml").write_text(yaml.safe_dump(values | {"data": values["data"] | {"cohort": "tiny"}}))
-    command = [sys.executable, "-m", "pipeline.published"]
+    command = [sys.executable, "-m", "lassl.cli.main", "published"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*command, "bring", repository], env=environment, capture_output=True, text=True)
-    assert done.stdout.splitlines() == [f"models/adopted/{name}.pt" for name in NAMES] and done.returncode == 0
-    done = subprocess.run([*command, "fetch"], env=environment, capture_output=True, text=True)
+    done = subprocess.run([*command, "fetch", repository], env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [f"models/imported/{name}.pt" for name in NAMES] and done.returncode == 0
+    done = subprocess.run([*command, "score", repository], env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == "error: found ['fetch'], expected `bring`, perhaps with a repository, or `score`\n"
+    assert done.stderr == f"error: found the repository {repository}, which `lassl published fetch` takes\n"

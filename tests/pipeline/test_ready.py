@@ -9,10 +9,10 @@ import pytest
 
 from helpers.project import ROOT, composed
 from helpers.runs import CONFIG
-from lassl.config import load
 from lassl.plumbing.errors import LasslError
+from lassl.runs.label_counts import to_learn_from, too_few
+from lassl.settings.config import load
 from pipeline import ready
-from pipeline.counts import to_learn_from, too_few
 from pipeline.ready import missing, unknown_to_git
 
 

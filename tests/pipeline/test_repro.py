@@ -15,8 +15,8 @@ import torch
 from helpers.project import ROOT
 from helpers.runs import CONFIG
 from lassl.plumbing.errors import LasslError, Stopped, interrupted_by_signals
-from pipeline import leash, repro, workers
-from pipeline.following import Display, Making, clock
+from lassl.runs import leash, repro, workers
+from lassl.runs.following import Display, Making, clock
 
 TRAINING = (
     b"Running stage 'train@quick-cps-0-0':\n> python -m pipeline.train cps 0 0\n"
@@ -164,7 +164,7 @@ time.sleep(60)
 """
 REPRO = f"""
 import os, sys
-from pipeline import leash
+from lassl.runs import leash
 with leash.alone():
     leash.start([sys.executable, "-c", {WORK!r}], os.environ).wait()
 """

@@ -13,8 +13,8 @@ from helpers.project import PARAMS_FILE, ROOT
 from helpers.runs import CONFIG, write_run
 from lassl.model.record import read_record
 from lassl.plumbing.errors import LasslError
-from pipeline import in_cache
-from pipeline.runs import alike, asked, find, minutes, not_prepared, stages_of, state
+from lassl.runs import in_cache
+from lassl.runs.requested import alike, asked, find, minutes, not_prepared, stages_of, state
 
 PLAIN = CONFIG.model_copy(update={"fields": ()})
 RUN = next(iter(asked(PLAIN).values()))

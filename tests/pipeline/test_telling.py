@@ -8,8 +8,8 @@ import pytest
 
 from helpers.project import ROOT
 from helpers.runs import CONFIG
-from pipeline import repro
-from pipeline.telling import closing, stages_told
+from lassl.runs import repro
+from lassl.runs.telling import closing, stages_told
 
 DVC = """Stage 'ready' didn't change, skipping
 Running stage 'prepare@synthetic':
@@ -72,4 +72,4 @@ def test_the_end_of_real_scans_does_not_send_to_real_scans():
 
 def test_make_repro_shows_the_scores_once():
     recipe = re.search(r"^repro:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert recipe and recipe[1].splitlines() == ["\t@$(RUN) python -m pipeline.repro"]
+    assert recipe and recipe[1].splitlines() == ["\t@$(RUN) lassl repro"]

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from lassl.config import load
-from lassl.plumbing.conf_files import ABSENT, origin
 from lassl.plumbing.errors import LasslError
-from pipeline.compose import compose
+from lassl.settings.compose import compose
+from lassl.settings.config import load
+from lassl.settings.origins import ABSENT, origin
 
 FILES = {
     "config.yaml": "train:\n  lr: 0.01\n  steps: 6000\nmethods: {}\n",

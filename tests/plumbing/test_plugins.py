@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from helpers.project import default_params
-from lassl.config import load
 from lassl.data.draw import UNLABELED
 from lassl.data.prepare import MARGINS
 from lassl.evaluation.snapshots import CHOICES
@@ -16,6 +15,7 @@ from lassl.evaluation.summary import FAILURES, counted
 from lassl.methods import build
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.plugins import plugin
+from lassl.settings.config import load
 from lassl.training.schedules import SCHEDULES, poly
 
 PARAMS = default_params()

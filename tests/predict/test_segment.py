@@ -24,7 +24,7 @@ from lassl.predict.segment import segment
 from lassl.predict.slabs import needed_bytes, plan
 from lassl.predict.task import PROBABILITY, UNCERTAINTY, Task
 from lassl.predict.uncertainty import entropy
-from lassl.sections import Network
+from lassl.settings.sections import Network
 
 CPU = Placement(torch.device("cpu"), torch.float32, False)
 CENTER = np.array([-30.0, 12.5, 40.0])  # mm

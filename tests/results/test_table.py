@@ -15,7 +15,7 @@ from lassl.results import markdown, table
 from lassl.results.details import details
 from lassl.results.measures import MAIN
 from lassl.results.remarks import CHOSEN
-from lassl.sections import Statistics
+from lassl.settings.sections import Statistics
 
 NOT_FIGURES = ("chosen", "source", "note")  # beside published figures
 PROFILES = sorted({path.parts[-3] for path in RECORDS})

@@ -9,9 +9,9 @@ import pytest
 
 from helpers.project import ROOT, committed
 from helpers.runs import NAN, PROFILE, PUBLISHED, STATISTICS, cases, write_run
-from lassl import config
 from lassl.plumbing.errors import LasslError
 from lassl.results import table, terminal
+from lassl.settings import config
 
 COMMITTED = sorted(path.parent.name for path in committed().glob("metrics/*/table.json"))
 

@@ -17,7 +17,6 @@ import torch
 
 from helpers.training_process import work
 from helpers.trainings import settings
-from lassl.config import Config
 from lassl.data.draw import draw_cases
 from lassl.data.patches import Batch, PatchSource
 from lassl.learning.base import Progress
@@ -25,6 +24,7 @@ from lassl.model.placement import place
 from lassl.model.trained import load_model
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
+from lassl.settings.config import Config
 from lassl.training import checkpoints as checkpoint
 from lassl.training.loop import first_state, fit
 from lassl.training.step import NotFinite

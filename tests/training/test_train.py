@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from helpers.trainings import settings, trained
-from lassl.config import Config
 from lassl.data.draw import draw_cases
 from lassl.data.patches import PatchSource
 from lassl.data.prepared import open_prepared
@@ -20,7 +19,8 @@ from lassl.evaluation.publish import publish
 from lassl.model.placement import make_deterministic, place
 from lassl.model.trained import load_model
 from lassl.plumbing.errors import LasslError
-from lassl.sections import BatchSize, Patches
+from lassl.settings.config import Config
+from lassl.settings.sections import BatchSize, Patches
 from lassl.training.loop import fit
 from lassl.training.step import sgd
 from lassl.training.train import cases_of, train

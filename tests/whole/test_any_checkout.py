@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from helpers.project import ROOT, call
-from pipeline.compose import compose
+from lassl.settings.compose import compose
 
 CHECKED = (  # files whose tests read settings, metrics or the list of methods
     *("tests/test_config.py", "tests/test_rows.py", "tests/model/test_record.py", "tests/plumbing/test_provenance.py"),

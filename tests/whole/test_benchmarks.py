@@ -10,13 +10,13 @@ import torch.nn.functional as F
 
 from benchmarks import busy, gpu, pairs, plain, speed, together
 from helpers.project import ROOT
-from lassl.config import Config
 from lassl.evaluation import metrics
 from lassl.evaluation.inference import sliding_window
 from lassl.learning import losses, ramps
 from lassl.learning.base import Progress
 from lassl.methods import mean_teacher
 from lassl.model.placement import place
+from lassl.settings.config import Config
 from lassl.training.loop import first_state
 
 SIZE = (32, 16, 48)

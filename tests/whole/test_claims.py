@@ -12,7 +12,7 @@ import scipy.stats
 from helpers.project import committed as as_committed
 from lassl.results.power import trained_again
 from lassl.results.runs import by_method, read_results, scores
-from lassl.results.trials import read_trials
+from lassl.results.search import read_trials
 from lassl.statistics.scores import paired
 from lassl.statistics.trainings import complete, mean_squares, two_way
 

@@ -45,7 +45,7 @@ def base(tmp_path_factory):
 
 def commit(folder: Path, *changes: str) -> None:
     """Compose params.yaml and commit all."""
-    call(folder, sys.executable, "-m", "pipeline.compose", *changes)
+    call(folder, "lassl", "compose", *changes)
     call(folder, "git", "add", "--all")
     call(folder, "git", "commit", "--quiet", "--message", "all")
 
@@ -96,7 +96,7 @@ def failing(folder: Path, *words: str) -> str:
 
 def test_six_workers_in_one_checkout_make_the_table_of_one(base, sequential):
     folder = copy_of(base, "six")
-    told = call(folder, "sh", "-c", f"{sys.executable} -m pipeline.repro --workers 6 2>&1")
+    told = call(folder, "sh", "-c", f"{sys.executable} -m lassl.cli.main repro --workers 6 2>&1")
     assert told.count(": made in") == 6 and "6 of 6 runs are made" in told
     assert list(sequential["runs"]) == ROWS
     assert results(folder) == sequential
@@ -142,14 +142,14 @@ def test_runs_of_three_clones_are_gathered_and_nothing_is_trained_again(base, se
     earlier.parent.mkdir(exist_ok=True)
     earlier.write_text("scores of an earlier code")
     told = "tiny/vnet_16-d0-s0 of ../one: refused, metrics/tiny/vnet_16-d0-s0.csv has other scores; see --overwrite"
-    assert told in failing(head, "lassl", "gather", "../one")
+    assert told in failing(head, "lassl", "collect", "../one")
     assert earlier.read_text() == "scores of an earlier code"
-    assert call(head, "lassl", "gather", "--overwrite", "../one") == "tiny/vnet_16-d0-s0 of ../one\n"
+    assert call(head, "lassl", "collect", "--overwrite", "../one") == "tiny/vnet_16-d0-s0 of ../one\n"
     call(head, "dvc", "pull", "--allow-missing")
     assert re.search(r"tiny/cps-d0-s0 \| missing.*\n\n1 of 2 runs are not made", failing(head, "cluster/table"))
     assert list(json.loads((head / "metrics/tiny/table.json").read_text())["rows"]) == ["vnet_16"]
 
-    told = call(head, "lassl", "gather", "../two", "origin/three").splitlines()
+    told = call(head, "lassl", "collect", "../two", "origin/three").splitlines()
     assert told == ["tiny/cps-d0-s0 of ../two", "tiny/vnet_16-d0-s0 of origin/three: the same bits as here"]
     call(head, "dvc", "pull", "--allow-missing")
     assert ran(call(head, "dvc", "repro")) <= {"ready", "code", "table", "report"}
@@ -162,19 +162,19 @@ def assert_others_are_refused(head: Path) -> None:
     cases, lock = head / "../two/metrics/tiny/cps-d0-s0.csv", head / "dvc.lock"
     before = lock.read_bytes()
     cases.write_text("other")
-    assert "metrics/tiny/cps-d0-s0.csv is not what dvc.lock says there" in failing(head, "lassl", "gather", "../two")
+    assert "metrics/tiny/cps-d0-s0.csv is not what dvc.lock says there" in failing(head, "lassl", "collect", "../two")
     box = cases.parents[2]
     call(box, "dvc", "commit", "--force", "publish@tiny-cps-0-0")
-    assert "tiny/cps-d0-s0 of ../two: other bits than here, which counts" in failing(head, "lassl", "gather", "../two")
+    assert "tiny/cps-d0-s0 of ../two: other bits than here, which counts" in failing(head, "lassl", "collect", "../two")
     params = head / "params.yaml"
     params.write_text(params.read_text().replace("steps: 30", "steps: 31"))
     (head / "build/code/evaluate").write_text("other")
     (head / "data/prepared/synthetic/other").write_text("other")
-    told = failing(head, "lassl", "gather", "origin/three")
+    told = failing(head, "lassl", "collect", "origin/three")
     assert "tiny/vnet_16-d0-s0 of origin/three: refused, made from other " in told
     for reason in (
         *("data (data/prepared/synthetic)", "settings (train.steps 30, here 31)", "code (build/code/evaluate)"),
     ):
         assert reason in told
-    assert "neither a folder nor a branch here" in failing(head, "lassl", "gather", "origin/four")
+    assert "neither a folder nor a branch here" in failing(head, "lassl", "collect", "origin/four")
     assert lock.read_bytes() == before

@@ -8,8 +8,8 @@ import pytest
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
 FLOORS = (  # from the ground up; the files beside the rooms are floors of their own
-    *("plumbing", "seeds", "paths", "sections", "config", "images", "data", "model", "learning", "methods", "training"),
-    *("evaluation", "flaws", "predict", "statistics", "results", "pages", "report", "pipeline", "cli"),
+    *("plumbing", "seeds", "paths", "settings", "images", "data", "model", "learning", "methods", "training"),
+    *("evaluation", "flaws", "predict", "statistics", "results", "pages", "report", "runs", "cli", "pipeline"),
 )
 GROWING = ("methods", "cli")  # rooms with a file for each method, for each subcommand
 BESIDE_ROOMS, IN_A_ROOM = 4, 12  # files at most, __init__.py not counted

@@ -30,7 +30,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def refused(project: Path, command: str) -> str:
     """What the first stage says of an experiment that it refuses."""
-    python = "from pathlib import Path; from pipeline.compose import compose; compose(Path('params.yaml'), *ARGS)"
+    python = "from pathlib import Path; from lassl.settings.compose import compose; compose(Path('params.yaml'), *ARGS)"
     settings = [word for word in tiny(command)[3:] if word != "-S"]
     call(project, sys.executable, "-c", python.replace("ARGS", repr(settings)))
     done = subprocess.run([sys.executable, "-m", "pipeline.ready"], cwd=project, capture_output=True, text=True)
@@ -81,4 +81,4 @@ def test_its_experiments_run_and_carry_its_files_and_their_scores(project):
     kept = call(project, "git", "ls-tree", "-r", "--name-only", commits[0]).splitlines()
     assert {"conf/method/mine.yaml", "lassl/methods/mine.py"} <= set(kept)
     assert "metrics/tiny/mine-d0-s0.csv" in kept
-    assert "metrics/tiny-tuning/trials: 1 trials" in call(project, sys.executable, "-m", "lassl.results.trials")
+    assert "metrics/tiny-tuning/trials: 1 trials" in call(project, "lassl", "search")

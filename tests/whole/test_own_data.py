@@ -13,7 +13,6 @@ import yaml
 from helpers.project import ROOT, ROWS, call, clone, words_of
 from helpers.runs import CONFIG
 from lassl.cli import check_data
-from lassl.config import load
 from lassl.data.draw import Split
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Prepared, open_prepared
@@ -26,9 +25,10 @@ from lassl.images.grids import turned
 from lassl.images.names import SUFFIXES
 from lassl.images.volumes import to_image
 from lassl.plumbing.errors import LasslError
-from lassl.sections import Data
 from lassl.seeds import stream
-from pipeline.compose import compose
+from lassl.settings.compose import compose
+from lassl.settings.config import load
+from lassl.settings.sections import Data
 
 SIZE = (22, 19, 13)
 RAS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
@@ -553,7 +553,7 @@ def project(tmp_path_factory):
         lines.append(f"{case},{'train' if i < 12 else 'test'},{'none' if i == 6 else ''}")
     (folder / "splits/kidney.csv").write_text("\n".join(lines) + "\n")
     (folder / "conf/profile/kidney.yaml").write_text(PROFILE)
-    call(folder, sys.executable, "-m", "pipeline.compose", "profile=kidney", *SMALL)
+    call(folder, "lassl", "compose", "profile=kidney", *SMALL)
     assert "6 of 12 training cases have a label" in call(folder, sys.executable, "-m", "lassl.cli.main", "doctor")
     call(folder, "dvc", "exp", "run", *words_of("profile=kidney", *SMALL))
     return folder

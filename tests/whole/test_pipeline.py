@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -152,7 +151,7 @@ def test_another_profile_takes_dvc_lock_for_itself_and_coming_back_trains_nothin
 def test_composing_a_profile_brings_its_entries_back_so_that_dvc_checkout_knows_its_files(project):
     call(project, "dvc", "exp", "run", *words_of("profile=tiny", "variant=-else", "method=vnet_16", "train.steps=1"))
     shutil.rmtree(project / "models/tiny", ignore_errors=True)
-    call(project, sys.executable, "-m", "pipeline.compose", "profile=tiny")
+    call(project, "lassl", "compose", "profile=tiny")
     call(project, "dvc", "checkout")
     assert len(list((project / "models/tiny").glob("*.pt"))) == len(ROWS)
     assert "Running stage 'train" not in call(project, "dvc", "repro")
@@ -233,6 +232,6 @@ def test_a_flaw_goes_to_a_folder_of_its_own_and_other_fields_and_snapshots_are_s
     assert all(files(project / "metrics")[name] == after[name] for name in new)  # another profile takes none away
     steps = {line.split(b",")[0] for line in after["tiny-overlap/snapshots/cps-d0-s0.csv"].splitlines()[1:]}
     assert steps == {b"1", b"3"}
-    call(project, sys.executable, "-m", "lassl.pages.flaws")
+    call(project, "lassl", "pages", "flaws")
     assert (project / "docs/flaws.md").read_text() == (ROOT / "docs/flaws.md").read_text()  # tiny runs do not count
     restore(project)

@@ -18,8 +18,8 @@ from dvc.utils.hydra import get_hydra_sweeps
 from helpers.project import ROOT, call, clone
 from helpers.readme import new_method
 from lassl.cli.arguments import parser
-from lassl.config import load
-from pipeline.compose import compose
+from lassl.settings.compose import compose
+from lassl.settings.config import load
 
 PAGES = [ROOT / "README.md", *(path for path in sorted(ROOT.glob("docs/*.md")) if path.name != "flaws.md")]
 PROGRAMS = ("make", "dvc", "lassl", "python", "git", "source", "pip", "pytest", "ruff", "mypy")
@@ -29,12 +29,12 @@ RUN = (
     "make params",
     "make readme",
     "make methods",
-    "make trials",
+    "make search",
     "make format",
     "source .venv/bin/activate",
-    "python -m pipeline.compose profile=compact",
-    "python -m lassl.results.terminal",
-    "python -m lassl.results.terminal compact",
+    "lassl compose profile=compact",
+    "lassl show",
+    "lassl show compact",
     "lassl --help",
     "lassl predict --help",
     "lassl doctor",
@@ -100,12 +100,12 @@ NOT_RUN = {
         "lassl export compact/mt_un-d0-s0 -o model.onnx --format onnx",
         "lassl export compact/vnet_80-d0-s0 -o lassl/predict/weights/atrium.pt --half --overwrite",
         "lassl evaluate PREDICTIONS REFERENCES --name theirs",
-        "lassl adopt CHECKPOINT.pth --name theirs",
-        'lassl adopt iter_6000.pth --name uamt --title "UA-MT (published weights)"',
-        "lassl evaluate models/adopted/uamt.pt data/prepared/la2018 --overwrite",
-        "lassl export adopted/uamt -o uamt-model.pt",
-        "lassl predict adopted/uamt SCAN... -o masks",
-        "python -m pipeline.repro --workers 8",
+        "lassl import-weights CHECKPOINT.pth --name theirs",
+        'lassl import-weights iter_6000.pth --name uamt --title "UA-MT (published weights)"',
+        "lassl evaluate models/imported/uamt.pt data/prepared/la2018 --overwrite",
+        "lassl export imported/uamt -o uamt-model.pt",
+        "lassl predict imported/uamt SCAN... -o masks",
+        "lassl repro --workers 8",
         "python -m benchmarks.scan_formats repeats/mt_un-d0-s0",
         "python -m benchmarks.whole_scans atrium",
     ),
@@ -116,23 +116,23 @@ NOT_RUN = {
         "dvc remote add --default lab ssh://host/path",
         "dvc repro prepare",
         "git add dvc.lock metrics",
-        "python -m pipeline.repro $(lassl runs --names | awk 'NR % 3 == 1')",
+        "lassl repro $(lassl runs --names | awk 'NR % 3 == 1')",
         "git clone URL lassl",
         'git commit --all --message "nine runs of each row"',
         'git commit --message "a third of the runs"',
         'git commit --message "their results"',
         "git fetch",
         "git push origin HEAD:box-1",
-        "lassl gather PATH_OR_BRANCH...",
-        "lassl gather origin/box-1 origin/box-2 origin/box-3",
+        "lassl collect PATH_OR_BRANCH...",
+        "lassl collect origin/box-1 origin/box-2 origin/box-3",
         "lassl runs",
-        "python -m pipeline.compose profile=paper 'draws=[0,1,2]' 'seeds=[0,1,2]'",
+        "lassl compose profile=paper 'draws=[0,1,2]' 'seeds=[0,1,2]'",
         "squeue --me",
     ),
     "needs a network file system": ("dvc config core.hardlink_lock true",),
     "needs another disk": ("dvc cache dir --local FOLDER", "dvc config --local cache.type symlink"),
     "needs curves of trainings; tests/whole/test_pipeline.py has them": ("dvc plots show",),
-    "needs somebody's scans; tests/whole/test_own_data.py has them": ("python -m pipeline.compose profile=kidney",),
+    "needs somebody's scans; tests/whole/test_own_data.py has them": ("lassl compose profile=kidney",),
     "takes minutes": (
         "make test",
         "make check",
@@ -154,7 +154,7 @@ NOT_RUN = {
     "goes to the network; tests/data/test_la2018.py and pipeline/test_published.py have repositories of their own": (
         "make la2018",
         "make published",
-        "python -m pipeline.published bring REPOSITORY",
+        "lassl published fetch REPOSITORY",
     ),
     "needs Chromium and a report": ("make figures",),
     "needs a remote, a commit or runs; tests/whole/test_pipeline.py has them": (
@@ -171,7 +171,7 @@ NOT_RUN = {
     ),
     "deletes from the cache": ("dvc gc -w", "dvc gc -w -a"),
     NAMED: (
-        *("dvc exp apply", "dvc exp run", "dvc exp run --queue", "dvc exp run -S ...", "dvc gc", "lassl gather"),
+        *("dvc exp apply", "dvc exp run", "dvc exp run --queue", "dvc exp run -S ...", "dvc gc", "lassl collect"),
         *("lassl power", "lassl power PROFILE"),
     ),
 }

@@ -37,7 +37,10 @@ def loaded(*words: str) -> set[str]:
     return set(done.stdout.splitlines()) & set(SLOW)
 
 
-@pytest.mark.parametrize("name", ["", "predict", "export", "evaluate", "runs", "gather", "power", "doctor"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "predict", "export", "evaluate", "runs", "collect", "power", "doctor", "compose", "repro", "show", "pages"],
+)
 def test_help_is_told_without_loading_what_the_work_takes(name):
     assert loaded("from lassl.cli.main import run", f"run({[*name.split(), '--help']})") == set()
 

@@ -10,13 +10,13 @@ import yaml
 
 from helpers.project import composed
 from helpers.trainings import settings
-from lassl.config import Config, load
 from lassl.data.prepared import open_prepared
 from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.publish import publish
 from lassl.plumbing.errors import LasslError
 from lassl.results import trials
-from lassl.sections import Data
+from lassl.settings.config import Config, load
+from lassl.settings.sections import Data
 from lassl.training.train import train
 
 

@@ -10,15 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lassl.config import Config
 from lassl.paths import METRICS, Run
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
 from lassl.plumbing.git import content, is_commit
 from lassl.plumbing.tables import listed
 from lassl.plumbing.yaml_text import parse_yaml
-from pipeline.lockfile import LOCK, Entries, parse_entries, read_entries, stages_file
-from pipeline.runs import asked, stages_of
+from lassl.runs.lockfile import LOCK, Entries, parse_entries, read_entries, stages_file
+from lassl.runs.requested import asked, stages_of
+from lassl.settings.config import Config
 
 Read = Callable[[Path], bytes | None]  # the content of a file of the project, None if it is not there
 

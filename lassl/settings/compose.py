@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from lassl.config import load
-from lassl.plumbing.errors import LasslError, command
-from lassl.plumbing.files import whole
-from pipeline import conf_files
-from pipeline.lockfile import settle
+from lassl.plumbing.errors import LasslError
+from lassl.settings import conf_files
 
 PARAMS, CONF = Path("params.yaml"), Path("conf")
 
@@ -45,20 +41,3 @@ def to_quote(overrides: Sequence[str]) -> list[str]:
             quoted = value.replace("'", r"\'")
             lines.append(f"{override}: the value is no plain text to Hydra; quote it, as in \"{key}='{quoted}'\"")
     return lines
-
-
-def main() -> None:
-    """Compose params.yaml anew, if it is valid, and move the entries of its runs into dvc.lock. Raises LasslError."""
-    if problems := list(conf_files.problems(CONF)):
-        raise LasslError("\n".join(problems))
-    with whole(PARAMS) as temporary:
-        compose(temporary, *sys.argv[1:])
-        try:
-            settings = load(temporary)
-        except LasslError as error:
-            raise LasslError(str(error).replace(str(temporary), str(PARAMS))) from None
-    settle(settings)
-
-
-if __name__ == "__main__":
-    command(main)

@@ -1,6 +1,6 @@
 """Trials: the runs with other settings that were scored on training cases, and what was chosen among them.
 
-A trial is a run of the tuning mode (conf/mode/tuning.yaml), told apart by its settings. This module, run as a command,
+A trial is a run of the tuning mode (conf/mode/tuning.yaml), told apart by its settings. `lassl search`
 gathers them from the working folder, the last commit and the experiments of DVC into metrics/<profile>-tuning/trials:
 for each the record of the run and the scores of its cases, <run>-<hash of its settings>.{yaml,csv}.
 """
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from lassl.evaluation.summary import chosen, headline
 from lassl.model.record import Evaluated, read_record, record_text
 from lassl.paths import METRICS, TUNING
-from lassl.plumbing.errors import LasslError, command
+from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import text_hash, write_text
 from lassl.plumbing.git import commits_with, git
 from lassl.plumbing.tables import grid, number
@@ -45,13 +45,6 @@ class Trial:
     def lowest(self) -> float:
         """The lowest Dice in percent."""
         return float(chosen(self.cases, self.record.evaluation)["dice_percent"].min())
-
-
-def main() -> None:
-    """Gather the trials of all profiles, and tell how many there are of each."""
-    for folder in folders():
-        new = sum(keep(folder, record, cases) for record, cases in sources(folder))
-        print(f"{folder / 'trials'}: {len(read_trials(folder))} trials, {new} of them new")
 
 
 def folders() -> list[Path]:
@@ -145,7 +138,3 @@ def settings_of(trial: Trial) -> dict[str, Any]:
 def dice(trial: Trial) -> float:
     """Mean Dice in percent."""
     return float(trial.scores["dice"] or 0.0)
-
-
-if __name__ == "__main__":
-    command(main)

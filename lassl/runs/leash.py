@@ -1,4 +1,4 @@
-"""A command that ends with whoever started it: `python -m pipeline.leash COMMAND...`, its input a pipe from there.
+"""A command that ends with whoever started it: `python -m lassl.runs.leash COMMAND...`, its input a pipe from there.
 
 When the other end of the pipe is closed, by a kill as by any other end, the command and all in its process group get
 SIGINT: trainings save themselves.
@@ -39,7 +39,7 @@ def start(
     It writes to this process's terminal or files unless another `output` is given.
     """
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.leash", *words],
+        [sys.executable, "-m", "lassl.runs.leash", *words],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=output,

@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from lassl.config import Config
 from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_text
 from lassl.plumbing.yaml_text import parse_yaml, yaml_text
+from lassl.settings.config import Config
 
 LOCK = Path("dvc.lock")
 OUTPUT = re.compile(r"(?:models|predictions|metrics|report)/([^/]+)(?:/.*-d(\d+)-s(\d+)\b)?")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lassl.config import Config
-from pipeline.following import STAGE, clock
+from lassl.runs.following import STAGE, clock
+from lassl.settings.config import Config
 
 REAL = Path("data/raw/la2018")  # where `make la2018` puts the real scans
 PATIENCE = 5  # seconds for the last lines, where a process that outlives DVC keeps the pipe open

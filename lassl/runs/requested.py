@@ -6,10 +6,10 @@ from itertools import product
 from statistics import median
 from typing import Any
 
-from lassl.config import Config
 from lassl.model.record import Evaluated, Settings
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
+from lassl.settings.config import Config
 
 Changes = Mapping[str, list[Any]]  # what DVC's status tells of each stage that is not up to date
 

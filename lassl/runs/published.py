@@ -1,22 +1,20 @@
-"""The checkpoints that the authors of UA-MT published: brought, adopted and scored, as `make published` does."""
+"""The checkpoints that the authors of UA-MT published: fetched, imported and scored, as `make published` does."""
 
 import shutil
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lassl import config
-from lassl.config import Config
 from lassl.data.la2018 import SOURCES, get, sha256
 from lassl.data.prepared import open_prepared
 from lassl.evaluation.external_masks import write_external
-from lassl.evaluation.external_record import Adopted, read_external_record
-from lassl.paths import ADOPTED, EXTERNAL, metrics_folder
-from lassl.plumbing.errors import LasslError, command, note
-from lassl.predict.adopt import adopt, read_adopted, score_adopted
+from lassl.evaluation.external_record import Imported, read_external_record
+from lassl.paths import EXTERNAL, IMPORTED, metrics_folder
+from lassl.plumbing.errors import LasslError, note
+from lassl.predict.import_weights import import_weights, read_imported, score_imported
 from lassl.results.table import table
 from lassl.results.terminal import show
+from lassl.settings.config import Config
 
 REPOSITORY = SOURCES[0][0]  # which has the scans, too
 
@@ -32,12 +30,12 @@ class Checkpoint:
     @property
     def file(self) -> Path:
         """Where it is kept here."""
-        return ADOPTED / f"{self.name}.pth"
+        return IMPORTED / f"{self.name}.pth"
 
     @property
     def model(self) -> Path:
         """The model that is made of it."""
-        return ADOPTED / f"{self.name}.pt"
+        return IMPORTED / f"{self.name}.pt"
 
 
 CHECKPOINTS = (
@@ -47,7 +45,7 @@ CHECKPOINTS = (
 )
 
 
-def bring(settings: Config, repository: str = REPOSITORY) -> None:
+def fetch(settings: Config, repository: str = REPOSITORY) -> None:
     """Copy the checkpoints that are not here from a git repository, and make models of all. Raises LasslError.
 
     Raises it before that where the test cases of `settings` are synthetic.
@@ -55,22 +53,22 @@ def bring(settings: Config, repository: str = REPOSITORY) -> None:
     if settings.statistics.scans == "synthetic":
         raise LasslError(
             f"params.yaml: found profile {settings.name}, whose scans are synthetic, expected one of the real scans: "
-            "run `python -m pipeline.compose profile=compact` first, or another profile"
+            "run `lassl compose profile=compact` first, or another profile"
         )
     for checkpoint in CHECKPOINTS:
         if not checkpoint.file.is_file():
-            note(f"{repository}: bringing '{checkpoint.path}'")
+            note(f"{repository}: fetching '{checkpoint.path}'")
             take(repository, checkpoint)
         refuse_others(checkpoint)
-        adopt(checkpoint.file, checkpoint.name, checkpoint.title, checkpoint.model)
+        import_weights(checkpoint.file, checkpoint.name, checkpoint.title, checkpoint.model)
         print(checkpoint.model)
 
 
 def refuse_others(checkpoint: Checkpoint) -> None:
     """Raise LasslError where a model or scores of a checkpoint's name are there that are of other weights."""
-    found: dict[Path, Adopted | None] = {}
+    found: dict[Path, Imported | None] = {}
     if checkpoint.model.exists():
-        found[checkpoint.model] = read_adopted(checkpoint.model)[0].record
+        found[checkpoint.model] = read_imported(checkpoint.model)[0].record
     if (path := EXTERNAL / "records" / f"{checkpoint.name}.yaml").exists():
         segmented = read_external_record(path).segmented
         found[path] = segmented.weights if segmented else None
@@ -81,15 +79,15 @@ def refuse_others(checkpoint: Checkpoint) -> None:
 
 def take(repository: str, checkpoint: Checkpoint) -> None:
     """Copy a checkpoint from a git repository; the file is whole or absent. Raises LasslError."""
-    ADOPTED.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".published-", dir=ADOPTED) as temporary:
+    IMPORTED.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".published-", dir=IMPORTED) as temporary:
         copy = Path(temporary) / checkpoint.file.name
         try:
             get(repository, checkpoint.path, copy)
         except LasslError as error:
             raise LasslError(
                 f"{error}; try again later, or put the file there by hand as {checkpoint.file}, or name a copy of the "
-                "repository: python -m pipeline.published bring REPOSITORY"
+                "repository: lassl published fetch REPOSITORY"
             ) from None
         shutil.move(copy, checkpoint.file)
 
@@ -98,25 +96,10 @@ def score(settings: Config) -> None:
     """Score the models on the profile's test cases, and make its table anew if it has runs. Raises LasslError."""
     prepared = open_prepared(settings.data.prepared)
     for checkpoint in CHECKPOINTS:
-        scored = score_adopted(*read_adopted(checkpoint.model), prepared, settings)
+        scored = score_imported(*read_imported(checkpoint.model), prepared, settings)
         write_external(EXTERNAL, checkpoint.name, checkpoint.title, scored)
     if any((metrics_folder(settings.name) / "records").glob("*.yaml")):
         table(settings.name, settings.statistics)
         show(settings.name)
     else:
         note(f"{EXTERNAL}: has the scores; profile {settings.name} has no runs yet, beside which they could stand")
-
-
-def main() -> None:
-    """Usage: python -m pipeline.published bring [REPOSITORY], then python -m pipeline.published score."""
-    match sys.argv[1:]:
-        case ["bring", *repository] if len(repository) < 2:
-            bring(config.load(), *repository)
-        case ["score"]:
-            score(config.load())
-        case words:
-            raise LasslError(f"found {words}, expected `bring`, perhaps with a repository, or `score`")
-
-
-if __name__ == "__main__":
-    command(main)

@@ -9,11 +9,11 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from lassl.paths import TUNING, Run, is_folder_name, raw_folder
-from lassl.plumbing.conf_files import ABSENT, origin
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import checked, no_yaml, parse_yaml
-from lassl.sections import (
+from lassl.settings.origins import ABSENT, origin
+from lassl.settings.sections import (
     Cases,
     Compute,
     Count,
@@ -49,7 +49,9 @@ class Config(Section):
     train: Train
     cases: Cases
     snapshots: Snapshots
-    weights: dict[str, Annotated[float, pydantic.Field(ge=0)]]  # a method's copy is what counts: pipeline/copies.py
+    weights: dict[
+        str, Annotated[float, pydantic.Field(ge=0)]
+    ]  # a method's copy is what counts: lassl/settings/copies.py
     labels: Labels
     evaluate: Evaluate
     fields: tuple[Field, ...]

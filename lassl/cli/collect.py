@@ -1,10 +1,10 @@
-"""`lassl gather`: runs that were made in other clones, without a disk in common, come together in this one."""
+"""`lassl collect`: runs that were made in other clones, without a disk in common, come together in this one."""
 
 import argparse
 
-from lassl.config import load
 from lassl.plumbing.errors import note
-from pipeline import gather
+from lassl.runs import collect as gather
+from lassl.settings.config import load
 
 
 def run(arguments: argparse.Namespace) -> int:

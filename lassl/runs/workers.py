@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lassl.config import Config
+    from lassl.settings.config import Config
 
 # memory that a training on the CPU takes: in proportion to the values of the network's first stage for one patch
 PAPER_VALUES, PAPER_GIB = 16 * 112 * 112 * 80, 8  # channels times voxels of a patch in the paper profile

@@ -17,10 +17,10 @@ from lassl.data.prepared import open_prepared
 from lassl.evaluation.external_record import read_external_record
 from lassl.images.volumes import read_volume
 from lassl.plumbing.errors import LasslError
-from lassl.predict.adopt import profile_stride, read_adopted, score_adopted
+from lassl.predict.import_weights import profile_stride, read_imported, score_imported
 from lassl.predict.model_file import find_model, read_exported
 
-MODEL = Path("models/adopted/net.pt")
+MODEL = Path("models/imported/net.pt")
 WINDOW = (112, 112, 80)
 
 
@@ -30,7 +30,7 @@ def theirs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     state, network_of_it = network("uamt", seed=3)
     torch.save(state, "iter_6000.pth")
-    assert lassl("adopt", "iter_6000.pth", "--name", "net", "--title", "A net & 16L") == 0
+    assert lassl("import-weights", "iter_6000.pth", "--name", "net", "--title", "A net & 16L") == 0
     return network_of_it
 
 
@@ -73,7 +73,7 @@ def test_a_model_is_written_with_what_predicting_needs_and_its_origin(theirs):
 def test_what_is_left_aside_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     torch.save({"net": network("dtc")[0], "opt": {}}, "dtc.pth")
-    lassl("adopt", "dtc.pth", "--name", "dtc", "-o", "here.pt")
+    lassl("import-weights", "dtc.pth", "--name", "dtc", "-o", "here.pt")
     assert capsys.readouterr().err == (
         "note: dtc.pth: left aside, as no part of the network: opt, out_conv.weight, out_conv.bias\n"
     )
@@ -90,26 +90,26 @@ def test_what_is_left_aside_is_told(tmp_path, monkeypatch, capsys):
 )
 def test_wrong_words_are_refused_and_nothing_is_written(theirs, words, told):
     with pytest.raises(LasslError, match=told):
-        lassl("adopt", "iter_6000.pth", *words)
-    assert list(Path("models/adopted").iterdir()) == [MODEL]
+        lassl("import-weights", "iter_6000.pth", *words)
+    assert list(Path("models/imported").iterdir()) == [MODEL]
 
 
 def test_a_refused_checkpoint_leaves_no_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"fc.weight": torch.ones(1)}, "other.pth")
     with pytest.raises(LasslError, match=r"other\.pth: found fc\.weight, expected the V-Net"):
-        lassl("adopt", "other.pth", "--name", "other")
+        lassl("import-weights", "other.pth", "--name", "other")
     assert not list(Path().rglob("*.pt"))
 
 
 def test_predict_and_export_take_it(theirs, raw, tiny_data):
-    lassl("export", "adopted/net", "-o", "copy.pt")
+    lassl("export", "imported/net", "-o", "copy.pt")
     lassl("predict", "copy.pt", raw, "-o", "masks", "--device", "cpu")
     image = open_prepared(tiny_data.prepared).read_image("C6")  # that cohort is not cropped
     expected = naive(theirs, image, WINDOW, (18, 18, 4)) > 0.5
     assert 0 < expected.sum() < expected.size
     assert np.array_equal(read_volume(Path("masks/C6.nrrd")).array, expected)
-    assert read_exported(find_model("adopted/net")).model.record == read_exported(Path("copy.pt")).model.record
+    assert read_exported(find_model("imported/net")).model.record == read_exported(Path("copy.pt")).model.record
     with pytest.raises(LasslError, match=r"--network: the model has no 'teacher' \(found: network\); use default"):
         lassl("predict", "copy.pt", raw, "-o", "more", "--network", "teacher")
 
@@ -148,19 +148,19 @@ def test_evaluate_scores_it_on_the_test_cases_as_published(theirs, tiny_data, ca
 def test_a_model_that_was_adopted_stays_unless_it_may_be_overwritten(theirs):
     before = MODEL.read_bytes()
     torch.save(network("uamt", seed=4)[0], "other.pth")
-    with pytest.raises(LasslError, match=r"models/adopted/net\.pt: is there already; .*--overwrite to replace it"):
-        lassl("adopt", "other.pth", "--name", "net")
+    with pytest.raises(LasslError, match=r"models/imported/net\.pt: is there already; .*--overwrite to replace it"):
+        lassl("import-weights", "other.pth", "--name", "net")
     assert MODEL.read_bytes() == before
-    assert lassl("adopt", "other.pth", "--name", "net", "--overwrite") == 0
-    assert read_adopted(MODEL)[0].record.checkpoint == "other.pth"
+    assert lassl("import-weights", "other.pth", "--name", "net", "--overwrite") == 0
+    assert read_imported(MODEL)[0].record.checkpoint == "other.pth"
 
 
 def test_overlapping_windows_lie_as_in_the_code_of_the_field(theirs, tiny_data):
     config = put_params(tiny_data, evaluate={"stride": (16, 16, 16)})
-    model, needs = read_adopted(MODEL)
+    model, needs = read_imported(MODEL)
     needs = needs.model_copy(update={"window": (16, 16, 16), "stride": (3, 2, 1)})
     prepared = open_prepared(tiny_data.prepared)
-    scored = score_adopted(model, needs, prepared, config)
+    scored = score_imported(model, needs, prepared, config)
     for name, stride in {"external": (3, 2, 1), "external, stride 16 16 16": (16, 16, 16)}.items():
         for case in prepared.split.test:
             mask = naive(theirs, prepared.read_image(case), (16, 16, 16), stride) > 0.5
@@ -170,7 +170,7 @@ def test_overlapping_windows_lie_as_in_the_code_of_the_field(theirs, tiny_data):
 
 
 def test_the_stride_of_a_profile_is_meant_in_voxels_of_the_scan_and_leaves_no_gap(theirs, tiny_data):
-    needs = read_adopted(MODEL)[1]
+    needs = read_imported(MODEL)[1]
     patches = {"pool": 2, "size": (64, 64, 48)}
     halves = settings(tiny_data, patches=patches, evaluate={"stride": (32, 32, 24)})
     assert profile_stride(needs, halves) == (64, 64, 48)
@@ -182,9 +182,11 @@ def test_the_stride_of_a_profile_is_meant_in_voxels_of_the_scan_and_leaves_no_ga
 
 
 def test_a_model_of_ours_a_missing_one_and_a_split_are_refused(theirs, project, tiny_data):
-    with pytest.raises(LasslError, match=r"cps-d0-s0\.pt: was trained by lassl, expected a model that `lassl adopt`"):
+    with pytest.raises(
+        LasslError, match=r"cps-d0-s0\.pt: was trained by lassl, expected a model of `lassl import-weights`"
+    ):
         lassl("evaluate", project / "models/quick/cps-d0-s0.pt", tiny_data.prepared)
-    with pytest.raises(LasslError, match=r"none\.pt: no such file, expected a model that `lassl adopt` wrote"):
+    with pytest.raises(LasslError, match=r"none\.pt: no such file, expected a model of `lassl import-weights`"):
         lassl("evaluate", "none.pt", tiny_data.prepared)
     with pytest.raises(LasslError, match=r"--split: found one beside a model"):
         lassl("evaluate", MODEL, tiny_data.prepared, "--split", tiny_data.split)

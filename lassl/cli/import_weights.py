@@ -1,12 +1,12 @@
-"""`lassl adopt`: a model of a checkpoint that the field's code wrote."""
+"""`lassl import-weights`: a model of a checkpoint that the field's code wrote."""
 
 import argparse
 
 from lassl.cli.evaluate import checked_name, checked_title
-from lassl.paths import ADOPTED
+from lassl.paths import IMPORTED
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import check_free
-from lassl.predict.adopt import adopt
+from lassl.predict.import_weights import import_weights
 from lassl.predict.scan_files import make_folder
 
 
@@ -14,12 +14,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the checkpoint, write the model; gives the exit code, 0. Raises LasslError, then nothing was written."""
     name = checked_name(arguments.name)
     title = checked_title(arguments.title or name)
-    target = arguments.output or ADOPTED / f"{name}.pt"
+    target = arguments.output or IMPORTED / f"{name}.pt"
     if target.suffix != ".pt":
         raise LasslError(f"{target}: found the suffix '{target.suffix}', expected .pt: by it `lassl predict` knows it")
     check_free([target], arguments.overwrite)
     make_folder(target.parent)
-    record = adopt(arguments.checkpoint, name, title, target)
+    record = import_weights(arguments.checkpoint, name, title, target)
     if record.left_aside:
         note(f"note: {arguments.checkpoint}: left aside, as no part of the network: {', '.join(record.left_aside)}")
     print(target)

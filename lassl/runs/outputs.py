@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lassl.config import Config
 from lassl.data.phantom import only_phantoms
 from lassl.data.prepared import MANIFEST
 from lassl.paths import RECORD, metrics_folder, raw_folder, report_page
 from lassl.plumbing.files import foreign, holds, holds_only, linked_away
-from pipeline.runs import asked
+from lassl.runs.requested import asked
+from lassl.settings.config import Config
 
 
 def in_the_way(config: Config, root: Path = Path()) -> list[str]:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lassl.config import Config
 from lassl.paths import Run
-from pipeline.runs import Changes, refused_by_dvc, stages_of, state
+from lassl.runs.requested import Changes, refused_by_dvc, stages_of, state
+from lassl.settings.config import Config
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

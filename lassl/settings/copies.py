@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lassl.config import Config
-from lassl.plumbing.conf_files import files_of
 from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import parse_yaml
+from lassl.settings.config import Config
+from lassl.settings.origins import files_of
 
 REFERENCE = re.compile(r"\$\{((?:weights|labels)\.[\w.]+)\}")
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from lassl.config import Config
 from lassl.data.draw import draw_cases
 from lassl.data.raw import find_layout
 from lassl.data.split_file import read_split
-from lassl.plumbing.conf_files import files_of, value
 from lassl.plumbing.errors import LasslError
+from lassl.settings.config import Config
+from lassl.settings.origins import files_of, value
 
 
 def too_few(config: Config, root: Path = Path()) -> list[str]:

@@ -9,12 +9,12 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
-from lassl.evaluation.external_record import Adopted
+from lassl.evaluation.external_record import Imported
 from lassl.model.lineage import ADVICE, translated
 from lassl.model.vnet import VNet
 from lassl.model.weights_file import plain_content
 from lassl.plumbing.errors import LasslError
-from lassl.sections import Network
+from lassl.settings.sections import Network
 
 NETWORK = "network"  # its name in the model
 WRAPPERS = ("net", "state_dict", "model")  # names under which a file may hold the dictionary, among other things
@@ -22,18 +22,18 @@ PARALLEL = "module."  # in front of all names where the network was trained on s
 
 
 @dataclass(frozen=True)
-class AdoptedModel:
+class ImportedModel:
     """One network, the configuration that builds it, and where its weights come from."""
 
     config: Network
     network: nn.Module
-    record: Adopted
+    record: Imported
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Self:
         """Build the model that a file holds. Raises what the parts raise where something else is in it."""
         config = Network.model_validate(content["network"])
-        return cls(config, network_of(config, content["weights"][NETWORK]), Adopted.model_validate(content["record"]))
+        return cls(config, network_of(config, content["weights"][NETWORK]), Imported.model_validate(content["record"]))
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -63,7 +63,7 @@ def network_of(config: Network, weights: Mapping[str, Tensor]) -> VNet:
     return network
 
 
-def read_checkpoint(path: Path, name: str, title: str) -> AdoptedModel:
+def read_checkpoint(path: Path, name: str, title: str) -> ImportedModel:
     """Read a PyTorch file of the field's V-Net without running code from it; name and title are those of its row.
 
     Raises LasslError for a damaged file, and for one that holds something else.
@@ -71,7 +71,7 @@ def read_checkpoint(path: Path, name: str, title: str) -> AdoptedModel:
     content = plain_content(path, f"expected a state dictionary of tensors alone: {ADVICE}")
     state, beside = state_of(content, path)
     config, weights, aside = translated(state, path)
-    record = Adopted(
+    record = Imported(
         trained="elsewhere",
         name=name,
         title=title,
@@ -80,7 +80,7 @@ def read_checkpoint(path: Path, name: str, title: str) -> AdoptedModel:
         left_aside=(*beside, *aside),
         lassl=version("lassl"),
     )
-    return AdoptedModel(config, network_of(config, weights), record)
+    return ImportedModel(config, network_of(config, weights), record)
 
 
 def state_of(content: object, path: Path) -> tuple[dict[str, Any], list[str]]:

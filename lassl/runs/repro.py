@@ -1,6 +1,5 @@
 """`make repro`: all that `dvc repro` makes, with as many runs at a time as this machine takes."""
 
-import argparse
 import os
 import signal
 import subprocess
@@ -9,45 +8,22 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lassl import config
-from lassl.config import Config
 from lassl.model.record import read_record
 from lassl.paths import METRICS
-from lassl.plumbing.errors import LasslError, Stopped, command, note
+from lassl.plumbing.errors import LasslError, Stopped, note
 from lassl.plumbing.tables import listed
 from lassl.results.terminal import show
-from pipeline import leash
-from pipeline.following import Display, Making
-from pipeline.in_cache import left_and_kept
-from pipeline.leash import alone
-from pipeline.outputs import in_the_way
-from pipeline.runs import alike, asked, changes, find, minutes
-from pipeline.telling import closing, stages_told
-from pipeline.workers import workers
+from lassl.runs import leash
+from lassl.runs.following import Display, Making
+from lassl.runs.in_cache import left_and_kept
+from lassl.runs.requested import alike, asked, changes, minutes
+from lassl.runs.telling import closing, stages_told
+from lassl.runs.workers import workers
+from lassl.settings.config import Config
 
 PAUSE = 0.2  # seconds between two looks at the workers
 Process = subprocess.Popen[bytes]
 SCRIPTS = Path(sys.executable).parent  # where dvc and lassl are
-
-
-def main() -> None:
-    """Make the runs that are named, or all of params.yaml, and the table; tell the scores, and what to do next.
-
-    Raises LasslError, and Stopped by Ctrl-C.
-    """
-    parser = argparse.ArgumentParser(prog="python -m pipeline.repro", description=__doc__)
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="as `lassl runs` names them (all that are not made)")
-    parser.add_argument("--workers", type=int, metavar="N", help="runs at a time (as many as this machine takes)")
-    arguments = parser.parse_args()
-    if arguments.workers is not None and arguments.workers < 1:
-        raise LasslError(f"--workers: found {arguments.workers}, expected at least 1")
-    settings = config.load()
-    for name in arguments.runs:
-        find(settings, name)
-    if problems := in_the_way(settings):
-        raise LasslError("\n".join(problems))
-    with alone():
-        make_all(settings, arguments.runs, arguments.workers)
 
 
 def make_all(settings: Config, runs: Sequence[str], count: int | None) -> None:
@@ -157,7 +133,3 @@ def stop(busy: Sequence[Process]) -> None:
             return
         except KeyboardInterrupt:
             note("stopping at once")
-
-
-if __name__ == "__main__":
-    command(main)

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from lassl.config import Config
 from lassl.data.prepared import Prepared
 from lassl.data.raw import CHALLENGE_SPACING_MM
 from lassl.evaluation.evaluate import case_scores
 from lassl.evaluation.external_masks import ScoredFolder, digest
-from lassl.evaluation.external_record import REPORTED, Adopted, Segmented
+from lassl.evaluation.external_record import REPORTED, Imported, Segmented
 from lassl.images.geometry import Volume
 from lassl.model.placement import place
 from lassl.model.record import Cohort
@@ -19,11 +18,12 @@ from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import text_hash
 from lassl.plumbing.machine import machine, peak_memory_mib
 from lassl.plumbing.progress import bar
-from lassl.predict.adopted_model import AdoptedModel, read_checkpoint
+from lassl.predict.imported_model import ImportedModel, read_checkpoint
 from lassl.predict.model_file import Exported, read_exported, write_exported
 from lassl.predict.segment import segment
 from lassl.predict.settings import NORMALIZATION, PredictSettings
 from lassl.predict.task import PROBABILITY, Task
+from lassl.settings.config import Config
 
 AS_PUBLISHED = PredictSettings(  # how the code of UA-MT and its descendants tests, and on which scans it trains
     pool=1,
@@ -38,27 +38,27 @@ AS_PUBLISHED = PredictSettings(  # how the code of UA-MT and its descendants tes
 )
 
 
-def adopt(checkpoint: Path, name: str, title: str, target: Path) -> Adopted:
+def import_weights(checkpoint: Path, name: str, title: str, target: Path) -> Imported:
     """Write a model file with the weights of a checkpoint; gives the record of their origin. Raises LasslError."""
     model = read_checkpoint(checkpoint, name, title)
     write_exported(target, Exported(model, AS_PUBLISHED, None))
     return model.record
 
 
-def read_adopted(path: Path) -> tuple[AdoptedModel, PredictSettings]:
-    """Read a file that `adopt` wrote. Raises LasslError, also for a model that was trained by lassl."""
+def read_imported(path: Path) -> tuple[ImportedModel, PredictSettings]:
+    """Read a file that `import_weights` wrote. Raises LasslError, also for a model that was trained by lassl."""
     if not path.is_file():
-        raise LasslError(f"{path}: no such file, expected a model that `lassl adopt` wrote: adopt a checkpoint first")
+        raise LasslError(f"{path}: no such file, expected a model of `lassl import-weights`, which comes first")
     exported = read_exported(path)
-    if not isinstance(exported.model, AdoptedModel):
+    if not isinstance(exported.model, ImportedModel):
         raise LasslError(
-            f"{path}: was trained by lassl, expected a model that `lassl adopt` wrote; `dvc repro` evaluates a run, "
+            f"{path}: was trained by lassl, expected a model of `lassl import-weights`; `dvc repro` evaluates a run, "
             "and masks of `lassl predict` are scored as a folder"
         )
     return exported.model, exported.settings
 
 
-def score_adopted(model: AdoptedModel, needs: PredictSettings, prepared: Prepared, config: Config) -> ScoredFolder:
+def score_imported(model: ImportedModel, needs: PredictSettings, prepared: Prepared, config: Config) -> ScoredFolder:
     """Score a model on a prepared cohort's test cases with the windows that it needs and with the stride of `config`.
 
     The former are what is reported, each with all parts of a mask and the largest alone. `config` also says where and

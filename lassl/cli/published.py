@@ -1,0 +1,18 @@
+"""`lassl published`: the checkpoints that the authors of UA-MT published, as rows of the table."""
+
+import argparse
+
+from lassl.plumbing.errors import LasslError
+from lassl.runs import published
+from lassl.settings.config import load
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fetch the checkpoints, or score their models; the exit code is 0. Raises LasslError."""
+    if arguments.action == "score" and arguments.repository:
+        raise LasslError(f"found the repository {arguments.repository}, which `lassl published fetch` takes")
+    if arguments.action == "fetch":
+        published.fetch(load(), *([arguments.repository] if arguments.repository else []))
+    else:
+        published.score(load())
+    return 0

@@ -1,0 +1,1 @@
+"""The runs that params.yaml asks for: which are made, made side by side, and brought together from elsewhere."""
