@@ -9,12 +9,12 @@ import pytest
 import yaml
 from dvc.utils.serialize import load_yaml
 
+from helpers.command import lassl
 from helpers.project import PARAMS_FILE, ROOT, default_params
 from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.settings import conf_files
 from lassl.settings.compose import compose
-from lassl.settings.compose import main as compose_main
 from lassl.settings.config import Config, load
 from pipeline import ready
 
@@ -380,8 +380,7 @@ def test_a_composition_that_is_wrong_leaves_params_yaml_as_it_was(tmp_path, monk
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text("as it was")
-    monkeypatch.setattr("sys.argv", ["compose", "data.folder=[a]"])
     with pytest.raises(LasslError, match=r"^params.yaml: data.folder: .*\['a'\]"):
-        compose_main()
+        lassl("compose", "data.folder=[a]")
     assert [path.name for path in Path().iterdir() if path.is_file()] == ["params.yaml"]
     assert Path("params.yaml").read_text() == "as it was"

@@ -88,7 +88,7 @@ def page() -> str:
         for algorithm in members:
             rows = algorithms[algorithm]
             table = options(rows, published.methods, reduced.methods, costs)
-            head = f"### {spoken(algorithm)}\n\n`lassl/methods/{algorithm}.py`\n"
+            head = f"### {class_of(algorithm).__name__}\n\n`lassl/methods/{algorithm}.py`\n"
             parts += [head, named(rows, titles), docstring(class_of(algorithm)), table]
             if algorithm in METHODS:
                 parts.append(f"**Public code.** {METHODS[algorithm]}\n")
@@ -137,13 +137,10 @@ def contents(algorithms: Mapping[str, Mapping[str, list[str]]], titles: Mapping[
         lines.append(f"- {kind}")
         for algorithm in members:
             short = dict.fromkeys(titles.get(row, row).split(" & ")[0] for row in algorithms[algorithm])
-            lines.append(f"  - [{spoken(algorithm)}](#{spoken(algorithm).lower()}): {listed(short)}")
+            lines.append(
+                f"  - [{class_of(algorithm).__name__}](#{class_of(algorithm).__name__.lower()}): {listed(short)}"
+            )
     return "\n".join(lines) + "\n"
-
-
-def spoken(algorithm: str) -> str:
-    """What the page calls an algorithm: its class."""
-    return class_of(algorithm).__name__
 
 
 def named(rows: Mapping[str, list[str]], titles: Mapping[str, str]) -> str:

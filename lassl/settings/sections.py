@@ -8,25 +8,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, fie
 
 from lassl.paths import prepared_folder
 from lassl.plumbing.plugins import NAMED
+from lassl.settings.earlier_names import ALGORITHMS
 
 Positive = Annotated[int, pydantic.Field(ge=1)]
 Count = Annotated[int, pydantic.Field(ge=0)]
 Field = Literal["whole", "center", "padded"]
 Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
-EARLIER = {  # names of algorithms in earlier records and model files, and what they are called now
-    "alternate_teachers": "admt",
-    "copy_paste": "bcp",
-    "cross_consistency": "cct",
-    "cross_pseudo": "cps",
-    "dropout_twice": "rdrop",
-    "dual_task": "dtc",
-    "entropy_minimum": "entropy",
-    "interpolation": "ict",
-    "mutual_decoders": "mcnet",
-    "pyramid": "urpc",
-    "virtual_adversarial": "vat",
-    "weak_to_strong": "fixmatch",
-}
 
 
 def _plugin(*words: str) -> AfterValidator:
@@ -209,7 +196,7 @@ class BatchSize(Section):
 class Method(Section):
     """A row of the table: an algorithm, its options, its label counts and its optimiser."""
 
-    algorithm: Annotated[str, BeforeValidator(lambda name: EARLIER.get(name, name))]
+    algorithm: Annotated[str, BeforeValidator(lambda name: ALGORITHMS.get(name, name))]
     labeled: Positive
     unlabeled: Count
     batch: BatchSize

@@ -68,7 +68,7 @@ def test_every_row_is_named_and_a_row_with_other_cases_has_no_column_of_its_own(
 @pytest.mark.parametrize("algorithm", TRACKED)
 def test_no_word_of_an_algorithms_text_is_lost(committed, algorithm):
     told = ast.get_docstring(ast.parse(Path(inspect.getfile(class_of(algorithm))).read_text()))
-    shown = section(committed, methods.spoken(algorithm)).replace("```text", "").replace("```", "")
+    shown = section(committed, methods.class_of(algorithm).__name__).replace("```text", "").replace("```", "")
     assert " ".join(told.split()) in " ".join(shown.split())
 
 
@@ -103,7 +103,7 @@ def test_options_are_the_published_ones_with_the_comments_of_conf(project):
 
 def test_schedule_and_weight_decay_of_every_row_are_shown(committed):
     for algorithm in TRACKED:
-        text = section(committed, methods.spoken(algorithm))
+        text = section(committed, methods.class_of(algorithm).__name__)
         assert "\n| `schedule` | " in text and "\n| `weight_decay` | " in text
     assert "| `weight_decay` | 0.0005 | 0.0005 | 0.0005 | 0.0005 | Gupta and Guo's" in committed
     assert "as published" not in committed.replace("unlabeled as published", "").replace("16 as published", "")

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers.command import lassl
 from helpers.project import PARAMS_FILE, ROOT
 from helpers.runs import CONFIG
 from lassl.cli import check_project
 from lassl.data.phantom import phantom
 from lassl.plumbing.errors import LasslError
-from lassl.runs import repro
 from lassl.runs.outputs import in_the_way
 from lassl.settings.config import NAME
 from pipeline import phantom as phantom_stage
@@ -60,8 +60,7 @@ def test_somebody_elses_folder_in_the_place_of_a_result_is_told_before_dvc_would
     (line,) = in_the_way(CONFIG)
     folder = line.split(":")[0]
     assert path.startswith(folder) and "found a folder that lassl did not write" in line
-    monkeypatch.setattr("sys.argv", ["repro"])
-    for begin in (ready.main, repro.main):
+    for begin in (ready.main, lambda: lassl("repro")):
         with pytest.raises(LasslError, match=folder):
             begin()
     assert [f.mark for f in check_project.outputs(CONFIG, Path())] == ["missing"]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from helpers.command import lassl
 from helpers.project import ROOT
 from helpers.runs import CONFIG
 from lassl.plumbing.errors import LasslError, Stopped, interrupted_by_signals
@@ -148,10 +149,10 @@ def test_ctrl_c_sigterm_and_sighup_reach_every_run_and_wait_for_its_end(monkeypa
     assert [run.process.returncode for run in runs] == [3, 3]
 
 
-def test_no_workers_are_refused(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["repro", "--workers", "0"])
-    with pytest.raises(LasslError, match="--workers: found 0"):
-        repro.main()
+def test_no_workers_are_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        lassl("repro", "--workers", "0")
+    assert "--workers: found '0', expected a whole number from 1" in capsys.readouterr().err
 
 
 WORK = """

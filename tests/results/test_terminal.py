@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.command import lassl
 from helpers.project import ROOT, committed
 from helpers.runs import NAN, PROFILE, PUBLISHED, STATISTICS, cases, write_run
 from lassl.plumbing.errors import LasslError
@@ -149,10 +150,11 @@ def test_it_shows_the_profile_that_is_named_or_else_that_of_params_and_computes_
     write_run()
     expected = shown(capsys)
     monkeypatch.setattr(table, "build", None)
-    monkeypatch.setattr(config, "load", lambda: config.Config.model_construct(profile=PROFILE, variant=""))
+    monkeypatch.setattr(
+        "lassl.settings.config.load", lambda: config.Config.model_construct(profile=PROFILE, variant="")
+    )
     for arguments in ([], [PROFILE]):
-        monkeypatch.setattr(sys, "argv", ["terminal", *arguments])
-        terminal.main()
+        lassl("show", *arguments)
         assert capsys.readouterr().out == expected
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from helpers.command import lassl
 from helpers.project import composed
 from helpers.trainings import settings
 from lassl.data.prepared import open_prepared
@@ -96,7 +97,7 @@ def test_trials_of_other_settings_are_kept_beside_each_other_and_tabled(without_
     folder = Path("metrics") / tuning(without_test_cases).name
     for weight in (0.1, 0.3, 0.1):
         tried(tuning(without_test_cases, weight))
-        trials.main()
+        lassl("search")
     assert capsys.readouterr().out.splitlines()[-1] == f"{folder}/trials: 2 trials, 0 of them new"
     tables = sorted(folder.glob("trials/*.csv"))
     means = []
