@@ -15,7 +15,7 @@ from lassl.data.prepared import open_prepared
 from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.publish import publish
 from lassl.plumbing.errors import LasslError
-from lassl.results import trials
+from lassl.results import search
 from lassl.settings.config import Config, load
 from lassl.settings.sections import Data
 from lassl.training.train import train
@@ -104,7 +104,7 @@ def test_trials_of_other_settings_are_kept_beside_each_other_and_tabled(without_
     for path in tables:
         cases = pd.read_csv(path)
         means.append(cases[(cases["network"] == "first") & (cases["parts"] == "all")]["dice_percent"].mean())
-    text = trials.trials_table(folder)
+    text = search.trials_table(folder)
     assert "weight 0.1" in text and "weight 0.3" in text
     assert sorted(float(line.split("|")[3].strip(" *")) for line in text.splitlines()[2:]) == pytest.approx(
         sorted(round(mean, 2) for mean in means), abs=0.006
@@ -112,4 +112,4 @@ def test_trials_of_other_settings_are_kept_beside_each_other_and_tabled(without_
     assert text.count("**") >= 2
     tables[0].write_text(tables[0].read_text().replace("C4", "C5"))
     with pytest.raises(LasslError, match="restore both from git"):
-        trials.read_trials(folder)
+        search.read_trials(folder)
