@@ -87,16 +87,16 @@ def score_cases(
             mask = masks[reported]
             chosen = largest_component(mask) if config.evaluate.largest_component else mask
             write_volume(folder / f"{case}.nrrd", prepared.paste(case, chosen))
-            write_volume(folder / PROBABILITY / f"{case}.nrrd", in_bytes(maps[reported], case, prepared))
+            write_volume(folder / PROBABILITY / f"{case}.nrrd", in_percent(maps[reported], case, prepared))
             if len(tables) > SCORERS:
                 tables[-1 - SCORERS].result()  # not too many volumes wait
     return pd.DataFrame([row for table in tables for row in table.result()])
 
 
-def in_bytes(probability: Array, case: str, prepared: Prepared) -> Volume:
-    """Round a probability (X, Y, Z) in [0, 1] of a prepared case to uint8, 255 for 1, in the case's own place."""
+def in_percent(probability: Array, case: str, prepared: Prepared) -> Volume:
+    """Round a probability (X, Y, Z) in [0, 1] of a prepared case to whole percent, uint8, in the case's own place."""
     place = shifted(prepared.geometry(case), prepared.crop_start(case))
-    return Volume(np.rint(255 * probability).astype(np.uint8), place)
+    return Volume(np.rint(100 * probability).astype(np.uint8), place)
 
 
 def case_scores(case: str, masks: Mapping[str, Array], prepared: Prepared) -> list[dict[str, Any]]:
@@ -152,12 +152,8 @@ def published_texts(
 ) -> dict[str, str]:
     """The texts of a run's published files, by name: the summary, the scores of cases, the record."""
     case_table = cases.to_csv(index=False, float_format="%.6f")
-    record = Evaluated(
-        **trained.plain(),
-        evaluation=evaluation,
-        cases_sha256=text_hash(case_table),
-        **({"snapshot_dice": recorded(snapshots)} if len(snapshots) else {}),
-    )
+    told = trained.plain() | ({"snapshot_dice": recorded(snapshots)} if len(snapshots) else {})
+    record = Evaluated(**told, evaluation=evaluation, cases_sha256=text_hash(case_table))
     return {
         SUMMARY: json.dumps(summary(cases, evaluation), indent=2) + "\n",
         CASES: case_table,

@@ -163,13 +163,13 @@ def cropped(result: Result, case: str, prepared: Prepared) -> Array:
 
 
 def read_probability(path: Path, size: Triple) -> Array:
-    """The probability in [0, 1] (X, Y, Z) that the evaluation wrote in bytes. Raises LasslError for another size."""
+    """The probability in [0, 1] (X, Y, Z) that the evaluation wrote in percent. Raises LasslError for another size."""
     found = volumes.read_volume(path).array
     if found.shape != size:
         raise LasslError(
             f"{path}: found {found.shape} voxels, expected {size} as in the prepared case: run `dvc repro`"
         )
-    probability: Array = found / np.float32(255)
+    probability: Array = found / np.float32(100)
     return probability
 
 

@@ -170,7 +170,7 @@ function showView() {
   slider.value = Math.floor(shown.numbers.length / 2);
   one("#uncertainty-note").textContent = shown.rows.some((row) => row.uncertainty)
     ? "Beside a slice of a row of the first choice: the entropy of the predicted probability; black 0 (sure), " +
-      "white ln 2 (undecided)."
+      "white ln 2 (undecided). Straight bright lines are borders of the windows that a scan is predicted in."
     : "";
   showSlice();
   showSurface();

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from helpers.pages import scored, write_masks
 from helpers.runs import PROFILE, cases, write_run
 from lassl.data.prepared import Prepared
-from lassl.evaluation.evaluate import in_bytes
+from lassl.evaluation.evaluate import in_percent
 from lassl.images.geometry import Volume
 from lassl.images.volumes import write_volume
 from lassl.paths import Run
@@ -48,7 +48,7 @@ def write_probability(run: Run, prepared: Prepared, case: str) -> np.ndarray:
     """A probability that falls along x, from 1 to 0, as the evaluation writes it."""
     size = prepared.cases[case].shape
     values = np.broadcast_to(np.linspace(1, 0, size[0])[:, None, None], size)
-    write_volume(run.predictions / "probability" / f"{case}.nrrd", in_bytes(values, case, prepared))
+    write_volume(run.predictions / "probability" / f"{case}.nrrd", in_percent(values, case, prepared))
     return values
 
 
@@ -65,7 +65,7 @@ def test_the_entropy_of_the_probability_behind_a_mask_is_shown_beside_it(workspa
     p = values[(*box[:2], 0)].T.clip(1e-9, 1 - 1e-9)
     expected = -(p * np.log2(p) + (1 - p) * np.log2(1 - p)) * 255  # in bits: white is one bit
     assert gray.shape == expected.shape and np.ptp(expected) > 50
-    np.testing.assert_allclose(gray, expected, atol=12)  # bytes, and a JPEG of quality 70
+    np.testing.assert_allclose(gray, expected, atol=12)  # whole percent, and a JPEG of quality 70
 
 
 def decoded(uri: str) -> np.ndarray:
