@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.pairs import STEPS, TITLES, composed, plain_step, random_batch
 from lassl.data.draw import Draw
 from lassl.data.patches import Batch, PatchSource
-from lassl.evaluation.inference import Windows, foreground
+from lassl.evaluation.inference import Windows, sliding_window
 from lassl.learning.base import Progress
 from lassl.model.placement import Placement, place
 from lassl.model.vnet import VNet
@@ -157,7 +157,7 @@ def windows_line(config: Config) -> str:
     plainly = Placement(placement.device, torch.float32, False)
     spent = []
     for where, way in ((plainly, replace(windows, batch=1)), (placement, windows)):
-        act = partial(foreground, where.module(network), image, way, where)
+        act = partial(sliding_window, where.module(network), image, way, where)
         spent.append(seconds(act, placement.device, 1))
     plain, ours = spent
     return f"Windows over a case of {'x'.join(map(str, CASE))} voxels: plain {plain:.2f} s, ours {ours:.2f} s."

@@ -20,7 +20,7 @@ from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepare import prepare
 from lassl.data.prepared import MANIFEST, Prepared, open_prepared
 from lassl.evaluation import metrics
-from lassl.evaluation.inference import Windows, predicted_mask
+from lassl.evaluation.inference import Windows, foregrounds
 from lassl.learning import ramps
 from lassl.learning.base import Progress
 from lassl.model.placement import place
@@ -157,7 +157,7 @@ def inference_pair(setting: Setting) -> Pair:
     return Pair(
         "inference of a case",
         lambda: plain.sliding_window(network, image, config.patches.size, config.evaluate.stride),
-        lambda: predicted_mask(ours, image, Windows.of(config), placement),
+        lambda: foregrounds({"network": ours}, image, Windows.of(config), placement)["network"] > 0.5,
         placement.dtype,
     )
 

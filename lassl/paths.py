@@ -12,7 +12,8 @@ TUNING = "-tuning"  # ends the name of a profile whose runs are scored on traini
 PUBLISHED = METRICS / "published.yaml"  # the figures of papers
 MODELS = Path("models")
 IMPORTED = MODELS / "imported"  # models whose weights were trained elsewhere
-RECORD = "record.yaml"  # among the predictions of a run
+SUMMARY, CASES, RECORD = "summary.json", "cases.csv", "record.yaml"  # among the predictions of a run
+PROBABILITY = "probability"  # the folder there of the probabilities behind the masks
 DOCS = Path("docs")
 FIGURES = DOCS / "figures"
 EXTERNAL = METRICS / "external"  # scores of masks and weights that come from elsewhere
@@ -81,16 +82,11 @@ class Run(BaseModel):
     @property
     def published(self) -> dict[str, Path]:
         """Where git keeps what an evaluation writes beside the masks, by its name there."""
-        return {
-            "headline.json": self.metrics,
-            "cases.csv": self.cases,
-            "snapshots.csv": self.snapshots,
-            RECORD: self.record,
-        }
+        return {SUMMARY: self.metrics, CASES: self.cases, RECORD: self.record}
 
     @property
     def metrics(self) -> Path:
-        """The headline figures."""
+        """The summary: means over the test cases."""
         return metrics_folder(self.profile) / f"{self.name}.json"
 
     @property
@@ -100,7 +96,7 @@ class Run(BaseModel):
 
     @property
     def snapshots(self) -> Path:
-        """The Dice of the snapshots of the training."""
+        """The Dice of the snapshots where earlier code wrote it; it is part of the record now."""
         return metrics_folder(self.profile) / "snapshots" / f"{self.name}.csv"
 
     def field(self, field: str) -> Path:

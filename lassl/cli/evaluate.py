@@ -70,7 +70,7 @@ def checked_title(text: str) -> str:
 
 
 def report(title: str, cases: pd.DataFrame) -> str:
-    """The headline and a line for each measure: its mean, standard deviation, and range over the cases."""
+    """The summary and a line for each measure: its mean, standard deviation, and range over the cases."""
     cases = counted(chosen(cases, REPORTED), REPORTED.failures)
     means = [f"{measure.name} {number(cases[measure.column].mean())} {measure.unit}" for measure in MAIN]
     failed = f"{int(cases['failed'].sum())} of {len(cases)} failed"

@@ -8,22 +8,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from medpy.metric import binary
 from torch import nn
 
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.evaluation import metrics
-from lassl.evaluation.inference import Windows, predicted_mask, predicted_masks
-from lassl.evaluation.snapshots import CHOICES, COLUMNS
-from lassl.evaluation.summary import headline
+from lassl.evaluation.inference import Windows, foregrounds
+from lassl.evaluation.snapshots import CHOICES, COLUMNS, recorded
+from lassl.evaluation.summary import summary
 from lassl.images.components import largest_component
-from lassl.images.geometry import Array
+from lassl.images.geometry import Array, Volume
+from lassl.images.grids import shifted
 from lassl.images.volumes import write_volume
 from lassl.model.placement import Placement, place
 from lassl.model.record import Evaluated, Evaluation, Scored, Trained, record_text
 from lassl.model.trained import TrainedModel, load_model
-from lassl.paths import RECORD, Run
+from lassl.paths import CASES, PROBABILITY, RECORD, SUMMARY, Run
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import holds, text_hash, whole_folder
 from lassl.plumbing.machine import keep_memory, machine, peak_memory_mib
@@ -37,8 +39,8 @@ SCORERS = 4  # cases that are scored side by side
 def evaluate(config: Config, run: Run) -> None:
     """Score a run's model on the test cases in all variants: each network and their ensemble, all components or one.
 
-    Writes to `run.predictions`, all or nothing, the masks and headline figures of the variant that params.yaml asks
-    for, the scores of all variants, those of the snapshots, and the record. Raises LasslError.
+    Writes to `run.predictions`, all or nothing, the masks, probabilities and summary of the variant that params.yaml
+    asks for, the scores of all variants, and the record, which has the Dice of the snapshots. Raises LasslError.
     """
     prepared = open_prepared(config.data.prepared, config.cases.tuning)
     model = load_model(run.model)
@@ -71,7 +73,7 @@ def score_cases(
     placement: Placement,
     folder: Path,
 ) -> pd.DataFrame:
-    """Score all variants of all test cases; writes the masks of the variant that is reported to `folder`.
+    """Score all variants of all test cases; writes masks and probabilities of the variant that is reported to `folder`.
 
     A row for each case and variant: case, network, parts (all components or the largest), then the fields of Scores.
     """
@@ -79,14 +81,22 @@ def score_cases(
     tables: list[Future[list[dict[str, Any]]]] = []
     with ThreadPoolExecutor(SCORERS) as scorers:  # the networks go on with the next case meanwhile
         for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
-            masks = predicted_masks(placed, prepared.read_image(case), Windows.of(config), placement)
+            maps = foregrounds(placed, prepared.read_image(case), Windows.of(config), placement)
+            masks = {name: probability > 0.5 for name, probability in maps.items()}
             tables.append(scorers.submit(case_scores, case, masks, prepared))
             mask = masks[reported]
             chosen = largest_component(mask) if config.evaluate.largest_component else mask
             write_volume(folder / f"{case}.nrrd", prepared.paste(case, chosen))
+            write_volume(folder / PROBABILITY / f"{case}.nrrd", in_percent(maps[reported], case, prepared))
             if len(tables) > SCORERS:
                 tables[-1 - SCORERS].result()  # not too many volumes wait
     return pd.DataFrame([row for table in tables for row in table.result()])
+
+
+def in_percent(probability: Array, case: str, prepared: Prepared) -> Volume:
+    """Round a probability (X, Y, Z) in [0, 1] of a prepared case to whole percent, uint8, in the case's own place."""
+    place = shifted(prepared.geometry(case), prepared.crop_start(case))
+    return Volume(np.rint(100 * probability).astype(np.uint8), place)
 
 
 def case_scores(case: str, masks: Mapping[str, Array], prepared: Prepared) -> list[dict[str, Any]]:
@@ -125,30 +135,27 @@ def score_snapshots(model: TrainedModel, prepared: Prepared, config: Config, pla
     Columns: step, part (held_out or test), case, dice_percent. Empty if no snapshot was kept.
     """
     cases = [("held_out", case) for case in model.record.held_out] + [("test", case) for case in prepared.split.test]
-    steps = [*sorted(model.snapshots), model.steps] if model.snapshots else []
+    if not model.snapshots:
+        return pd.DataFrame(columns=list(COLUMNS))
+    steps = [*sorted(model.snapshots), model.steps]
+    networks = {str(step): placement.module(model.after(step)[model.default]).eval() for step in steps}
     rows = []
-    for step in bar(steps, "snapshots", "snapshot", len(steps)):
-        network = placement.module(model.after(step)[model.default]).eval()
-        for subset, case in cases:
-            mask = predicted_mask(network, prepared.read_image(case), Windows.of(config), placement)
-            rows.append((step, subset, case, 100 * binary.dc(mask, prepared.read_label(case))))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    for subset, case in bar(cases, "snapshots", "case", len(cases)):
+        maps = foregrounds(networks, prepared.read_image(case), Windows.of(config), placement)
+        label = prepared.read_label(case)
+        rows += [(step, subset, case, 100 * binary.dc(maps[str(step)] > 0.5, label)) for step in steps]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("step", kind="stable", ignore_index=True)
 
 
 def published_texts(
     cases: pd.DataFrame, snapshots: pd.DataFrame, trained: Trained, evaluation: Evaluation
 ) -> dict[str, str]:
-    """The texts of a run's published files, by name: headline figures, scores of cases and snapshots, the record."""
-    case_table, snapshot_table = (frame.to_csv(index=False, float_format="%.6f") for frame in (cases, snapshots))
-    record = Evaluated(
-        **trained.plain(),
-        evaluation=evaluation,
-        cases_sha256=text_hash(case_table),
-        snapshots_sha256=text_hash(snapshot_table),
-    )
+    """The texts of a run's published files, by name: the summary, the scores of cases, the record."""
+    case_table = cases.to_csv(index=False, float_format="%.6f")
+    told = trained.plain() | ({"snapshot_dice": recorded(snapshots)} if len(snapshots) else {})
+    record = Evaluated(**told, evaluation=evaluation, cases_sha256=text_hash(case_table))
     return {
-        "headline.json": json.dumps(headline(cases, evaluation), indent=2) + "\n",
-        "cases.csv": case_table,
-        "snapshots.csv": snapshot_table,
+        SUMMARY: json.dumps(summary(cases, evaluation), indent=2) + "\n",
+        CASES: case_table,
         RECORD: record_text(record),
     }

@@ -13,7 +13,7 @@ import pandas as pd
 from lassl.data.raw import CHALLENGE_SPACING_MM, LAYOUTS, RawLayout, read_scan, values_of_no_mask
 from lassl.evaluation import metrics
 from lassl.evaluation.external_record import REPORTED, ExternalRecord, Segmented, external_record_text
-from lassl.evaluation.summary import headline
+from lassl.evaluation.summary import summary
 from lassl.images import volumes
 from lassl.images.geometry import Volume, grid_mismatch
 from lassl.images.names import SUFFIXES, utf8
@@ -190,12 +190,12 @@ def _notes(predicted: Masks, references: Masks, wanted: Sequence[str]) -> Iterat
 
 
 def external_files(folder: Path, name: str) -> tuple[Path, Path, Path]:
-    """The files that write_external writes: headline figures, scores of cases, record."""
+    """The files that write_external writes: summary, scores of cases, record."""
     return folder / f"{name}.json", folder / f"{name}.csv", folder / "records" / f"{name}.yaml"
 
 
 def write_external(folder: Path, name: str, title: str, scored: ScoredFolder) -> None:
-    """Write headline figures, scores of cases and the record as a run of ours has them, each whole or not at all."""
+    """Write the summary, scores of cases and the record as a run of ours has them, each whole or not at all."""
     table = scored.cases.to_csv(index=False, float_format="%.6f")
     record = ExternalRecord(
         title=title,
@@ -206,6 +206,6 @@ def write_external(folder: Path, name: str, title: str, scored: ScoredFolder) ->
         cases_sha256=text_hash(table),
         **({"segmented": scored.segmented} if scored.segmented else {}),
     )
-    texts = json.dumps(headline(scored.cases, REPORTED), indent=2) + "\n", table, external_record_text(record)
+    texts = json.dumps(summary(scored.cases, REPORTED), indent=2) + "\n", table, external_record_text(record)
     for path, text in zip(external_files(folder, name), texts, strict=True):
         write_text(path, text)

@@ -11,7 +11,7 @@ from lassl.data.prepare import normalize
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.data.raw import RawLayout, find_layout, read_scan
 from lassl.evaluation import metrics
-from lassl.evaluation.inference import Windows, predicted_mask
+from lassl.evaluation.inference import Windows, foregrounds
 from lassl.images.geometry import Array, Box, Triple
 from lassl.model.placement import place
 from lassl.model.trained import load_model
@@ -56,15 +56,16 @@ def fields_of_view(config: Config, run: Run, field: Field) -> None:
     prepared = open_prepared(config.data.prepared)
     model = load_model(run.model)
     placement = place(config.compute, config.patches.size)
-    network = placement.module(model.networks[model.default]).eval()
+    networks = {model.default: placement.module(model.networks[model.default]).eval()}
     extent = largest_extent(prepared, model.record.labeled, config.data.margin[1])
     layout = find_layout(config.data.folder)
     rows = []
     for case in bar(prepared.split.test, f"field {field}", "case", len(prepared.split.test)):
         image, label = whole_case(config.data, layout, case)
         box = FIELDS[field](prepared.full_size(case), extent)
+        (probability,) = foregrounds(networks, view(image, box), Windows.of(config), placement).values()
         mask = np.zeros(label.shape, bool)
-        put(mask, predicted_mask(network, view(image, box), Windows.of(config), placement), box)
+        put(mask, probability > 0.5, box)
         scores = metrics.score(mask, label, prepared.geometry(case).spacing_mm)
         rows.append({"case": case, "field": field, **asdict(scores)})
     write_text(run.field(field), pd.DataFrame(rows).to_csv(index=False, float_format="%.6f"))

@@ -17,7 +17,7 @@ from lassl.model.trained import ENSEMBLE
 from lassl.plumbing.errors import LasslError
 from lassl.settings.config import Config
 
-Predict = Callable[[Tensor], Tensor]  # (B, 1, *window) -> logits (B, 2, *window)
+Network = Callable[[Tensor], Tensor]  # (B, 1, *window) -> logits (B, 2, *window)
 
 
 @dataclass(frozen=True)
@@ -44,54 +44,33 @@ def foregrounds(
     Raises LasslError for a stride that would skip voxels.
     """
     pooled = torch.from_numpy(pooled_image(image, windows.pool)).to(placement.device)
-    maps = {name: foreground(network, pooled, windows, placement) for name, network in networks.items()}
+    maps = {name: sliding_window(network, pooled, windows, placement) for name, network in networks.items()}
     if len(maps) > 1:
         maps[ENSEMBLE] = torch.stack(list(maps.values())).mean(0)
     return {name: upsample(p, windows.pool, image.shape).cpu().numpy() for name, p in maps.items()}
 
 
-def foreground(network: nn.Module, image: Tensor, windows: Windows, placement: Placement) -> Tensor:
-    """Foreground probability (X, Y, Z) of an image (X, Y, Z) of pooled voxels, on the device of the placement."""
-
-    def logits(patches: Tensor) -> Tensor:
-        with placement.autocast():
-            result: Tensor = network(placement.tensor(patches))
-        return result
-
-    return sliding_window(logits, image, windows.size, windows.stride, windows.batch)
-
-
-def predicted_masks(
-    networks: Mapping[str, nn.Module], image: Array, windows: Windows, placement: Placement
-) -> dict[str, Array]:
-    """The masks (X, Y, Z) of a normalized image: boolean, true where the probability of `foregrounds` is above 0.5."""
-    return {name: p > 0.5 for name, p in foregrounds(networks, image, windows, placement).items()}
-
-
-def predicted_mask(network: nn.Module, image: Array, windows: Windows, placement: Placement) -> Array:
-    """The mask of one network, see `predicted_masks`."""
-    (mask,) = predicted_masks({"network": network}, image, windows, placement).values()
-    return mask
-
-
 @torch.inference_mode()
-def sliding_window(predict: Predict, image: Tensor, window: Triple, stride: Triple, batch: int) -> Tensor:
-    """Foreground probability (X, Y, Z) in float32: the mean softmax of all windows over a voxel.
+def sliding_window(network: Network, image: Tensor, windows: Windows, placement: Placement) -> Tensor:
+    """Foreground probability, float32 (X, Y, Z), of an image (X, Y, Z) of pooled voxels: the mean over its windows.
 
-    The image (X, Y, Z) is padded with zeros on both sides where it is smaller than the window. `batch` windows go
-    through one forward pass. Raises LasslError for a stride that would skip voxels.
+    Both are on the device of the placement; the image may be smaller than a window. A batch of windows is one forward
+    pass. Raises LasslError for a stride that would skip voxels.
     """
-    if any(s > w for s, w in zip(stride, window, strict=True)):
+    window = windows.size
+    if any(s > w for s, w in zip(windows.stride, window, strict=True)):
         raise LasslError(
-            f"evaluate.stride is {stride}, the window {window}; expected no stride above the window's size"
+            f"evaluate.stride is {windows.stride}, the window {window}; expected no stride above the window's size"
         )
     image, inside = _pad(image, window)
-    starts = [window_starts(n, w, s) for n, w, s in zip(image.shape, window, stride, strict=True)]
+    starts = [window_starts(n, w, s) for n, w, s in zip(image.shape, window, windows.stride, strict=True)]
     places = [tuple(slice(a, a + w) for a, w in zip(corner, window, strict=True)) for corner in product(*starts)]
     total = torch.zeros(image.shape, device=image.device)
-    for first in range(0, len(places), batch):
-        group = places[first : first + batch]
-        logits = predict(torch.stack([image[place] for place in group]).unsqueeze(1))  # (B, 1, *window)
+    for first in range(0, len(places), windows.batch):
+        group = places[first : first + windows.batch]
+        patches = placement.tensor(torch.stack([image[place] for place in group]).unsqueeze(1))  # (B, 1, *window)
+        with placement.autocast():
+            logits = network(patches)
         foreground = (logits[:, 1].float() - logits[:, 0].float()).sigmoid()  # two classes: softmax is a sigmoid
         for place, probability in zip(group, foreground, strict=True):
             total[place] += probability

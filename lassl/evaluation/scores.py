@@ -6,7 +6,7 @@ import pandas as pd
 
 MEASURES = ("asd", "hd95", "assd", "hd95_max")
 DISTANCES = tuple(f"{name}_{unit}" for unit in ("voxel", "mm") for name in MEASURES)  # what a failed case lacks
-HEADLINE = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
+SUMMARY = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Scores:
 def summarize(cases: pd.DataFrame) -> dict[str, float | int | None]:
     """Means over the cases, one row each with the fields of Scores; a distance counts only the cases that have it.
 
-    Keys: those of HEADLINE (dice and jaccard in percent, asd and hd95 in voxels; None if no case has one), and failed,
+    Keys: those of SUMMARY (dice and jaccard in percent, asd and hd95 in voxels; None if no case has one), and failed,
     the number of cases whose prediction is empty.
     """
-    means = {key: _mean(cases[column]) for key, column in HEADLINE.items()}
+    means = {key: _mean(cases[column]) for key, column in SUMMARY.items()}
     return {**means, "failed": int(cases["failed"].sum())}
 
 

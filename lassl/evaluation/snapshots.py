@@ -1,11 +1,15 @@
 """Which weights of a training are scored: the last, or a snapshot chosen on labeled cases that were held out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from lassl.model.record import SnapshotDice
+from lassl.plumbing.files import text_hash
+
 # of a trajectory: Dice in percent on a case after `step` steps; `part` is the subset of the case, held_out or test
 COLUMNS = ("step", "part", "case", "dice_percent")
+NO_ROWS = text_hash(",".join(COLUMNS) + "\n")  # what earlier records have of a run without snapshots
 
 
 def last(trajectory: pd.DataFrame) -> int:
@@ -25,3 +29,22 @@ def best(trajectory: pd.DataFrame, subset: str) -> int:
 
 
 CHOICES: dict[str, Callable[[pd.DataFrame], int]] = {"last": last, "validated": validated}
+
+
+def recorded(trajectory: pd.DataFrame) -> tuple[SnapshotDice, ...]:
+    """A trajectory as a record keeps it, with six decimals of each Dice."""
+    dice: dict[int, dict[str, dict[str, float]]] = {}
+    for step, part, case, percent in trajectory[list(COLUMNS)].itertuples(index=False, name=None):
+        dice.setdefault(int(step), {"held_out": {}, "test": {}})[part][case] = round(float(percent), 6)
+    return tuple(SnapshotDice(step=step, **parts) for step, parts in dice.items())
+
+
+def trajectory_of(dice: Sequence[SnapshotDice]) -> pd.DataFrame:
+    """The trajectory that a record keeps."""
+    rows = [
+        (snapshot.step, part, case, percent)
+        for snapshot in dice
+        for part, cases in (("held_out", snapshot.held_out), ("test", snapshot.test))
+        for case, percent in cases.items()
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -1,4 +1,4 @@
-"""The headline figures of a run: which of its scores they are of, and how failed cases count in them.
+"""The summary of a run: which of its scores they are of, and how failed cases count in them.
 
 A failed case is one whose prediction is empty: it has no surface, and its distances are undefined.
 """
@@ -68,7 +68,7 @@ def counted(cases: pd.DataFrame, policy: str) -> pd.DataFrame:
     return plugin("evaluate.failures", policy, FAILURES)(cases)
 
 
-def headline(cases: pd.DataFrame, reported: Reported) -> dict[str, float | int | None]:
+def summary(cases: pd.DataFrame, reported: Reported) -> dict[str, float | int | None]:
     """Means over the cases of the variant that is reported, rounded to four decimals; see summarize."""
     means = summarize(counted(chosen(cases, reported), reported.failures))
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in means.items()}

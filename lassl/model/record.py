@@ -92,7 +92,7 @@ class Scored(Entry):
 
 
 class Reported(Entry):
-    """What headline figures are of: a network, all parts of its masks or the largest, and how failed cases count."""
+    """What a summary is of: a network, all parts of its masks or the largest, and how failed cases count."""
 
     network: str
     largest_component: bool
@@ -100,11 +100,19 @@ class Reported(Entry):
 
 
 class Evaluation(Reported, Computation):
-    """How a run was evaluated: the sliding window, and what its headline figures are of (see Evaluate)."""
+    """How a run was evaluated: the sliding window, and what its summary is of (see Evaluate)."""
 
     stride: Size
     batch: int
     snapshot: Scored
+
+
+class SnapshotDice(Entry):
+    """Dice in percent of the default network after `step` steps, by case: of those held out, and of the test cases."""
+
+    step: int
+    held_out: dict[str, float]
+    test: dict[str, float]
 
 
 class Trained(Entry):
@@ -133,11 +141,15 @@ class Trained(Entry):
 
 
 class Evaluated(Trained):
-    """The record of a run that was evaluated, with hashes of the tables of its cases and snapshots."""
+    """The record of a run that was evaluated: the hash of the table of its cases, and the Dice of its snapshots.
+
+    Earlier records have the hash of a table of its own for that Dice.
+    """
 
     evaluation: Evaluation
     cases_sha256: str
-    snapshots_sha256: str
+    snapshot_dice: tuple[SnapshotDice, ...] = ()
+    snapshots_sha256: str | None = None
 
 
 def read_record(path: Path) -> Evaluated:

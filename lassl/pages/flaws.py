@@ -123,8 +123,8 @@ def empties(honest: dict[str, list[Result]]) -> str:
     lines, total = [], 0
     for profile, results in honest.items():
         for method, group in by_method(results, []).items():
-            count = sum(len(r.headline()) for r in group)
-            failed = int(sum(r.headline()["failed"].sum() for r in group))
+            count = sum(len(r.reported_cases()) for r in group)
+            failed = int(sum(r.reported_cases()["failed"].sum() for r in group))
             total += count
             if failed:
                 lines.append([profile, method, f"{failed} of {count}", *distances(group)])
@@ -142,7 +142,7 @@ def distances(group: Sequence[Result]) -> Iterator[str]:
     """Cells: each mean distance under each policy for empty predictions."""
     for measure in MAIN_DISTANCES:
         for policy in POLICIES.values():
-            yield number(mean(score_table({r.run: r.headline(policy) for r in group}, measure.column)))
+            yield number(mean(score_table({r.run: r.reported_cases(policy) for r in group}, measure.column)))
 
 
 def trained(flaw: str, honest: dict[str, list[Result]], statistics: Statistics) -> str:

@@ -30,7 +30,7 @@ METHODS = {  # by algorithm
     "rdrop": "R-Drop for volumes in SSL4MIS has two networks, and its softmax runs along an axis of space "
     "([flaws](flaws.md#seen-in-public-code-not-run-here)).",
     "dtc": "The published figure (89.42) keeps the largest component of each prediction, as its test script "
-    "does by default; the headline here does not. The distance map of a patch without foreground is 0 everywhere, as "
+    "does by default; the summary here does not. The distance map of a patch without foreground is 0 everywhere, as "
     "if all of it were surface, and of one full of it 0 / 0. At steepness 1500 gradients reach the map only within "
     "some thousandths of the surface. The cross-entropy is computed and not added; the test script loads a file that "
     "the training never writes. Its author says that seeds and GPUs differ by 0.8 Dice points, and that the released "

@@ -12,7 +12,7 @@ The file is a dictionary of plain values and tensors, which torch.load(weights_o
     cohort_sha256  the hash of the cohort that the training saw, None where that is not known
     volumes_ml     the smallest and the largest volume of the labels that it learned from, in mL; None where that is
                    not known; older files lack it
-    metrics        headline figures on the test cases, None where there were none
+    metrics        summary of the test cases, None where there were none
     sha256         over all of the above, see `content_hash`: a damaged or edited file is refused
 """
 
@@ -42,7 +42,7 @@ SHIPPED = Path(__file__).parent / "weights"  # models that come with lassl
 
 @dataclass(frozen=True)
 class Exported:
-    """A model, how it predicts, and if they are known, its headline figures (see `summarize`).
+    """A model, how it predicts, and if they are known, its summary (see `summarize`).
 
     Likewise the smallest and the largest volume (mL) of the labels that it learned from.
     """

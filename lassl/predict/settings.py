@@ -166,6 +166,6 @@ def evaluation_of(record: Trained) -> Evaluation | None:
 
 
 def metrics_of(record: Trained) -> dict[str, float | None] | None:
-    """Headline figures of the weights of a record (see `summarize`), None if metrics/ has none of them."""
+    """Summary of the test cases for the weights of a record (see `summarize`), None if metrics/ has none of them."""
     path = record.run.metrics
     return dict(json.loads(path.read_text("utf-8"))) if path.is_file() and evaluation_of(record) else None

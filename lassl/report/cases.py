@@ -3,48 +3,52 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import entr
 
 from lassl.data.prepared import Prepared
 from lassl.images import volumes
-from lassl.images.geometry import Array, Box, Volume
-from lassl.model.trained import TrainedModel
+from lassl.images.geometry import Array, Box, Triple
+from lassl.paths import PROBABILITY
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import bar
-from lassl.predict.model_file import read_exported
-from lassl.predict.segment import segment
-from lassl.predict.task import UNCERTAINTY, Task, placement_for
 from lassl.report import figures
 from lassl.report.slices import box_around, chosen_slices, gray_range, outline, picture
 from lassl.report.surface import distances_mm, small
 from lassl.results.measures import DICE
 from lassl.results.runs import Result, score_table
 
-CERTAIN = log(2)  # nats: no entropy of two classes is larger
-PASSES = 8  # with dropout, for the uncertainty
+UNDECIDED = log(2)  # nats: no entropy of two classes is larger
 LEAST_MM = 2  # the colors of distances reach at least so far
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A row of the table, the one of its runs whose masks are shown, and its weights if they are to be asked."""
+    """A row of the table, the one of its runs whose masks are shown, and whether its uncertainty is shown, too."""
 
     row: str
     title: str
     result: Result
-    task: Task | None = None
+    uncertain: bool = False
+
+    @property
+    def probabilities(self) -> Path:
+        """The folder of the probabilities behind the masks; predictions of earlier code lack it."""
+        return self.result.names.predictions / PROBABILITY
 
     def dice(self, case: str) -> float:
         """Dice of a case in percent."""
-        return float(self.result.headline().set_index("case")[DICE.column][case])
+        return float(self.result.reported_cases().set_index("case")[DICE.column][case])
 
 
 def means_of_cases(group: Sequence[Result], column: str) -> "pd.Series[float]":
     """A score of each case, by name: mean over the runs that have it."""
-    means: pd.Series[float] = score_table({r.run: r.headline() for r in group}, column).mean()
+    means: pd.Series[float] = score_table({r.run: r.reported_cases() for r in group}, column).mean()
     return means.sort_index()
 
 
@@ -60,36 +64,17 @@ def extremes(groups: Mapping[str, Sequence[Result]]) -> dict[str, str]:
 
 
 def showable(
-    titles: Mapping[str, str], groups: Mapping[str, Sequence[Result]], asked: Collection[str], prepared: Prepared
+    titles: Mapping[str, str], groups: Mapping[str, Sequence[Result]], uncertain: Collection[str], prepared: Prepared
 ) -> list[Shown]:
     """The first run of each row whose predictions are on this machine and belong to the prepared cohort.
 
-    The weights of the rows `asked` come with it, if they are on this machine.
+    The rows `uncertain` are shown with their uncertainty.
     """
     rows = []
     for row, group in groups.items():
         here = [r for r in group if fits(r, prepared) and r.names.predictions.is_dir()]
-        rows += [Shown(row, titles[row], here[0], task_of(here[0]) if row in asked else None)] if here else []
+        rows += [Shown(row, titles[row], here[0], row in uncertain)] if here else []
     return rows
-
-
-def task_of(result: Result) -> Task | None:
-    """The networks behind a run's masks, to be asked how sure they are; None if they are not on this machine.
-
-    Raises LasslError for a damaged model.
-    """
-    record = result.record
-    if not record.run.model.is_file():
-        return None
-    exported = read_exported(record.run.model)
-    model = exported.model
-    if not isinstance(model, TrainedModel) or model.record.weights_sha256 != record.weights_sha256:
-        return None
-    networks = model.members(record.evaluation.network, record.evaluation.snapshot.step)
-    placement = placement_for(exported.settings)
-    placed = {name: placement.module(network).eval() for name, network in networks.items()}
-    as_evaluated = exported.settings.model_copy(update={"crop": None})  # a prepared case is a crop already
-    return Task(placed, as_evaluated, placement, normalized=True, passes=PASSES)
 
 
 def fits(result: Result, prepared: Prepared) -> bool:
@@ -135,7 +120,7 @@ def view(rank: str, case: str, rows: Sequence[Shown], prepared: Prepared) -> dic
 def row_view(
     row: Shown, case: str, mask: Array, reference: Array, box: Box, numbers: Sequence[int], prepared: Prepared
 ) -> dict[str, Any]:
-    """One row's outlines, surface (None for an empty mask) and uncertainty (None without weights) of a case.
+    """One row's outlines, surface (None for an empty mask) and uncertainty (None if it is not shown) of a case.
 
     `reach` is the 95th percentile of the surface's distances in mm, whatever their sign.
     """
@@ -146,10 +131,9 @@ def row_view(
         distances = distances_mm(mesh, reference, spacing)
         surface, reach = figures.colored_surface(mesh, spacing, distances), float(np.percentile(abs(distances), 95))
     uncertainty = None
-    if row.task:
-        image = Volume(prepared.read_image(case), prepared.geometry(case))
-        entropy = segment(image, row.task)[UNCERTAINTY]
-        uncertainty = [picture(entropy[(*box[:2], z)], 0, CERTAIN) for z in numbers]
+    if row.uncertain and row.probabilities.is_dir():
+        probability = read_probability(row.probabilities / f"{case}.nrrd", mask.shape)
+        uncertainty = [picture(entropy(probability[(*box[:2], z)]), 0, UNDECIDED) for z in numbers]
     return {
         "row": row.row,
         "title": row.title,
@@ -176,3 +160,20 @@ def cropped(result: Result, case: str, prepared: Prepared) -> Array:
     start, shape = prepared.crop_start(case), prepared.cases[case].shape
     mask: Array = full[tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))]
     return mask
+
+
+def read_probability(path: Path, size: Triple) -> Array:
+    """The probability in [0, 1] (X, Y, Z) that the evaluation wrote in percent. Raises LasslError for another size."""
+    found = volumes.read_volume(path).array
+    if found.shape != size:
+        raise LasslError(
+            f"{path}: found {found.shape} voxels, expected {size} as in the prepared case: run `dvc repro`"
+        )
+    probability: Array = found / np.float32(100)
+    return probability
+
+
+def entropy(probability: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Entropy in nats, in [0, ln 2], of two classes, from the probability of one."""
+    result: NDArray[np.floating[Any]] = entr(probability) + entr(1 - probability)
+    return result

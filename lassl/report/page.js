@@ -169,9 +169,9 @@ function showView() {
   slider.max = shown.numbers.length - 1;
   slider.value = Math.floor(shown.numbers.length / 2);
   one("#uncertainty-note").textContent = shown.rows.some((row) => row.uncertainty)
-    ? "Beside a slice of a row of the first choice: the entropy of the mean of eight predictions with dropout; black 0 " +
-      "(sure), white ln 2 (undecided). Straight bright lines are borders of the windows that a scan is predicted in."
-    : "No uncertainty maps: the weights of these runs are not on this machine.";
+    ? "Beside a slice of a row of the first choice: the entropy of the predicted probability; black 0 (sure), " +
+      "white ln 2 (undecided). Straight bright lines are borders of the windows that a scan is predicted in."
+    : "";
   showSlice();
   showSurface();
 }

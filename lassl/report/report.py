@@ -18,7 +18,7 @@ from lassl.model.record import record_text
 from lassl.paths import report_page
 from lassl.plumbing.files import holds, whole_folder
 from lassl.report import figures, origin
-from lassl.report.cases import extremes, fits, means_of_cases, showable, views
+from lassl.report.cases import Shown, extremes, fits, means_of_cases, showable, views
 from lassl.results.comparisons import REFERENCES
 from lassl.results.layout import layout
 from lassl.results.measures import MAIN
@@ -84,6 +84,7 @@ def gather(profile: str, folder: Path, tuning: int = 0) -> dict[str, Any]:
         "shown": shown,
         "without_curves": [r.names.name for r in results if not r.names.curves.is_dir()],
         "without_masks": without_masks(results, prepared),
+        "without_uncertainty": without_uncertainty(shown),
         "commit": origin.commit(),
         "prepared": prepared,
         "runs": origin.run_lines(results),
@@ -109,7 +110,7 @@ def sides(prepared: Prepared) -> list[str]:
 
 
 def strips(titles: Mapping[str, str], groups: Groups, styles: figures.Styles) -> list[figures.Figure]:
-    """The figures of the headline scores by case."""
+    """The figures of the summary's scores by case."""
     strips = []
     for measure in MAIN:
         means = {row: means_of_cases(group, measure.column) for row, group in groups.items()}
@@ -134,6 +135,11 @@ def without_masks(results: Sequence[Result], prepared: Prepared | None) -> list[
         elif not r.names.predictions.is_dir():
             reasons[r.names.name] = "its masks are not here"
     return [f"{name} ({reason})" for name, reason in reasons.items()]
+
+
+def without_uncertainty(shown: Sequence[Shown]) -> list[str]:
+    """Runs whose uncertainty cannot be shown: earlier code predicted their masks, and kept no probability."""
+    return [row.result.names.name for row in shown if row.uncertain and not row.probabilities.is_dir()]
 
 
 def render(content: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lassl.evaluation.scores import DISTANCES, HEADLINE
+from lassl.evaluation.scores import DISTANCES, SUMMARY
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Measure:
         return f"{self.name} [{self.unit}]"
 
 
-DICE = Measure("dice", HEADLINE["dice"], "Dice", "%")
-JACCARD = Measure("jaccard", HEADLINE["jaccard"], "Jaccard", "%")
-ASD = Measure("asd", HEADLINE["asd"], "ASD", "voxel")
-HD95 = Measure("hd95", HEADLINE["hd95"], "95HD", "voxel")
-MAIN = (DICE, JACCARD, ASD, HD95)  # of the headline
-LOGIT_DICE = Measure("logit_dice", HEADLINE["dice"], "logit Dice", "logit")  # beside Dice in tests alone
+DICE = Measure("dice", SUMMARY["dice"], "Dice", "%")
+JACCARD = Measure("jaccard", SUMMARY["jaccard"], "Jaccard", "%")
+ASD = Measure("asd", SUMMARY["asd"], "ASD", "voxel")
+HD95 = Measure("hd95", SUMMARY["hd95"], "95HD", "voxel")
+MAIN = (DICE, JACCARD, ASD, HD95)  # of the summary
+LOGIT_DICE = Measure("logit_dice", SUMMARY["dice"], "logit Dice", "logit")  # beside Dice in tests alone
 MAIN_DISTANCES = tuple(measure for measure in MAIN if measure.column in DISTANCES)
 
 

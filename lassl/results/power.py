@@ -117,7 +117,7 @@ def trained_again(like: Sequence[Evaluated]) -> list[Values]:
 
 def dice(result: Result) -> Values:
     """Dice in percent of the cases, by name."""
-    return result.headline().set_index("case")[DICE.column].sort_index().to_numpy(dtype=np.float64)
+    return result.reported_cases().set_index("case")[DICE.column].sort_index().to_numpy(dtype=np.float64)
 
 
 def scale(record: Evaluated) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lassl.evaluation.external_record import read_external_record
+from lassl.evaluation.snapshots import NO_ROWS, trajectory_of
 from lassl.evaluation.summary import Policy, chosen, counted
 from lassl.model.record import Evaluated, Reported, read_record
 from lassl.paths import EXTERNAL, Run, metrics_folder
@@ -26,7 +27,7 @@ class ScoredMasks:
     reported: Reported
     cases: pd.DataFrame
 
-    def headline(self, policy: Policy | None = None) -> pd.DataFrame:
+    def reported_cases(self, policy: Policy | None = None) -> pd.DataFrame:
         """The scores that are reported; failed cases count as they do there, or by another policy."""
         return policy.count(self._chosen) if policy else self._counted
 
@@ -88,8 +89,19 @@ def read_result(record: Evaluated) -> Result:
         reported=record.evaluation,
         cases=_scores(run.cases, run.record, record.cases_sha256, "dvc repro"),
         record=record,
-        snapshots=_scores(run.snapshots, run.record, record.snapshots_sha256, "dvc repro"),
+        snapshots=_snapshots(record),
     )
+
+
+def _snapshots(record: Evaluated) -> pd.DataFrame:
+    """The Dice of a run's snapshots, from its record or from the table that an earlier one vouches for.
+
+    Raises LasslError where that table is missing or changed; one without a row need not be there.
+    """
+    path, sha256 = record.run.snapshots, record.snapshots_sha256
+    if sha256 is None or (sha256 == NO_ROWS and not path.is_file()):
+        return trajectory_of(record.snapshot_dice)
+    return _scores(path, record.run.record, sha256, "dvc repro")
 
 
 def _scores(path: Path, record: Path, sha256: str, command: str) -> pd.DataFrame:
@@ -150,8 +162,8 @@ def whole_pairs(results: Sequence[Result], pairs: Pairs | None) -> tuple[Sequenc
 
 
 def scores(group: Sequence[ScoredMasks], column: str) -> pd.DataFrame:
-    """A score behind the headline figures: (draw, seed) x cases."""
-    return score_table({r.run: r.headline() for r in group}, column)
+    """A score behind the summary: (draw, seed) x cases."""
+    return score_table({r.run: r.reported_cases() for r in group}, column)
 
 
 def mean(values: pd.DataFrame) -> float:

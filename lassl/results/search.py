@@ -16,7 +16,7 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
-from lassl.evaluation.summary import chosen, headline
+from lassl.evaluation.summary import chosen, summary
 from lassl.model.record import Evaluated, read_record, record_text
 from lassl.paths import METRICS, TUNING
 from lassl.plumbing.errors import LasslError
@@ -39,7 +39,7 @@ class Trial:
     @property
     def scores(self) -> dict[str, float | int | None]:
         """Means over the training cases that were scored: Dice and Jaccard [%], ASD and 95HD [voxel], failed cases."""
-        return headline(self.cases, self.record.evaluation)
+        return summary(self.cases, self.record.evaluation)
 
     @property
     def lowest(self) -> float:

@@ -166,7 +166,7 @@ def scored(group: Sequence[ScoredMasks], tables: Mapping[str, pd.DataFrame], sta
     """What a row scores, and where its variance comes from."""
     return {
         "cases": next(iter(tables.values())).shape[1],
-        "failed": int(sum(r.headline()["failed"].sum() for r in group)),
+        "failed": int(sum(r.reported_cases()["failed"].sum() for r in group)),
         "scores": {key: spread(values, statistics) for key, values in tables.items()},
         "variance": {key: rounded(asdict(variance_split(values))) for key, values in tables.items()},
         "more": {m.key: mean_and_std(scores(group, m.column)) for m in OTHERS},
@@ -190,7 +190,7 @@ def failures(group: Sequence[ScoredMasks]) -> dict[str, dict[str, float | None]]
     """Mean distances under each policy for empty predictions."""
     means = {}
     for name, policy in POLICIES.items():
-        frames = {r.run: r.headline(policy) for r in group}
+        frames = {r.run: r.reported_cases(policy) for r in group}
         means[name] = rounded({m.key: mean(score_table(frames, m.column)) for m in MAIN_DISTANCES})
     return means
 

@@ -135,7 +135,7 @@ class Labels(Section):
 
 
 class Evaluate(Section):
-    """The sliding window's stride in pooled voxels, windows per pass, and what the headline figures are of."""
+    """The sliding window's stride in pooled voxels, windows per pass, and what the summary is of."""
 
     stride: Size
     batch: Positive

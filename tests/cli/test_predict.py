@@ -71,10 +71,9 @@ def expected_in(tiny_data, folder: Path) -> np.ndarray:
     """The mask of the exported model in a folder."""
     config = settings(tiny_data)
     where = place(config.compute)
-    network = read_exported(folder / "new/model.pt").model.networks["first"].eval()
-    return inference.predicted_mask(
-        network, open_prepared(tiny_data.prepared).read_image("C6"), inference.Windows.of(config), where
-    )
+    networks = {"first": read_exported(folder / "new/model.pt").model.networks["first"].eval()}
+    image = open_prepared(tiny_data.prepared).read_image("C6")
+    return inference.foregrounds(networks, image, inference.Windows.of(config), where)["first"] > 0.5
 
 
 def test_networks_parts_and_maps_are_those_that_were_asked_for(tiny_data, raw, tmp_path):

@@ -11,13 +11,14 @@ import torch
 from helpers.trainings import settings, trained
 from lassl.evaluation import inference
 from lassl.evaluation.evaluate import evaluate
-from lassl.evaluation.inference import Windows, predicted_mask
 from lassl.evaluation.publish import publish
 from lassl.evaluation.scores import summarize
 from lassl.evaluation.summary import variant
+from lassl.images.grids import shifted
 from lassl.images.volumes import read_volume
 from lassl.model.placement import place
 from lassl.model.record import Scored, read_record
+from lassl.model.trained import load_model
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
 from lassl.settings.sections import Data
@@ -39,8 +40,9 @@ def test_evaluation_writes_masks_scores_and_the_record(tiny_data, prepared):
     assert set(json.loads(run.metrics.read_text())) == {"dice", "jaccard", "asd", "hd95", "failed"}
     rows = pd.read_csv(run.cases)[["case", "network", "parts"]].itertuples(index=False, name=None)
     assert list(rows) == list(product(("C6", "C7"), ("student", "teacher", "ensemble"), ("all", "largest")))
-    assert pd.read_csv(run.snapshots).empty
+    assert not run.snapshots.exists() and not (run.predictions / "snapshots.csv").exists()
     record = read_record(run.record)
+    assert (record.snapshot_dice, record.snapshots_sha256) == ((), None)
     assert record.cohort.hash == prepared.manifest_hash
     assert record.settings.method.options["passes"] == 8
     assert record.evaluation.network == "student"
@@ -51,7 +53,42 @@ def test_evaluation_writes_masks_scores_and_the_record(tiny_data, prepared):
         assert mask.geometry == raw.geometry
 
 
-def test_the_headline_and_the_masks_are_of_the_network_and_parts_that_were_asked_for(tiny_data, prepared):
+def test_the_probability_behind_each_mask_is_kept_in_percent_at_the_place_of_the_prepared_case(tiny_data, prepared):
+    asked = {"network": "ensemble", "largest_component": False}
+    config = settings(tiny_data, train={"steps": 12, "lr": 0.02}, evaluate=asked)
+    run = config.run("cps", 0, 0)
+    train(config, run)
+    evaluate(config, run)
+    where, networks = place(config.compute), load_model(run.model).networks
+    placed = {name: where.module(network).eval() for name, network in networks.items()}
+    for case in prepared.split.test:
+        found = read_volume(run.predictions / "probability" / f"{case}.nrrd")
+        expected = inference.foregrounds(placed, prepared.read_image(case), inference.Windows.of(config), where)
+        assert found.array.dtype == np.uint8 and len(np.unique(found.array)) > 20
+        np.testing.assert_allclose(found.array / 100, expected["ensemble"], atol=0.005 + 1e-6)
+        assert found.geometry == shifted(prepared.geometry(case), prepared.crop_start(case))
+        mask = read_volume(run.predictions / f"{case}.nrrd")
+        start = [slice(a, a + n) for a, n in zip(prepared.crop_start(case), found.array.shape, strict=True)]
+        assert not (mask.array[tuple(start)] > 0)[found.array < 50].any()
+
+
+def test_masks_of_earlier_code_are_published_with_their_snapshots_where_there_are_any(tiny_data):
+    config = settings(tiny_data)
+    run = config.run("vnet_16", 0, 0)
+    train(config, run)
+    evaluate(config, run)
+    (run.predictions / "summary.json").rename(run.predictions / "headline.json")
+    for rows in ("12,test,C6,80.5\n", ""):
+        (run.predictions / "snapshots.csv").write_text("step,part,case,dice_percent\n" + rows)
+        publish(run)
+        assert set(json.loads(run.metrics.read_text())) == {"dice", "jaccard", "asd", "hd95", "failed"}
+        assert run.snapshots.is_file() == bool(rows)
+    (run.predictions / "headline.json").unlink()
+    with pytest.raises(LasslError, match=r"vnet_16-d0-s0/summary\.json: not found; `dvc repro` evaluates the run"):
+        publish(run)
+
+
+def test_the_summary_and_the_masks_are_of_the_network_and_parts_that_were_asked_for(tiny_data, prepared):
     config = settings(tiny_data, train={"steps": 12, "lr": 0.02})
     run = config.run("cps", 0, 0)
     train(config, run)
@@ -111,5 +148,3 @@ def test_the_ensemble_is_the_mean_probability_at_native_resolution(tiny_data):
         assert found[name].shape == image.shape
         np.testing.assert_allclose(found[name], expected, atol=1e-5)
     assert list(inference.foregrounds({"a": networks["a"]}, image, inference.Windows.of(config), where)) == ["a"]
-    assert predicted_mask(networks["a"], image, Windows.of(config), where).all()
-    assert not predicted_mask(networks["b"], image, Windows.of(config), where).any()

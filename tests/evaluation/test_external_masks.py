@@ -301,7 +301,7 @@ def test_a_result_is_read_back_for_a_run_of_ours_with_the_same_cases():
     assert list(found) == ["p"]
     assert (found["p"].run, found["p"].title) == ((-1, -1), "p")
     assert found["p"].reported.failures == "diagonal"
-    assert found["p"].headline()["dice_percent"].tolist() == pytest.approx([66.666667] * 2)
+    assert found["p"].reported_cases()["dice_percent"].tolist() == pytest.approx([66.666667] * 2)
     write_run("cps", scores=cases((80, 90, 70)))
     assert read_external(read_results(PROFILE)[0]) == {}
 

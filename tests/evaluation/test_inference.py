@@ -7,13 +7,21 @@ import pytest
 import torch
 
 from lassl.data.pooling import pool_image
-from lassl.evaluation.inference import sliding_window, upsample, window_starts
+from lassl.evaluation import inference
+from lassl.evaluation.inference import Windows, upsample, window_starts
 from lassl.images.components import largest_component
+from lassl.model.placement import Placement
 from lassl.plumbing.errors import LasslError
 
 
 def random_image(*size):
     return torch.randn(size, generator=torch.Generator().manual_seed(0))
+
+
+def sliding_window(network, image, window, stride, batch):
+    """The windows' mean in fp32 on the CPU."""
+    placement = Placement(torch.device("cpu"), torch.float32, channels_last=False)
+    return inference.sliding_window(network, image, Windows(1, window, stride, batch), placement)
 
 
 def pointwise(windows):

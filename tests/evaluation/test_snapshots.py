@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from helpers.trainings import settings
+from lassl.data.prepared import Prepared
 from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.publish import publish
-from lassl.evaluation.snapshots import CHOICES, COLUMNS, best, last, validated
+from lassl.evaluation.snapshots import CHOICES, COLUMNS, best, last, recorded, trajectory_of, validated
 from lassl.model.record import Scored, read_record
 from lassl.model.trained import load_model
 from lassl.training.loop import snapshot_steps
@@ -115,22 +116,22 @@ def test_the_trajectory_is_written_and_the_chosen_snapshot_is_scored(tiny_data):
     shape = {"train": {"steps": 24, "lr": 0.02}, "network": {"width": 4, "dropout": 0.0}, "cases": {"held_out": 1}}
     run, model_of_run = trained(settings(tiny_data, **shape, snapshots={"count": 2}))
     assert model_of_run.record.held_out == ("C2",)
-    headlines = {}
+    summaries = {}
     for use in ("last", "validated", f"{__name__}:earliest"):
         evaluate(settings(tiny_data, **shape, snapshots={"count": 2, "use": use}), run)
         publish(run)
-        found = pd.read_csv(run.snapshots)
+        found = trajectory_of(read_record(run.record).snapshot_dice)
         assert list(found.columns) == list(COLUMNS)
         rows = list(found[["step", "part", "case"]].itertuples(index=False, name=None))
         cases = [("held_out", "C2"), ("test", "C6"), ("test", "C7")]
         assert rows == [(step, *case) for step in (12, 18, 24) for case in cases]
         scored = read_record(run.record).evaluation.snapshot
         own = found[(found["step"] == scored.step) & (found["part"] == "test")]["dice_percent"]
-        headlines[use] = (scored.step, json.loads(run.metrics.read_text())["dice"])
-        assert scored.use == use and headlines[use][1] == pytest.approx(own.mean(), abs=1e-3)
-    (end, late), (start, early) = headlines["last"], headlines[f"{__name__}:earliest"]
+        summaries[use] = (scored.step, json.loads(run.metrics.read_text())["dice"])
+        assert scored.use == use and summaries[use][1] == pytest.approx(own.mean(), abs=1e-3)
+    (end, late), (start, early) = summaries["last"], summaries[f"{__name__}:earliest"]
     assert (start, end) == (12, 24) and abs(late - early) > 1
-    assert headlines["validated"][0] == validated(found)
+    assert summaries["validated"][0] == validated(found)
 
 
 def test_without_snapshots_nothing_is_followed_and_the_last_weights_are_scored(tiny_data):
@@ -138,5 +139,22 @@ def test_without_snapshots_nothing_is_followed_and_the_last_weights_are_scored(t
     run, _ = trained(config)
     evaluate(config, run)
     publish(run)
-    assert run.snapshots.read_text() == ",".join(COLUMNS) + "\n"
+    assert "snapshot_dice" not in run.record.read_text() and not run.snapshots.exists()
     assert read_record(run.record).evaluation.snapshot == Scored(use="last", step=None)
+
+
+def test_a_trajectory_is_kept_in_a_record_with_six_decimals():
+    found = trajectory({40: [70.12345678, 90]}, {40: [0.1], 100: [100 / 3]}).sort_values(["step", "part"])
+    expected = [(40, "held_out", "held_out 0", 70.123457), (40, "held_out", "held_out 1", 90.0)]
+    expected += [(40, "test", "test 0", 0.1), (100, "test", "test 0", 33.333333)]
+    assert list(trajectory_of(recorded(found)).itertuples(index=False, name=None)) == expected
+    assert trajectory_of(()).empty and list(trajectory_of(()).columns) == list(COLUMNS)
+
+
+def test_each_image_is_read_once_for_all_snapshots_and_once_for_the_scores(tiny_data, monkeypatch):
+    config = settings(tiny_data, train={"steps": 9}, cases={"held_out": 1}, snapshots={"count": 3})
+    run, _ = trained(config)
+    read, read_image = [], Prepared.read_image
+    monkeypatch.setattr(Prepared, "read_image", lambda self, case: read.append(case) or read_image(self, case))
+    evaluate(config, run)
+    assert read == ["C2", "C6", "C7", "C6", "C7"]

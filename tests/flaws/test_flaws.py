@@ -17,13 +17,13 @@ from lassl.data.split_file import read_split
 from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.metrics import score
 from lassl.evaluation.publish import publish
-from lassl.evaluation.snapshots import CHOICES, COLUMNS, validated
-from lassl.evaluation.summary import headline
+from lassl.evaluation.snapshots import CHOICES, COLUMNS, trajectory_of, validated
+from lassl.evaluation.summary import summary
 from lassl.flaws.broken_dice import broken_dice
 from lassl.learning.losses import hard_dice
 from lassl.methods import build
 from lassl.model.placement import place
-from lassl.model.record import Reported
+from lassl.model.record import Reported, read_record
 from lassl.plumbing.plugins import plugin
 from lassl.settings.config import load
 from lassl.training.loop import fit
@@ -132,7 +132,7 @@ def test_empty_zero_makes_the_best_distance_of_a_failure():
     cases = cases.assign(case=list("ABC"), network="network", parts="all")
     policies = (load(composed(*o)).evaluate.failures for o in ([], ["flaw=empty_zero"]))
     reported = (Reported(network="network", largest_component=False, failures=policy) for policy in policies)
-    honest, flawed = (headline(cases, each) for each in reported)
+    honest, flawed = (summary(cases, each) for each in reported)
     assert honest["asd"] > 0 and honest["hd95"] > 0 and honest["failed"] == flawed["failed"] == 1
     for name in ("asd", "hd95"):
         assert flawed[name] == pytest.approx(honest[name] * 2 / 3, abs=1e-4)  # of three cases, not of two
@@ -161,7 +161,7 @@ def test_test_selection_scores_the_snapshot_that_is_best_on_the_test_cases(tiny_
     train(config, run)
     evaluate(config, run)
     publish(run)
-    found = pd.read_csv(run.snapshots)
+    found = trajectory_of(read_record(run.record).snapshot_dice)
     means = found[found["part"] == "test"].groupby("step")["dice_percent"].mean()
     assert json.loads(run.metrics.read_text())["dice"] == pytest.approx(means.max(), abs=1e-3)
     assert means.max() > means[16] + 1

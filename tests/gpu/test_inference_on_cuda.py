@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from lassl.evaluation.inference import sliding_window
+from lassl.evaluation.inference import Windows, sliding_window
 from lassl.learning import losses
+from lassl.model.placement import Placement
 from lassl.model.vnet import VNet
 from lassl.settings.sections import Network
 
@@ -47,6 +48,9 @@ def test_windows_over_a_volume_give_the_map_of_the_cpu(batch):
     torch.manual_seed(0)
     network = VNet(Network(width=4, residual=False, dropout=0.1)).eval()
     image = torch.randn(37, 30, 21)
-    expected = sliding_window(network, image, (32, 16, 16), (16, 8, 8), batch)
-    found = sliding_window(network.cuda(), image.cuda(), (32, 16, 16), (16, 8, 8), batch).cpu()
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    windows = Windows(1, (32, 16, 16), (16, 8, 8), batch)
+    found = []
+    for device in (torch.device("cpu"), torch.device("cuda")):
+        where = Placement(device, torch.float32, channels_last=False)
+        found.append(sliding_window(where.module(network), image.to(device), windows, where).cpu())
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)

@@ -1,23 +1,23 @@
 """The cases of the report: which are shown, with what masks and uncertainty."""
 
+import base64
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-import yaml
+import SimpleITK as sitk
 
 from helpers.pages import scored, write_masks
 from helpers.runs import PROFILE, cases, write_run
+from lassl.data.prepared import Prepared
+from lassl.evaluation.evaluate import in_percent
 from lassl.images.geometry import Volume
 from lassl.images.volumes import write_volume
-from lassl.model.record import Trained, read_record, record_text
-from lassl.model.trained import TrainedModel, load_model, save_model
-from lassl.model.vnet import VNet
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
-from lassl.predict.model_file import read_exported
-from lassl.report.cases import Shown, cropped, extremes, means_of_cases, showable, task_of, views
+from lassl.report.cases import Shown, cropped, extremes, means_of_cases, showable, views
+from lassl.report.report import without_uncertainty
+from lassl.report.slices import box_around
 from lassl.results.runs import by_method, read_results
 
 
@@ -44,57 +44,68 @@ def test_two_cases_are_best_and_worst_and_a_single_one_is_best(workspace):
     assert extremes(by_method(read_results(PROFILE), [])) == {"best": "A"}
 
 
-def write_weights(run: Run) -> None:
-    """A network with weights of chance, and its hash in the run's record, as if the masks were made with it."""
-    record = read_record(run.record)
-    torch.manual_seed(0)
-    network = record.settings.network
-    trained = Trained.model_validate(record.model_dump(include=set(Trained.model_fields)))
-    save_model(run.model, TrainedModel(network, {"network": VNet(network)}, trained))
-    weights = load_model(run.model).record.weights_sha256
-    run.record.write_text(record_text(record.model_copy(update={"weights_sha256": weights})))
+def write_probability(run: Run, prepared: Prepared, case: str) -> np.ndarray:
+    """A probability that falls along x, from 1 to 0, as the evaluation writes it."""
+    size = prepared.cases[case].shape
+    values = np.broadcast_to(np.linspace(1, 0, size[0])[:, None, None], size)
+    write_volume(run.predictions / "probability" / f"{case}.nrrd", in_percent(values, case, prepared))
+    return values
 
 
-def test_the_uncertainty_of_the_weights_behind_a_mask_is_shown_beside_it(workspace, prepared):
+def test_the_entropy_of_the_probability_behind_a_mask_is_shown_beside_it(workspace, prepared):
     run = write_run(scores=scored(prepared, 80, 90), cohort=("synthetic", prepared.manifest_hash))
     write_masks(run, prepared, 1)
-    write_weights(run)
+    case = prepared.split.test[1]
+    values = write_probability(run, prepared, case)
     (row,) = showable({"cps": "CPS"}, {"cps": read_results(PROFILE)}, ["cps"], prepared)
-    (found,) = views([row], {"best": prepared.split.test[1]}, prepared)
-    maps = found["rows"][0]["uncertainty"]
-    assert len(maps) == len(found["numbers"]) and maps[0].startswith("data:image/jpeg")
-    assert maps == views([row], {"best": prepared.split.test[1]}, prepared)[0]["rows"][0]["uncertainty"]
+    (found,) = views([row], {"best": case}, prepared)
+    maps, gray = found["rows"][0]["uncertainty"], decoded(found["rows"][0]["uncertainty"][0])
+    assert len(maps) == len(found["numbers"])
+    box = box_around([prepared.read_label(case) > 0, cropped(row.result, case, prepared) > 0])
+    p = values[(*box[:2], 0)].T.clip(1e-9, 1 - 1e-9)
+    expected = -(p * np.log2(p) + (1 - p) * np.log2(1 - p)) * 255  # in bits: white is one bit
+    assert gray.shape == expected.shape and np.ptp(expected) > 50
+    np.testing.assert_allclose(gray, expected, atol=12)  # whole percent, and a JPEG of quality 70
 
 
-def test_the_weights_of_rows_that_are_not_shown_first_are_not_asked(workspace, prepared):
+def decoded(uri: str) -> np.ndarray:
+    """The gray values (rows, columns) of a picture."""
+    path = Path("picture.jpg")
+    path.write_bytes(base64.b64decode(uri.removeprefix("data:image/jpeg;base64,")))
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(float)
+
+
+@pytest.mark.parametrize(("uncertain", "told"), [(["cps"], ["cps-d0-s0"]), ([], [])])
+def test_predictions_without_probabilities_are_shown_without_uncertainty_and_told_where_it_is_wanted(
+    workspace, prepared, uncertain, told
+):
     run = write_run(scores=scored(prepared, 80, 90), cohort=("synthetic", prepared.manifest_hash))
     write_masks(run, prepared, 1)
-    write_weights(run)
-    (row,) = showable({"cps": "CPS"}, {"cps": read_results(PROFILE)}, [], prepared)
-    assert row.task is None and row.row == "cps"
+    rows = showable({"cps": "CPS"}, {"cps": read_results(PROFILE)}, uncertain, prepared)
+    (found,) = views(rows, {"best": prepared.split.test[0]}, prepared)
+    assert found["rows"][0]["uncertainty"] is None and without_uncertainty(rows) == told
 
 
-def test_weights_other_than_those_behind_the_masks_are_not_asked(workspace, prepared):
+def test_rows_that_are_not_shown_first_have_no_uncertainty(workspace, prepared):
     run = write_run(scores=scored(prepared, 80, 90), cohort=("synthetic", prepared.manifest_hash))
-    write_weights(run)
-    told = yaml.safe_load(run.record.read_text())
-    run.record.write_text(yaml.safe_dump(told | {"weights_sha256": "other"}))
-    (result,) = read_results(PROFILE)
-    assert task_of(result) is None
-    run.record.write_text(yaml.safe_dump(told))
-    (result,) = read_results(PROFILE)
-    assert list(task_of(result).networks) == ["network"]
+    write_masks(run, prepared, 1)
+    write_probability(run, prepared, prepared.split.test[0])
+    rows = showable({"cps": "CPS"}, {"cps": read_results(PROFILE)}, [], prepared)
+    assert views(rows, {"best": prepared.split.test[0]}, prepared)[0]["rows"][0]["uncertainty"] is None
+    assert without_uncertainty(rows) == []
 
 
-def test_a_prepared_case_is_seen_whole_as_in_the_evaluation(workspace, prepared, monkeypatch):
-    """Though a scan of a user would be cropped: a prepared case is a crop already."""
-    crop = {"least_mm": (1, 1, 1), "margins_mm": (1, 1, 1), "along_z": True}
-    monkeypatch.setattr("lassl.predict.settings.crop_of", lambda cohort, spacing_mm: crop)
+def test_a_probability_of_another_size_or_none_of_a_case_is_refused(workspace, prepared):
     run = write_run(scores=scored(prepared, 80, 90), cohort=("synthetic", prepared.manifest_hash))
-    write_weights(run)
-    assert read_exported(run.model).settings.crop is not None
-    (result,) = read_results(PROFILE)
-    assert task_of(result).settings.crop is None
+    write_masks(run, prepared, 1)
+    first, second = prepared.split.test
+    path = run.predictions / "probability" / f"{first}.nrrd"
+    write_volume(path, Volume(np.zeros((3, 4, 5), np.uint8)))
+    rows = showable({"cps": "CPS"}, {"cps": read_results(PROFILE)}, ["cps"], prepared)
+    with pytest.raises(LasslError, match=rf"{path}: found \(3, 4, 5\) voxels, expected .*: run `dvc repro`"):
+        views(rows, {"best": first}, prepared)
+    with pytest.raises(LasslError, match=rf"probability/{second}.nrrd: cannot be read"):
+        views(rows, {"best": second}, prepared)
 
 
 def test_an_empty_prediction_has_no_surface(workspace, prepared):

@@ -110,6 +110,7 @@ def test_the_page_asks_for_nothing_from_elsewhere(page):
 def test_a_run_without_curves_or_masks_is_left_out_of_those_parts_with_a_sentence(page):
     assert "No curves on this machine of mt_un-d0-s0." in page
     assert "Not shown: mt_un-d0-s0 (its masks are not here)." in page
+    assert "No uncertainty of vnet_16-d0-s0, cps-d0-s0: an earlier version made these predictions" in page
     found = page_data(page)
     assert {t["name"] for t in found["curves"]["loss"]["data"]} == {"vnet_16-d0-s0", "cps-d0-s0"}
     assert [row["title"] for row in found["cases"][0]["rows"]] == ["V-Net & 16L", "CPS & 16L+64UL"]

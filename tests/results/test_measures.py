@@ -17,13 +17,13 @@ def test_every_score_of_a_case_but_its_diagonals_and_its_failure_is_a_measure_on
     assert set(columns) == {field.name for field in fields(Scores)} - NO_MEASURES
 
 
-def test_the_headline_of_a_run_has_the_main_measures_in_their_order_as_means_of_their_columns():
+def test_the_summary_of_a_run_has_the_main_measures_in_their_order_as_means_of_their_columns():
     scores = cases((80, 90), (1, 4))
     assert summarize(scores) == {m.key: scores[m.column].mean() for m in MAIN} | {"failed": 0}
     assert [m.key for m in MAIN] == list(summarize(scores))[:4]
 
 
-def test_the_distances_of_the_headline_are_in_voxels():
+def test_the_distances_of_the_summary_are_in_voxels():
     assert [(m.name, m.unit) for m in MAIN_DISTANCES] == [("ASD", "voxel"), ("95HD", "voxel")]
 
 

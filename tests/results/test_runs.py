@@ -1,16 +1,19 @@
-"""Runs read back from metrics/, their scores as tables, and the headline figures of each."""
+"""Runs read back from metrics/, their scores as tables, and the summary of each."""
 
 import json
 
 import pandas as pd
 import pytest
+import yaml
 
 from helpers.runs import NAN, PROFILE, RECORDS, built, cases, write_run
 from lassl.evaluation.scores import DISTANCES
 from lassl.evaluation.snapshots import COLUMNS
-from lassl.evaluation.summary import POLICIES, chosen, counted, headline
+from lassl.evaluation.summary import POLICIES, chosen, counted, summary
 from lassl.model.record import Reported, read_record
+from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
+from lassl.plumbing.files import text_hash, write_text
 from lassl.results.runs import by_method, read_results, score_table
 
 ZERO = "lassl.flaws.empty_zero:zero"
@@ -74,9 +77,34 @@ def test_the_runs_of_a_variant_are_not_those_of_the_profile():
     assert [r.record.method for r in read_results(f"{PROFILE}-flawed")] == ["mt_un"]
 
 
+def earlier(run: Run, rows: str) -> None:
+    """Turn a run into one of earlier code, whose snapshots have a table of their own, and the record its hash."""
+    write_text(run.snapshots, ",".join(COLUMNS) + "\n" + rows)
+    told = yaml.safe_load(run.record.read_text())
+    run.record.write_text(yaml.safe_dump(told | {"snapshots_sha256": text_hash(run.snapshots.read_text())}))
+
+
+def test_the_snapshots_of_an_earlier_record_are_read_from_their_table():
+    earlier(write_run(), "120,test,A,60.25\n240,test,A,61.5\n")
+    (result,) = read_results(PROFILE)
+    rows = [(120, "test", "A", 60.25), (240, "test", "A", 61.5)]
+    assert list(result.snapshots.itertuples(index=False, name=None)) == rows
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_table_of_snapshots_without_a_row_need_not_be_there(there):
+    run = write_run()
+    earlier(run, "")
+    if not there:
+        run.snapshots.unlink()
+    (result,) = read_results(PROFILE)
+    assert (list(result.snapshots), len(result.snapshots)) == (list(COLUMNS), 0)
+
+
 @pytest.mark.parametrize("which", ["cases", "snapshots"])
 def test_scores_edited_after_the_evaluation_are_refused(which):
     run = write_run()
+    earlier(run, "120,test,A,60.25\n")
     path = getattr(run, which)
     path.write_text(path.read_text().replace("dice_percent", "dice", 1))
     with pytest.raises(LasslError, match=rf"{path}: not what {run.record} was written with; restore both from git"):
@@ -93,6 +121,7 @@ def test_a_record_that_is_none_of_a_run_is_refused():
 @pytest.mark.parametrize("which", ["cases", "snapshots"])
 def test_a_record_without_its_scores_is_refused(which):
     run = write_run()
+    earlier(run, "120,test,A,60.25\n")
     path = getattr(run, which)
     path.unlink()
     with pytest.raises(LasslError, match=rf"{path}: not found, though {run.record} exists; run `dvc repro`"):
@@ -133,21 +162,21 @@ def test_a_case_that_a_run_lacks_is_undefined_in_it():
     assert found.isna().to_numpy().tolist() == [[False] * 3, [False, True, False]]
 
 
-# headline figures
+# summaries
 
 
 @pytest.mark.parametrize(
     ("network", "largest", "dice"),
     [("first", False, 0), ("first", True, 10), ("second", False, 20), ("second", True, 30)],
 )
-def test_the_headline_is_of_the_variant_that_the_evaluation_reports(network, largest, dice):
+def test_the_summary_is_of_the_variant_that_the_evaluation_reports(network, largest, dice):
     evaluation = {"network": network, "largest_component": largest, "failures": "excluded"}
     assert chosen(variants(), Reported(**evaluation))["dice_percent"].tolist() == [dice, dice + 5]
     run = write_run(scores=variants(), evaluation=evaluation)
     assert json.loads(run.metrics.read_text())["dice"] == dice + 2.5
 
 
-def test_the_headline_of_a_run_is_the_mean_over_its_cases():
+def test_the_summary_of_a_run_is_the_mean_over_its_cases():
     run = write_run(scores=cases((0, 100, 50.0004), (NAN, 4, 2)))
     found = json.loads(run.metrics.read_text())
     assert found == {"dice": 50.0001, "jaccard": 25.0001, "asd": 3.0, "hd95": 6.0, "failed": 1}
@@ -161,7 +190,7 @@ def test_a_run_that_failed_everywhere_has_no_distances():
 @pytest.mark.parametrize(
     ("policy", "asd", "hd95"), [("excluded", 3.0, 6.0), ("diagonal", 38.6667, 40.6667), (ZERO, 2.0, 4.0)]
 )
-def test_a_failed_case_counts_in_the_headline_as_the_policy_says(policy, asd, hd95):
+def test_a_failed_case_counts_in_the_summary_as_the_policy_says(policy, asd, hd95):
     run = write_run(scores=cases((60, 0, 90), (4, NAN, 2)), evaluation={"failures": policy})
     found = json.loads(run.metrics.read_text())  # the diagonal is 110 voxels
     assert found == {"dice": 50, "jaccard": 25, "asd": asd, "hd95": hd95, "failed": 1}
@@ -187,14 +216,14 @@ def test_a_policy_that_nobody_knows_is_refused():
 def test_failures_count_as_the_run_was_evaluated_unless_another_policy_is_asked_for():
     write_run(scores=cases((60, 0), (4, NAN)), evaluation={"failures": "diagonal"})
     (result,) = read_results(PROFILE)
-    assert result.headline()["asd_voxel"].tolist() == [4, 110]
-    assert result.headline(POLICIES["zero"])["asd_voxel"].tolist() == [4, 0]
-    assert result.headline(POLICIES["excluded"])["asd_voxel"].tolist() == pytest.approx([4, NAN], nan_ok=True)
+    assert result.reported_cases()["asd_voxel"].tolist() == [4, 110]
+    assert result.reported_cases(POLICIES["zero"])["asd_voxel"].tolist() == [4, 0]
+    assert result.reported_cases(POLICIES["excluded"])["asd_voxel"].tolist() == pytest.approx([4, NAN], nan_ok=True)
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda path: f"{path.parts[-3]}/{path.stem}")
-def test_the_committed_headline_of_a_run_is_the_mean_of_its_committed_cases(record):
+def test_the_committed_summary_of_a_run_is_the_mean_of_its_committed_cases(record):
     path = record.parents[1] / f"{record.stem}.json"
-    expected = headline(pd.read_csv(path.with_suffix(".csv")), read_record(record).evaluation)
+    expected = summary(pd.read_csv(path.with_suffix(".csv")), read_record(record).evaluation)
     # the cases are written with six decimals, and the last of four may turn
     assert json.loads(path.read_text()) == pytest.approx(expected, abs=1.5e-4, rel=0)
