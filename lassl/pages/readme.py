@@ -30,7 +30,7 @@ from lassl.results.remarks import (
     tuning_notice,
     warnings,
 )
-from lassl.results.search import read_trials, trials_table
+from lassl.results.search import SCORES, read_trials, trials_table
 
 START, END, SHORT = "<!-- table: ", "<!-- end of table -->", "short"
 BLOCK = re.compile(rf"({START}([\w-]+)(?:, ([\w-]+))? -->\n)((?!{START}).)*?({END})", re.DOTALL)
@@ -77,7 +77,7 @@ def trials(path: Path, profile: str) -> str:
         parts.append(earlier((folder / EARLIER).read_text("utf-8")))
     if read_trials(folder):
         parts += [
-            f"Trials with a record (`{folder / 'trials'}`); min: of training, beside whatever else ran:",
+            f"Trials with a record (`{folder / SCORES}`); min: of training, beside whatever else ran:",
             trials_table(folder),
         ]
     if not parts:

@@ -64,9 +64,9 @@ def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) ->
     return Table(
         profile=profile,
         cohort=first.record.cohort.name,
-        cohort_hash=sorted({r.record.cohort.hash for r in results}),
+        cohort_hash=tuple(sorted({r.record.cohort.hash for r in results})),
         pool=first.record.settings.patches.pool,
-        devices=sorted({r.record.training.device for r in results}),
+        devices=tuple(sorted({r.record.training.device for r in results})),
         scored="tuning" if tuned else "test",
         scored_cases=first.cases["case"].nunique(),
         statistics=Statistics(**statistics.model_dump()),  # every field counts as set, its default too
@@ -123,11 +123,11 @@ def row(group: Sequence[Result], told: Mapping[str, Any]) -> Row:
     records = [r.record for r in group]
     return Row(
         runs=tuple(r.run for r in group),
-        labeled=sorted({r.settings.method.labeled for r in records}),
-        unlabeled=sorted({r.settings.method.unlabeled for r in records}),
-        steps=sorted({r.settings.train.steps for r in records}),
+        labeled=tuple(sorted({r.settings.method.labeled for r in records})),
+        unlabeled=tuple(sorted({r.settings.method.unlabeled for r in records})),
+        steps=tuple(sorted({r.settings.train.steps for r in records})),
         training_minutes=round(sum(r.training.seconds for r in records) / len(records) / 60, 1),
-        devices=sorted({r.training.device for r in records}),
+        devices=tuple(sorted({r.training.device for r in records})),
         evaluation=distinct(departures(r.evaluation) for r in records),
         stride=distinct(r.evaluation.stride for r in records),
         shared=distinct(shared(r) for r in records),
@@ -156,14 +156,14 @@ def departures(evaluation: Evaluation) -> str:
 
 def external_row(result: ExternalResult, told: Mapping[str, Any]) -> Row:
     """The row of masks or weights from elsewhere: it has no runs of ours, and how it was trained is not known."""
-    policy = result.reported.failures
-    unknown = ("runs", "labeled", "unlabeled", "steps", "devices", "stride", "shared", "method")
+    names = ("runs", "labeled", "unlabeled", "steps", "devices", "stride", "shared", "method")
+    unknown: dict[str, Any] = dict.fromkeys(names, ())
     return Row(
         title=result.title,
         group="external",
-        **dict.fromkeys(unknown, ()),
+        **unknown,
         training_minutes=None,
-        evaluation=("" if policy == "excluded" else f"failures: {policy}",),
+        evaluation=("" if (policy := result.reported.failures) == "excluded" else f"failures: {policy}",),
         **told,
     )
 
@@ -211,10 +211,10 @@ def variants(group: Sequence[ScoredMasks]) -> dict[str, dict[str, Value]]:
     return means
 
 
-def distinct(values: Iterable[Any]) -> list[Any]:
+def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
     """The different values in the order of their first appearance."""
     different: list[Any] = []
     for value in values:
         if value not in different:
             different.append(value)
-    return different
+    return tuple(different)

@@ -113,10 +113,10 @@ def test_earlier_trials_stand_under_a_sentence_with_the_best_of_each_method_in_b
 def test_trials_with_a_record_stand_below_the_earlier_ones(tables):
     write_earlier()
     run = write_run("cps", variant="-tuning")
-    search.keep(run.record.parents[1], run.record.read_text(), run.cases.read_text())
+    search.gather(run.record.parents[1], [(run.record.read_text(), run.cases.read_text())])
     text = with_tables(TRIALS.replace("mine", CONFIG.profile), README)
-    folder = f"metrics/{CONFIG.profile}-tuning/trials"
-    assert text.splitlines()[1] == f"Trials with a record (`{folder}`); min: of training, beside whatever else ran:"
+    table = f"metrics/{CONFIG.profile}-tuning/search.csv"
+    assert text.splitlines()[1] == f"Trials with a record (`{table}`); min: of training, beside whatever else ran:"
     assert "earlier" not in text and search.trials_table(run.record.parents[1]) in text
     Path("metrics/mine-tuning/earlier.csv").rename(run.record.parents[1] / "earlier.csv")
     text = with_tables(TRIALS.replace("mine", CONFIG.profile), README)
