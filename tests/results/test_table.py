@@ -11,6 +11,7 @@ from helpers.project import ROOT, committed, tracked
 from helpers.runs import CONFIG, NAN, PROFILE, PUBLISHED, RECORDS, STATISTICS, built, cases, plain, write_run
 from lassl.evaluation import external_masks
 from lassl.model.record import Evaluated, read_record
+from lassl.plumbing.errors import LasslError
 from lassl.results import markdown, table
 from lassl.results.details import details
 from lassl.results.document import read_table
@@ -188,6 +189,21 @@ def test_a_method_without_published_figures_comes_last_under_its_own_name():
     found = plain(published={**PUBLISHED, "rows": {k: v for k, v in PUBLISHED["rows"].items() if k != "cps"}})
     assert [(m, r["title"]) for m, r in found["rows"].items()] == [("cps_alw", "CPS+ALW & 16L+64UL"), ("cps", "cps")]
     assert found["rows"]["cps"]["published"] == {}
+
+
+@pytest.mark.parametrize(
+    ("figures", "reason"),
+    [
+        ({"dice": 86.4, "source": "Ours"}, "chosen: Field required"),
+        ({"dice": 86.4, "chosen": "first", "source": "Ours"}, "chosen: Input should be 'last', 'test' or 'unknown'"),
+        ({"dice": "high", "chosen": "last", "source": "Ours"}, "dice: Input should be a valid number"),
+        ({"dise": 86.4, "dice": 86.4, "chosen": "last", "source": "Ours"}, "dise: Extra inputs are not permitted"),
+    ],
+)
+def test_published_figures_that_no_table_can_show_are_told_with_their_row(figures, reason):
+    write_run("cps")
+    with pytest.raises(LasslError, match=rf"^metrics/published\.yaml: cps: {reason}.*; mend it there$"):
+        built(published={"rows": {"cps": figures}, "field": {}, "notes": {}})
 
 
 def test_a_row_that_has_only_a_title_follows_the_published_ones_and_is_not_missed():
