@@ -142,7 +142,8 @@ def trained(row: Row) -> list[str]:
     if not row.runs:
         return ["-", runs(row), "-", "-"]
     counts = f"{listed(row.labeled)} + {listed(row.unlabeled)}"
-    return [counts, runs(row), listed(row.steps), f"{row.training_minutes:g}"]
+    minutes = "-" if row.training_minutes is None else f"{row.training_minutes:g}"
+    return [counts, runs(row), listed(row.steps), minutes]
 
 
 def runs(row: Row) -> str:

@@ -95,14 +95,14 @@ def gather(folder: Path, found: Iterable[tuple[str, str]]) -> int:
     known = {trial.prefix: trial for trial in read_trials(folder)}
     before = len(known)
     for record, cases in found:
-        trial = told(folder, record, cases)
+        trial = trial_of(folder, record, cases)
         known.setdefault(trial.prefix, trial)
     if len(known) > before:
         write(folder, [known[prefix] for prefix in sorted(known)])
     return len(known) - before
 
 
-def told(folder: Path, record: str, cases: str) -> Trial:
+def trial_of(folder: Path, record: str, cases: str) -> Trial:
     """The trial that a run's record and table of cases tell of. Raises LasslError."""
     try:
         trial = Trial(checked(Evaluated, record), cases)
