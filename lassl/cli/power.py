@@ -4,12 +4,11 @@ import argparse
 
 from lassl.plumbing.tables import grid, interval, number
 from lassl.results.comparisons import correct, family, told
+from lassl.results.document import Table, read_table
 from lassl.results.layout import p_value
 from lassl.results.power import Design, design, in_words, to_baseline
-from lassl.results.remarks import Table, read_table
 from lassl.results.runs import by_method, read_results, whole_pairs
 from lassl.settings.config import load
-from lassl.settings.sections import Statistics
 from lassl.statistics.trainings import Values, two_way
 
 PAIRS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 30)  # numbers of them that are told of, beside that of the profile
@@ -24,13 +23,13 @@ def run(arguments: argparse.Namespace) -> int:
 def report(profile: str) -> str:
     """What is known of a profile's noise, its differences, and a line for each number of pairs. Raises LasslError."""
     table = read_table(profile)
-    statistics = Statistics(**table["statistics"])
+    statistics = table.statistics
     results, _ = whole_pairs(read_results(profile), statistics.pairs)
-    groups = by_method(results, list(table["rows"]))
+    groups = by_method(results, list(table.rows))
     found = design(groups, statistics)
     differences = to_baseline(groups, statistics)
     one = all(len(group) == 1 for group in groups.values())
-    parts = [f"Profile {profile}: {len(groups)} rows, {table['scored_cases']} cases.", in_words(found.told(), one)]
+    parts = [f"Profile {profile}: {len(groups)} rows, {table.scored_cases} cases.", in_words(found.told(), one)]
     if differences:
         parts += [tested(table, differences, family(groups, "baseline", statistics)), *planned(found)]
     else:
@@ -40,16 +39,22 @@ def report(profile: str) -> str:
 
 def tested(table: Table, differences: dict[str, Values], members: list[str]) -> str:
     """The difference of each row to the baseline, with interval and p where it has two or more pairs."""
-    rows, baseline = table["rows"], table["statistics"]["baseline"]
     tests = {row: two_way(pairs) for row, pairs in differences.items()}
     corrected = correct(tests, members)
     lines = []
     for row, pairs in differences.items():
         test = told(tests[row], corrected.get(row))
-        cells = [interval(test["low"], test["high"], "+"), p_value(test["p_value"])] if test else ["-", "-"]
-        holm = p_value(test["p_holm"]) if test and row in corrected else "-"
-        lines.append([rows[row]["title"], str(len(pairs)), number(float(pairs.mean()), "+"), *cells, holm])
-    heads = [f"Dice against {rows[baseline]['title']}", "pairs", "difference", "95 % interval", "p", "p, Holm"]
+        cells = [interval(test.low, test.high, "+"), p_value(test.p_value)] if test else ["-", "-"]
+        holm = p_value(test.p_holm) if test and row in corrected else "-"
+        lines.append([table.rows[row].title, str(len(pairs)), number(float(pairs.mean()), "+"), *cells, holm])
+    heads = [
+        f"Dice against {table.rows[table.statistics.baseline].title}",
+        "pairs",
+        "difference",
+        "95 % interval",
+        "p",
+        "p, Holm",
+    ]
     return grid(heads, lines)
 
 
@@ -68,16 +73,14 @@ def planned(found: Design) -> list[str]:
     lines = []
     for pairs in sorted({*PAIRS, found.pairs}):
         if power := noise.power(pairs, found.family):
-            values = [power.half_width, power.smallest, *[power.smallest_in_family] * many]
-            hours = pairs * found.minutes / 60
-            lines.append(
-                [f"{pairs}{' (now)' * (pairs == found.pairs)}", *(number(v, decimals=1) for v in (*values, hours))]
-            )
-    heads = [
-        "pairs",
-        "interval ±",
-        "smallest difference, one test",
-        *[f"in a family of {found.family}"] * many,
-        "hours",
-    ]
+            values = [power.half_width, power.smallest]
+            if many:
+                values.append(power.smallest_in_family)
+            values.append(pairs * found.minutes / 60)
+            now = f"{pairs} (now)" if pairs == found.pairs else str(pairs)
+            lines.append([now, *(number(value, decimals=1) for value in values)])
+    heads = ["pairs", "interval ±", "smallest difference, one test"]
+    if many:
+        heads.append(f"in a family of {found.family}")
+    heads.append("hours")
     return [f"{source} The smallest difference is found with 80 % power at 5 %.", grid(heads, lines)]

@@ -2,12 +2,12 @@
 
 import argparse
 
-from lassl.results.search import folders, keep, read_trials, sources
+from lassl.results.search import SCORES, folders, gather, read_trials, sources
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Gather the trials of all profiles, and tell how many there are of each; the exit code is 0. Raises LasslError."""
     for folder in folders():
-        new = sum(keep(folder, record, cases) for record, cases in sources(folder))
-        print(f"{folder / 'trials'}: {len(read_trials(folder))} trials, {new} of them new")
+        new = gather(folder, sources(folder))
+        print(f"{folder / SCORES}: {len(read_trials(folder))} trials, {new} of them new")
     return 0

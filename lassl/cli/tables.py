@@ -2,13 +2,12 @@
 
 import argparse
 
-from lassl.results.remarks import read_table
+from lassl.results.document import read_table
 from lassl.results.table import table
-from lassl.settings.sections import Statistics
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the table of each profile by its own statistics; the exit code is 0. Raises LasslError."""
     for profile in arguments.profiles:
-        table(profile, Statistics(**read_table(profile)["statistics"]))
+        table(profile, read_table(profile).statistics)
     return 0

@@ -13,9 +13,10 @@ from lassl.pages.public_code import NOT_RUN
 from lassl.paths import DOCS, TUNING, metrics_folder
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, interval, number, probability
+from lassl.results.document import read_table
 from lassl.results.measures import DICE, HD95, MAIN_DISTANCES
 from lassl.results.power import design
-from lassl.results.remarks import TWO_WAY, read_table
+from lassl.results.remarks import TWO_WAY
 from lassl.results.runs import Result, by_method, mean, read_results, read_scores, score_table, scores
 from lassl.settings import config
 from lassl.settings.sections import Field, Statistics
@@ -84,7 +85,7 @@ def profiles() -> list[str]:
 def synthetic(profile: str) -> bool:
     """Whether a profile has a table that calls its scans so."""
     there = (metrics_folder(profile) / "table.json").is_file()
-    return there and read_table(profile)["statistics"]["scans"] == "synthetic"
+    return there and read_table(profile).statistics.scans == "synthetic"
 
 
 def section(title: str, text: str, heads: Sequence[str], lines: list[list[str]], nothing: str = UNKNOWN) -> str:

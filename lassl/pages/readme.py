@@ -8,7 +8,6 @@ A table stands between two marks. The first names what it is made from:
 """
 
 import csv
-import json
 import re
 import textwrap
 from collections.abc import Mapping
@@ -18,22 +17,20 @@ from lassl.paths import DOCS, TUNING, metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, interval, listed, number
+from lassl.results.document import Row, Table, read_table
 from lassl.results.layout import against, differences
 from lassl.results.markdown import paragraph, side_by_side, titled
 from lassl.results.measures import DICE, HD95
 from lassl.results.remarks import (
     CHOSEN,
-    Row,
-    Table,
     cohort,
     pairs,
-    references,
     scored_cases,
     shown_by,
     tuning_notice,
     warnings,
 )
-from lassl.results.search import read_trials, trials_table
+from lassl.results.search import SCORES, read_trials, trials_table
 
 START, END, SHORT = "<!-- table: ", "<!-- end of table -->", "short"
 BLOCK = re.compile(rf"({START}([\w-]+)(?:, ([\w-]+))? -->\n)((?!{START}).)*?({END})", re.DOTALL)
@@ -49,10 +46,10 @@ def with_tables(text: str, path: Path) -> str:
     def block(match: re.Match[str]) -> str:
         mark, first, second, _, end = match.groups()
         if second is None:
-            return f"{mark}{content(path, first, 'table.md')}{end}"
+            return f"{mark}{source(path, first, 'table.md').read_text('utf-8')}{end}"
         if second == SHORT:
-            return f"{mark}{short(json.loads(content(path, first, 'table.json')))}{end}"
-        tables = {profile: json.loads(content(path, profile, "table.json")) for profile in (first, second)}
+            return f"{mark}{short(document(path, first))}{end}"
+        tables = {profile: document(path, profile) for profile in (first, second)}
         return f"{mark}{side_by_side(tables)}\n{end}"
 
     replaced, count = BLOCK.subn(block, text)
@@ -80,7 +77,7 @@ def trials(path: Path, profile: str) -> str:
         parts.append(earlier((folder / EARLIER).read_text("utf-8")))
     if read_trials(folder):
         parts += [
-            f"Trials with a record (`{folder / 'trials'}`); min: of training, beside whatever else ran:",
+            f"Trials with a record (`{folder / SCORES}`); min: of training, beside whatever else ran:",
             trials_table(folder),
         ]
     if not parts:
@@ -97,19 +94,28 @@ def earlier(text: str) -> str:
     return f"{told}\n\n{grid(list(rows[0]), (list(row.values()) for row in bold))}"
 
 
-def content(path: Path, profile: str, name: str) -> str:
-    """Read a file of the profile that a page names. Raises LasslError."""
-    source = metrics_folder(profile) / name
-    if not source.is_file():
-        raise LasslError(f"{path}: names the table of profile {profile}, but {source} is not there; run it first")
-    return source.read_text("utf-8")
+def source(path: Path, profile: str, name: str) -> Path:
+    """Give a file of the profile that a page names. Raises LasslError where it is not there."""
+    found = metrics_folder(profile) / name
+    if not found.is_file():
+        raise LasslError(f"{path}: names the table of profile {profile}, but {found} is not there; run it first")
+    return found
+
+
+def document(path: Path, profile: str) -> Table:
+    """Read the table of the profile that a page names. Raises LasslError."""
+    source(path, profile, "table.json")
+    return read_table(profile)
 
 
 def short(table: Table) -> str:
-    """Render a table.json in seven columns at most, and below it what a reader has to know about them."""
-    rows, others = list(table["rows"].values()), references(table)
-    published = any(row["published"] for row in rows)
-    heads = ["Method", "labels", DICE.heading, HD95.heading, *[f"published {DICE.name}"] * published, *against(others)]
+    """Render a table in seven columns at most, and below it what a reader has to know about them."""
+    rows, others = list(table.rows.values()), table.references
+    published = any(row.published for row in rows)
+    heads = ["Method", "labels", DICE.heading, HD95.heading]
+    if published:
+        heads.append(f"published {DICE.name}")
+    heads += against(others)
     lines = [short_row(row, others, published) for row in rows]
     texts = [remark(table), *map(paragraph, [*tuning_notice(table), *pairs(table), *warnings(table)])]
     return "\n\n".join([grid(heads, lines), *(textwrap.fill(text, WIDTH) for text in texts)]) + "\n"
@@ -117,37 +123,36 @@ def short(table: Table) -> str:
 
 def short_row(row: Row, others: Mapping[str, Row], published: bool) -> list[str]:
     """Cells of a row: labeled cases, Dice with its interval, 95HD, published Dice, the differences to the baselines."""
-    dice, hd95 = row["scores"][DICE.key], row["scores"][HD95.key]
+    dice, hd95 = row.scores[DICE.key], row.scores[HD95.key]
     cells = [
-        titled(row["title"], filter(None, row["evaluation"])),
-        listed(row["labeled"]) or "-",
-        f"{number(dice['mean'])} {interval(dice['low'], dice['high'])}",
-        number(hd95["mean"]),
+        titled(row.title, filter(None, row.evaluation)),
+        listed(row.labeled) or "-",
+        f"{number(dice.mean)} {interval(dice.low, dice.high)}",
+        number(hd95.mean),
     ]
     if published:
-        figures = row["published"]
-        known = f" ({CHOSEN[figures['chosen']]})" if figures and figures["chosen"] != "unknown" else ""
-        cells.append(f"{figures[DICE.key]:g}{known}" if figures else "")
+        figures = row.published
+        known = f" ({CHOSEN[figures.chosen]})" if figures and figures.chosen != "unknown" else ""
+        cells.append(f"{figures.dice:g}{known}" if figures else "")
     return [*cells, *(" ".join(parts) for parts in differences(row, others))]
 
 
 def remark(table: Table) -> str:
     """What the figures are of: the scans, the scale, the trainings, the empty predictions, and the tests."""
-    rows = list(table["rows"].values())
-    steps = listed(sorted({steps for row in rows for steps in row["steps"]}))
-    runs = "" if all(len(row["runs"]) <= 1 for row in rows) else ", means over a row's trainings"
+    rows = list(table.rows.values())
+    steps = listed(sorted({steps for row in rows for steps in row.steps}))
+    runs = "" if all(len(row.runs) <= 1 for row in rows) else ", means over a row's trainings"
     sentences = [
-        f"Profile {table['profile']}: cohort {cohort(table)}, {steps} steps{runs}, "
-        f"on {' and '.join(table['devices'])}.",
+        f"Profile {table.profile}: cohort {cohort(table)}, {steps} steps{runs}, on {' and '.join(table.devices)}.",
         f"Means over {scored_cases(table)} [95 % bootstrap interval].",
-        empty(sum(row["failed"] for row in rows)),
+        empty(sum(row.failed for row in rows)),
     ]
-    if any(row[key][DICE.key]["trainings"] for row in rows for key in references(table) if key in row):
+    if any(found[DICE.key].trainings for row in rows for found in row.compared.values()):
         sentences.append("Intervals and p of differences: trainings and patients both random; Holm's correction.")
     sentences += shown_by(table)
-    if sources := list(dict.fromkeys(row["published"]["source"] for row in rows if row["published"])):
+    if sources := list(dict.fromkeys(row.published.source for row in rows if row.published)):
         sentences.append(f"Published ({'; '.join(sources)}): on the real scans at full resolution.")
-        if any(row["published"] and row["published"]["chosen"] != "unknown" for row in rows):
+        if any(row.published and row.published.chosen != "unknown" for row in rows):
             sentences.append("In brackets their weights: last, or best on test.")
     return " ".join(sentences)
 

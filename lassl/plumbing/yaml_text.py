@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from ruamel.yaml.resolver import implicit_resolvers
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -51,6 +51,12 @@ def no_yaml(error: yaml.YAMLError) -> str:
     """Why a text is not YAML, and in which line, on one line."""
     problem, mark = getattr(error, "problem", None) or error, getattr(error, "problem_mark", None)
     return " ".join(f"{problem}{f', line {mark.line + 1}' if mark else ''}".split())
+
+
+def first_reason(error: ValidationError) -> str:
+    """Where a model found the first fault, and what it is, on one line."""
+    first = error.errors(include_url=False)[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]))
 
 
 def yaml_text(values: Any, width: int | None = None) -> str:

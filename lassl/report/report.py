@@ -19,10 +19,10 @@ from lassl.paths import report_page
 from lassl.plumbing.files import holds, whole_folder
 from lassl.report import figures, origin
 from lassl.report.cases import Shown, extremes, fits, means_of_cases, showable, views
-from lassl.results.comparisons import REFERENCES
+from lassl.results.document import REFERENCES, Table, read_table
 from lassl.results.layout import layout
 from lassl.results.measures import MAIN
-from lassl.results.remarks import CASES, Table, read_table, tuning_notice
+from lassl.results.remarks import CASES, tuning_notice
 from lassl.results.runs import Result, by_method, read_results
 
 HERE = Path(__file__).parent
@@ -52,7 +52,7 @@ def report(profile: str, prepared: Path, tuning: int = 0) -> Path:
 def gather(profile: str, folder: Path, tuning: int = 0) -> dict[str, Any]:
     """All that the template shows; `data` is what the page's script needs. Raises LasslError."""
     results, table = read_results(profile), read_table(profile)
-    titles = {name: row["title"] for name, row in table["rows"].items()}
+    titles = {name: row.title for name, row in table.rows.items()}
     styles = {name: figures.style(n) for n, name in enumerate(titles)}
     first = shown_first(table)
     groups = by_method(results, list(titles))
@@ -69,14 +69,14 @@ def gather(profile: str, folder: Path, tuning: int = 0) -> dict[str, Any]:
     }
     return {
         "profile": profile,
-        "synthetic": table["statistics"]["scans"] == "synthetic",
+        "synthetic": table.statistics.scans == "synthetic",
         "tuning": [remark.text for remark in tuning_notice(table)],
-        "kind": CASES[table["scored"]],
-        "cohort": table["cohort"],
-        "published": any(row["published"] for row in table["rows"].values()),
+        "kind": CASES[table.scored],
+        "cohort": table.cohort,
+        "published": any(row.published for row in table.rows.values()),
         "sides": [] if prepared is None else sides(prepared),
         "table": layout(table),
-        "groups": {group: HEADINGS[group] for group in dict.fromkeys(r["group"] for r in table["rows"].values())},
+        "groups": {group: HEADINGS[group] for group in dict.fromkeys(row.group for row in table.rows.values())},
         "styles": styles,
         "first": first,
         "cases": sorted(set(results[0].cases["case"])),
@@ -98,10 +98,9 @@ def shown_first(table: Table) -> list[str]:
 
     The rows of the field stand in the order of their Dice.
     """
-    rows, statistics = table["rows"], table["statistics"]
-    baselines = [statistics[word] for word in REFERENCES]
-    field = [name for name, row in rows.items() if row["group"] == "field" and name not in baselines]
-    return [name for name in rows if name not in field[FIELD_FIRST:]]
+    baselines = [getattr(table.statistics, word) for word in REFERENCES]
+    field = [name for name, row in table.rows.items() if row.group == "field" and name not in baselines]
+    return [name for name in table.rows if name not in field[FIELD_FIRST:]]
 
 
 def sides(prepared: Prepared) -> list[str]:

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lassl.results.document import REFERENCES, Difference, Family, PatientTest, TwoWayTest
 from lassl.results.measures import DICE, LOGIT_DICE
 from lassl.settings.sections import Statistics
 from lassl.statistics.patients import compare, holm
 from lassl.statistics.scores import paired
 from lassl.statistics.trainings import TwoWay, complete, two_way
 
-REFERENCES = {"baseline": "against_baseline", "matched": "against_matched"}  # in the statistics -> in each other row
 CLIP = 0.01  # Dice is held to [CLIP, 1 - CLIP] before its logit is taken
 Tables = Mapping[str, Mapping[str, pd.DataFrame]]  # row -> key of a measure -> (draw, seed) x cases
 
 
-def compared(tables: Tables, statistics: Statistics) -> dict[str, dict[str, Any]]:
+def compared(tables: Tables, statistics: Statistics) -> dict[str, dict[str, dict[str, Difference]]]:
     """Differences of each row to the baselines that are there: `against_baseline`, `against_matched`."""
     tables = {row: {**scores, LOGIT_DICE.key: logit(scores[DICE.key])} for row, scores in tables.items()}
     differences = {
@@ -46,7 +46,7 @@ def logit(dice: pd.DataFrame) -> pd.DataFrame:
 
 def against(
     tables: Tables, baseline: str | None, family: Collection[str], statistics: Statistics
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, Difference]]:
     """Compare every other row with a baseline, if it is there, by each score, of which Dice is the primary one.
 
     `trainings`: pairs and cases both random; None with less than two pairs. Holm's correction is over the family, for
@@ -55,23 +55,23 @@ def against(
     if baseline is None or baseline not in tables:
         return {}
     others = [row for row in tables if row != baseline]
-    differences: dict[str, dict[str, Any]] = {row: {} for row in others}
+    differences: dict[str, dict[str, Difference]] = {row: {} for row in others}
     for key, scores in tables[baseline].items():
         over_patients = [
-            asdict(compare(tables[row][key], scores, count=statistics.resamples, seed=statistics.seed))
-            for row in others
+            compare(tables[row][key], scores, count=statistics.resamples, seed=statistics.seed) for row in others
         ]
-        for found, p in zip(over_patients, holm([found["p_value"] for found in over_patients]), strict=True):
-            found["p_holm"] = p
+        p_holm = holm([found.p_value for found in over_patients])
         over_trainings = {row: two_way(complete(paired(tables[row][key], scores))) for row in others}
         corrected = correct(over_trainings, family if key == DICE.key else ())
-        for row, found in zip(others, over_patients, strict=True):
-            differences[row][key] = {
-                **rounded({"difference": found.pop("difference"), "cases": found.pop("cases")}),
-                "pairs": len(scores.index.intersection(tables[row][key].index)),
-                "trainings": told(over_trainings[row], corrected.get(row)),
-                "patients": rounded(found),
-            }
+        for row, found, p in zip(others, over_patients, p_holm, strict=True):
+            patients = {"low": found.low, "high": found.high, "p_value": found.p_value, "p_holm": p}
+            differences[row][key] = Difference(
+                **rounded({"difference": found.difference}),
+                cases=found.cases,
+                pairs=len(scores.index.intersection(tables[row][key].index)),
+                trainings=told(over_trainings[row], corrected.get(row)),
+                patients=PatientTest(**rounded(patients)),
+            )
     return differences
 
 
@@ -81,12 +81,12 @@ def correct(tests: Mapping[str, TwoWay | None], family: Collection[str]) -> dict
     return dict(zip(made, holm(list(made.values())), strict=True))
 
 
-def told(test: TwoWay | None, p_holm: float | None = None) -> dict[str, Any] | None:
-    """A two-way test in a table.json; `p_holm` is None outside a family."""
-    return None if test is None else rounded({**asdict(test), "p_holm": p_holm})
+def told(test: TwoWay | None, p_holm: float | None = None) -> TwoWayTest | None:
+    """A two-way test as table.json has it; `p_holm` is None outside a family."""
+    return None if test is None else TwoWayTest(**rounded({**asdict(test), "p_holm": p_holm}))
 
 
-def mean_of_family(tables: Tables, statistics: Statistics) -> dict[str, Any] | None:
+def mean_of_family(tables: Tables, statistics: Statistics) -> Family | None:
     """The mean of the family that the settings name against the baseline: one two-way test by Dice, one by its logit.
 
     Over the runs that all of them have; None where the settings name no family, or a row is missing.
@@ -94,7 +94,7 @@ def mean_of_family(tables: Tables, statistics: Statistics) -> dict[str, Any] | N
     rows: Sequence[str] = statistics.family or ()
     if not rows or not {*rows, statistics.baseline} <= set(tables):
         return None
-    found: dict[str, Any] = {"rows": list(rows)}
+    found = {}
     for key, scale in ((DICE.key, pd.DataFrame), (LOGIT_DICE.key, logit)):
         dice = {row: scale(tables[row][DICE.key]) for row in (*rows, statistics.baseline)}
         differences = [paired(dice[row], dice[statistics.baseline]) for row in rows]
@@ -102,7 +102,7 @@ def mean_of_family(tables: Tables, statistics: Statistics) -> dict[str, Any] | N
         for frame in differences[1:]:
             shared = shared.intersection(frame.index)
         found[key] = told(two_way(np.mean([complete(frame.loc[shared]) for frame in differences], axis=0)))
-    return found
+    return Family(rows=tuple(rows), dice=found[DICE.key], logit_dice=found[LOGIT_DICE.key])
 
 
 def rounded(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,34 +1,35 @@
 """The second part of a results table as Markdown: further tests, other measures, failures, variants, variances."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from lassl.evaluation.summary import POLICIES
 from lassl.plumbing.tables import grid, interval, number, probability
 from lassl.results.comparisons import CLIP
+from lassl.results.document import Row, Table, TwoWayTest
 from lassl.results.layout import p_value, runs
 from lassl.results.markdown import paragraph
 from lassl.results.measures import DICE, LOGIT_DICE, MAIN, MAIN_DISTANCES, OTHERS
-from lassl.results.remarks import CASES, TWO_WAY, Row, Table, failed_cases, references, tuning_notice
+from lassl.results.remarks import CASES, TWO_WAY, failed_cases, tuning_notice
 
 
 def details(table: Table) -> str:
-    """Render the page of details of a table.json."""
-    rows = list(table["rows"].values())
-    title = f"# Details of the table of profile `{table['profile']}`"
+    """Render the page of details of a table."""
+    rows = list(table.rows.values())
+    title = f"# Details of the table of profile `{table.profile}`"
     warnings = map(paragraph, tuning_notice(table))
-    parts = [*tests(table), more(rows, CASES[table["scored"]]), failures(rows), variants(rows), variance(rows)]
+    parts = [*tests(table), more(rows, CASES[table.scored]), failures(rows), variants(rows), variance(rows)]
     return "\n\n".join([title, *warnings, *parts]) + "\n"
 
 
 def tests(table: Table) -> list[str]:
     """Differences to each baseline: over trainings and patients where there are pairs, and over patients alone."""
     parts = []
-    for key, baseline in references(table).items():
-        others = [row for row in table["rows"].values() if row is not baseline]
-        if any(row[key][DICE.key]["trainings"] for row in others):
+    for key, baseline in table.references.items():
+        others = [row for row in table.rows.values() if row is not baseline]
+        if any(row.compared[key][DICE.key].trainings for row in others):
             parts.append(over_trainings(key, baseline, others))
-        parts += [over_patients(key, baseline, others)] * bool(others)
+        if others:
+            parts.append(over_patients(key, baseline, others))
     return parts
 
 
@@ -37,11 +38,11 @@ def over_trainings(key: str, baseline: Row, others: Sequence[Row]) -> str:
     measures = (*MAIN, LOGIT_DICE)
     lines = []
     for row in others:
-        found = [row[key][measure.key]["trainings"] for measure in measures]
+        found = [row.compared[key][measure.key].trainings for measure in measures]
         cells = [uncorrected(test) if test else "-" for test in found]
-        lines.append([row["title"], str(row[key][DICE.key]["pairs"]), *cells])
+        lines.append([row.title, str(row.compared[key][DICE.key].pairs), *cells])
     return (
-        f"## Other trainings and other patients: against {baseline['title']}\n\n"
+        f"## Other trainings and other patients: against {baseline.title}\n\n"
         "Mean difference, 95 % interval and p without any correction:\n"
         f"{TWO_WAY}.\n"
         f"Scores but Dice are secondary. Logit Dice: of Dice held to [{CLIP}, {1 - CLIP}]. Distances: over the cases\n"
@@ -49,25 +50,23 @@ def over_trainings(key: str, baseline: Row, others: Sequence[Row]) -> str:
     ) + grid(["Method", "pairs", *(measure.heading for measure in measures)], lines)
 
 
-def uncorrected(test: Mapping[str, Any]) -> str:
+def uncorrected(test: TwoWayTest) -> str:
     """A two-way test in a cell."""
-    between = interval(test["low"], test["high"], "+")
-    return f"{number(test['difference'], '+')} {between}, p {probability(test['p_value'])}"
+    between = interval(test.low, test.high, "+")
+    return f"{number(test.difference, '+')} {between}, p {probability(test.p_value)}"
 
 
 def over_patients(key: str, baseline: Row, others: Sequence[Row]) -> str:
     """The signed-rank tests over the cases."""
     lines = []
     for row in others:
-        dice, *further = (row[key][measure.key] for measure in MAIN)
-        test = dice["patients"]
-        cells = [number(dice["difference"], "+"), interval(test["low"], test["high"], "+"), p_value(test["p_value"])]
-        lines.append(
-            [row["title"], *cells, p_value(test["p_holm"]), *(p_value(f["patients"]["p_holm"]) for f in further)]
-        )
+        found = [row.compared[key][measure.key] for measure in MAIN]
+        dice, test = found[0], found[0].patients
+        cells = [number(dice.difference, "+"), interval(test.low, test.high, "+"), p_value(test.p_value)]
+        lines.append([row.title, *cells, *(p_value(each.patients.p_holm) for each in found)])
     holm = [f"p, Holm: {measure.name}" for measure in MAIN]
     return (
-        f"## Other patients, these trainings: against {baseline['title']}\n\n"
+        f"## Other patients, these trainings: against {baseline.title}\n\n"
         "Wilcoxon signed-rank test over the cases, Holm's correction over the rows for each score, and a bootstrap\n"
         "interval over the cases. **They take the trainings as they are and say nothing about the methods**: by them\n"
         "a row may differ from its own second training.\n\n"
@@ -78,8 +77,8 @@ def more(rows: Sequence[Row], cases: str) -> str:
     """Other measures of the same masks; `cases` says what kind of cases they are of."""
     lines = []
     for row in rows:
-        spreads = [row["more"][measure.key] for measure in OTHERS]
-        lines.append([row["title"], *(f"{number(s['mean'])} ± {number(s['std'])}" for s in spreads)])
+        found = [row.more[measure.key] for measure in OTHERS]
+        lines.append([row.title, *(f"{number(values.mean)} ± {number(values.std)}" for values in found)])
     return (
         "## More measures\n\n"
         f"Mean ± standard deviation over {cases}. ASSD: both directions. *Larger way*: the larger of the two\n"
@@ -93,8 +92,8 @@ def failures(rows: Sequence[Row]) -> str:
     heads = [f"{measure.name}: {policy.heading}" for measure in MAIN_DISTANCES for policy in POLICIES.values()]
     lines = []
     for row in rows:
-        distances = [row["failures"][policy][measure.key] for measure in MAIN_DISTANCES for policy in POLICIES]
-        lines.append([row["title"], str(row["failed"]), *map(number, distances)])
+        distances = [row.failures[policy][measure.key] for measure in MAIN_DISTANCES for policy in POLICIES]
+        lines.append([row.title, str(row.failed), *map(number, distances)])
     return (
         "## Failures under three policies\n\n"
         "Mean ASD and 95HD in voxels when an empty prediction is left out, counts with the diagonal of its volume (no\n"
@@ -106,8 +105,8 @@ def variants(rows: Sequence[Row]) -> str:
     """Scores of every network and their ensemble, with all parts and the largest."""
     lines = []
     for row in rows:
-        for name, means in row["variants"].items():
-            lines.append([row["title"], name, *(number(means[measure.key]) for measure in MAIN)])
+        for name, means in row.variants.items():
+            lines.append([row.title, name, *(number(means[measure.key]) for measure in MAIN)])
     return (
         "## Networks, ensembles and the largest component\n\n"
         "What the same runs score by another choice of the network, and when only the largest connected part of a\n"
@@ -117,15 +116,15 @@ def variants(rows: Sequence[Row]) -> str:
 
 def variance(rows: Sequence[Row]) -> str:
     """Where the variance of the Dice comes from."""
-    sources = ("draw", "seed", "case", "rest")
     lines = []
     for row in rows:
-        deviations = [*(row["variance"][DICE.key][source] for source in sources), row["scores"][DICE.key]["std_runs"]]
-        lines.append([row["title"], runs(row), *map(number, deviations)])
+        found = row.variance[DICE.key]
+        deviations = (found.draw, found.seed, found.case, found.rest, row.scores[DICE.key].std_runs)
+        lines.append([row.title, runs(row), *map(number, deviations)])
     return (
         "## Sources of variance\n\n"
         "Standard deviations in percent Dice by source: draws of labeled cases, seeds within a draw, scored cases,\n"
         "and the rest (interaction of case and run). A dash where the runs cannot tell; with one seed for each draw\n"
         "the seed's part is in the draw's, with one run the rest is in the case's. Last column: standard deviation of\n"
         "the runs' means.\n\n"
-    ) + grid(["Method", "runs", *sources, "runs' means"], lines)
+    ) + grid(["Method", "runs", "draw", "seed", "case", "rest", "runs' means"], lines)

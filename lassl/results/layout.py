@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import repeat
 
 from lassl.plumbing.tables import interval, listed, number, probability
-from lassl.results.comparisons import REFERENCES
+from lassl.results.document import REFERENCES, Difference, Row, Spread, Table, TwoWayTest
 from lassl.results.measures import DICE, LOGIT_DICE, MAIN
-from lassl.results.remarks import CHOSEN, Remark, Row, Table, references, remarks
+from lassl.results.remarks import CHOSEN, Remark, remarks
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Layout:
 
 def layout(table: Table) -> Layout:
     """Lay a table out."""
-    others = references(table)
+    others = table.references
     first, *further = (measure.heading for measure in MAIN)
     heads = ["Method", first, *against(others), *further, "failed", "cases", "labeled + unlabeled"]
     heads += ["runs", "steps", "min"]
-    lines = (line(name, row, others) for name, row in table["rows"].items())
+    lines = (line(name, row, others) for name, row in table.rows.items())
     return Layout(tests(table, others), tuple(heads), tuple(lines), tuple(remarks(table)))
 
 
@@ -52,37 +52,37 @@ def tests(table: Table, others: Mapping[str, Row]) -> tuple[tuple[str, ...], ...
     key, baseline = next(iter(others.items()), (None, None))
     if key != REFERENCES["baseline"] or baseline is None:
         return ()
-    compared = {row["title"]: row[key] for row in table["rows"].values() if row is not baseline}
-    made = {title: found for title, found in compared.items() if found[DICE.key]["trainings"]}
+    compared = {row.title: row.compared[key] for row in table.rows.values() if row is not baseline}
+    made = {title: tests for title, found in compared.items() if (tests := both(found))}
     if not made:
         return ()
-    in_family = [title for title, found in made.items() if found[DICE.key]["trainings"]["p_holm"] is not None]
-    lines = [tested(title, *pair(made[title])) for title in in_family]
-    if (mean := table["family"]) and mean[DICE.key]:
-        title = f"mean of these {len(mean['rows'])} (secondary)"
-        lines.append(tested(title, mean[DICE.key], mean[LOGIT_DICE.key]))
-    lines += [tested(title, *pair(found)) for title, found in made.items() if title not in in_family]
-    heads = [f"{DICE.name} against {baseline['title']}", "pairs", "difference", "95 % interval", "p, Holm", "p"]
+    in_family = [title for title, (dice, _) in made.items() if dice.p_holm is not None]
+    lines = [tested(title, *made[title]) for title in in_family]
+    if (mean := table.family) and mean.dice and mean.logit_dice:
+        lines.append(tested(f"mean of these {len(mean.rows)} (secondary)", mean.dice, mean.logit_dice))
+    lines += [tested(title, *found) for title, found in made.items() if title not in in_family]
+    heads = [f"{DICE.name} against {baseline.title}", "pairs", "difference", "95 % interval", "p, Holm", "p"]
     heads += [f"{LOGIT_DICE.name} (secondary)", "p"]
     return (tuple(heads), *lines)
 
 
-def pair(found: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The two-way tests of a row by Dice and by its logit."""
-    return found[DICE.key]["trainings"], found[LOGIT_DICE.key]["trainings"]
+def both(found: Mapping[str, Difference]) -> tuple[TwoWayTest, TwoWayTest] | None:
+    """The two-way tests of a row by Dice and by its logit; None with less than two pairs."""
+    dice, logit = (found[measure.key].trainings for measure in (DICE, LOGIT_DICE))
+    return (dice, logit) if dice and logit else None
 
 
-def tested(title: str, dice: Mapping[str, Any], logit: Mapping[str, Any]) -> tuple[str, ...]:
+def tested(title: str, dice: TwoWayTest, logit: TwoWayTest) -> tuple[str, ...]:
     """Cells of a two-way test: pairs, difference, interval, p with Holm's correction and without; then by the logit."""
     return (
         title,
-        str(dice["pairs"]),
-        number(dice["difference"], "+"),
-        interval(dice["low"], dice["high"], "+"),
-        "-" if dice["p_holm"] is None else p_value(dice["p_holm"]),
-        p_value(dice["p_value"]),
-        f"{number(logit['difference'], '+')} {interval(logit['low'], logit['high'], '+')}",
-        p_value(logit["p_value"]),
+        str(dice.pairs),
+        number(dice.difference, "+"),
+        interval(dice.low, dice.high, "+"),
+        "-" if dice.p_holm is None else p_value(dice.p_holm),
+        p_value(dice.p_value),
+        f"{number(logit.difference, '+')} {interval(logit.low, logit.high, '+')}",
+        p_value(logit.p_value),
     )
 
 
@@ -93,27 +93,27 @@ def p_value(p: float | None) -> str:
 
 def against(others: Mapping[str, Row]) -> list[str]:
     """Heads of the differences to the rows that others are compared with."""
-    return [f"{DICE.name} against {row['title']}" for row in others.values()]
+    return [f"{DICE.name} against {row.title}" for row in others.values()]
 
 
 def line(name: str, row: Row, others: Mapping[str, Row]) -> Line:
     """Lay a row out: its scores, what they are worth beside others, and how it was trained."""
-    first, *further = (score(row["scores"][measure.key]) for measure in MAIN)
+    first, *further = (score(row.scores[measure.key]) for measure in MAIN)
     cells = [
         first,
         *differences(row, others),
         *further,
-        (str(row["failed"]),),
-        (str(row["cases"]),),
+        (str(row.failed),),
+        (str(row.cases),),
         *((cell,) for cell in trained(row)),
     ]
-    departures = tuple(filter(None, row["evaluation"]))
-    return Line(name, row["group"], row["title"], departures, tuple(cells), published(row, len(others)))
+    departures = tuple(filter(None, row.evaluation))
+    return Line(name, row.group, row.title, departures, tuple(cells), published(row, len(others)))
 
 
-def score(values: Mapping[str, float | None]) -> tuple[str, str]:
+def score(values: Spread) -> tuple[str, str]:
     """Mean and standard deviation over cases; interval of the mean."""
-    return f"{number(values['mean'])} ± {number(values['std'])}", interval(values["low"], values["high"])
+    return f"{number(values.mean)} ± {number(values.std)}", interval(values.low, values.high)
 
 
 def differences(row: Row, others: Mapping[str, Row]) -> list[tuple[str, ...]]:
@@ -123,31 +123,32 @@ def differences(row: Row, others: Mapping[str, Row]) -> list[tuple[str, ...]]:
         if row is other:
             cells.append(("baseline",))
             continue
-        values = row[key][DICE.key]
-        cells.append((number(values["difference"], "+"), *counted(values["trainings"])))
+        found = row.compared[key][DICE.key]
+        cells.append((number(found.difference, "+"), *counted(found.trainings)))
     return cells
 
 
-def counted(test: Mapping[str, Any] | None) -> tuple[str, ...]:
+def counted(test: TwoWayTest | None) -> tuple[str, ...]:
     """Interval and p of a two-way test, if there is one; its p is corrected within the family alone."""
     if test is None:
         return ()
-    corrected = test["p_holm"] is not None
-    p = probability(test["p_holm"] if corrected else test["p_value"])
-    return (f"{interval(test['low'], test['high'], '+')}, p {p}" + " uncorrected" * (not corrected),)
+    uncorrected = test.p_holm is None
+    p = f"{probability(test.p_value)} uncorrected" if uncorrected else probability(test.p_holm)
+    return (f"{interval(test.low, test.high, '+')}, p {p}",)
 
 
 def trained(row: Row) -> list[str]:
     """Cells that tell of a row's trainings, of which nothing is known where its masks were made elsewhere."""
-    if not row["runs"]:
+    if not row.runs:
         return ["-", runs(row), "-", "-"]
-    counts = " + ".join(listed(row[key]) for key in ("labeled", "unlabeled"))
-    return [counts, runs(row), listed(row["steps"]), f"{row['training_minutes']:g}"]
+    counts = f"{listed(row.labeled)} + {listed(row.unlabeled)}"
+    minutes = "-" if row.training_minutes is None else f"{row.training_minutes:g}"
+    return [counts, runs(row), listed(row.steps), minutes]
 
 
 def runs(row: Row) -> str:
     """The number of a row's runs, or that they were not ours."""
-    return str(len(row["runs"])) if row["runs"] else "external"
+    return str(len(row.runs)) if row.runs else "external"
 
 
 def published(row: Row, between: int) -> tuple[str, ...]:
@@ -155,9 +156,12 @@ def published(row: Row, between: int) -> tuple[str, ...]:
 
     `between`: the empty columns after the first figure.
     """
-    figures = row["published"]
+    figures = row.published
     if not figures:
         return ()
-    called = f"published, {CHOSEN[figures['chosen']]}" + " [1]" * ("note" in figures)
-    first, *further = (f"{figures[m.key]:g}" if m.key in figures else "-" for m in MAIN)
-    return (called, first, *[""] * between, *further)
+    called = f"published, {CHOSEN[figures.chosen]}"
+    if figures.note:
+        called += " [1]"
+    scores = (figures.dice, figures.jaccard, figures.asd, figures.hd95)
+    first, *further = ("-" if value is None else f"{value:g}" for value in scores)
+    return (called, first, *repeat("", between), *further)

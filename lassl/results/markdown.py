@@ -1,16 +1,17 @@
 """The results table as Markdown, whole or side by side with another."""
 
 from collections.abc import Iterable, Mapping
-from itertools import chain
+from itertools import chain, repeat
 
 from lassl.plumbing.tables import grid, number
+from lassl.results.document import Table
 from lassl.results.layout import Line, layout
 from lassl.results.measures import DICE
-from lassl.results.remarks import Remark, Table
+from lassl.results.remarks import Remark
 
 
 def table(content: Table) -> str:
-    """Render a table.json: tests that count trainings, our rows over published ones, and what to know of them."""
+    """Render a table: tests that count trainings, our rows over published ones, and what to know of them."""
     shown = layout(content)
     cells = chain.from_iterable(lines(line, len(shown.heads)) for line in shown.lines)
     tests = f"{grid(shown.tests[0], shown.tests[1:])}\n\n" if shown.tests else ""
@@ -21,7 +22,7 @@ def lines(line: Line, width: int) -> Iterable[list[str]]:
     """Cells of a row of ours, and of the published figures under it if there are any, in so many columns."""
     yield [titled(line.title, line.departures), *(" ".join(parts) for parts in line.cells)]
     if line.published:
-        yield [*line.published, *[""] * (width - len(line.published))]
+        yield [*line.published, *repeat("", width - len(line.published))]
 
 
 def titled(title: str, departures: Iterable[str]) -> str:
@@ -41,10 +42,10 @@ def paragraphs(texts: Iterable[str]) -> str:
 
 def side_by_side(tables: Mapping[str, Table]) -> str:
     """Mean Dice in percent of the rows that two tables share, by profile, and the second minus the first."""
-    first, second = (content["rows"] for content in tables.values())
+    first, second = (content.rows for content in tables.values())
     cells = []
     for method in [m for m in first if m in second]:
-        means = [rows[method]["scores"][DICE.key]["mean"] for rows in (first, second)]
-        change = None if None in means else means[1] - means[0]
-        cells.append([first[method]["title"], *map(number, means), number(change, "+")])
+        before, after = (rows[method].scores[DICE.key].mean for rows in (first, second))
+        change = None if before is None or after is None else after - before
+        cells.append([first[method].title, number(before), number(after), number(change, "+")])
     return grid([f"Mean {DICE.heading}", *tables, "difference"], cells)

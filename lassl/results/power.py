@@ -14,6 +14,7 @@ import numpy as np
 from lassl.model.record import Evaluated, read_record
 from lassl.paths import EXTERNAL, METRICS
 from lassl.plumbing.tables import number
+from lassl.results import document
 from lassl.results.comparisons import family, rounded
 from lassl.results.measures import DICE
 from lassl.results.runs import Result, read_result, scores
@@ -36,16 +37,18 @@ class Design:
     family: int  # tests that are corrected together
     minutes: float  # of one pair: training and scoring of all rows
 
-    def told(self) -> dict[str, Any]:
-        """The design and what it can show in a table.json."""
+    def told(self) -> document.Design:
+        """The design and what it can show, as table.json has them."""
         power = self.noise.power(self.pairs, self.family) if self.noise and self.pairs else None
-        return {
-            "training": rounded(asdict(self.training)) if self.training else None,
-            "rows": self.rows,
-            "noise": rounded(asdict(self.noise)) if self.noise else None,
-            **{"compared": self.compared, "pairs": self.pairs, "family": self.family},
-            "power": rounded(asdict(power)) if power else None,
-        }
+        return document.Design(
+            training=Deviation(**rounded(asdict(self.training))) if self.training else None,
+            rows=self.rows,
+            noise=Noise(**rounded(asdict(self.noise))) if self.noise else None,
+            compared=self.compared,
+            pairs=self.pairs,
+            family=self.family,
+            power=document.Power(**rounded(asdict(power))) if power else None,
+        )
 
 
 def design(groups: Groups, statistics: Statistics) -> Design:
@@ -141,22 +144,22 @@ def minutes(group: Sequence[Result]) -> float:
     return sum(seconds) / len(seconds) / 60
 
 
-def in_words(design: Mapping[str, Any], one: bool) -> str:
-    """A design of a table.json in words: how much trainings move, and what so many can show; `one`: of each row."""
+def in_words(design: document.Design, one: bool) -> str:
+    """The design of a table in words: how much trainings move, and what so many can show; `one`: of each row."""
     texts = ["One training of each row says nothing about the methods."] if one else []
-    if training := design["training"]:
-        low, high = number(training["low"]), number(training["high"])
+    if training := design.training:
+        low, high = number(training.low), number(training.high)
         texts.append(
-            f"Trained again, a row moves its mean Dice by {number(training['value'])} points (SD, 95 % {low} to "
-            f"{high}, from {row_count(design['rows'])} of this scale)."
+            f"Trained again, a row moves its mean Dice by {number(training.value)} points (SD, 95 % {low} to "
+            f"{high}, from {row_count(design.rows)} of this scale)."
         )
-    if design["compared"]:
-        pair = number(design["noise"]["pair"])
-        texts.append(f"The difference of a pair moves by {pair} points (SD, from {row_count(design['compared'])}).")
-    if power := design["power"]:
-        many = f"{design['pairs']} pairs" if design["pairs"] > 1 else "One pair"
-        one_test, strictest = (number(power[key], decimals=1) for key in ("smallest", "smallest_in_family"))
-        family = f", of {strictest} in a family of {design['family']}" if design["family"] > 1 else ""
+    if design.noise and design.compared:
+        pair = number(design.noise.pair)
+        texts.append(f"The difference of a pair moves by {pair} points (SD, from {row_count(design.compared)}).")
+    if power := design.power:
+        many = f"{design.pairs} pairs" if design.pairs > 1 else "One pair"
+        one_test, strictest = (number(value, decimals=1) for value in (power.smallest, power.smallest_in_family))
+        family = f", of {strictest} in a family of {design.family}" if design.family > 1 else ""
         texts.append(f"{many} can show a difference of {one_test} points (80 % power){family}.")
     elif one:
         texts.append("How much a training moves a row is not known at this scale: none was trained twice.")
@@ -165,4 +168,4 @@ def in_words(design: Mapping[str, Any], one: bool) -> str:
 
 def row_count(count: int) -> str:
     """A number of rows in words."""
-    return f"{count} row" + "s" * (count != 1)
+    return "1 row" if count == 1 else f"{count} rows"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
@@ -113,7 +114,7 @@ def _scores(path: Path, record: Path, sha256: str, command: str) -> pd.DataFrame
     return read_scores(path)
 
 
-def read_scores(path: Path) -> pd.DataFrame:
+def read_scores(path: Path | TextIO) -> pd.DataFrame:
     """Read a table of cases and scores: a score may be empty, and a case may be called NA, nan or 007."""
     return pd.read_csv(path, dtype={"case": str}, keep_default_na=False, na_values=[""])
 

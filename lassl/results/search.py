@@ -1,14 +1,19 @@
 """Trials: the runs with other settings that were scored on training cases, and what was chosen among them.
 
 A trial is a run of the tuning mode (conf/mode/tuning.yaml), told apart by its settings. `lassl search`
-gathers them from the working folder, the last commit and the experiments of DVC into metrics/<profile>-tuning/trials:
-for each the record of the run and the scores of its cases, <run>-<hash of its settings>.{yaml,csv}.
+gathers them from the working folder, the last commit and the experiments of DVC into two files of
+metrics/<profile>-tuning. search.jsonl has a line for each trial: the record of its run. search.csv has the cases of all
+trials, with the run and a hash of its settings as the first columns. Without these two columns the lines of a trial are
+the table of cases whose hash its record has.
 """
 
 import json
+import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +22,38 @@ import yaml
 from pydantic import ValidationError
 
 from lassl.evaluation.summary import chosen, summary
-from lassl.model.record import Evaluated, read_record, record_text
+from lassl.model.record import Evaluated
 from lassl.paths import METRICS, TUNING
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.files import text_hash, write_text
+from lassl.plumbing.files import read_text, text_hash, write_text
 from lassl.plumbing.git import commits_with, git
 from lassl.plumbing.tables import grid, number
-from lassl.plumbing.yaml_text import checked
+from lassl.plumbing.yaml_text import checked, first_reason
 from lassl.results.runs import read_scores
 
+SCORES, RECORDS = "search.csv", "search.jsonl"
+FIRST = "run,key,"  # the columns of SCORES before those of a table of cases
+LINE = re.compile(r"(.+?-d\d+-s\d+,[0-9a-f]{8},)(.*)")  # a line of SCORES: the prefix of its trial, and a case
 SHOWN = ("network.width", "network.dropout", "train.steps", "train.lr", "train.schedule")  # beside a method's options
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial's record and the scores of its cases."""
+    """A trial's record, and the text of the table of its cases."""
 
     record: Evaluated
-    cases: pd.DataFrame
+    text: str
+
+    @cached_property
+    def prefix(self) -> str:
+        """The start of the trial's lines in SCORES: its run, and eight digits of the hash of its settings."""
+        settings = json.dumps(self.record.settings.plain(), sort_keys=True)
+        return f"{self.record.run.name},{text_hash(settings)[:8]},"
+
+    @cached_property
+    def cases(self) -> pd.DataFrame:
+        """The scores of its cases."""
+        return read_scores(StringIO(self.text))
 
     @property
     def scores(self) -> dict[str, float | int | None]:
@@ -71,36 +90,75 @@ def sources(folder: Path) -> Iterator[tuple[str, str]]:
             yield git("show", f"{commit}:{name}"), git("show", f"{commit}:{folder.as_posix()}/{Path(name).stem}.csv")
 
 
-def keep(folder: Path, record: str, cases: str) -> bool:
-    """Write a trial's record and scores where it is not known yet; gives whether it was new. Raises LasslError."""
+def gather(folder: Path, found: Iterable[tuple[str, str]]) -> int:
+    """Add what was found, texts of record and cases, to a folder's trials; give how many are new. Raises LasslError."""
+    known = {trial.prefix: trial for trial in read_trials(folder)}
+    before = len(known)
+    for record, cases in found:
+        trial = trial_of(folder, record, cases)
+        known.setdefault(trial.prefix, trial)
+    if len(known) > before:
+        write(folder, [known[prefix] for prefix in sorted(known)])
+    return len(known) - before
+
+
+def trial_of(folder: Path, record: str, cases: str) -> Trial:
+    """The trial that a run's record and table of cases tell of. Raises LasslError."""
     try:
-        trial = checked(Evaluated, record)
+        trial = Trial(checked(Evaluated, record), cases)
     except (yaml.YAMLError, ValidationError) as error:
         raise LasslError(f"{folder}/records: no record of a run ({str(error).splitlines()[0]}); delete it") from None
-    if text_hash(cases) != trial.cases_sha256:
-        raise LasslError(f"{folder}/{trial.run.name}.csv: not what its record was written with; run it again")
-    path = folder / "trials" / f"{trial.run.name}-{key(trial)}.yaml"
-    if path.is_file():
-        return False
-    write_text(path.with_suffix(".csv"), cases)
-    write_text(path, record_text(trial))
-    return True
+    if text_hash(cases) != trial.record.cases_sha256:
+        raise LasslError(f"{folder}/{trial.record.run.name}.csv: not what its record was written with; run it again")
+    return trial
 
 
-def key(record: Evaluated) -> str:
-    """Eight digits of the hash of the settings that were tried."""
-    return text_hash(json.dumps(record.settings.plain(), sort_keys=True))[:8]
+def write(folder: Path, trials: Sequence[Trial]) -> None:
+    """Write all trials of a folder. Raises LasslError where their tables have different columns."""
+    columns = trials[0].text.split("\n")[0]
+    lines = [FIRST + columns]
+    for trial in trials:
+        heads, *cases = trial.text.removesuffix("\n").split("\n")
+        if heads != columns:
+            raise LasslError(
+                f"{folder}: the cases of {trial.record.run.name} have the columns {heads}, those of another trial "
+                f"{columns}; move {SCORES} and {RECORDS}, or delete the run's files, and gather again"
+            )
+        lines += [trial.prefix + case for case in cases]
+    records = [json.dumps(trial.record.plain()) for trial in trials]
+    write_text(folder / SCORES, "\n".join(lines) + "\n")  # before the records: lines without one are passed over
+    write_text(folder / RECORDS, "\n".join(records) + "\n")
 
 
 def read_trials(folder: Path) -> list[Trial]:
-    """The trials of a folder, by the names of their files. Raises LasslError for scores that were edited."""
+    """The trials of a folder, by run and settings. Raises LasslError for scores that were edited."""
+    path, table = folder / RECORDS, folder / SCORES
+    if not path.is_file():
+        return []
+    cases = cases_by_prefix(read_text(table) if table.is_file() else "")
     trials = []
-    for path in sorted((folder / "trials").glob("[!.]*.yaml")):
-        record, table = read_record(path), path.with_suffix(".csv")
-        if not table.is_file() or text_hash(table.read_text("utf-8")) != record.cases_sha256:
-            raise LasslError(f"{table}: not what {path} was written with; restore both from git")
-        trials.append(Trial(record, read_scores(table)))
+    for place, text in enumerate(read_text(path).splitlines(), 1):
+        try:
+            record = Evaluated.model_validate_json(text, strict=True)
+        except ValidationError as error:
+            reason = first_reason(error)
+            raise LasslError(f"{path}: line {place}: no record of a run ({reason}); restore it from git") from None
+        prefix = Trial(record, "").prefix
+        trial = Trial(record, cases.get(prefix, ""))
+        if text_hash(trial.text) != record.cases_sha256:
+            raise LasslError(f"{table}: {prefix[:-1]} is not what {path} was written with; restore both from git")
+        trials.append(trial)
     return trials
+
+
+def cases_by_prefix(text: str) -> dict[str, str]:
+    """The table of cases of each trial in the text of SCORES."""
+    columns, *lines = text.split("\n")
+    found: dict[str, str] = {}
+    for match in filter(None, map(LINE.fullmatch, lines)):
+        prefix, scores = match.groups()
+        found[prefix] = found.get(prefix, columns.removeprefix(FIRST) + "\n") + scores + "\n"
+    return found
 
 
 def trials_table(folder: Path) -> str:

@@ -7,33 +7,36 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from lassl.evaluation.summary import POLICIES, variant
 from lassl.model.record import Evaluated, Evaluation
 from lassl.paths import PUBLISHED, metrics_folder
+from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text, write_text
-from lassl.plumbing.yaml_text import parse_yaml
+from lassl.plumbing.yaml_text import first_reason, parse_yaml
 from lassl.results import details, markdown, runs
 from lassl.results.comparisons import compared, mean_of_family, rounded
+from lassl.results.document import Mean, Published, Row, Spread, Table, Value
 from lassl.results.measures import DICE, MAIN, MAIN_DISTANCES, OTHERS
 from lassl.results.power import design
 from lassl.results.runs import ExternalResult, Result, ScoredMasks, mean, score_table, scores
 from lassl.settings.sections import Statistics
 from lassl.statistics.patients import interval
-from lassl.statistics.variance import variance_split
+from lassl.statistics.variance import Variance, variance_split
 
 
 def table(profile: str, statistics: Statistics, published: Path = PUBLISHED) -> str:
     """Write a profile's table.json, table.md and details.md, and give the text of table.md. Raises LasslError."""
     content = build(profile, statistics, parse_yaml(read_text(published)))
     folder = metrics_folder(profile)
-    write_text(folder / "table.json", json.dumps(content, indent=1) + "\n")
+    write_text(folder / "table.json", json.dumps(content.plain(), indent=1) + "\n")
     write_text(folder / "details.md", details.details(content))
     write_text(folder / "table.md", text := markdown.table(content))
     return text
 
 
-def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) -> dict[str, Any]:
+def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) -> Table:
     """Gather a profile's runs into rows, in the order of `grouped`, external ones last.
 
     `published` is the content of metrics/published.yaml; runs of the tuning mode stand beside none of its figures.
@@ -48,29 +51,32 @@ def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) ->
     external = {f"external/{name}": result for name, result in runs.read_external(first).items()}
     masks: dict[str, Sequence[ScoredMasks]] = {**groups, **{name: [result] for name, result in external.items()}}
     tables = {name: {measure.key: scores(group, measure.column) for measure in MAIN} for name, group in masks.items()}
+    differences = compared(tables, statistics)
     rows = {}
     for method, group in groups.items():
         title, figures = title_and_figures(method, group, shown, published)
-        rows[method] = row(group, tables[method], title, figures, statistics) | {"group": kinds[method]}
+        told = {"title": title, "group": kinds[method], "published": figures, **differences[method]}
+        rows[method] = row(group, told | scored(group, tables[method], statistics))
     elsewhere = {f"external/{name}": figures for name, figures in published.get("external", {}).items() if shown}
-    rows |= {n: external_row(r, tables[n], elsewhere.get(n, {}), statistics) for n, r in external.items()}
-    comparisons = compared(tables, statistics)
-    return {
-        "profile": profile,
-        "cohort": first.record.cohort.name,
-        "cohort_hash": sorted({r.record.cohort.hash for r in results}),
-        "pool": first.record.settings.patches.pool,
-        "devices": sorted({r.record.training.device for r in results}),
-        "scored": "tuning" if tuned else "test",
-        "scored_cases": first.cases["case"].nunique(),
-        "statistics": statistics.model_dump(mode="json"),
-        "rows": {name: rows[name] | comparisons[name] for name in rows},
-        "family": mean_of_family(tables, statistics),
-        "design": design(groups, statistics).told(),
-        "lacking": {str(pair): names for pair, names in lacking.items()},
-        "missing": [name for name in asked if name not in rows],
-        "notes": [published["notes"][r["published"]["note"]] for r in rows.values() if "note" in r["published"]],
-    }
+    for name, result in external.items():
+        told = scored([result], tables[name], statistics) | {"published": figures_of(name, elsewhere.get(name, {}))}
+        rows[name] = external_row(result, told | differences[name])
+    return Table(
+        profile=profile,
+        cohort=first.record.cohort.name,
+        cohort_hash=tuple(sorted({r.record.cohort.hash for r in results})),
+        pool=first.record.settings.patches.pool,
+        devices=tuple(sorted({r.record.training.device for r in results})),
+        scored="tuning" if tuned else "test",
+        scored_cases=first.cases["case"].nunique(),
+        statistics=Statistics(**statistics.model_dump()),  # every field counts as set, its default too
+        rows=rows,
+        family=mean_of_family(tables, statistics),
+        design=design(groups, statistics).told(),
+        lacking={str(pair): tuple(names) for pair, names in lacking.items()},
+        missing=tuple(name for name in asked if name not in rows),
+        notes=tuple(published["notes"][r.published.note] for r in rows.values() if r.published and r.published.note),
+    )
 
 
 def grouped(results: Sequence[Result], published: Mapping[str, Any]) -> tuple[dict[str, list[Result]], dict[str, str]]:
@@ -88,11 +94,11 @@ def grouped(results: Sequence[Result], published: Mapping[str, Any]) -> tuple[di
 
 def title_and_figures(
     method: str, group: Sequence[Result], shown: bool, published: Mapping[str, Any]
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, Published | None]:
     """The title of a row and its published figures; where none are shown, the title has the runs' label counts."""
     figures = dict({**published["rows"], **published["field"]}.get(method, {}))
     text = figures.pop("title", method)
-    return (text, figures) if shown else (own_title(text, group), {})
+    return (text, figures_of(method, figures)) if shown else (own_title(text, group), None)
 
 
 def own_title(text: str, group: Sequence[Result]) -> str:
@@ -100,33 +106,34 @@ def own_title(text: str, group: Sequence[Result]) -> str:
     methods = [r.record.settings.method for r in group]
     labeled = "/".join(map(str, sorted({m.labeled for m in methods})))
     unlabeled = "/".join(map(str, sorted({m.unlabeled for m in methods})))
-    return f"{text.split(' & ')[0]} & {labeled}L" + f"+{unlabeled}UL" * (unlabeled != "0")
+    counts = f"{labeled}L" if unlabeled == "0" else f"{labeled}L+{unlabeled}UL"
+    return f"{text.split(' & ')[0]} & {counts}"
 
 
-def row(
-    group: Sequence[Result],
-    tables: Mapping[str, pd.DataFrame],
-    title: str,
-    figures: Mapping[str, Any],
-    statistics: Statistics,
-) -> dict[str, Any]:
-    """One row by itself: its scores and their spread, what was trained, and the published figures."""
+def figures_of(row: str, figures: Mapping[str, Any]) -> Published | None:
+    """The published figures of a row, None without any. Raises LasslError for others than a table shows."""
+    try:
+        return Published(**figures) if figures else None
+    except ValidationError as error:
+        raise LasslError(f"{PUBLISHED}: {row}: {first_reason(error)}; mend it there") from None
+
+
+def row(group: Sequence[Result], told: Mapping[str, Any]) -> Row:
+    """A row of our runs: what was trained, beside what else is told of it."""
     records = [r.record for r in group]
-    return {
-        "title": title,
-        "runs": [list(r.run) for r in group],
-        "labeled": sorted({r.settings.method.labeled for r in records}),
-        "unlabeled": sorted({r.settings.method.unlabeled for r in records}),
-        "steps": sorted({r.settings.train.steps for r in records}),
-        "training_minutes": round(sum(r.training.seconds for r in records) / len(records) / 60, 1),
-        "devices": sorted({r.training.device for r in records}),
-        **scored(group, tables, statistics),
-        "evaluation": distinct(departures(r.evaluation) for r in records),
-        "stride": distinct(list(r.evaluation.stride) for r in records),
-        "shared": distinct(shared(r) for r in records),
-        "method": distinct(r.settings.method.model_dump(mode="json") for r in records),
-        "published": dict(figures),
-    }
+    return Row(
+        runs=tuple(r.run for r in group),
+        labeled=tuple(sorted({r.settings.method.labeled for r in records})),
+        unlabeled=tuple(sorted({r.settings.method.unlabeled for r in records})),
+        steps=tuple(sorted({r.settings.train.steps for r in records})),
+        training_minutes=round(sum(r.training.seconds for r in records) / len(records) / 60, 1),
+        devices=tuple(sorted({r.training.device for r in records})),
+        evaluation=distinct(departures(r.evaluation) for r in records),
+        stride=distinct(r.evaluation.stride for r in records),
+        shared=distinct(shared(r) for r in records),
+        method=distinct(r.settings.method.model_dump(mode="json") for r in records),
+        **told,
+    )
 
 
 def shared(record: Evaluated) -> dict[str, Any]:
@@ -138,28 +145,27 @@ def shared(record: Evaluated) -> dict[str, Any]:
 
 def departures(evaluation: Evaluation) -> str:
     """Name what departs from the default evaluation; empty where nothing does."""
-    parts = [f"{evaluation.network} network"] * (evaluation.network in ("teacher", "second", "ensemble"))
-    parts += ["largest component only"] * evaluation.largest_component
-    parts += [f"failures: {evaluation.failures}"] * (evaluation.failures != "excluded")
-    parts += [f"snapshot: {evaluation.snapshot.use}"] * (evaluation.snapshot.use != "last")
-    return ", ".join(parts)
-
-
-def external_row(
-    result: ExternalResult, tables: Mapping[str, pd.DataFrame], figures: Mapping[str, Any], statistics: Statistics
-) -> dict[str, Any]:
-    """The row of masks or weights from elsewhere: it has no runs of ours, and how it was trained is not known."""
-    policy = result.reported.failures
-    unknown = ("runs", "labeled", "unlabeled", "steps", "devices", "stride", "shared", "method")
-    return {
-        "title": result.title,
-        "group": "external",
-        **{key: [] for key in unknown},
-        "training_minutes": None,
-        **scored([result], tables, statistics),
-        "evaluation": ["" if policy == "excluded" else f"failures: {policy}"],
-        "published": dict(figures),
+    parts = {
+        f"{evaluation.network} network": evaluation.network in ("teacher", "second", "ensemble"),
+        "largest component only": evaluation.largest_component,
+        f"failures: {evaluation.failures}": evaluation.failures != "excluded",
+        f"snapshot: {evaluation.snapshot.use}": evaluation.snapshot.use != "last",
     }
+    return ", ".join(part for part, departs in parts.items() if departs)
+
+
+def external_row(result: ExternalResult, told: Mapping[str, Any]) -> Row:
+    """The row of masks or weights from elsewhere: it has no runs of ours, and how it was trained is not known."""
+    names = ("runs", "labeled", "unlabeled", "steps", "devices", "stride", "shared", "method")
+    unknown: dict[str, Any] = dict.fromkeys(names, ())
+    return Row(
+        title=result.title,
+        group="external",
+        **unknown,
+        training_minutes=None,
+        evaluation=("" if (policy := result.reported.failures) == "excluded" else f"failures: {policy}",),
+        **told,
+    )
 
 
 def scored(group: Sequence[ScoredMasks], tables: Mapping[str, pd.DataFrame], statistics: Statistics) -> dict[str, Any]:
@@ -168,25 +174,25 @@ def scored(group: Sequence[ScoredMasks], tables: Mapping[str, pd.DataFrame], sta
         "cases": next(iter(tables.values())).shape[1],
         "failed": int(sum(r.reported_cases()["failed"].sum() for r in group)),
         "scores": {key: spread(values, statistics) for key, values in tables.items()},
-        "variance": {key: rounded(asdict(variance_split(values))) for key, values in tables.items()},
-        "more": {m.key: mean_and_std(scores(group, m.column)) for m in OTHERS},
+        "variance": {key: Variance(**rounded(asdict(variance_split(values)))) for key, values in tables.items()},
+        "more": {m.key: Mean(**mean_and_std(scores(group, m.column))) for m in OTHERS},
         "failures": failures(group),
         "variants": variants(group),
     }
 
 
-def mean_and_std(values: pd.DataFrame) -> dict[str, float | None]:
+def mean_and_std(values: pd.DataFrame) -> dict[str, Value]:
     """Mean of the defined values of all runs and cases, and standard deviation over the cases' means over the runs."""
     return rounded({"mean": mean(values), "std": values.mean().std()})
 
 
-def spread(values: pd.DataFrame, statistics: Statistics) -> dict[str, float | None]:
+def spread(values: pd.DataFrame, statistics: Statistics) -> Spread:
     """Mean, its interval, and the standard deviations over cases and over the runs' means; None where undefined."""
     low, high = interval(values, count=statistics.resamples, seed=statistics.seed)
-    return mean_and_std(values) | rounded({"low": low, "high": high, "std_runs": values.mean(axis=1).std()})
+    return Spread(**mean_and_std(values), **rounded({"low": low, "high": high, "std_runs": values.mean(axis=1).std()}))
 
 
-def failures(group: Sequence[ScoredMasks]) -> dict[str, dict[str, float | None]]:
+def failures(group: Sequence[ScoredMasks]) -> dict[str, dict[str, Value]]:
     """Mean distances under each policy for empty predictions."""
     means = {}
     for name, policy in POLICIES.items():
@@ -195,7 +201,7 @@ def failures(group: Sequence[ScoredMasks]) -> dict[str, dict[str, float | None]]
     return means
 
 
-def variants(group: Sequence[ScoredMasks]) -> dict[str, dict[str, float | None]]:
+def variants(group: Sequence[ScoredMasks]) -> dict[str, dict[str, Value]]:
     """Mean scores of every network that all runs have, and the ensemble, with all parts and with the largest alone."""
     means = {}
     kinds = [list(r.cases[["network", "parts"]].drop_duplicates().itertuples(index=False, name=None)) for r in group]
@@ -205,9 +211,10 @@ def variants(group: Sequence[ScoredMasks]) -> dict[str, dict[str, float | None]]
     return means
 
 
-def distinct(values: Iterable[Any]) -> list[Any]:
+def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
     """The different values in the order of their first appearance."""
     different: list[Any] = []
     for value in values:
-        different += [] if value in different else [value]
-    return different
+        if value not in different:
+            different.append(value)
+    return tuple(different)

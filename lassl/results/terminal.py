@@ -6,8 +6,9 @@ from rich.console import Console
 
 from lassl.paths import metrics_folder, report_page
 from lassl.plumbing.tables import interval, listed, number
+from lassl.results.document import Table, read_table
 from lassl.results.measures import DICE, MAIN
-from lassl.results.remarks import Table, cohort, pairs, read_table, scored_cases, shown_by, tuning_notice, warnings
+from lassl.results.remarks import cohort, pairs, scored_cases, shown_by, tuning_notice, warnings
 
 WIDTH = 80  # columns, also where no terminal is
 WARNING = "bold yellow"
@@ -20,7 +21,7 @@ def show(profile: str, absent: str = ABSENT) -> None:
     `absent` is what is said of a page that is not in its place.
     """
     table = read_table(profile)
-    synthetic = table["statistics"]["scans"] == "synthetic"
+    synthetic = table.statistics.scans == "synthetic"
     page = report_page(profile)
     console = Console(width=WIDTH, markup=False, emoji=False, highlight=False)
     console.print()
@@ -40,18 +41,23 @@ def show(profile: str, absent: str = ABSENT) -> None:
 
 def grid(table: Table) -> rich.table.Table:
     """A line for each row: Dice with its interval, the other scores, and the published Dice if there is any."""
-    rows = table["rows"].values()
-    published = [f"published\n{DICE.name}"] * any(row["published"] for row in rows)
+    rows = table.rows.values()
+    published = any(row.published for row in rows)
+    heads = [measure.name for measure in MAIN]
+    if published:
+        heads.append(f"published\n{DICE.name}")
     lines = rich.table.Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     lines.add_column("Method", overflow="fold")
-    for head in (*(measure.name for measure in MAIN), *published):
+    for head in heads:
         lines.add_column(head, justify="right", no_wrap=True)
     for row in rows:
-        dice, *others = (row["scores"][measure.key] for measure in MAIN)
-        title = ", ".join([row["title"], *filter(None, row["evaluation"])])
-        mean = f"{short(dice['mean'])} {interval(dice['low'], dice['high'], decimals=1)}"
-        cells = [title, mean, *(short(score["mean"]) for score in others)]
-        lines.add_row(*cells, *[short(row["published"].get(DICE.key))] * len(published))
+        dice, *others = (row.scores[measure.key] for measure in MAIN)
+        title = ", ".join([row.title, *filter(None, row.evaluation)])
+        mean = f"{short(dice.mean)} {interval(dice.low, dice.high, decimals=1)}"
+        cells = [title, mean, *(short(score.mean) for score in others)]
+        if published:
+            cells.append(short(row.published.dice if row.published else None))
+        lines.add_row(*cells)
     return lines
 
 
@@ -62,14 +68,16 @@ def short(value: float | None) -> str:
 
 def explanation(table: Table) -> str:
     """What the columns are, and which failed cases the distances leave out or count."""
-    rows = table["rows"].values()
-    failed = [f"{row['title']} {row['failed']}" for row in rows if row["failed"]]
-    steps = listed(sorted({steps for row in rows for steps in row["steps"]}))
+    rows = table.rows.values()
+    failed = [f"{row.title} {row.failed}" for row in rows if row.failed]
+    steps = listed(sorted({steps for row in rows for steps in row.steps}))
     sentences = [
         f"Means over {scored_cases(table)} [95 % interval of the mean] after {steps} training steps; "
-        "Dice and Jaccard in %, ASD and 95HD in voxels."
+        "Dice and Jaccard in %, ASD and 95HD in voxels.",
+        *shown_by(table),
     ]
-    sentences += shown_by(table)
-    sentences += ["Published: on the real scans at full resolution."] * any(row["published"] for row in rows)
-    sentences += [f"Failed cases (empty predictions): {listed(failed)}."] * bool(failed)
+    if any(row.published for row in rows):
+        sentences.append("Published: on the real scans at full resolution.")
+    if failed:
+        sentences.append(f"Failed cases (empty predictions): {listed(failed)}.")
     return " ".join(sentences)

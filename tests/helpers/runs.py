@@ -15,6 +15,7 @@ from lassl.model.record import Evaluation, Trained
 from lassl.paths import Run
 from lassl.plumbing.files import write_text
 from lassl.results import table
+from lassl.results.document import Table
 from lassl.settings.config import load
 from lassl.settings.sections import Statistics
 
@@ -100,6 +101,11 @@ def write_run(
     return run
 
 
-def built(settings: Statistics = STATISTICS, published: Mapping[str, Any] = PUBLISHED) -> dict[str, Any]:
+def built(settings: Statistics = STATISTICS, published: Mapping[str, Any] = PUBLISHED) -> Table:
     """The table of the runs that were written."""
     return table.build(PROFILE, settings, published)
+
+
+def plain(settings: Statistics = STATISTICS, published: Mapping[str, Any] = PUBLISHED) -> dict[str, Any]:
+    """What a table.json holds of the runs that were written."""
+    return built(settings, published).plain()

@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 
 from helpers.runs import CONFIG, write_run
+from lassl.evaluation.summary import POLICIES
 from lassl.pages.readme import short, with_tables, write
 from lassl.plumbing.errors import LasslError
 from lassl.results import search
+from lassl.results.document import Row, Table
+from lassl.results.measures import LOGIT_DICE, MAIN, MAIN_DISTANCES, OTHERS
+from lassl.statistics.variance import Variance
 
 README = Path("README.md")
 TEXT = """# Title
@@ -109,10 +113,10 @@ def test_earlier_trials_stand_under_a_sentence_with_the_best_of_each_method_in_b
 def test_trials_with_a_record_stand_below_the_earlier_ones(tables):
     write_earlier()
     run = write_run("cps", variant="-tuning")
-    search.keep(run.record.parents[1], run.record.read_text(), run.cases.read_text())
+    search.gather(run.record.parents[1], [(run.record.read_text(), run.cases.read_text())])
     text = with_tables(TRIALS.replace("mine", CONFIG.profile), README)
-    folder = f"metrics/{CONFIG.profile}-tuning/trials"
-    assert text.splitlines()[1] == f"Trials with a record (`{folder}`); min: of training, beside whatever else ran:"
+    table = f"metrics/{CONFIG.profile}-tuning/search.csv"
+    assert text.splitlines()[1] == f"Trials with a record (`{table}`); min: of training, beside whatever else ran:"
     assert "earlier" not in text and search.trials_table(run.record.parents[1]) in text
     Path("metrics/mine-tuning/earlier.csv").rename(run.record.parents[1] / "earlier.csv")
     text = with_tables(TRIALS.replace("mine", CONFIG.profile), README)
@@ -131,10 +135,53 @@ def test_trials_that_were_never_made_are_named_with_the_page_that_wants_them(tab
         with_tables(TRIALS, README)
 
 
+def differences(difference, trainings=None):
+    """Differences of a row to a reference, the same by all scores."""
+    patients = dict.fromkeys(("low", "high", "p_value", "p_holm"))
+    found = {"difference": difference, "cases": 4, "pairs": 1, "trainings": trainings, "patients": patients}
+    return {measure.key: found for measure in (*MAIN, LOGIT_DICE)}
+
+
+def row(title, dice, against=0.0, **more):
+    """A row of a table; what a short table does not tell of is not defined."""
+
+    def spread(mean):
+        ends = (None, None) if mean is None else (mean - 1, mean + 1)
+        return {"mean": mean, "std": None, "low": ends[0], "high": ends[1], "std_runs": None}
+
+    none = {measure.key: None for measure in MAIN}
+    told = {
+        **{"title": title, "group": "table", "runs": [(0, 0)], "devices": ["cpu: Test"], "training_minutes": 1.0},
+        **{"labeled": [16], "unlabeled": [64], "steps": [20], "cases": 4, "failed": 0, "evaluation": [""]},
+        **{"stride": [], "shared": [], "method": [{}], "variants": {"network, all": none}},
+        "scores": {key: spread(dice if key == "dice" else 7.0) for key in none},
+        "variance": dict.fromkeys(none, Variance(None, None, None, None)),
+        "more": {measure.key: {"mean": None, "std": None} for measure in OTHERS},
+        "failures": {policy: {measure.key: None for measure in MAIN_DISTANCES} for policy in POLICIES},
+        "published": {"dice": 80.5, "chosen": "test", "source": "Somebody"},
+        "against_baseline": differences(against),
+    }
+    return Row(**told | more)
+
+
+DESIGN = {"training": None, "rows": 0, "noise": None, "compared": 0, "pairs": 0, "family": 0, "power": None}
+
+
+def of_rows(scored="test", design=DESIGN, **rows):
+    """A table of these rows, beside the baselines `first` and `matched` where they are among them."""
+    words = {"family": None, "pairs": None, "resamples": 10, "seed": 0, "scans": "real", "published": True}
+    return Table(
+        **{"profile": "mine", "cohort": "la2018", "cohort_hash": ["a"], "pool": 2, "devices": ["cpu: Test"]},
+        **{"scored": scored, "scored_cases": 4, "design": design, "rows": rows, "family": None},
+        **{"statistics": {"baseline": "first", "matched": "matched", **words}},
+        **{"lacking": {}, "missing": [], "notes": []},
+    )
+
+
 def write_means(profile, **means):
-    """A table.json with the mean Dice of some rows."""
-    rows = {m: {"title": f"the {m}", "scores": {"dice": {"mean": mean}}} for m, mean in means.items()}
-    Path(f"metrics/{profile}/table.json").write_text(json.dumps({"rows": rows}))
+    """Write a table.json of rows with these mean Dice."""
+    table = of_rows(**{name: row(f"the {name}", mean) for name, mean in means.items()})
+    Path(f"metrics/{profile}/table.json").write_text(json.dumps(table.plain()))
 
 
 def test_two_profiles_stand_side_by_side_in_the_rows_that_both_have(tables):
@@ -152,26 +199,6 @@ def test_of_two_profiles_the_one_that_was_never_made_is_named(tables):
     write_means("quick", cps=80.0)
     with pytest.raises(LasslError, match=r"profile paper, but metrics/paper/table\.json is not there"):
         with_tables("<!-- table: quick, paper -->\n<!-- end of table -->", README)
-
-
-def row(title, dice, against=0.0, **more):
-    """A row of a table.json, as far as a short table tells of it."""
-    scores = {"dice": {"mean": dice, "low": dice - 1, "high": dice + 1}, "hd95": {"mean": 7.0}}
-    compared = {"dice": {"difference": against, "trainings": None}}
-    told = {"title": title, "scores": scores, "against_baseline": compared, "labeled": [16], "runs": [[0, 0]]}
-    rest = {"steps": [20], "cases": 4, "failed": 0, "evaluation": [""], "method": [{}], "shared": [], "stride": []}
-    return {**told, **rest, "published": {"dice": 80.5, "chosen": "test", "source": "Somebody"}} | more
-
-
-def of_rows(**rows):
-    """A table.json of these rows."""
-    statistics = {"baseline": "first", "matched": "matched", "scans": "real", "pairs": None}
-    design = {"training": None, "compared": 0, "power": None}
-    return {"profile": "mine", "cohort": "la2018", "cohort_hash": ["a"], "pool": 2, "devices": ["cpu: Test"]} | {
-        **{"scored": "test", "scored_cases": 4},
-        **{"statistics": statistics, "design": design},
-        "rows": rows,
-    }
 
 
 def test_a_short_table_has_labels_the_dice_with_its_interval_95hd_the_published_dice_and_the_difference():
@@ -219,7 +246,7 @@ def test_a_short_table_warns_of_rows_that_cannot_be_compared():
 
 
 def test_a_short_table_has_seven_columns_with_the_differences_to_both_baselines():
-    other = {"against_matched": {"dice": {"difference": 4.0, "trainings": None}}}
+    other = {"against_matched": differences(4.0)}
     rows = {"first": row("A", 80.0, **other), "second": row("B", 82.5, 2.5, **other), "matched": row("M", 78.0, -2.0)}
     heads, _, first, second, matched = short(of_rows(**rows)).splitlines()[:5]
     assert heads.endswith("| published Dice | Dice against A | Dice against M |") and heads.count("|") == 8
@@ -230,12 +257,13 @@ def test_a_short_table_has_seven_columns_with_the_differences_to_both_baselines(
 
 def test_a_short_table_with_pairs_has_intervals_and_p_over_trainings_and_what_they_can_show():
     test = {"low": 1.0, "high": 4.0, "p_value": 0.01, "p_holm": 0.02}
-    compared = {"dice": {"difference": 2.5, "trainings": test}}
+    compared = differences(2.5, {"difference": 2.5, "freedom": 3.0, "pairs": 2, "cases": 4, **test})
     runs = [[1, 1], [2, 2]]
     rows = {"first": row("A", 80.0, runs=runs), "second": row("B", 82.5, against_baseline=compared, runs=runs)}
-    power = {"smallest": 3.04, "smallest_in_family": 3.04}
-    design = {"training": None, "compared": 1, "noise": {"pair": 1.5}, "pairs": 2, "family": 1, "power": power}
-    text = short(of_rows(**rows) | {"design": design})
+    power = {"half_width": 2.0, "smallest": 3.04, "smallest_in_family": 3.04}
+    noise = {"pair": 1.5, "patient": 0.0, "cases": 4, "freedom": None}
+    design = DESIGN | {"compared": 1, "noise": noise, "pairs": 2, "family": 1, "power": power}
+    text = short(of_rows(design=design, **rows))
     told = " ".join(text.split())
     assert "| +2.50 [+1.00, +4.00], p = 0.020 |" in text and "means over a row's trainings" in told
     assert "Intervals and p of differences: trainings and patients both random; Holm's correction." in told
@@ -243,6 +271,6 @@ def test_a_short_table_with_pairs_has_intervals_and_p_over_trainings_and_what_th
 
 
 def test_a_short_table_of_training_cases_says_so():
-    told = " ".join(short(of_rows(second=row("B", 82.5, published=None)) | {"scored": "tuning"}).split())
+    told = " ".join(short(of_rows(scored="tuning", second=row("B", 82.5, published=None))).split())
     assert "Means over 4 training cases held back to choose settings [95 %" in told
     assert "**Scores of 4 training cases held back to choose settings, not of test cases.**" in told

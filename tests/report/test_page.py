@@ -14,6 +14,7 @@ from helpers.runs import PROFILE, PUBLISHED, STATISTICS, cases, write_run
 from lassl.data.prepared import open_prepared
 from lassl.report.report import HEADINGS, gather, report, shown_first
 from lassl.report.slices import box_around, outline
+from lassl.results.document import Row, Table
 from lassl.results.table import table
 
 
@@ -168,9 +169,8 @@ def test_masks_of_other_data_than_the_prepared_scans_are_not_shown(workspace, pr
 def test_of_the_field_the_five_best_and_the_matched_baseline_are_shown_first():
     field = ["f1", "f2", "vnet_16_matched", "f3", "f4", "f5", "f6", "f7"]
     groups = {"cps": "table", **dict.fromkeys(field, "field"), "mine": "own", "external/net": "external"}
-    rows = {name: {"group": group} for name, group in groups.items()}
-    statistics = {"baseline": "vnet_16", "matched": "vnet_16_matched"}
-    first = shown_first({"rows": rows, "statistics": statistics})
+    rows = {name: Row.model_construct(group=group) for name, group in groups.items()}
+    first = shown_first(Table.model_construct(rows=rows, statistics=STATISTICS))
     assert first == [name for name in rows if name not in ("f6", "f7")]
     assert "vnet_16_matched" in first
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from helpers.runs import NAN, STATISTICS, built, cases, write_run
+from helpers.runs import NAN, STATISTICS, cases, plain, write_run
 from lassl.results.comparisons import logit
 from lassl.settings.sections import Pairs
 from lassl.statistics.patients import holm
@@ -23,7 +23,7 @@ def workspace(tmp_path, monkeypatch):
 
 def against(row: str, key: str = "dice", reference: str = "baseline", statistics=STATISTICS):
     """The comparison of a row in the table of the runs that were written."""
-    return built(statistics)["rows"][row][f"against_{reference}"][key]
+    return plain(statistics)["rows"][row][f"against_{reference}"][key]
 
 
 def write_pairs(method: str, shifts, base: int = 70, count: int = 3) -> np.ndarray:
@@ -90,11 +90,11 @@ def test_the_family_is_all_rows_but_the_two_baselines_unless_the_settings_name_i
 def test_the_mean_of_a_named_family_has_one_test_by_dice_and_one_by_its_logit():
     write_pairs("vnet_16", FLAT)
     write_pairs("cps", FIRST)
-    assert built()["family"] is None
+    assert plain()["family"] is None
     named = STATISTICS.model_copy(update={"family": ("cps", "mt_un")})
-    assert built(named)["family"] is None  # a row is missing
+    assert plain(named)["family"] is None  # a row is missing
     write_pairs("mt_un", SECOND)
-    found = built(named)["family"]
+    found = plain(named)["family"]
     assert found["rows"] == ["cps", "mt_un"]
     expected = two_way((FIRST + SECOND) / 2)
     assert found["dice"]["difference"] == pytest.approx(expected.difference, abs=1e-4)
@@ -127,7 +127,7 @@ def test_the_test_over_patients_is_paired_and_holm_is_over_the_rows_for_each_sco
     write_run("vnet_16", scores=cases([70] * 6, [10] * 6))
     write_run("cps", scores=cases((71, 72, 73, 74, 75, 76), [10] * 6))
     write_run("mt_un", scores=cases([70] * 6, (11, 8, 7, 6, 5, 4)))
-    rows = built()["rows"]
+    rows = plain()["rows"]
     dice, asd = rows["cps"]["against_baseline"]["dice"], rows["mt_un"]["against_baseline"]["asd"]
     assert (dice["difference"], asd["difference"]) == (3.5, -3.1667)
     assert 1 < dice["patients"]["low"] < 3.5 < dice["patients"]["high"] < 6
@@ -170,8 +170,8 @@ def test_a_row_is_compared_with_the_baseline_over_the_runs_of_both():
 def test_without_the_baseline_no_row_is_compared():
     write_run("cps")
     write_run("mt_un")
-    assert all("against_baseline" not in row for row in built()["rows"].values())
-    rows = built(STATISTICS.model_copy(update={"baseline": "mt_un"}))["rows"]
+    assert all("against_baseline" not in row for row in plain()["rows"].values())
+    rows = plain(STATISTICS.model_copy(update={"baseline": "mt_un"}))["rows"]
     assert "against_baseline" in rows["cps"]
 
 
@@ -179,7 +179,7 @@ def test_the_two_baselines_are_families_of_their_own():
     write_run("vnet_16", scores=cases(LOW))
     write_run("vnet_16_matched", scores=cases(LOW))
     write_run("cps", scores=cases(UP))
-    rows = built()["rows"]
+    rows = plain()["rows"]
     assert ("against_baseline" in rows["vnet_16"], "against_matched" in rows["vnet_16_matched"]) == (False, False)
     for key in ("against_baseline", "against_matched"):
         found = rows["cps"][key]["dice"]["patients"]
@@ -192,7 +192,7 @@ def test_the_two_baselines_are_families_of_their_own():
 def test_the_matched_baseline_is_compared_with_where_it_is_there_alone():
     write_run("vnet_16_matched")
     write_run("cps")
-    rows = built()["rows"]
+    rows = plain()["rows"]
     assert "against_matched" in rows["cps"] and "against_baseline" not in rows["cps"]
 
 
@@ -213,7 +213,7 @@ def test_a_pair_counts_once_all_registered_rows_have_it():
         write_run(method, draw=0, seed=0, scores=cases([0] * 4))  # not planned
     write_run("vnet_bn", draw=3, seed=3, scores=cases([0] * 4))
     write_run("vnet_bn", draw=2, seed=2, scores=cases([70] * 4))
-    table = built(REGISTERED)
+    table = plain(REGISTERED)
     assert table["lacking"] == {"3": ["mt_un"]}
     assert [table["rows"][row]["runs"] for row in ("vnet_16", "vnet_bn")] == [[[1, 1], [2, 2]], [[2, 2]]]
     assert against("cps", statistics=REGISTERED)["difference"] == FIRST[:2].mean()
@@ -229,7 +229,7 @@ def test_any_number_of_whole_pairs_makes_a_table(count):
     )
     for method in nine.pairs.rows:
         write_pairs(method, rng.normal(size=(9, 4)), count=count)
-    table = built(nine)
+    table = plain(nine)
     tests = [table["rows"][row]["against_baseline"]["dice"]["trainings"] for row in ("cps", "mt_un")]
     assert [test and test["pairs"] for test in tests] == [count if count > 1 else None] * 2
     assert (table["family"]["dice"] is None) == (count == 1)

@@ -235,7 +235,7 @@ def test_the_two_baselines_have_a_column_each_where_both_are_there():
     assert "| -10.00 | baseline |" in line("V-Net, matched & 16L")
     assert "Differences to V-Net & 16L and to V-Net, matched & 16L: paired" in text
     alone = built(STATISTICS.model_copy(update={"matched": None}))
-    assert "Dice against V-Net, matched" not in table(alone) and "against_matched" not in alone["rows"]["cps"]
+    assert "Dice against V-Net, matched" not in table(alone) and "against_matched" not in alone.rows["cps"].compared
 
 
 def test_scores_of_training_cases_are_called_so_and_nothing_published_stands_beside_them():
@@ -243,14 +243,14 @@ def test_scores_of_training_cases_are_called_so_and_nothing_published_stands_bes
         few = {"unlabeled": 48}
         write_run(method, tuning=3, scores=cases((80, 90, 85)), options=few, variant="-tuning")
     content = build(f"{PROFILE}-tuning", STATISTICS, PUBLISHED)
-    assert (content["scored"], content["scored_cases"], content["missing"], content["notes"]) == ("tuning", 3, [], [])
-    assert [row["title"] for row in content["rows"].values()] == ["CPS & 16L+48UL", "MC-Net & 16L+48UL"]
+    assert (content.scored, content.scored_cases, content.missing, content.notes) == ("tuning", 3, (), ())
+    assert [row.title for row in content.rows.values()] == ["CPS & 16L+48UL", "MC-Net & 16L+48UL"]
     warning = "**Scores of 3 training cases held back to choose settings, not of test cases.**"
     for text in (table(content), details(content)):
         assert warning in text and "ublished" not in text and "over test cases" not in text
         assert "over training cases held back to choose settings" in text
     write_run("cps")
-    assert (built()["scored"], built()["scored_cases"]) == ("test", 2)
+    assert (built().scored, built().scored_cases) == ("test", 2)
     assert "training cases" not in table(built())
 
 
@@ -330,7 +330,7 @@ def test_phantoms_are_told_from_real_scans(scans, words):
     write_run(cohort=("mine", "aa"))
     content = built(STATISTICS.model_copy(update={"scans": scans}))
     assert f"cohort mine ({words}), volumes pooled by 2, trained on cpu: Test." in table(content)
-    assert f"cohort mine ({words}), full resolution, trained" in table({**content, "pool": 1})
+    assert f"cohort mine ({words}), full resolution, trained" in table(content.model_copy(update={"pool": 1}))
 
 
 # details

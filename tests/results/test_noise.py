@@ -116,9 +116,9 @@ def test_the_table_says_what_its_trainings_can_show(workspace):
     write_run("cps", scores=cases(DICE[0]))
     one = "One training of each row says nothing about the methods."
     unknown = "How much a training moves a row is not known at this scale: none was trained twice."
-    assert in_words(built()["design"], True) == f"{one} {unknown}"
+    assert in_words(built().design, True) == f"{one} {unknown}"
     write_run("cps", seed=1, scores=cases(DICE[1]), variant="-seeds")
-    text = in_words(built()["design"], True)
+    text = in_words(built().design, True)
     assert text.startswith(
         f"{one} Trained again, a row moves its mean Dice by 1.41 points (SD, 95 % 0.63 to 45.13, from 1 "
     )
@@ -126,7 +126,7 @@ def test_the_table_says_what_its_trainings_can_show(workspace):
     for k in (1, 2):
         write_run("vnet_16", draw=k, scores=cases((80, 80, 80)))
         write_run("cps", draw=k, scores=cases(DICE[k]))
-    text = in_words(built()["design"], False)
+    text = in_words(built().design, False)
     assert "The difference of a pair moves by 1.53 points (SD, from 1 row). 3 pairs can show" in text
 
 

@@ -54,7 +54,7 @@ def test_cases_of_any_name_are_read_back_and_a_score_that_is_not_there_stays_so(
     found = read_results(PROFILE)
     pd.testing.assert_frame_equal(found[0].cases, scores)
     pd.testing.assert_frame_equal(found[0].snapshots, trajectory)
-    assert built()["rows"]["cps"]["cases"] == 8 and built()["rows"]["cps"]["failed"] == 1
+    assert (built().rows["cps"].cases, built().rows["cps"].failed) == (8, 1)
 
 
 def test_a_run_without_snapshots_has_an_empty_table_of_them():

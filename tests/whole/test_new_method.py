@@ -81,4 +81,4 @@ def test_its_experiments_run_and_carry_its_files_and_their_scores(project):
     kept = call(project, "git", "ls-tree", "-r", "--name-only", commits[0]).splitlines()
     assert {"conf/method/mine.yaml", "lassl/methods/mine.py"} <= set(kept)
     assert "metrics/tiny/mine-d0-s0.csv" in kept
-    assert "metrics/tiny-tuning/trials: 1 trials" in call(project, "lassl", "search")
+    assert "metrics/tiny-tuning/search.csv: 1 trials" in call(project, "lassl", "search")

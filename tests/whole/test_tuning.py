@@ -10,10 +10,12 @@ import yaml
 
 from helpers.command import lassl
 from helpers.project import composed
+from helpers.runs import cases, write_run
 from helpers.trainings import settings
 from lassl.data.prepared import open_prepared
 from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.publish import publish
+from lassl.model.record import record_text
 from lassl.plumbing.errors import LasslError
 from lassl.results import search
 from lassl.settings.config import Config, load
@@ -98,18 +100,84 @@ def test_trials_of_other_settings_are_kept_beside_each_other_and_tabled(without_
     for weight in (0.1, 0.3, 0.1):
         tried(tuning(without_test_cases, weight))
         lassl("search")
-    assert capsys.readouterr().out.splitlines()[-1] == f"{folder}/trials: 2 trials, 0 of them new"
-    tables = sorted(folder.glob("trials/*.csv"))
-    means = []
-    for path in tables:
-        cases = pd.read_csv(path)
-        means.append(cases[(cases["network"] == "first") & (cases["parts"] == "all")]["dice_percent"].mean())
+    assert capsys.readouterr().out.splitlines()[-1] == f"{folder}/search.csv: 2 trials, 0 of them new"
+    scores = pd.read_csv(folder / search.SCORES)
+    means = scores[(scores["network"] == "first") & (scores["parts"] == "all")].groupby("key")["dice_percent"].mean()
+    assert set(scores["run"]) == {"cps-d0-s0"} and len(means) == len((folder / search.RECORDS).read_text().splitlines())
     text = search.trials_table(folder)
     assert "weight 0.1" in text and "weight 0.3" in text
     assert sorted(float(line.split("|")[3].strip(" *")) for line in text.splitlines()[2:]) == pytest.approx(
         sorted(round(mean, 2) for mean in means), abs=0.006
     )
     assert text.count("**") >= 2
-    tables[0].write_text(tables[0].read_text().replace("C4", "C5"))
-    with pytest.raises(LasslError, match="restore both from git"):
-        search.read_trials(folder)
+
+
+def gathered() -> Path:
+    """The folder of two trials of one run, gathered one after the other."""
+    for weight in (0.1, 0.3):
+        run = write_run("cps", variant="-tuning", tuning=2, options={"options": {"weight": weight, "adaptive": False}})
+        assert search.gather(run.metrics.parent, [(run.record.read_text(), run.cases.read_text())]) == 1
+    return run.metrics.parent
+
+
+def test_what_is_gathered_again_is_not_new_and_changes_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = gathered()
+    before = [(folder / name).read_bytes() for name in (search.SCORES, search.RECORDS)]
+    trials = search.read_trials(folder)
+    again = [(record_text(trial.record), trial.text) for trial in reversed(trials)]
+    assert search.gather(folder, again) == 0
+    assert [(folder / name).read_bytes() for name in (search.SCORES, search.RECORDS)] == before
+    (folder / search.RECORDS).unlink()
+    assert search.gather(folder, again) == 2  # in whatever order they are found
+    assert [(folder / name).read_bytes() for name in (search.SCORES, search.RECORDS)] == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "told"),
+    [
+        (
+            search.SCORES,
+            ",A,",
+            ",B,",
+            r"search\.csv: cps-d0-s0,\w{8} is not what .*search\.jsonl was written with; restore",
+        ),
+        (search.SCORES, "cps-d0-s0,", "", r"search\.csv: cps-d0-s0,\w{8} is not what"),
+        (
+            search.RECORDS,
+            '"profile"',
+            '"profiles"',
+            r"search\.jsonl: line 1: no record of a run \(profile: Field required\)",
+        ),
+        (search.RECORDS, '"adaptive": false', '"adaptive": true', r"search\.csv: cps-d0-s0,\w{8} is not what"),
+    ],
+)
+def test_trials_that_were_edited_are_named_and_nothing_is_written(tmp_path, monkeypatch, name, old, new, told):
+    monkeypatch.chdir(tmp_path)
+    path = gathered() / name
+    path.write_text(path.read_text().replace(old, new, 1))
+    edited = path.read_text()
+    with pytest.raises(LasslError, match=told):
+        search.gather(path.parent, [])
+    assert path.read_text() == edited
+
+
+def test_a_trial_whose_table_has_other_columns_is_named_and_the_others_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = gathered()
+    before = (folder / search.SCORES).read_text()
+    run = write_run("mt_un", variant="-tuning", tuning=2, scores=cases().assign(more=1.0))
+    with pytest.raises(LasslError, match=r"the cases of mt_un-d0-s0 have the columns case,.*,more, those of another"):
+        search.gather(folder, [(run.record.read_text(), run.cases.read_text())])
+    assert (folder / search.SCORES).read_text() == before
+
+
+def test_lines_without_a_record_as_a_kill_between_both_files_leaves_them_are_passed_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = gathered()
+    records = folder / search.RECORDS
+    whole, trials = records.read_text(), search.read_trials(folder)
+    records.write_text(whole.splitlines(keepends=True)[0])
+    assert search.read_trials(folder) == trials[:1]
+    assert search.gather(folder, [(record_text(trials[1].record), trials[1].text)]) == 1
+    assert records.read_text() == whole and search.read_trials(folder) == trials

@@ -1,0 +1,220 @@
+"""table.json: the models of what it holds, and the one function that reads and checks it.
+
+Scores are in the units of their measures; None stands for a value that is not defined.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, FiniteFloat, ValidationError, WrapSerializer, model_validator
+
+from lassl.evaluation.summary import POLICIES
+from lassl.model.record import Entry
+from lassl.paths import metrics_folder
+from lassl.plumbing.errors import LasslError
+from lassl.plumbing.files import read_text
+from lassl.plumbing.yaml_text import first_reason
+from lassl.results.measures import LOGIT_DICE, MAIN, MAIN_DISTANCES, OTHERS, Measure
+from lassl.settings.sections import Statistics
+from lassl.statistics.trainings import Deviation, Noise
+from lassl.statistics.variance import Variance
+
+REFERENCES = {"baseline": "against_baseline", "matched": "against_matched"}  # in the statistics -> in each other row
+Value = FiniteFloat | None
+
+
+def _with(*expected: Measure | str) -> AfterValidator:
+    """Give a check that a mapping has just these keys, or those of these measures."""
+    keys = [each.key if isinstance(each, Measure) else each for each in expected]
+
+    def check(values: dict[str, Any]) -> dict[str, Any]:
+        if set(values) != set(keys):
+            raise ValueError(f"found {', '.join(values) or 'nothing'}; expected {', '.join(keys)}")
+        return values
+
+    return AfterValidator(check)
+
+
+class Mean(Entry):
+    """Mean over all runs and cases, and standard deviation over the cases' means over the runs."""
+
+    mean: Value
+    std: Value
+
+
+class Spread(Mean):
+    """A mean with its 95 % bootstrap interval, and the standard deviation of the runs' means."""
+
+    low: Value
+    high: Value
+    std_runs: Value
+
+
+class TwoWayTest(Entry):
+    """A mean difference with its 95 % interval, pairs and cases both random; `p_holm` is None outside a family."""
+
+    difference: Value
+    low: Value
+    high: Value
+    p_value: Value
+    freedom: Value
+    pairs: int
+    cases: int
+    p_holm: Value
+
+
+class PatientTest(Entry):
+    """A difference with its 95 % interval over the cases alone; `p_holm` is corrected over all rows."""
+
+    low: Value
+    high: Value
+    p_value: Value
+    p_holm: Value
+
+
+class Difference(Entry):
+    """A row minus a reference, by one score; `trainings` is None with less than two pairs."""
+
+    difference: Value
+    cases: int
+    pairs: int
+    trainings: TwoWayTest | None
+    patients: PatientTest
+
+
+Differences = Annotated[dict[str, Difference], _with(*MAIN, LOGIT_DICE)]
+
+
+class Family(Entry):
+    """The tests of the mean of several rows against the baseline; None where there are less than two pairs."""
+
+    rows: tuple[str, ...]
+    dice: TwoWayTest | None
+    logit_dice: TwoWayTest | None
+
+
+class Power(Entry):
+    """What the pairs can show, in points of Dice: half the 95 % interval, and the smallest differences."""
+
+    half_width: Value
+    smallest: Value
+    smallest_in_family: Value
+
+
+class Design(Entry):
+    """What is known of the noise of a profile's Dice, and what its pairs can show (see lassl/results/power.py)."""
+
+    training: Deviation | None
+    rows: int
+    noise: Noise | None
+    compared: int
+    pairs: int
+    family: int
+    power: Power | None
+
+
+class Published(Entry):
+    """Figures of a paper, how their weights were chosen, who printed them, and the name of their note."""
+
+    dice: FiniteFloat
+    jaccard: Value = None
+    asd: Value = None
+    hd95: Value = None
+    chosen: Literal["last", "test", "unknown"]
+    source: str
+    note: str | None = None
+
+
+Means = Annotated[dict[str, Value], _with(*MAIN)]
+Distances = Annotated[dict[str, Value], _with(*MAIN_DISTANCES)]
+Figures = Annotated[  # in the file {} stands for none
+    Published | None,
+    BeforeValidator(lambda figures: figures or None),
+    WrapSerializer(lambda figures, plain: {} if figures is None else plain(figures)),
+]
+
+
+class Row(Entry):
+    """A row: what was trained, its scores, the different settings of its runs, and how it compares.
+
+    Masks from elsewhere have no runs, settings or minutes. Settings are plain values, only compared with each other.
+    """
+
+    title: str
+    runs: tuple[tuple[int, int], ...]  # draw and seed
+    labeled: tuple[int, ...]
+    unlabeled: tuple[int, ...]
+    steps: tuple[int, ...]
+    training_minutes: Value
+    devices: tuple[str, ...]
+    cases: int
+    failed: int
+    scores: Annotated[dict[str, Spread], _with(*MAIN)]
+    variance: Annotated[dict[str, Variance], _with(*MAIN)]
+    more: Annotated[dict[str, Mean], _with(*OTHERS)]
+    failures: Annotated[dict[str, Distances], _with(*POLICIES)]
+    variants: dict[str, Means]  # by network and parts
+    evaluation: tuple[str, ...]  # departures from the default
+    stride: tuple[tuple[int, int, int], ...]  # voxels
+    shared: tuple[dict[str, Any], ...]
+    method: tuple[dict[str, Any], ...]
+    published: Figures
+    group: Literal["table", "field", "own", "external"]
+    against_baseline: Differences | None = None
+    against_matched: Differences | None = None
+
+    @property
+    def compared(self) -> dict[str, dict[str, Difference]]:
+        """The differences to each reference that the row is compared with, by their name in the row."""
+        found = {"against_baseline": self.against_baseline, "against_matched": self.against_matched}
+        return {key: differences for key, differences in found.items() if differences is not None}
+
+
+class Table(Entry):
+    """A profile's table.
+
+    `lacking`: rows by the pair that lacks them; `missing`: published rows that were not run. All of `statistics` has
+    to be set, defaults too, since `plain` leaves out what is not.
+    """
+
+    profile: str
+    cohort: str
+    cohort_hash: tuple[str, ...]
+    pool: int
+    devices: tuple[str, ...]
+    scored: Literal["test", "tuning"]
+    scored_cases: int
+    statistics: Statistics
+    rows: dict[str, Row]
+    family: Family | None
+    design: Design
+    lacking: dict[str, tuple[str, ...]]
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _every_row_is_compared(self) -> Self:
+        for key, reference in self.references.items():
+            for name, row in self.rows.items():
+                if row is not reference and key not in row.compared:
+                    raise ValueError(f"rows.{name}.{key}: not there, though row {reference.title} is")
+        return self
+
+    @property
+    def references(self) -> dict[str, Row]:
+        """The rows that are there of those that others are compared with, by the name of the differences to them."""
+        names = {key: getattr(self.statistics, word) for word, key in REFERENCES.items()}
+        return {key: self.rows[name] for key, name in names.items() if name in self.rows}
+
+
+def read_table(profile: str) -> Table:
+    """Read a profile's table.json. Raises LasslError where it is not there, or not what the models tell."""
+    path = metrics_folder(profile) / "table.json"
+    if not path.is_file():
+        raise LasslError(f"{path}: not found; make it with `dvc repro`, or name a profile that has one")
+    try:
+        return Table.model_validate_json(read_text(path), strict=True)
+    except ValidationError as error:
+        raise LasslError(
+            f"{path}: not a table of results ({first_reason(error)}); restore it from git, or make it again with "
+            "`dvc repro`"
+        ) from None
