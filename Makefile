@@ -5,7 +5,7 @@ VENV := .venv
 RUN := source $(VENV)/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test unit check format figures readme tables flaws methods search params la2018 gpu published
+.PHONY: help install repro test unit check format figures pages tables search params la2018 gpu published
 
 help: ## list the commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -40,13 +40,7 @@ params: install ## compose params.yaml anew from the defaults in conf/
 	$(RUN) lassl compose
 
 tables: install ## make every committed table again from its runs in metrics/, then README.md and docs/; trains nothing
-	$(RUN) lassl tables $$(git ls-files 'metrics/*/table.json' | cut -d/ -f2) && lassl pages readme
-
-flaws: install ## write docs/flaws.md from the runs in metrics/
-	$(RUN) lassl pages flaws
-
-methods: install ## write docs/methods.md from the code, conf/ and docs/costs.yaml
-	$(RUN) lassl pages methods
+	$(RUN) lassl tables $$(git ls-files 'metrics/*/table.json' | cut -d/ -f2) && lassl pages
 
 search: install ## gather the settings that were tried on training cases into metrics/<profile>-tuning
 	$(RUN) lassl search
@@ -59,8 +53,8 @@ gpu: install ## on a machine with CUDA: the tests marked cuda, a benchmark, and 
 figures: install ## pictures of the reports that are here for docs/figures; needs chromium
 	$(RUN) lassl pictures $$(ls report)
 
-readme: install ## put the current tables into README.md and docs/
-	$(RUN) lassl pages readme
+pages: install ## fill the marked places of README.md and docs/ from metrics/, the code and conf/
+	$(RUN) lassl pages
 
 la2018: install ## bring the real scans to data/raw/la2018
 	$(RUN) lassl download

@@ -1,7 +1,7 @@
 """`python -m benchmarks.costs`: the time of a training step of every method by that of the supervised one.
 
 The two make steps by turns in one process, on patches of noise, in the middle of the training. The result goes to
-docs/costs.yaml, which `make methods` shows.
+docs/costs.yaml, which `make pages` shows.
 """
 
 import argparse

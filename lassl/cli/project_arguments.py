@@ -101,11 +101,8 @@ def tables(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def pages(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Arguments of lassl.cli.pages."""
-    parser = subparsers.add_parser("pages", help="write what README.md and docs/ have of metrics/, the code and conf/")
-    parser.add_argument(
-        "pages", metavar="PAGE", nargs="*", choices=("readme", "methods", "flaws", []), help="readme, methods, flaws"
-    )
+    """lassl.cli.pages has no arguments."""
+    subparsers.add_parser("pages", help="fill the marked places of README.md and docs/ from metrics/, code and conf/")
 
 
 def search(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,1 +1,1 @@
-"""Pages of docs/ and README that hold figures: written from metrics/."""
+"""The marked places of README.md and docs/, from metrics/, the code and conf/."""

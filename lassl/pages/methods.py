@@ -1,56 +1,31 @@
-"""Writes docs/methods.md: each method in words and formulas, its options and costs, from the code and the settings."""
+"""Each method in words and formulas, its options and costs, for docs/methods.md: from the code and the settings."""
 
 import inspect
 import re
 import textwrap
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dvc.utils.hydra import compose_and_dump
 from pydantic import BaseModel, ConfigDict
 
-from lassl.methods import class_of
-from lassl.pages.prose import comments, docstring, heading
-from lassl.pages.public_code import METHODS
+from lassl.methods import algorithms, class_of
+from lassl.pages.prose import comments, docstring, heading, wrapped
 from lassl.paths import DOCS, PUBLISHED
-from lassl.plumbing.files import write_text
+from lassl.plumbing.errors import LasslError
 from lassl.plumbing.tables import grid, listed, number
 from lassl.plumbing.yaml_text import checked, parse_yaml
+from lassl.settings.compose import CONF, compose
 from lassl.settings.config import Config, load
 from lassl.settings.origins import files_of
 from lassl.settings.sections import Method
 
-CONF = Path("conf")
+PAGE = DOCS / "methods.md"
 COSTS = DOCS / "costs.yaml"
-KINDS = {  # of algorithms, in the order of the page
-    "Labels alone": ("supervised",),
-    "One network": ("entropy", "vat", "rdrop", "unimatch"),
-    "A teacher and a student": (*("mean_teacher", "ict", "fixmatch", "bcp", "admt"),),
-    "Two networks": ("cps",),
-    "Several decoders or heads": ("dtc", "urpc", "mcnet", "cct"),
-}
-OTHERS = "Others"
 REDUCED = "compact"  # the profile whose weights are shown beside the published ones
-INTRODUCTION = """# Methods
-
-The methods that the benchmark has: {algorithms} algorithms in `lassl/methods/`, in {rows} rows of `conf/method/`.
-All of them have the same network, loop, order of labeled patches and evaluation of the last weights; where a text
-speaks of the supervised loss, it is that of the baseline, 0.5 (cross-entropy + Dice). `dvc exp run -S method=field`
-trains all rows.
-
-Texts are those of the algorithms' files; *theirs* and *authors* mean the code that the authors released, which was
-read. Options are those of profile `paper`, with whose each weight is, and the weight of profile `{reduced}` below. A
-row that differs from another in its labeled cases alone is named beside it. The schedule is each row's own where
-`train.schedule` is null, as at `paper`; `{reduced}` has `{schedule}` for all rows, and `-S train.schedule=poly` gives
-any profile a common one. All rows make the steps of the profile; the authors' numbers stand in
-[differences](differences.md#steps). *Public code* tells what was read in code of others, and nothing of what was not.
-
-{costs}
-
-`make methods` writes this page from `lassl/`, `conf/` and what `python -m benchmarks.costs` measured.
-"""
+HEAD_OR_METHOD = re.compile(r"^(?:## (?P<head>.*)|<!-- method: (?P<algorithm>\w+) -->)$", re.MULTILINE)
 
 
 class Costs(BaseModel):
@@ -67,80 +42,90 @@ class Costs(BaseModel):
     ratios: dict[str, float]
 
 
-def write() -> None:
-    """Write docs/methods.md."""
-    write_text(DOCS / "methods.md", page())
+def contents() -> str:
+    """A list of the page's methods under its headings, each with its rows and a link. Raises LasslError."""
+    titles, lines, counts, head = known_titles(), [], [], None
+    for found in HEAD_OR_METHOD.finditer(PAGE.read_text("utf-8")):
+        if algorithm := found["algorithm"]:
+            name, rows = class_of(algorithm).__name__, rows_of(algorithm, "paper")
+            short = dict.fromkeys(titles.get(row, row).split(" & ")[0] for row in rows)
+            lines += [f"- {head}"] * (head is not None) + [f"  - [{name}](#{name.lower()}): {listed(short)}"]
+            counts.append(len(rows))
+        head = found["head"]
+    told = f"{len(counts)} algorithms in `lassl/methods/`, in {sum(counts)} rows of `conf/method/`:"
+    return "\n".join([told, "", *lines])
 
 
-def page() -> str:
-    """Render the page from conf/ and lassl/ and, where they are, the titles of metrics/published.yaml and the costs."""
-    published, reduced = composed("paper"), composed(REDUCED)
-    costs = checked(Costs, COSTS.read_text("utf-8")) if COSTS.is_file() else None
-    algorithms = alike(published.methods)
-    titles = titles_of(parse_yaml(PUBLISHED.read_text("utf-8")))
-    counts = {"algorithms": len(algorithms), "rows": len(published.methods)}
-    introduction = INTRODUCTION.format(
-        **counts, reduced=REDUCED, schedule=reduced.train.schedule, costs=measured(costs)
+def method(algorithm: str) -> str:
+    """The section of an algorithm: its rows, the text of its file, its options and costs. Raises LasslError."""
+    rows, name = rows_of(algorithm, "paper"), class_of(algorithm).__name__
+    groups = alike(rows)
+    head = f"### {name}\n\n`lassl/methods/{algorithm}.py`\n"
+    table = options(groups, rows, rows_of(algorithm, REDUCED), measured())
+    return "\n".join([head, named(groups, known_titles()), docstring(class_of(algorithm)), table])
+
+
+def costs() -> str:
+    """What the cost of a step is, or that there is none."""
+    if (found := measured()) is None:
+        return "Cost of a step: *not measured yet*."
+    return wrapped(
+        f"Cost: time of a step by that of `{found.baseline}`, median of {found.turns} turns, profile "
+        f"`{found.profile}`, {found.device}, {found.threads} threads, torch {found.torch}."
     )
-    parts = [introduction, contents(algorithms, titles)]
-    for kind, members in kinds(algorithms).items():
-        parts.append(f"## {kind}\n")
-        for algorithm in members:
-            rows = algorithms[algorithm]
-            table = options(rows, published.methods, reduced.methods, costs)
-            head = f"### {class_of(algorithm).__name__}\n\n`lassl/methods/{algorithm}.py`\n"
-            parts += [head, named(rows, titles), docstring(class_of(algorithm)), table]
-            if algorithm in METHODS:
-                parts.append(f"**Public code.** {METHODS[algorithm]}\n")
-    return "\n".join(parts)
 
 
-def composed(profile: str) -> Config:
-    """The settings of a profile with the rows of conf/method/field.yaml."""
+def measured() -> Costs | None:
+    """The costs that were measured, if any were. Raises LasslError."""
+    return checked(Costs, COSTS.read_text("utf-8")) if COSTS.is_file() else None
+
+
+def rows_of(algorithm: str, profile: str) -> dict[str, Method]:
+    """The rows of an algorithm in conf/method/field.yaml; where it has none, the row of its own name.
+
+    Raises LasslError where there is no such algorithm or row.
+    """
+    if algorithm not in algorithms():
+        raise LasslError(f"lassl/methods/{algorithm}.py: not found; expected one of {listed(algorithms())}")
+    own = CONF / f"method/{algorithm}.yaml"
+    files = ["field", *[algorithm] * own.is_file()]
+    for rows in (composed(profile, file).methods for file in files):
+        if found := {name: row for name, row in rows.items() if row.algorithm == algorithm}:
+            return found
+    raise LasslError(f"{own}: found no row of the algorithm {algorithm} there; write one (README.md: A new method)")
+
+
+def composed(profile: str, method: str = "field") -> Config:
+    """The settings of a profile with the rows of a file of conf/method/, field.yaml unless named. Raises LasslError."""
+    return _composed(CONF.resolve(), profile, method)
+
+
+@cache
+def _composed(conf: Path, profile: str, method: str) -> Config:
+    """The settings that a folder conf/, that of this folder, gives: once, for it takes half a second."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
-        compose_and_dump(path, str(CONF.resolve()), None, "config", "", [f"profile={profile}", "method=field"])
+        compose(path, f"profile={profile}", f"method={method}")
         return load(path)
 
 
-def alike(methods: Mapping[str, Method]) -> dict[str, dict[str, list[str]]]:
-    """By algorithm the rows that differ in more than their cases, each with those that do not."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for name, method in methods.items():
-        rows = found.setdefault(method.algorithm, {})
-        own = method.model_dump(exclude={"labeled", "unlabeled"})
-        same = [row for row in rows if methods[row].model_dump(exclude={"labeled", "unlabeled"}) == own]
-        if same:
-            rows[same[0]].append(name)
+def alike(methods: Mapping[str, Method]) -> dict[str, list[str]]:
+    """The rows of an algorithm that differ in more than their cases, each with those that do not."""
+    found: dict[str, list[str]] = {}
+    own = {name: row.model_dump(exclude={"labeled", "unlabeled"}) for name, row in methods.items()}
+    for name in methods:
+        first = next((row for row in found if own[row] == own[name]), None)
+        if first:
+            found[first].append(name)
         else:
-            rows[name] = []
+            found[name] = []
     return found
 
 
-def kinds(algorithms: Collection[str]) -> dict[str, list[str]]:
-    """The algorithms by kind, in the order of KINDS; those that it does not know are OTHERS."""
-    known = [name for members in KINDS.values() for name in members]
-    found = {kind: [name for name in members if name in algorithms] for kind, members in KINDS.items()}
-    found[OTHERS] = [name for name in algorithms if name not in known]
-    return {kind: members for kind, members in found.items() if members}
-
-
-def titles_of(published: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def known_titles() -> dict[str, str]:
     """The titles in metrics/published.yaml by row."""
+    published = parse_yaml(PUBLISHED.read_text("utf-8"))
     return {row: entry["title"] for row, entry in {**published.get("field", {}), **published["rows"]}.items()}
-
-
-def contents(algorithms: Mapping[str, Mapping[str, list[str]]], titles: Mapping[str, str]) -> str:
-    """A list of the algorithms by kind, each with its rows, that links to them."""
-    lines = []
-    for kind, members in kinds(algorithms).items():
-        lines.append(f"- {kind}")
-        for algorithm in members:
-            short = dict.fromkeys(titles.get(row, row).split(" & ")[0] for row in algorithms[algorithm])
-            lines.append(
-                f"  - [{class_of(algorithm).__name__}](#{class_of(algorithm).__name__.lower()}): {listed(short)}"
-            )
-    return "\n".join(lines) + "\n"
 
 
 def named(rows: Mapping[str, list[str]], titles: Mapping[str, str]) -> str:
@@ -207,13 +192,3 @@ def whose(rows: Iterable[str]) -> str:
 def word(value: Any) -> str:
     """A value as YAML has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def measured(costs: Costs | None) -> str:
-    """What a cost is, or that there is none."""
-    if costs is None:
-        return "Cost of a step: *not measured yet*."
-    return (
-        f"Cost: time of a step by that of `{costs.baseline}`, median of {costs.turns} turns, profile\n"
-        f"`{costs.profile}`, {costs.device}, {costs.threads} threads, torch {costs.torch}."
-    )

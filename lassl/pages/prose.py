@@ -3,9 +3,17 @@
 import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+
+WIDTH = 120  # characters of a line of text
+
+
+def wrapped(text: str) -> str:
+    """A paragraph in lines of WIDTH at most."""
+    return textwrap.fill(text, WIDTH)
 
 
 def docstring(member: type) -> str:

@@ -63,7 +63,7 @@ def test_every_flaws_module_is_named_by_the_one_file_of_its_name():
 def test_every_flaw_but_one_that_is_a_setting_has_a_part_of_its_name_and_the_page_says_so():
     (setting,) = set(CHANGED) - MODULES
     assert MODULES < set(CHANGED)
-    assert f"`{setting}` needs no part, it is a setting" in (ROOT / "docs/flaws.md").read_text()
+    assert f"`{setting}` is a setting and needs no part" in (ROOT / "docs/flaws.md").read_text()
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -74,7 +74,7 @@ def test_without_a_flaw_nothing_of_the_flaws_is_named(profile):
 def test_no_core_module_knows_of_flaws():
     found = {}
     modules = {*ROOT.glob("lassl/**/*.py"), *ROOT.glob("pipeline/**/*.py")} - {*ROOT.glob("lassl/flaws/**/*.py")}
-    modules -= {ROOT / "lassl/pages/flaws.py"}
+    modules -= {*ROOT.glob("lassl/pages/*.py")}
     for path in modules:
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):

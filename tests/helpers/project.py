@@ -65,7 +65,7 @@ def committed() -> Path:
     if not call(ROOT, "git", "status", "--porcelain", "metrics"):
         return ROOT
     archive = Path(_FOLDER.name, "committed.tar")
-    call(ROOT, "git", "archive", f"--output={archive}", "HEAD", "README.md", "docs", "metrics")
+    call(ROOT, "git", "archive", f"--output={archive}", "HEAD", "README.md", "conf", "docs", "metrics")
     shutil.unpack_archive(archive, archive.with_suffix(""))
     return archive.with_suffix("")
 

@@ -1,26 +1,27 @@
-"""The page of the methods: what it takes from code, settings and costs, and the committed one."""
+"""The marked places of docs/methods.md: what they take from code, settings and costs."""
 
 import ast
 import inspect
-from contextlib import chdir
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from benchmarks import costs as benchmark
-from helpers.project import ROOT, tracked
-from lassl.methods import algorithms, class_of
+from helpers.project import ROOT
+from lassl.methods import class_of
 from lassl.pages import methods
-from lassl.pages.methods import KINDS, Costs, alike, composed, kinds, page, titles_of
+from lassl.pages.methods import PAGE, Costs, alike, composed, contents, costs, method, rows_of
 from lassl.pages.prose import blocks, comments, heading
-from lassl.pages.public_code import METHODS
+from lassl.plumbing.errors import LasslError
 
 COSTS = Costs(
     profile="tiny", turns=3, baseline="vnet_16", device="cpu: Test", threads=2, torch="2.0", ratios={"cps": 2.345}
 )
 
-TRACKED = sorted({path.stem for path in tracked("lassl/methods/*.py")} - {"__init__"})
+SHOWN = re.findall(r"^<!-- method: (\w+) -->$", (ROOT / PAGE).read_text(), re.MULTILINE)
 
 
 @pytest.fixture
@@ -35,9 +36,8 @@ def project(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def committed():
-    """The page of the project's code and settings."""
-    with chdir(ROOT):
-        return page()
+    """The page as it is committed; tests/whole/test_docs.py holds that it is what code and settings give."""
+    return (ROOT / PAGE).read_text()
 
 
 def section(text: str, heading: str) -> str:
@@ -45,27 +45,76 @@ def section(text: str, heading: str) -> str:
     return text.split(f"### {heading}\n")[1].split("\n##")[0]
 
 
-def test_the_committed_page_is_what_code_and_settings_give(committed):
-    assert (ROOT / "docs/methods.md").read_text() == committed
-
-
-def test_every_algorithm_is_of_one_kind_and_a_new_one_is_of_the_others():
-    assert sorted(name for members in KINDS.values() for name in members) == TRACKED
-    assert kinds(["mine", "supervised"]) == {"Labels alone": ["supervised"], "Others": ["mine"]}
-    assert set(METHODS) < set(algorithms())
-
-
-def test_every_row_is_named_and_a_row_with_other_cases_has_no_column_of_its_own(monkeypatch, committed):
+def test_every_row_of_the_field_that_has_a_title_is_on_the_page_once(monkeypatch, committed):
     monkeypatch.chdir(ROOT)
-    rows, text = composed("paper").methods, committed
-    assert all(f"`{row}`" in text for row in rows)
-    found = alike(rows)
-    assert found["supervised"] == {"vnet_16": ["vnet_80"], "vnet_16_matched": [], "vnet_bn": []}
-    assert found["cps"]["cps"] == ["cps_32"]
-    assert "|  | `vnet_16` | `vnet_16_matched` | `vnet_bn` |  |" in text
+    published = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
+    titled = [row for row in composed("paper").methods if row in {**published["rows"], **published["field"]}]
+    assert len(titled) >= 28
+    assert [row for row in titled if committed.count(f"(`{row}`)") != 1] == []
+    assert len(SHOWN) == len(set(SHOWN))
 
 
-@pytest.mark.parametrize("algorithm", TRACKED)
+def test_the_contents_are_the_methods_of_the_page_under_its_headings(project):
+    PAGE.parent.mkdir()
+    PAGE.write_text(
+        "# Methods\n\n## How\n\n## Two networks\n\n<!-- method: cps -->\n### CPS\n<!-- end of method -->\n"
+        "\n## Others\n<!-- method: vat -->\n<!-- end of method -->\n<!-- method: ict -->\n<!-- end of method -->\n"
+    )
+    assert contents().splitlines() == [
+        "3 algorithms in `lassl/methods/`, in 7 rows of `conf/method/`:",
+        "",
+        "- Two networks",
+        "  - [CPS](#cps): CPS, CPS+ALW, CPS+CutMix, CPS+Lovasz+ALW",
+        "- Others",
+        "  - [VAT](#vat): VAT",
+        "  - [ICT](#ict): ICT",
+    ]
+
+
+def test_an_algorithm_that_is_not_there_is_told(project):
+    with pytest.raises(LasslError, match=r"^lassl/methods/nothing\.py: not found; expected one of .*cps"):
+        method("nothing")
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A folder with conf/ of its own, and an algorithm that field.yaml does not know."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.setattr(methods, "algorithms", lambda: ["mine"])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "conf/method/mine.yaml"
+
+
+def test_an_algorithm_of_ones_own_has_the_row_of_its_name(mine):
+    row = (ROOT / "conf/method/entropy.yaml").read_text()
+    mine.write_text(row.replace("methods.entropy", "methods.mine").replace("algorithm: entropy", "algorithm: mine"))
+    assert list(rows_of("mine", "paper")) == ["mine"]
+
+
+@pytest.mark.parametrize("other", [True, False])
+def test_an_algorithm_without_a_row_is_told(mine, other):
+    if other:  # a row of its name, but of another algorithm
+        mine.write_text((ROOT / "conf/method/entropy.yaml").read_text().replace("methods.entropy", "methods.mine"))
+    with pytest.raises(LasslError, match=r"^conf/method/mine\.yaml: found no row of the algorithm mine there; write"):
+        rows_of("mine", "paper")
+
+
+def test_rows_that_differ_in_their_cases_alone_have_one_column(monkeypatch, committed):
+    monkeypatch.chdir(ROOT)
+    found = alike(rows_of("supervised", "paper"))
+    assert found == {"vnet_16": ["vnet_80"], "vnet_16_matched": [], "vnet_bn": []}
+    assert alike(rows_of("cps", "paper"))["cps"] == ["cps_32"]
+    assert "|  | `vnet_16` | `vnet_16_matched` | `vnet_bn` |  |" in committed
+
+
+def test_what_the_introduction_says_of_the_schedule_holds(monkeypatch, committed):
+    monkeypatch.chdir(ROOT)
+    assert composed("paper").train.schedule is None and composed("compact").train.schedule == "poly"
+    told = " ".join(committed.split())
+    assert "where `train.schedule` is null, as in `paper`; `compact` has `poly` for all rows" in told
+
+
+@pytest.mark.parametrize("algorithm", SHOWN)
 def test_no_word_of_an_algorithms_text_is_lost(committed, algorithm):
     told = ast.get_docstring(ast.parse(Path(inspect.getfile(class_of(algorithm))).read_text()))
     shown = section(committed, methods.class_of(algorithm).__name__).replace("```text", "").replace("```", "")
@@ -91,7 +140,7 @@ def test_rows_of_one_algorithm_are_told_apart_by_what_stands_at_the_head_of_thei
 def test_options_are_the_published_ones_with_the_comments_of_conf(project):
     (project / "a.yaml").write_text("# head\nname: x\noptions:\n  mix: none  # none | some\n  rate: 1\n")
     assert comments(project / "a.yaml") == {"mix": r"none \| some"}
-    text = section(page(), "MeanTeacher")
+    text = method("mean_teacher")
     assert "| `passes` | 8 | 8 | 0 | 0 | 0 | of the teacher" in text
     assert "| `mask` | certain | certain | all | ambiguous | all |" in text
     assert "| `weight` | 0.1 | 0.1 | 0.1 | 0.1 | 0.25 | `mt_un`, `mt_un_lovasz`, `acmt`: its authors'" in text
@@ -102,7 +151,7 @@ def test_options_are_the_published_ones_with_the_comments_of_conf(project):
 
 
 def test_schedule_and_weight_decay_of_every_row_are_shown(committed):
-    for algorithm in TRACKED:
+    for algorithm in SHOWN:
         text = section(committed, methods.class_of(algorithm).__name__)
         assert "\n| `schedule` | " in text and "\n| `weight_decay` | " in text
     assert "| `weight_decay` | 0.0005 | 0.0005 | 0.0005 | 0.0005 | Gupta and Guo's" in committed
@@ -116,20 +165,21 @@ def test_whose_a_weight_is_stands_beside_it_for_every_row(committed):
 
 
 def test_costs_are_shown_once_they_are_measured(project):
-    assert "*not measured yet*" in page() and "| cost |" not in page()
-    (project / "docs").mkdir()
+    assert costs() == "Cost of a step: *not measured yet*." and "| cost |" not in method("cps")
+    methods.COSTS.parent.mkdir()
     methods.COSTS.write_text(yaml.safe_dump(COSTS.model_dump()))
-    text = page()
-    assert "*not measured yet*" not in text and "`vnet_16`, median of 3 turns" in text
-    assert "| cost | 2.35 | - | - | - |  |" in section(text, "CPS")
+    assert costs() == (
+        "Cost: time of a step by that of `vnet_16`, median of 3 turns, profile `tiny`, cpu: Test, 2 threads, torch 2.0."
+    )
+    assert "| cost | 2.35 | - | - | - |  |" in method("cps")
 
 
-def test_titles_are_those_of_the_paper_and_of_the_field():
-    published = {
-        "rows": {"cps": {"title": "CPS & 16L", "dice": 1}},
-        "field": {"bcp": {"title": "BCP & 16L"}},
-    }
-    assert titles_of(published) == {"cps": "CPS & 16L", "bcp": "BCP & 16L"}
+def test_a_title_is_that_of_the_paper_or_of_the_field_and_a_row_without_one_is_named(project):
+    published = {"rows": {"cps": {"title": "CPS & 16L", "dice": 1}}, "field": {"cps_cutmix": {"title": "C & 16L"}}}
+    Path("metrics/published.yaml").write_text(yaml.safe_dump(published))
+    text = method("cps")
+    assert "- **CPS & 16L** (`cps`); with other cases `cps_32`:\n" in text
+    assert "\n- `cps_alw`:\n" in text and "\n- **C & 16L** (`cps_cutmix`):\n" in text
 
 
 def test_a_step_of_each_row_is_timed_beside_one_of_the_baseline(project, monkeypatch):
@@ -146,4 +196,4 @@ def test_the_costs_that_are_written_are_those_that_the_page_reads(project, monke
     benchmark.main(["--profile", "tiny", "--turns", "7"])
     costs = Costs.model_validate(yaml.safe_load(methods.COSTS.read_text()))
     assert (costs.profile, costs.turns) == ("tiny", 7) and set(costs.ratios) == set(composed("tiny").methods)
-    assert "| cost | 7.00 | 7.00 |" in page()
+    assert "| cost | 7.00 | 7.00 |" in method("cps")

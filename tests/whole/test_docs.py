@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from helpers.project import ROOT, committed
-from lassl.pages.readme import BLOCK, pages, with_tables
+from lassl.pages.places import PLACE, filled, pages
 
 README = Path("README.md")
 PAGES = [README, *sorted(path.relative_to(ROOT) for path in ROOT.glob("docs/*.md"))]
@@ -15,18 +15,18 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=str)
-def test_a_page_shows_the_committed_tables(monkeypatch, tmp_path, path):
+def test_the_marked_places_of_a_page_have_what_the_functions_give(monkeypatch, path):
     monkeypatch.chdir(committed())
     assert path in pages()
     text = path.read_text()
-    assert text == with_tables(text, path)
+    assert text == filled(text, path)
 
 
 def test_the_readme_has_one_table_of_results_and_it_is_short():
     text = (ROOT / README).read_text()
     (table,) = re.findall("<!-- table: (.*) -->", text)
     assert table == "compact, short"
-    heads = BLOCK.search(text)[0].splitlines()[1]
+    heads = PLACE.search(text)[0].splitlines()[1]
     assert heads.count("|") - 1 <= 7
 
 
@@ -37,7 +37,7 @@ def test_the_wide_tables_stand_on_the_page_of_results():
 
 def prose(path: Path) -> list[str]:
     """The lines of a page without tables, and without what is generated."""
-    return [line for line in BLOCK.sub("", (ROOT / path).read_text()).splitlines() if line[:1] != "|"]
+    return [line for line in PLACE.sub("", (ROOT / path).read_text()).splitlines() if line[:1] != "|"]
 
 
 def test_the_readme_without_the_rows_of_its_table_is_short_and_so_are_its_lines():

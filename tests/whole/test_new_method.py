@@ -67,6 +67,18 @@ def test_it_passes_the_tests_that_each_algorithm_has_to_pass(project):
     call(project, sys.executable, "-m", "pytest", *words)
 
 
+def test_it_is_shown_on_the_page_of_the_methods_where_that_has_a_place_for_it(project):
+    page = project / "docs/methods.md"
+    before = page.read_text()
+    call(project, "lassl", "pages")
+    assert page.read_text() == before
+    page.write_text(f"{before}\n## Own\n\n<!-- method: mine -->\n<!-- end of method -->\n")
+    call(project, "lassl", "pages")
+    text = page.read_text()
+    page.write_text(before)
+    assert "- Own\n  - [Mine](#mine): mine\n" in text and "\n### Mine\n\n`lassl/methods/mine.py`\n" in text
+
+
 def test_its_experiments_run_and_carry_its_files_and_their_scores(project):
     call(project, "git", "reset", "--quiet")  # as one who forgot `git add`
     told = call(project, "bash", "-c", " ".join([*tiny(TUNED), "2>&1"]))

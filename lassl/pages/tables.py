@@ -1,21 +1,17 @@
-"""Keeps the tables in README.md and docs/ equal to the ones in metrics/, and the trials that settings were chosen on.
+"""Tables of results and of trials on the pages, from metrics/.
 
-A table stands between two marks. The first names what it is made from:
 `<!-- table: compact -->`         the whole table of a profile, metrics/compact/table.md
 `<!-- table: compact, short -->`  its rows in seven columns at most, for a first look
 `<!-- table: compact, quick -->`  the mean Dice of two profiles side by side
-`<!-- trials: compact -->`        the trials of a profile's tuning mode, up to `<!-- end of trials -->`
+`<!-- trials: compact -->`        the trials of a profile's tuning mode
 """
 
 import csv
-import re
-import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 
-from lassl.paths import DOCS, TUNING, metrics_folder
+from lassl.pages.prose import wrapped
+from lassl.paths import TUNING, metrics_folder
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.files import write_text
 from lassl.plumbing.tables import grid, interval, listed, number
 from lassl.results.document import Row, Table, read_table
 from lassl.results.layout import against, differences
@@ -32,45 +28,28 @@ from lassl.results.remarks import (
 )
 from lassl.results.search import SCORES, read_trials, trials_table
 
-START, END, SHORT = "<!-- table: ", "<!-- end of table -->", "short"
-BLOCK = re.compile(rf"({START}([\w-]+)(?:, ([\w-]+))? -->\n)((?!{START}).)*?({END})", re.DOTALL)
-TRIALS = re.compile(r"(<!-- trials: ([\w-]+) -->\n)((?!<!-- trials: ).)*?(<!-- end of trials -->)", re.DOTALL)
+SHORT = "short"
 EARLIER = "earlier.csv"  # trials of which no record was kept, as they stand in the table
 MEAN = "mean Dice"  # the column of EARLIER by which the best trial of a method is found
-WIDTH = 120  # characters of a line of text
 
 
-def with_tables(text: str, path: Path) -> str:
-    """Replace what stands between the marks of tables and of trials in the text of a file. Raises LasslError."""
-
-    def block(match: re.Match[str]) -> str:
-        mark, first, second, _, end = match.groups()
-        if second is None:
-            return f"{mark}{source(path, first, 'table.md').read_text('utf-8')}{end}"
-        if second == SHORT:
-            return f"{mark}{short(document(path, first))}{end}"
-        tables = {profile: document(path, profile) for profile in (first, second)}
-        return f"{mark}{side_by_side(tables)}\n{end}"
-
-    replaced, count = BLOCK.subn(block, text)
-    if not count == text.count(START) == text.count(END):
-        raise LasslError(
-            f"{path}: found {text.count(START)} times '{START}' and {text.count(END)} times '{END}', of which {count} "
-            f"make a pair; write each table as '{START}PROFILE -->', a line break, and '{END}'"
-        )
-    return with_trials(replaced, path)
+def table(profile: str, other: str | None = None) -> str:
+    """A profile's table: whole; with SHORT in few columns, or beside that of another profile. Raises LasslError."""
+    if other is None:
+        source = metrics_folder(profile) / "table.md"
+        if not source.is_file():
+            raise LasslError(f"{source}: not found; make it with `lassl tables {profile}`, or name another profile")
+        return source.read_text("utf-8")
+    if other == SHORT:
+        return short(read_table(profile))
+    return side_by_side({name: read_table(name) for name in (profile, other)})
 
 
-def with_trials(text: str, path: Path) -> str:
-    """Replace what stands between the marks of trials alone. Raises LasslError."""
-    replaced, count = TRIALS.subn(lambda match: f"{match[1]}{trials(path, match[2])}{match[4]}", text)
-    if not count == text.count("<!-- trials: ") == text.count("<!-- end of trials -->"):
-        raise LasslError(f"{path}: marks of trials make no pair; write '<!-- trials: PROFILE -->' and the end mark")
-    return replaced
+def trials(profile: str) -> str:
+    """The trials of a profile: earlier ones, of which figures alone are left, then those with a record.
 
-
-def trials(path: Path, profile: str) -> str:
-    """Render the trials of a profile: earlier ones, of which figures alone are left, then those with a record."""
+    Raises LasslError.
+    """
     folder = metrics_folder(f"{profile}{TUNING}")
     parts = []
     if (folder / EARLIER).is_file():
@@ -81,7 +60,7 @@ def trials(path: Path, profile: str) -> str:
             trials_table(folder),
         ]
     if not parts:
-        raise LasslError(f"{path}: names the trials of profile {profile}, but {folder} has none; gather them first")
+        raise LasslError(f"{folder}: found no trials; gather them with `lassl search`, or name another profile")
     return "\n\n".join(parts) + "\n"
 
 
@@ -94,20 +73,6 @@ def earlier(text: str) -> str:
     return f"{told}\n\n{grid(list(rows[0]), (list(row.values()) for row in bold))}"
 
 
-def source(path: Path, profile: str, name: str) -> Path:
-    """Give a file of the profile that a page names. Raises LasslError where it is not there."""
-    found = metrics_folder(profile) / name
-    if not found.is_file():
-        raise LasslError(f"{path}: names the table of profile {profile}, but {found} is not there; run it first")
-    return found
-
-
-def document(path: Path, profile: str) -> Table:
-    """Read the table of the profile that a page names. Raises LasslError."""
-    source(path, profile, "table.json")
-    return read_table(profile)
-
-
 def short(table: Table) -> str:
     """Render a table in seven columns at most, and below it what a reader has to know about them."""
     rows, others = list(table.rows.values()), table.references
@@ -118,7 +83,7 @@ def short(table: Table) -> str:
     heads += against(others)
     lines = [short_row(row, others, published) for row in rows]
     texts = [remark(table), *map(paragraph, [*tuning_notice(table), *pairs(table), *warnings(table)])]
-    return "\n\n".join([grid(heads, lines), *(textwrap.fill(text, WIDTH) for text in texts)]) + "\n"
+    return "\n\n".join([grid(heads, lines), *map(wrapped, texts)]) + "\n"
 
 
 def short_row(row: Row, others: Mapping[str, Row], published: bool) -> list[str]:
@@ -162,17 +127,3 @@ def empty(failed: int) -> str:
     if not failed:
         return "No prediction is empty."
     return f"Empty predictions: {failed}; the distances leave them out, unless a row's name says how they count."
-
-
-def pages() -> list[Path]:
-    """The files that may show tables: README.md and the pages in docs/."""
-    return [Path("README.md"), *sorted(DOCS.glob("*.md"))]
-
-
-def write() -> None:
-    """Write the current tables into every page: into all of them, or into none. Raises LasslError."""
-    before = {path: path.read_text("utf-8") for path in pages()}
-    after = {path: with_tables(text, path) for path, text in before.items()}
-    for path, text in after.items():
-        if text != before[path]:
-            write_text(path, text)

@@ -1,4 +1,4 @@
-"""Tables put between the marks of README.md and docs/, and a short table."""
+"""Tables of results and of trials on the pages: whole, short and side by side."""
 
 import json
 from pathlib import Path
@@ -7,23 +7,12 @@ import pytest
 
 from helpers.runs import CONFIG, write_run
 from lassl.evaluation.summary import POLICIES
-from lassl.pages.readme import short, with_tables, write
+from lassl.pages.tables import short, table, trials
 from lassl.plumbing.errors import LasslError
 from lassl.results import search
 from lassl.results.document import Row, Table
 from lassl.results.measures import LOGIT_DICE, MAIN, MAIN_DISTANCES, OTHERS
 from lassl.statistics.variance import Variance
-
-README = Path("README.md")
-TEXT = """# Title
-<!-- table: quick -->
-old
-<!-- end of table -->
-between
-<!-- table: paper -->
-<!-- end of table -->
-after
-"""
 
 
 @pytest.fixture
@@ -35,59 +24,16 @@ def tables(tmp_path, monkeypatch):
         Path(f"metrics/{profile}/table.md").write_text(f"| {profile} \\1 ± |\n")
 
 
-def test_each_table_is_replaced_and_the_rest_is_left(tables):
-    assert with_tables(TEXT, README) == (
-        "# Title\n<!-- table: quick -->\n| quick \\1 ± |\n<!-- end of table -->\nbetween\n"
-        "<!-- table: paper -->\n| paper \\1 ± |\n<!-- end of table -->\nafter\n"
-    )
-
-
-def test_replacing_twice_changes_nothing_more(tables):
-    once = with_tables(TEXT, README)
-    assert with_tables(once, README) == once
-
-
-def test_every_page_is_updated_that_has_marks(tables):
-    Path("docs").mkdir()
-    for path in ("README.md", "docs/results.md"):
-        Path(path).write_text(TEXT)
-    Path("docs/other.md").write_text("no table\n")
-    write()
-    for path in ("README.md", "docs/results.md"):
-        assert Path(path).read_text() == with_tables(TEXT, README)
-    assert Path("docs/other.md").read_text() == "no table\n"
-
-
-def test_no_page_is_written_where_one_of_them_is_wrong(tables):
-    Path("docs").mkdir()
-    README.write_text(TEXT)
-    Path("docs/results.md").write_text("<!-- table: nowhere -->\n<!-- end of table -->\n")
-    with pytest.raises(LasslError, match=r"^docs/results\.md: names the table of profile nowhere"):
-        write()
-    assert README.read_text() == TEXT
-
-
-def test_a_table_that_was_never_made_is_named_with_the_page_that_wants_it(tables):
+@pytest.mark.parametrize("words", [("paper",), ("paper", "short"), ("quick", "paper")])
+def test_a_table_that_was_never_made_is_named(tables, words):
     Path("metrics/paper/table.md").unlink()
-    with pytest.raises(LasslError, match=r"^README\.md: .* profile paper, but metrics/paper/table\.md is not there"):
-        with_tables(TEXT, README)
+    write_means("quick", cps=80.0)
+    with pytest.raises(LasslError, match=r"^metrics/paper/table\.(md|json): not found"):
+        table(*words)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "<!-- table: quick -->\ntext without an end\n",
-        "text\n<!-- end of table -->\n",
-        "<!-- table: two words -->\n<!-- end of table -->\n",
-        "<!-- table: quick --><!-- end of table -->\n",
-    ],
-)
-def test_marks_that_make_no_pair_are_told_and_no_text_between_tables_is_lost(tables, wrong):
-    with pytest.raises(LasslError, match=r"^README\.md: found \d times '<!-- table: ' and \d times"):
-        with_tables(wrong + TEXT, README)
-
-
-TRIALS = "<!-- trials: mine -->\nold\n<!-- end of trials -->\n"
+def test_a_table_stands_whole_where_a_profile_is_named_alone(tables):
+    assert table("quick") == "| quick \\1 ± |\n"
 
 
 def write_earlier():
@@ -99,40 +45,29 @@ def write_earlier():
 
 def test_earlier_trials_stand_under_a_sentence_with_the_best_of_each_method_in_bold(tables):
     write_earlier()
-    assert with_tables(f"a\n{TRIALS}b\n", README) == (
-        "a\n<!-- trials: mine -->\n"
+    assert trials("mine") == (
         "Trials from before records were kept, 3: these figures are all that is left of them.\n\n"
         "| method | steps | mean Dice | lowest |\n| --- | --- | --- | --- |\n"
         "| A | 600 | 70.5 | 0.0 |\n| A | 1200 | **71.0** |  |\n| B | 600 | **9.5** | 1.0 |\n"
-        "<!-- end of trials -->\nb\n"
     )
-    once = with_tables(TRIALS, README)
-    assert with_tables(once, README) == once
 
 
 def test_trials_with_a_record_stand_below_the_earlier_ones(tables):
     write_earlier()
     run = write_run("cps", variant="-tuning")
     search.gather(run.record.parents[1], [(run.record.read_text(), run.cases.read_text())])
-    text = with_tables(TRIALS.replace("mine", CONFIG.profile), README)
-    table = f"metrics/{CONFIG.profile}-tuning/search.csv"
-    assert text.splitlines()[1] == f"Trials with a record (`{table}`); min: of training, beside whatever else ran:"
+    text = trials(CONFIG.profile)
+    path = f"metrics/{CONFIG.profile}-tuning/search.csv"
+    assert text.splitlines()[0] == f"Trials with a record (`{path}`); min: of training, beside whatever else ran:"
     assert "earlier" not in text and search.trials_table(run.record.parents[1]) in text
     Path("metrics/mine-tuning/earlier.csv").rename(run.record.parents[1] / "earlier.csv")
-    text = with_tables(TRIALS.replace("mine", CONFIG.profile), README)
+    text = trials(CONFIG.profile)
     assert text.index("before records were kept, 3") < text.index("Trials with a record")
 
 
-def test_marks_of_trials_that_make_no_pair_are_told(tables):
-    write_earlier()
-    for wrong in ("<!-- trials: mine -->\n", "<!-- end of trials -->\n"):
-        with pytest.raises(LasslError, match=r"^README\.md: marks of trials make no pair"):
-            with_tables(wrong + TRIALS, README)
-
-
-def test_trials_that_were_never_made_are_named_with_the_page_that_wants_them(tables):
-    with pytest.raises(LasslError, match=r"^README\.md: names the trials of profile mine, but metrics/mine-tuning has"):
-        with_tables(TRIALS, README)
+def test_trials_that_were_never_made_are_named(tables):
+    with pytest.raises(LasslError, match=r"^metrics/mine-tuning: found no trials; gather them"):
+        trials("mine")
 
 
 def differences(difference, trainings=None):
@@ -180,25 +115,17 @@ def of_rows(scored="test", design=DESIGN, **rows):
 
 def write_means(profile, **means):
     """Write a table.json of rows with these mean Dice."""
-    table = of_rows(**{name: row(f"the {name}", mean) for name, mean in means.items()})
-    Path(f"metrics/{profile}/table.json").write_text(json.dumps(table.plain()))
+    document = of_rows(**{name: row(f"the {name}", mean) for name, mean in means.items()})
+    Path(f"metrics/{profile}/table.json").write_text(json.dumps(document.plain()))
 
 
 def test_two_profiles_stand_side_by_side_in_the_rows_that_both_have(tables):
     write_means("quick", cps=80.0, mt_un=None, alone=1.0)
     write_means("paper", mt_un=70.0, cps=78.756)
-    assert with_tables("<!-- table: quick, paper -->\nold\n<!-- end of table -->", README) == (
-        "<!-- table: quick, paper -->\n"
+    assert table("quick", "paper") == (
         "| Mean Dice [%] | quick | paper | difference |\n| --- | --- | --- | --- |\n"
-        "| the cps | 80.00 | 78.76 | -1.24 |\n| the mt_un | - | 70.00 | - |\n"
-        "<!-- end of table -->"
+        "| the cps | 80.00 | 78.76 | -1.24 |\n| the mt_un | - | 70.00 | - |"
     )
-
-
-def test_of_two_profiles_the_one_that_was_never_made_is_named(tables):
-    write_means("quick", cps=80.0)
-    with pytest.raises(LasslError, match=r"profile paper, but metrics/paper/table\.json is not there"):
-        with_tables("<!-- table: quick, paper -->\n<!-- end of table -->", README)
 
 
 def test_a_short_table_has_labels_the_dice_with_its_interval_95hd_the_published_dice_and_the_difference():
