@@ -66,10 +66,11 @@ class Algorithm(nn.Module, ABC):
             curves += step.terms, step.logs
         model = algorithm.networks
 
-    The constructor takes a function that makes a network, then the options of the method, keyword-only.
-    Most `losses` begin with self.supervised(logits, batch) and add their own terms to it, each times a weight
-    (ramps.ClimbingWeight); batch.unlabeled_image has the other patches. What changes in training is a parameter or a
-    buffer: a checkpoint keeps state_dict() and the optimizer's state, no other attribute. Chance is progress.generator, or torch's own (dropout), which is seeded anew at each step.
+    The constructor takes a function that makes a network, then the options of the method, keyword-only. Most `losses`
+    begin with self.supervised(logits, batch) and add their own terms to it, each times a weight (ramps.ClimbingWeight);
+    batch.unlabeled_image has the other patches. What changes in training is a parameter or a buffer: a checkpoint keeps
+    state_dict() and the optimizer's state, no other attribute. Chance is progress.generator, or torch's own (dropout),
+    which is seeded anew at each step.
     """
 
     @property
