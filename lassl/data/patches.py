@@ -31,6 +31,21 @@ class Batch:
     image: Tensor  # (N, 1, X, Y, Z) float32
     label: Tensor  # (L, X, Y, Z) uint8 {0, 1}, L <= N
 
+    @property
+    def labeled(self) -> int:
+        """How many patches have a label: L."""
+        return len(self.label)
+
+    @property
+    def labeled_image(self) -> Tensor:
+        """The patches that have a label: (L, 1, X, Y, Z)."""
+        return self.image[: self.labeled]
+
+    @property
+    def unlabeled_image(self) -> Tensor:
+        """The patches that have none: (N - L, 1, X, Y, Z)."""
+        return self.image[self.labeled :]
+
     def pin_memory(self) -> "Batch":
         """Give the same in memory that a GPU can copy from while it computes; called by torch's loader."""
         return Batch(self.image.pin_memory(), self.label.pin_memory())

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lassl.data.pooling import pooled_image
 from lassl.images.geometry import Array, Triple
+from lassl.learning.margins import margin
 from lassl.model.placement import Placement
 from lassl.model.trained import ENSEMBLE
 from lassl.plumbing.errors import LasslError
@@ -71,7 +72,7 @@ def sliding_window(network: Network, image: Tensor, windows: Windows, placement:
         patches = placement.tensor(torch.stack([image[place] for place in group]).unsqueeze(1))  # (B, 1, *window)
         with placement.autocast():
             logits = network(patches)
-        foreground = (logits[:, 1].float() - logits[:, 0].float()).sigmoid()  # two classes: softmax is a sigmoid
+        foreground = margin(logits).sigmoid()  # two classes: softmax is a sigmoid
         for place, probability in zip(group, foreground, strict=True):
             total[place] += probability
     return (total / _coverage(starts, window, total))[inside]

@@ -46,14 +46,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Step:
-    """Weighted scalars whose sum is the loss, and values to log."""
+    """Weighted scalars whose sum is the loss, and values to log. Every method logs "dice", of its labeled patches."""
 
     terms: dict[str, Tensor]
     logs: dict[str, Tensor | float]
 
 
 class Algorithm(nn.Module, ABC):
-    """A way to train. All of them go through one loop (`fit` in lassl/training/train.py, `State.advance`), in short.
+    """A way to train. All of them go through one loop (`fit` in lassl/training/loop.py, `State.advance`), in short.
 
         algorithm = Mine(make_network, **options)      # weights drawn from the run's seed
         optimizer = SGD(a group for each network that has trainable weights)
@@ -66,9 +66,11 @@ class Algorithm(nn.Module, ABC):
             curves += step.terms, step.logs
         model = algorithm.networks
 
-    The constructor takes a function that makes a network, then the options of the method, keyword-only. What changes
-    in training is a parameter or a buffer: a checkpoint keeps state_dict() and the optimizer's state, no other
-    attribute. Chance is progress.generator, or torch's own (dropout), which is seeded anew at each step.
+    The constructor takes a function that makes a network, then the options of the method, keyword-only. Most `losses`
+    begin with self.supervised(logits, batch) and add their own terms to it, each times a weight (ramps.ClimbingWeight);
+    batch.unlabeled_image has the other patches. What changes in training is a parameter or a buffer: a checkpoint keeps
+    state_dict() and the optimizer's state, no other attribute. Chance is progress.generator, or torch's own (dropout),
+    which is seeded anew at each step.
     """
 
     @property
@@ -79,6 +81,15 @@ class Algorithm(nn.Module, ABC):
     @abstractmethod
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the loss terms of a batch, whose gradients train the networks."""
+
+    @staticmethod
+    def supervised(logits: Tensor, batch: Batch) -> Step:
+        """Compute the field's supervised loss of a batch and its log "dice"; a method adds its own terms and logs.
+
+        Of the logits (N, 2, X, Y, Z) the first L count, those of the labeled patches; the others may be missing.
+        """
+        taught = logits[: batch.labeled]
+        return Step(supervised_terms(taught, batch.label), {"dice": losses.hard_dice(taught, batch.label)})
 
     def after_step(self, progress: Progress) -> None:
         """Do what follows the optimizer's step; nothing unless a method says so."""

@@ -1,11 +1,15 @@
 """Decoders beside a V-Net's own, which read the features of its encoder."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
+from lassl.data.patches import Batch
+from lassl.learning import losses
+from lassl.learning.base import Step, supervised_terms
 from lassl.model.batch_norm import BatchNorm3d
 from lassl.model.vnet import VNet
 
@@ -55,3 +59,13 @@ def stages(half: VNet | Decoder, features: Sequence[Tensor]) -> list[Tensor]:
         h = stage(double(h) + skips.pop())
         outputs.append(h)
     return outputs
+
+
+def supervised_heads(logits: Sequence[Tensor], batch: Batch, combine: Callable[[Tensor], Tensor]) -> Step:
+    """What Algorithm.supervised gives, for several heads: logits (N, 2, X, Y, Z) each, or of the labeled patches alone.
+
+    `combine` makes of a term's values (one a head) the scalar. The log "dice" is that of the first head.
+    """
+    each = [supervised_terms(head[: batch.labeled], batch.label) for head in logits]
+    terms = {name: combine(torch.stack([values[name] for values in each])) for name in each[0]}
+    return Step(terms, {"dice": losses.hard_dice(logits[0][: batch.labeled], batch.label)})

@@ -1,8 +1,8 @@
 """Losses and measures of agreement: pure functions on the logits of two classes.
 
-Two classes make softmax a sigmoid of one number, the log_odds (foreground minus background logit). All is computed from
-it in float32, whatever the precision of the logits. Shapes: logits (N, 2, X, Y, Z); labels (N, X, Y, Z) of integers
-0 and 1. Other shapes raise ValueError, since broadcasting would give a wrong number without a word.
+Two classes make softmax a sigmoid of one number, the margin (lassl/learning/margins.py). All is computed from it in
+float32, whatever the precision of the logits. Shapes: logits (N, 2, X, Y, Z); labels (N, X, Y, Z) of integers 0 and 1.
+Other shapes raise ValueError, since broadcasting would give a wrong number without a word.
 """
 
 from typing import Literal
@@ -11,19 +11,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lassl.learning.margins import margin
+
 SMOOTH = 1e-5  # of the soft Dice: keeps it defined where label and prediction are empty
 
 
 def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     """Mean cross-entropy per voxel, in nats (CPS, Equation 1)."""
-    log_odds = _log_odds(logits, label.shape)
+    m = _checked_margin(logits, label.shape)
     # equal to F.cross_entropy and, forward and backward, two to four times faster on a CPU
-    return F.binary_cross_entropy_with_logits(log_odds, label.to(log_odds.dtype))
+    return F.binary_cross_entropy_with_logits(m, label.to(m.dtype))
 
 
 def dice_loss(logits: Tensor, label: Tensor) -> Tensor:
     """1 - soft Dice of the foreground over the whole batch, in [0, 1] (Milletari et al. 2016: squared denominator)."""
-    foreground = _log_odds(logits, label.shape).sigmoid()
+    foreground = _checked_margin(logits, label.shape).sigmoid()
     truth = label.to(foreground.dtype)
     overlap = (foreground * truth).sum()
     size = foreground.square().sum() + truth.sum()  # the labels are 0 and 1: their own squares
@@ -35,9 +37,9 @@ def lovasz_softmax(logits: Tensor, label: Tensor) -> Tensor:
 
     Mean over the classes present in the labels; the voxels of the batch are one set.
     """
-    log_odds = _log_odds(logits, label.shape)
+    m = _checked_margin(logits, label.shape)
     # the probability of the wrong class is the error of both classes, so one sort serves both
-    errors = torch.where(label.bool(), -log_odds, log_odds).sigmoid().flatten()
+    errors = torch.where(label.bool(), -m, m).sigmoid().flatten()
     with torch.no_grad():
         order = errors.argsort(descending=True)
         truth = label.flatten()[order].bool()
@@ -63,7 +65,7 @@ def _jaccard_steps(members: Tensor) -> Tensor:
 
 def hard_dice(logits: Tensor, label: Tensor) -> Tensor:
     """Dice of the arg-max foreground over the batch, in [0, 1], without gradient: 1 if it and the label are empty."""
-    prediction = _log_odds(logits, label.shape) > 0
+    prediction = _checked_margin(logits, label.shape) > 0
     truth = label.bool()
     size = prediction.sum() + truth.sum()
     overlap = (prediction & truth).sum()
@@ -85,8 +87,8 @@ def consistency(
     Either the squared difference of the softmax or KL(teacher || student), summed over the classes, masked, summed, and
     divided by twice the size of the mask (UA-MT, Equation 5, as its code normalizes). No gradient reaches the teacher.
     """
-    student = _log_odds(student_logits, mask.shape)
-    teacher = _log_odds(teacher_logits, mask.shape).detach()
+    student = _checked_margin(student_logits, mask.shape)
+    teacher = _checked_margin(teacher_logits, mask.shape).detach()
     target = teacher.sigmoid()
     if kind == "mse":
         distance = 2 * (student.sigmoid() - target).square()  # both classes differ by the same
@@ -102,22 +104,21 @@ def uncertainty_weighted(student_logits: Tensor, teacher_logits: Tensor, beta: f
     the teacher.
     """
     volumes = student_logits[:, 0].shape
-    m, n = _log_odds(student_logits, volumes), _log_odds(teacher_logits, volumes).detach()
+    m, n = _checked_margin(student_logits, volumes), _checked_margin(teacher_logits, volumes).detach()
     p, q = m.sigmoid(), n.sigmoid()
     h_p, h_q = _voxel_entropy(m, p), _voxel_entropy(n, q)  # of a prediction with itself: its slope stays finite
     weighted = 2 * (p - q).square() / ((beta * h_p).exp() + (beta * h_q).exp())  # both classes differ by the same
     return (weighted + beta * (h_p + h_q)).mean()
 
 
-def _voxel_entropy(log_odds: Tensor, target: Tensor) -> Tensor:
+def _voxel_entropy(m: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy of each voxel against a foreground probability."""
-    return F.binary_cross_entropy_with_logits(log_odds, target, reduction="none")
+    return F.binary_cross_entropy_with_logits(m, target, reduction="none")
 
 
-def _log_odds(logits: Tensor, volumes: torch.Size) -> Tensor:
-    """Foreground minus background logit in float32: (N, 2, X, Y, Z) -> `volumes`, which is (N, X, Y, Z)."""
+def _checked_margin(logits: Tensor, volumes: torch.Size) -> Tensor:
+    """The margin of logits (N, 2, X, Y, Z), which has to have the shape `volumes`, (N, X, Y, Z)."""
     expected = (volumes[0], 2, *volumes[1:])
     if logits.shape != expected:
         raise ValueError(f"logits are {tuple(logits.shape)}; the labels or mask ask for {expected}")
-    background, foreground = logits.unbind(1)  # (N, 2, X, Y, Z) -> 2 x (N, X, Y, Z)
-    return foreground.float() - background.float()
+    return margin(logits)

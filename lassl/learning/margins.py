@@ -5,14 +5,15 @@ from torch import Tensor
 
 
 def margin(logits: Tensor) -> Tensor:
-    """Foreground minus background logit in float32: (N, 2, X, Y, Z) -> (N, X, Y, Z)."""
-    return logits[:, 1].float() - logits[:, 0].float()
+    """Foreground minus background logit in float32, whatever the precision: (N, 2, X, Y, Z) -> (N, X, Y, Z)."""
+    background, foreground = logits.unbind(1)
+    return foreground.float() - background.float()
 
 
 def kl(target_logits: Tensor, logits: Tensor) -> Tensor:
     """KL(target || prediction) in nats: two logits (N, 2, X, Y, Z) -> (N, X, Y, Z), gradient through both.
 
-    With the margins t and m (foreground minus background logit) it is sigmoid(t) (t - m) + softplus(m) - softplus(t).
+    With the margins t and m it is sigmoid(t) (t - m) + softplus(m) - softplus(t).
     """
     t, m = margin(target_logits), margin(logits)
     return t.sigmoid() * (t - m) + F.softplus(m) - F.softplus(t)

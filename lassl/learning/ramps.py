@@ -1,6 +1,7 @@
 """Ramps of weights, thresholds and decays: plain functions of the step or of the fraction of training that is done."""
 
 import math
+from dataclasses import dataclass
 
 
 def sigmoid_ramp(t: float) -> float:
@@ -14,6 +15,18 @@ def climb(t: float, end: float) -> float:
     `end` is the option `ramp` of every method that has one: 0 is full from the first step.
     """
     return sigmoid_ramp(t / end) if end else 1.0
+
+
+@dataclass(frozen=True)
+class ClimbingWeight:
+    """A weight of the loss that climbs to `full` at the fraction `end` of training: the options `weight` and `ramp`."""
+
+    full: float
+    end: float
+
+    def at(self, t: float) -> float:
+        """The weight at fraction t of training."""
+        return self.full * climb(t, self.end)
 
 
 def staircase(step: int, steps: int) -> float:

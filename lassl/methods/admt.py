@@ -28,17 +28,7 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import (
-    Algorithm,
-    Confidence,
-    Decay,
-    MakeNetwork,
-    Progress,
-    Ramp,
-    Step,
-    Weight,
-    supervised_terms,
-)
+from lassl.learning.base import Algorithm, Confidence, Decay, MakeNetwork, Progress, Ramp, Step, Weight
 from lassl.learning.mixing import cutmix, half_box
 from lassl.learning.perturbations import change_intensity
 from lassl.learning.regions import within
@@ -64,7 +54,8 @@ class ADMT(Algorithm):
         super().__init__()
         self.student = make_network()
         self.first, self.second = teacher_of(self.student), teacher_of(self.student)
-        self.weight, self.threshold, self.period, self.decay, self.ramp = weight, threshold, period, decay, ramp
+        self.weight = ramps.ClimbingWeight(weight, ramp)
+        self.threshold, self.period, self.decay = threshold, period, decay
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -73,26 +64,25 @@ class ADMT(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms and that of the changed patches; logs what is kept and how teachers agree."""
-        labeled, patches, first_turn = len(batch.label), len(batch.image), self.first_turn(progress)
-        weak, inside = batch.image[labeled:], half_box(batch.image.shape[2:], progress.generator("cutmix", CPU))
+        patches, first_turn = len(batch.image), self.first_turn(progress)
+        weak, inside = batch.unlabeled_image, half_box(batch.image.shape[2:], progress.generator("cutmix", CPU))
         chance = progress.generator("intensity", weak.device)
         strong = change_intensity(weak, chance) if first_turn else cutmix(weak, inside)
         logits = self.student(torch.cat([batch.image, strong]))  # (N + U, 2, X, Y, Z)
-        terms = supervised_terms(logits[:labeled], batch.label)
-        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
-        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
-        if patches > labeled:
+        step = self.supervised(logits, batch)
+        step.logs["weight"] = weight = self.weight.at(progress.fraction)
+        if len(weak):
             with torch.no_grad():
                 t, u = self.first(weak), self.second(weak)
-                p = together(t, u, logits[labeled:patches])
+                p = together(t, u, logits[batch.labeled : patches])
             p = p if first_turn else cutmix(p, inside)
             label, kept = (p > 0.5).to(torch.uint8), (p - 0.5).abs() >= self.threshold - 0.5
             share = kept.float().mean()
             loss = losses.cross_entropy(*within(logits[patches:], label, kept)) / share.clamp(min=1 / kept.numel())
-            terms["strong"] = weight * loss
-            logs |= {"kept": share, "agreement": losses.hard_dice(t, u.argmax(1))}
-            logs["kept_foreground"] = (kept * label).sum() / label.sum().clamp(min=1)  # 0 without foreground
-        return Step(terms, logs)
+            step.terms["strong"] = weight * loss
+            step.logs.update(kept=share, agreement=losses.hard_dice(t, u.argmax(1)))
+            step.logs["kept_foreground"] = (kept * label).sum() / label.sum().clamp(min=1)  # 0 without foreground
+        return step
 
     def first_turn(self, progress: Progress) -> bool:
         """Whether a step is in a period of the first teacher: the first, third, ... of the run's seed."""

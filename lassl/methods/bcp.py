@@ -60,8 +60,8 @@ class BCP(Algorithm):
         size = batch.image.shape[2:]
         sides = [max(int(self.box * n), 1) for n in size]
         inside = box_of(size, sides, progress.generator("copy_paste", torch.device("cpu"))).to(batch.image.device)
-        image, label = batch.image[: len(batch.label)], batch.label
-        unlabeled = batch.image[len(label) :][: len(label)]
+        image, label = batch.labeled_image, batch.label
+        unlabeled = batch.unlabeled_image[: batch.labeled]
         pairs = len(unlabeled)
         if self.since_switch(progress) < 0 or not pairs:
             weight, half = 0.0, (len(label) + 1) // 2

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, Progress, Ramp, Step, Weight, supervised_terms
-from lassl.learning.decoders import Decoder
+from lassl.learning.base import Algorithm, Progress, Ramp, Step, Weight
+from lassl.learning.decoders import Decoder, supervised_heads
 from lassl.learning.margins import margin
 from lassl.learning.perturbations import attention_drop, feature_dropout, feature_noise
 from lassl.model.vnet import VNet
@@ -49,7 +49,7 @@ class CCT(Algorithm):
         super().__init__()
         self.network = make_network()
         self.others = nn.ModuleList(Decoder(self.network) for _ in PERTURBATIONS)
-        self.weight, self.ramp, self.form = weight, ramp, form
+        self.weight, self.form = ramps.ClimbingWeight(weight, ramp), form
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -58,23 +58,20 @@ class CCT(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms, and the consistency on the unlabeled cases; logs the decoders' Dice with it."""
-        labeled, together = len(batch.label), self.form == "ssl4mis"
+        labeled, together = batch.labeled, self.form == "ssl4mis"
         features = self.network.encode(batch.image)
         logits = self.network.head(self.network.decode(features))  # (N, 2, X, Y, Z)
         first = 0 if together else labeled  # of the patches that the three decoders see
         others = self.perturbed([scale[first:] for scale in features], progress) if len(logits) > first else []
-        taught = [logits[:labeled], *(each[:labeled] for each in others if together)]
-        supervised = [supervised_terms(each, batch.label) for each in taught]
-        terms = {name: torch.stack([each[name] for each in supervised]).mean() for name in supervised[0]}
-        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label)}
+        step = supervised_heads([logits, *others] if together else [logits], batch, torch.mean)
         if len(logits) > labeled:
-            weight = self.weight * ramps.climb(progress.fraction, self.ramp)
+            weight = self.weight.at(progress.fraction)
             target = logits[labeled:] if together else logits[labeled:].detach()
             others = [each[labeled - first :] for each in others]
-            terms["cross_consistency"] = weight * torch.stack([difference(each, target) for each in others]).mean()
+            step.terms["cross_consistency"] = weight * torch.stack([difference(each, target) for each in others]).mean()
             agreement = torch.stack([losses.hard_dice(each, target.argmax(1)) for each in others]).mean()
-            logs |= {"weight": weight, "agreement": agreement}
-        return Step(terms, logs)
+            step.logs.update(weight=weight, agreement=agreement)
+        return step
 
     def perturbed(self, features: list[Tensor], progress: Progress) -> list[Tensor]:
         """Logits of the three decoders, each of which sees the features of all scales perturbed in its own way."""

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
 from lassl.learning.base import Algorithm, MakeNetwork, Progress, Ramp, Step, Weight
+from lassl.learning.margins import margin
 from lassl.learning.mixing import cutmix, half_box
 from lassl.plumbing.plugins import plugin
 
@@ -51,7 +52,8 @@ class CPS(Algorithm):
         self.measure = plugin("options.measure", measure, {"dice": losses.hard_dice})
         self.first = make_network()
         self.second = make_network()
-        self.weight, self.adaptive, self.mix, self.lovasz, self.ramp = weight, adaptive, mix, lovasz, ramp
+        self.weight, self.lovasz = ramps.ClimbingWeight(weight, ramp), lovasz
+        self.adaptive, self.mix = adaptive, mix
         for name in ("epoch", "dice_sum", "dice_count", "dice_before"):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
 
@@ -62,14 +64,14 @@ class CPS(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms of both networks and the cross terms of labeled and unlabeled cases."""
-        labeled = len(batch.label)
+        labeled = batch.labeled
         image, taught = batch.image, None
         if self.mix == "cutmix" and len(image) > labeled:
             image, taught = self._mixed(batch, progress)
         a, b = self.first(image), self.second(image)  # (N, 2, X, Y, Z) each
         dice = (self.measure(a[:labeled], batch.label) + self.measure(b[:labeled], batch.label)) / 2
         self._follow_dice(dice, progress.epoch)
-        weight = self.weight * ramps.climb(ramps.staircase(progress.step, progress.steps), self.ramp)
+        weight = self.weight.at(ramps.staircase(progress.step, progress.steps))
         own = weight * self.dice_before if self.adaptive else weight  # of the unlabeled term
         terms = {
             "supervised_first": losses.cross_entropy(a[:labeled], batch.label),
@@ -91,11 +93,10 @@ class CPS(Algorithm):
     @torch.no_grad()
     def _mixed(self, batch: Batch, progress: Progress) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The batch with its unlabeled patches mixed, and both networks' labels of these, mixed in the same way."""
-        labeled = len(batch.label)
-        unlabeled = batch.image[labeled:]
+        unlabeled = batch.unlabeled_image
         inside = half_box(unlabeled.shape[2:], progress.generator("cutmix", torch.device("cpu")))
         labels = [cutmix(pseudo_label(network(unlabeled)), inside) for network in (self.first, self.second)]
-        image = torch.cat([batch.image[:labeled], cutmix(unlabeled, inside)])
+        image = torch.cat([batch.labeled_image, cutmix(unlabeled, inside)])
         return image, (labels[0], labels[1])
 
     @torch.no_grad()
@@ -115,7 +116,7 @@ class CPS(Algorithm):
 
 def pseudo_label(logits: Tensor) -> Tensor:
     """Arg-max of logits (N, 2, X, Y, Z) as labels (N, X, Y, Z); no gradient passes."""
-    return (logits[:, 1] > logits[:, 0]).to(torch.uint8)
+    return (margin(logits) > 0).to(torch.uint8)
 
 
 def cross_terms(a: Tensor, b: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, Positive, Progress, Ramp, Step, Weight, supervised_terms
+from lassl.learning.base import Algorithm, Positive, Progress, Ramp, Step, Weight
 from lassl.learning.distance import signed_distance
 from lassl.learning.margins import margin
 from lassl.model.vnet import VNet
@@ -37,7 +37,7 @@ class DTC(Algorithm):
         self.network = make_network()
         width = next(self.network.head.parameters()).shape[1]  # (2, width, 1, 1, 1)
         self.distance_head = nn.Conv3d(width, 1, kernel_size=1)
-        self.weight, self.distance, self.steepness, self.ramp = weight, distance, steepness, ramp
+        self.weight, self.distance, self.steepness = ramps.ClimbingWeight(weight, ramp), distance, steepness
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -46,21 +46,15 @@ class DTC(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms, the distance term and the consistency; logs the Dice between both tasks."""
-        labeled = len(batch.label)
         features = self.network.decode(self.network.encode(batch.image))
         logits = self.network.head(features)  # (N, 2, X, Y, Z)
         z = self.distance_head(features)[:, 0].float().tanh()  # (N, X, Y, Z)
-        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
-        target = signed_distance(batch.label)
-        terms = supervised_terms(logits[:labeled], batch.label)
-        terms["distance"] = self.distance * (z[:labeled] - target).square().mean()
-        terms["dual_task"] = weight * self.disagreement(z, logits)
-        logs: dict[str, Tensor | float] = {
-            "dice": losses.hard_dice(logits[:labeled], batch.label),
-            "weight": weight,
-            "agreement": losses.hard_dice(logits, z < 0),
-        }
-        return Step(terms, logs)
+        weight = self.weight.at(progress.fraction)
+        step = self.supervised(logits, batch)
+        step.terms["distance"] = self.distance * (z[: batch.labeled] - signed_distance(batch.label)).square().mean()
+        step.terms["dual_task"] = weight * self.disagreement(z, logits)
+        step.logs.update(weight=weight, agreement=losses.hard_dice(logits, z < 0))
+        return step
 
     def disagreement(self, z: Tensor, logits: Tensor) -> Tensor:
         """Mean squared difference of the foreground that distances (N, X, Y, Z) imply and that of the logits."""

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
-from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, MakeNetwork, Progress, Ramp, Step, Weight, supervised_terms
+from lassl.learning import ramps
+from lassl.learning.base import Algorithm, MakeNetwork, Progress, Ramp, Step, Weight
 from lassl.learning.margins import margin
 
 
@@ -24,7 +24,7 @@ class EntropyMinimization(Algorithm):
     def __init__(self, make_network: MakeNetwork, *, weight: Weight, patches: Literal["all", "unlabeled"], ramp: Ramp):
         super().__init__()
         self.network = make_network()
-        self.weight, self.patches, self.ramp = weight, patches, ramp
+        self.weight, self.patches = ramps.ClimbingWeight(weight, ramp), patches
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -33,16 +33,14 @@ class EntropyMinimization(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms and the entropy; logs it without its weight."""
-        labeled = len(batch.label)
         logits = self.network(batch.image)  # (N, 2, X, Y, Z)
-        terms = supervised_terms(logits[:labeled], batch.label)
-        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
-        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
-        minimised = logits if self.patches == "all" else logits[labeled:]
+        step = self.supervised(logits, batch)
+        step.logs["weight"] = weight = self.weight.at(progress.fraction)
+        minimised = logits if self.patches == "all" else logits[batch.labeled :]
         if len(minimised):
             entropy = mean_entropy(minimised)
-            terms["entropy"], logs["mean_entropy"] = weight * entropy, entropy
-        return Step(terms, logs)
+            step.terms["entropy"], step.logs["mean_entropy"] = weight * entropy, entropy
+        return step
 
 
 def mean_entropy(logits: Tensor) -> Tensor:

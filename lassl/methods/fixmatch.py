@@ -28,17 +28,7 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import (
-    Algorithm,
-    Confidence,
-    Decay,
-    MakeNetwork,
-    Progress,
-    Ramp,
-    Step,
-    Weight,
-    supervised_terms,
-)
+from lassl.learning.base import Algorithm, Confidence, Decay, MakeNetwork, Progress, Ramp, Step, Weight
 from lassl.learning.margins import margin
 from lassl.learning.mixing import cutmix, half_box
 from lassl.learning.perturbations import change_intensity
@@ -58,8 +48,8 @@ class FixMatch(Algorithm):
             raise ValueError("mix is 'none' and intensity false; expected one change of the patches at least")
         self.student = make_network()
         self.average = teacher_of(self.student) if teacher == "ema" else None
-        self.weight, self.threshold, self.mix, self.intensity = weight, threshold, mix, intensity
-        self.teacher, self.decay, self.ramp = teacher, decay, ramp
+        self.weight, self.threshold, self.decay = ramps.ClimbingWeight(weight, ramp), threshold, decay
+        self.mix, self.intensity = mix, intensity
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -68,20 +58,18 @@ class FixMatch(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms and that of the changed patches; logs the shares of what is kept."""
-        labeled = len(batch.label)
-        image, unlabeled = batch.image, len(batch.image) > labeled
-        if unlabeled:
-            strong, label, kept = self.changed(image[labeled:], progress)
-            image = torch.cat([image[:labeled], strong])
+        image, unlabeled = batch.image, batch.unlabeled_image
+        if len(unlabeled):
+            strong, label, kept = self.changed(unlabeled, progress)
+            image = torch.cat([batch.labeled_image, strong])
         logits = self.student(image)  # (N, 2, X, Y, Z)
-        terms = supervised_terms(logits[:labeled], batch.label)
-        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
-        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
-        if unlabeled:
-            terms["strong"] = weight * losses.cross_entropy(*within(logits[labeled:], label, kept))
-            logs["kept"] = kept.float().mean()
-            logs["kept_foreground"] = (kept * label).sum() / label.sum().clamp(min=1)  # 0 without foreground
-        return Step(terms, logs)
+        step = self.supervised(logits, batch)
+        step.logs["weight"] = weight = self.weight.at(progress.fraction)
+        if len(unlabeled):
+            step.terms["strong"] = weight * losses.cross_entropy(*within(logits[batch.labeled :], label, kept))
+            step.logs["kept"] = kept.float().mean()
+            step.logs["kept_foreground"] = (kept * label).sum() / label.sum().clamp(min=1)  # 0 without foreground
+        return step
 
     @torch.no_grad()
     def changed(self, patches: Tensor, progress: Progress) -> tuple[Tensor, Tensor, Tensor]:

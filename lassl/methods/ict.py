@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, Decay, MakeNetwork, Positive, Progress, Ramp, Step, Weight, supervised_terms
+from lassl.learning.base import Algorithm, Decay, MakeNetwork, Positive, Progress, Ramp, Step, Weight
 from lassl.learning.margins import margin
 from lassl.learning.teacher import follow, teacher_of
 
@@ -30,7 +30,7 @@ class ICT(Algorithm):
         super().__init__()
         self.student = make_network()
         self.teacher = teacher_of(self.student)
-        self.weight, self.alpha, self.decay, self.ramp = weight, alpha, decay, ramp
+        self.weight, self.alpha, self.decay = ramps.ClimbingWeight(weight, ramp), alpha, decay
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -39,20 +39,19 @@ class ICT(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms and the consistency on blends; logs the Dice of student and teacher there."""
-        labeled = len(batch.label)
-        image, unlabeled = batch.image, batch.image[labeled:]
+        image, unlabeled = batch.image, batch.unlabeled_image
         if len(unlabeled):
             blended, target = self.blends(unlabeled, progress)
-            image = torch.cat([image[:labeled], blended])
+            image = torch.cat([batch.labeled_image, blended])
         logits = self.student(image)  # (N, 2, X, Y, Z)
-        terms = supervised_terms(logits[:labeled], batch.label)
-        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
-        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
+        step = self.supervised(logits, batch)
+        step.logs["weight"] = weight = self.weight.at(progress.fraction)
         if len(unlabeled):
+            blended_logits = logits[batch.labeled :]
             # both classes differ by the same, so one gives the mean over them
-            terms["consistency"] = weight * (margin(logits[labeled:]).sigmoid() - target).square().mean()
-            logs["agreement"] = losses.hard_dice(logits[labeled:], target > 0.5)
-        return Step(terms, logs)
+            step.terms["consistency"] = weight * (margin(blended_logits).sigmoid() - target).square().mean()
+            step.logs["agreement"] = losses.hard_dice(blended_logits, target > 0.5)
+        return step
 
     @torch.no_grad()
     def blends(self, patches: Tensor, progress: Progress) -> tuple[Tensor, Tensor]:

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, Positive, Progress, Ramp, Step, Weight, supervised_terms
-from lassl.learning.decoders import Decoder, Upsampling
+from lassl.learning.base import Algorithm, Positive, Progress, Ramp, Step, Weight
+from lassl.learning.decoders import Decoder, Upsampling, supervised_heads
 from lassl.learning.margins import margin
 from lassl.model.vnet import VNet
 
@@ -51,8 +51,7 @@ class MCNet(Algorithm):
         super().__init__()
         self.network = make_network()
         self.others = nn.ModuleList(Decoder(self.network, upsampling) for upsampling in OTHERS[: decoders - 1])
-        self.decoders, self.weight, self.temperature = decoders, weight, temperature
-        self.detach, self.ramp = detach, ramp
+        self.weight, self.temperature, self.detach = ramps.ClimbingWeight(weight, ramp), temperature, detach
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -61,21 +60,14 @@ class MCNet(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms of all decoders and their consistency; logs the Dice between the first two."""
-        labeled = len(batch.label)
         features = self.network.encode(batch.image)
         first = self.network.head(self.network.decode(features))  # (N, 2, X, Y, Z), as of the others
         logits = [first, *(decoder(features) for decoder in self.others)]
-        supervised = [supervised_terms(each[:labeled], batch.label) for each in logits]
-        terms = {name: 0.5 * torch.stack([each[name] for each in supervised]).sum() for name in supervised[0]}
-        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
-        terms["mutual"] = weight * self.mutual(logits)
-        second = margin(logits[1]) > 0
-        logs: dict[str, Tensor | float] = {
-            "dice": losses.hard_dice(first[:labeled], batch.label),
-            "weight": weight,
-            "agreement": losses.hard_dice(first, second),
-        }
-        return Step(terms, logs)
+        step = supervised_heads(logits, batch, lambda each: 0.5 * each.sum())
+        weight = self.weight.at(progress.fraction)
+        step.terms["mutual"] = weight * self.mutual(logits)
+        step.logs.update(weight=weight, agreement=losses.hard_dice(first, margin(logits[1]) > 0))
+        return step
 
     def mutual(self, logits: list[Tensor]) -> Tensor:
         """Squared difference of each decoder's probability and each other's sharpened one: means, summed."""

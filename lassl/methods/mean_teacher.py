@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, Count, MakeNetwork, Progress, Ramp, Step, Weight, supervised_terms
+from lassl.learning.base import Algorithm, Count, MakeNetwork, Progress, Ramp, Step, Weight
 from lassl.learning.teacher import follow, teacher_of
 
 NOISE = 0.1  # standard deviation of the teacher's input noise, in units of the image's
@@ -63,8 +63,9 @@ class MeanTeacher(Algorithm):
             raise ValueError("weighting is 'uncertainty'; expected mask all and consistency mse beside it")
         self.student = make_network()
         self.teacher = teacher_of(self.student)
-        self.weight, self.passes, self.consistency, self.lovasz = weight, passes, consistency, lovasz
-        self.mask, self.weighting, self.patches, self.ramp = mask, weighting, patches, ramp
+        self.weight, self.lovasz = ramps.ClimbingWeight(weight, ramp), lovasz
+        self.passes, self.consistency, self.mask = passes, consistency, mask
+        self.weighting, self.patches = weighting, patches
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -73,20 +74,18 @@ class MeanTeacher(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms and the consistency on the unlabeled cases."""
-        labeled = len(batch.label)
-        first = 0 if self.patches == "all" else labeled  # of the patches on which the student follows
+        first = 0 if self.patches == "all" else batch.labeled  # of the patches on which the student follows
         logits = self.student(batch.image)  # (N, 2, X, Y, Z)
-        terms = supervised_terms(logits[:labeled], batch.label)
+        step = self.supervised(logits, batch)
         if self.lovasz:
-            terms["lovasz"] = self.lovasz * losses.lovasz_softmax(logits[:labeled], batch.label)
-        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label)}
+            step.terms["lovasz"] = self.lovasz * losses.lovasz_softmax(logits[: batch.labeled], batch.label)
         if len(batch.image) > first:
-            weight = self.weight * ramps.climb(ramps.staircase(progress.step, progress.steps), self.ramp)
+            weight = self.weight.at(ramps.staircase(progress.step, progress.steps))
             target, uncertainty = self.teach(batch.image[first:], progress)
             term, share = self.follow_teacher(logits[first:], target, uncertainty, progress)
-            terms["consistency"] = weight * term
-            logs |= {"weight": weight, "mask_share": share}
-        return Step(terms, logs)
+            step.terms["consistency"] = weight * term
+            step.logs.update(weight=weight, mask_share=share)
+        return step
 
     def follow_teacher(
         self, student: Tensor, target: Tensor, uncertainty: Tensor, progress: Progress

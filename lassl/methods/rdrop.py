@@ -16,11 +16,11 @@ formula of the paper is that here, the authors' code has twice the divergence an
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, MakeNetwork, Progress, Ramp, Step, Weight, supervised_terms
+from lassl.learning.base import Algorithm, MakeNetwork, Progress, Ramp, Step, Weight
 from lassl.learning.margins import symmetric_kl
 
 
@@ -37,7 +37,7 @@ class RDrop(Algorithm):
     ):
         super().__init__()
         self.network = make_network()
-        self.weight, self.patches, self.ramp = weight, patches, ramp
+        self.weight, self.patches = ramps.ClimbingWeight(weight, ramp), patches
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -46,17 +46,16 @@ class RDrop(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms of both passes and the divergence between them."""
-        labeled = len(batch.label)
+        labeled = batch.labeled
         both = self.network(torch.cat([batch.image] * 2))  # (2 N, 2, X, Y, Z), pass by pass
         a, b = both.chunk(2)
-        logits, label = torch.cat([a[:labeled], b[:labeled]]), batch.label.repeat(2, 1, 1, 1)
-        terms = supervised_terms(logits, label)
-        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
-        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits, label), "weight": weight}
+        twice = Batch(batch.labeled_image.repeat(2, 1, 1, 1, 1), batch.label.repeat(2, 1, 1, 1))
+        step = self.supervised(torch.cat([a[:labeled], b[:labeled]]), twice)
+        step.logs["weight"] = weight = self.weight.at(progress.fraction)
         if self.patches == "unlabeled":
             a, b = a[labeled:], b[labeled:]
         if len(a):
             divergence = symmetric_kl(a, b).mean()
-            terms["dropout"] = weight / 4 * divergence
-            logs |= {"divergence": divergence, "agreement": losses.hard_dice(a, b.argmax(1))}
-        return Step(terms, logs)
+            step.terms["dropout"] = weight / 4 * divergence
+            step.logs.update(divergence=divergence, agreement=losses.hard_dice(a, b.argmax(1)))
+        return step

@@ -3,8 +3,7 @@
 from torch import nn
 
 from lassl.data.patches import Batch
-from lassl.learning import losses
-from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step, supervised_terms
+from lassl.learning.base import Algorithm, MakeNetwork, Progress, Step
 
 
 class Supervised(Algorithm):
@@ -21,5 +20,4 @@ class Supervised(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms; logs the batch's foreground Dice."""
-        logits = self.network(batch.image)[: len(batch.label)]
-        return Step(supervised_terms(logits, batch.label), {"dice": losses.hard_dice(logits, batch.label)})
+        return self.supervised(self.network(batch.image), batch)

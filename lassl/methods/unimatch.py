@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, Confidence, Progress, Ramp, Share, Step, Weight, supervised_terms
+from lassl.learning.base import Algorithm, Confidence, Progress, Ramp, Share, Step, Weight
 from lassl.learning.margins import margin
 from lassl.learning.mixing import cutmix, half_box
 from lassl.learning.perturbations import change_intensity
@@ -50,7 +50,7 @@ class UniMatch(Algorithm):
         super().__init__()
         self.network = make_network()
         self.certain = math.log(threshold / (1 - threshold))  # the margin of a voxel that counts
-        self.weight, self.threshold, self.feature_dropout, self.ramp = weight, threshold, feature_dropout, ramp
+        self.weight, self.feature_dropout = ramps.ClimbingWeight(weight, ramp), feature_dropout
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -59,25 +59,24 @@ class UniMatch(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms and those of the views; logs the shares of the voxels that count."""
-        labeled, patches = len(batch.label), len(batch.image)
+        patches = len(batch.image)
         features = self.network.encode(batch.image)
-        dropped = [F.dropout3d(scale[labeled:], self.feature_dropout) for scale in features]
+        dropped = [F.dropout3d(scale[batch.labeled :], self.feature_dropout) for scale in features]
         pairs = [torch.cat(pair) for pair in zip(features, dropped, strict=True)]
         logits = self.network.head(self.network.decode(pairs))  # (N + U, 2, X, Y, Z)
-        terms = supervised_terms(logits[:labeled], batch.label)
-        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
-        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[:labeled], batch.label), "weight": weight}
-        if patches > labeled:
-            weak = margin(logits[labeled:patches].detach())
-            views = [self.view(batch.image[labeled:], weak, name, progress) for name in ("first", "second")]
+        step = self.supervised(logits, batch)
+        step.logs["weight"] = weight = self.weight.at(progress.fraction)
+        if len(batch.unlabeled_image):
+            weak = margin(logits[batch.labeled : patches].detach())
+            views = [self.view(batch.unlabeled_image, weak, name, progress) for name in ("first", "second")]
             strong = self.network(torch.cat([image for image, _ in views])).chunk(2)
             parts = [self.dice_loss(s, mixed) for s, (_, mixed) in zip(strong, views, strict=True)]
-            terms["views"] = weight / 4 * (parts[0] + parts[1])
-            terms["features"] = weight / 2 * self.dice_loss(logits[patches:], weak)
+            step.terms["views"] = weight / 4 * (parts[0] + parts[1])
+            step.terms["features"] = weight / 2 * self.dice_loss(logits[patches:], weak)
             kept, label = weak.abs() >= self.certain, weak > 0
-            logs["kept"] = kept.float().mean()
-            logs["kept_foreground"] = (kept & label).sum() / label.sum().clamp(min=1)  # 0 without foreground
-        return Step(terms, logs)
+            step.logs["kept"] = kept.float().mean()
+            step.logs["kept_foreground"] = (kept & label).sum() / label.sum().clamp(min=1)  # 0 without foreground
+        return step
 
     def view(self, patches: Tensor, weak: Tensor, name: str, progress: Progress) -> tuple[Tensor, Tensor]:
         """A strong view of patches (U, 1, X, Y, Z), and the margin (U, X, Y, Z) that labels it."""

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, Progress, Ramp, Step, Weight, supervised_terms
-from lassl.learning.decoders import stages
+from lassl.learning.base import Algorithm, Progress, Ramp, Step, Weight
+from lassl.learning.decoders import stages, supervised_heads
 from lassl.model.vnet import VNet
 
 Scales = Annotated[int, Field(ge=2, le=4)]  # the network's own included
@@ -41,7 +41,7 @@ class URPC(Algorithm):
         self.network = make_network()
         width = next(self.network.head.parameters()).shape[1]  # (2, width, 1, 1, 1)
         self.heads = nn.ModuleList(nn.Conv3d(width * 2**i, 2, kernel_size=1) for i in range(1, scales))
-        self.weight, self.scales, self.rectify, self.ramp = weight, scales, rectify, ramp
+        self.weight, self.rectify = ramps.ClimbingWeight(weight, ramp), rectify
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -50,19 +50,16 @@ class URPC(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms of all heads, and their consistency on the unlabeled cases."""
-        labeled = len(batch.label)
         logits = self.pyramid(batch.image)
-        supervised = [supervised_terms(each[:labeled], batch.label) for each in logits]
-        terms = {name: torch.stack([each[name] for each in supervised]).mean() for name in supervised[0]}
-        logs: dict[str, Tensor | float] = {"dice": losses.hard_dice(logits[0][:labeled], batch.label)}
-        if len(batch.image) > labeled:
-            weight = self.weight * ramps.climb(progress.fraction, self.ramp)
-            unlabeled = [each[labeled:] for each in logits]
+        step = supervised_heads(logits, batch, torch.mean)
+        if len(batch.unlabeled_image):
+            weight = self.weight.at(progress.fraction)
+            unlabeled = [each[batch.labeled :] for each in logits]
             term, certainty = self.consistency(unlabeled)
-            terms["pyramid"] = weight * term
+            step.terms["pyramid"] = weight * term
             agreement = losses.hard_dice(unlabeled[0], unlabeled[-1].argmax(1))
-            logs |= {"weight": weight, "certainty": certainty, "agreement": agreement}
-        return Step(terms, logs)
+            step.logs.update(weight=weight, certainty=certainty, agreement=agreement)
+        return step
 
     def pyramid(self, image: Tensor) -> list[Tensor]:
         """Logits (N, 2, X, Y, Z) of all heads, the network's own first, then coarser and coarser ones."""

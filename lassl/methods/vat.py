@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lassl.data.patches import Batch
 from lassl.learning import losses, ramps
-from lassl.learning.base import Algorithm, MakeNetwork, Positive, Progress, Ramp, Step, Weight, supervised_terms
+from lassl.learning.base import Algorithm, MakeNetwork, Positive, Progress, Ramp, Step, Weight
 from lassl.learning.margins import kl
 from lassl.learning.passes import frozen_statistics, same_dropout
 
@@ -37,7 +37,7 @@ class VAT(Algorithm):
     ):
         super().__init__()
         self.network = make_network()
-        self.weight, self.xi, self.epsilon, self.ramp = weight, xi, epsilon, ramp
+        self.weight, self.xi, self.epsilon = ramps.ClimbingWeight(weight, ramp), xi, epsilon
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -46,21 +46,19 @@ class VAT(Algorithm):
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms and the divergence of all patches from their adversarial neighbors."""
-        image, labeled = batch.image, len(batch.label)
+        image = batch.image
         with same_dropout(image.device):
             logits = self.network(image)  # (N, 2, X, Y, Z)
         target = logits.detach()
         with frozen_statistics(self.network):
             moved = self.network(image + self.epsilon * self.direction(image, target, progress))
         divergence = kl(target, moved).mean()
-        weight = self.weight * ramps.climb(progress.fraction, self.ramp)
-        logs: dict[str, Tensor | float] = {
-            "dice": losses.hard_dice(logits[:labeled], batch.label),
-            "weight": weight,
-            "divergence": divergence,
-            "agreement": losses.hard_dice(moved, target.argmax(1)),
-        }
-        return Step({**supervised_terms(logits[:labeled], batch.label), "adversarial": weight * divergence}, logs)
+        weight = self.weight.at(progress.fraction)
+        step = self.supervised(logits, batch)
+        step.terms["adversarial"] = weight * divergence
+        agreement = losses.hard_dice(moved, target.argmax(1))
+        step.logs.update(weight=weight, divergence=divergence, agreement=agreement)
+        return step
 
     def direction(self, image: Tensor, target: Tensor, progress: Progress) -> Tensor:
         """Unit vectors (N, 1, X, Y, Z), one a patch, along which predictions leave the target logits fastest."""

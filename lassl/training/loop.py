@@ -43,8 +43,8 @@ def fit(
     schedule = plugin("schedule", config.train.schedule or method.schedule, SCHEDULES)
     keep = snapshot_steps(steps, config.snapshots.count)
     state = first_state(config, method, placement, seed)
-    if checkpoints and (content := checkpoints.load()):
-        state.restore(content)
+    if checkpoints and (saved_state := checkpoints.load()):
+        state.load_state_dict(saved_state)
         state.resumed += 1
         note(f"going on from step {state.step} of {steps}")
     batches = loader(source, range(state.step, steps), config.running.workers, placement.device)
@@ -64,7 +64,7 @@ def fit(
                     continue  # the loader ends here, and the bar is full
                 stop = asked()
                 if checkpoints and (stop or time.monotonic() - saved >= 60 * config.running.checkpoint_minutes):
-                    checkpoints.save(state.step, state.content())
+                    checkpoints.save(state.step, state.state_dict())
                     if curves:
                         write_curves(curves, state.curves)
                     saved = time.monotonic()
@@ -103,8 +103,8 @@ def explained(error: NotFinite, state: State, source: PatchSource, checkpoints: 
         return LasslError(f"{error}; {advice}")
     batch = source[error.step]
     seen = {"image": batch.image, "label": batch.label}
-    path = checkpoints.keep(f"not-finite-{error.step:08d}", {**state.content(), "batch": seen})
-    later = "" if state.step == error.step else f", the state after {state.step - error.step} more steps"
+    path = checkpoints.keep(f"not-finite-{error.step:08d}", {**state.state_dict(), "batch": seen})
+    later = "" if state.step == error.step else f", the state after {state.step} steps"
     return LasslError(f"{error}; the state and the batch that gave it are in {path}{later}; {advice}")
 
 

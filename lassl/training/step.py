@@ -22,10 +22,11 @@ Values = dict[str, Tensor | float]
 
 
 class NotFinite(Exception):
-    """A loss became infinite or no number, at `step`."""
+    """A loss became infinite or no number, at `step`, whose values are told."""
 
-    def __init__(self, message: str, step: int):
-        super().__init__(message)
+    def __init__(self, values: Mapping[str, float], step: int):
+        told = ", ".join(f"{name} {value:g}" for name, value in values.items() if name != "loss")
+        super().__init__(f"step {step}: the loss is not finite ({told})")
         self.step = step
 
 
@@ -44,39 +45,53 @@ class State:
     snapshots: dict[int, Weights] = field(default_factory=dict)  # of the default network, by steps done
 
     def advance(self, batch: Batch, progress: Progress, rates: Sequence[float], placement: Placement) -> None:
-        """Make one step at a learning rate for each group of weights. Raises NotFinite, on a GPU some steps later."""
+        """Make one step at a learning rate for each group of weights: forward, backward, update.
+
+        Raises NotFinite before the update, so that a CPU keeps the state that gave the loss. A GPU, which is not waited
+        for, has made up to READ_EVERY - 1 more steps by then.
+        """
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
-        values = one_step(self.algorithm, batch, progress, placement, self.optimizer, self.scaler)
+        loss, values = forward(self.algorithm, batch, progress, placement)
         self.unread.append(values | {"learning_rate": rates[0]})
-        self.step += 1
-        if placement.device.type == "cpu" or len(self.unread) == READ_EVERY or self.step == progress.steps:
+        if placement.device.type == "cpu" or len(self.unread) == READ_EVERY or self.step + 1 == progress.steps:
             self.read()
+        self.update(loss)
+        self.algorithm.after_step(progress)
+        self.step += 1
+
+    def update(self, loss: Tensor) -> None:
+        """Move the weights along the gradient of a loss."""
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
 
     def read(self) -> None:
-        """Bring the values of all steps made so far to `curves`. Raises NotFinite."""
-        values, self.unread = as_floats(self.unread), []
-        for read in values:
-            check_finite(read, len(self.curves))
-            self.curves.append(read)
+        """Bring the values of all steps so far to `curves`, up to one whose loss is not finite. Raises NotFinite."""
+        unread, self.unread = as_floats(self.unread), []
+        for values in unread:
+            if not math.isfinite(values["loss"]):
+                raise NotFinite(values, len(self.curves))
+            self.curves.append(values)
 
     def take_snapshot(self) -> None:
         """Keep a copy of the default network's weights as they are now."""
         network = next(iter(self.algorithm.networks.values()))
         self.snapshots[self.step] = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
 
-    def content(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Give tensors and plain values, as a checkpoint stores them. Raises NotFinite."""
         self.read()
         plain = {name: getattr(self, name) for name in PLAIN}
         return plain | {name: getattr(self, name).state_dict() for name in PARTS}
 
-    def restore(self, content: dict[str, Any]) -> None:
-        """Become what `content` was taken from."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what `state` was taken from."""
         for name in PLAIN:
-            setattr(self, name, content[name])
+            setattr(self, name, state[name])
         for name in PARTS:
-            getattr(self, name).load_state_dict(content[name])
+            getattr(self, name).load_state_dict(state[name])
 
 
 def sgd(algorithm: Algorithm, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
@@ -96,41 +111,14 @@ def sgd(algorithm: Algorithm, lr: float, momentum: float, weight_decay: float) -
     return optimizer
 
 
-def one_step(
-    algorithm: Algorithm,
-    batch: Batch,
-    progress: Progress,
-    placement: Placement,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-) -> Values:
-    """Forward, backward, update; gives the terms, their sum, the logged values.
-
-    Raises NotFinite before the update on a CPU; a GPU is not waited for: who reads the values there is to check them.
-    """
+def forward(algorithm: Algorithm, batch: Batch, progress: Progress, placement: Placement) -> tuple[Tensor, Values]:
+    """Compute the loss of a batch; gives it, and as values to read its terms, their sum and what is logged."""
     torch.manual_seed(stream_seed(progress.seed, "dropout", progress.step))
     with placement.autocast():
         step = algorithm.losses(Batch(placement.tensor(batch.image), placement.tensor(batch.label)), progress)
     loss = torch.stack(list(step.terms.values())).sum()
     terms = {name: term.detach() for name, term in step.terms.items()}
-    values: Values = {**terms, "loss": loss.detach(), **step.logs}
-    if placement.device.type == "cpu":
-        (numbers,) = as_floats([values])
-        check_finite(numbers, progress.step)
-        values = {**numbers}
-    optimizer.zero_grad()
-    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-    scaler.step(optimizer)
-    scaler.update()
-    algorithm.after_step(progress)
-    return values
-
-
-def check_finite(values: Mapping[str, float], step: int) -> None:
-    """Raise NotFinite if a step's loss is infinite or no number."""
-    if not math.isfinite(values["loss"]):
-        terms = ", ".join(f"{name} {value:g}" for name, value in values.items() if name != "loss")
-        raise NotFinite(f"step {step}: the loss is not finite ({terms})", step)
+    return loss, {**terms, "loss": loss.detach(), **step.logs}
 
 
 def as_floats(steps: Sequence[Values]) -> list[dict[str, float]]:

@@ -9,7 +9,7 @@ import torch
 
 from lassl.data import patches
 from lassl.data.draw import draw_cases
-from lassl.data.patches import PatchSource, loader, pick, posed, random_patch
+from lassl.data.patches import Batch, PatchSource, loader, pick, posed, random_patch
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepared import open_prepared
 from lassl.seeds import stream
@@ -22,6 +22,14 @@ def source(prepared, seed=0, draw=0, labeled=2, unlabeled=2, pool=1, cases=(3, 3
     chosen = draw_cases(prepared.split.train, prepared.with_label, *cases, draw)
     size = BatchSize(labeled=labeled, unlabeled=unlabeled)
     return PatchSource(prepared, chosen, Patches(pool=pool, size=(16, 16, 16)), size, seed)
+
+
+def test_a_batch_tells_its_labeled_patches_from_the_others():
+    image, label = torch.arange(3.0).view(3, 1, 1, 1, 1), torch.zeros(2, 1, 1, 1)
+    batch = Batch(image, label)
+    assert batch.labeled == 2
+    assert batch.labeled_image.flatten().tolist() == [0, 1] and batch.unlabeled_image.flatten().tolist() == [2]
+    assert len(Batch(image[:2], label).unlabeled_image) == 0
 
 
 def test_every_offset_is_drawn_and_the_last_one_too():

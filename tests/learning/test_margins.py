@@ -1,17 +1,26 @@
-"""Kullback-Leibler divergences of two predictions."""
+"""The margin of two classes, and Kullback-Leibler divergences of two predictions."""
 
 import math
 
 import pytest
 import torch
 
-from lassl.learning.margins import kl, symmetric_kl
+from lassl.learning.margins import kl, margin, symmetric_kl
 
 
 def logits(*margins):
     """Logits (1, 2, n, 1, 1) whose foreground minus background is given."""
-    margin = torch.tensor(margins).view(1, -1, 1, 1)
-    return torch.stack([-0.25 * margin, 0.75 * margin], 1)
+    m = torch.tensor(margins).view(1, -1, 1, 1)
+    return torch.stack([-0.25 * m, 0.75 * m], 1)
+
+
+def test_the_margin_is_foreground_minus_background_in_single_precision():
+    of_halves = torch.tensor([[0.5, 2.0], [3.0, -1.0]], dtype=torch.float16)[None, :, :, None, None]
+    assert margin(of_halves).flatten().tolist() == [2.5, -3.0] and margin(of_halves).dtype == torch.float32
+    x = logits(0.7, -40.0).requires_grad_()
+    margin(x).sigmoid().sum().backward()
+    torch.testing.assert_close(margin(x).sigmoid(), x.softmax(1)[:, 1])
+    assert torch.equal(x.grad[:, 0], -x.grad[:, 1])
 
 
 def of_three_quarters_and_a_half(p=0.75, q=0.5):

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from lassl.learning.ramps import (
+    ClimbingWeight,
     ambiguity_threshold,
     climb,
     ema_decay,
@@ -24,6 +25,12 @@ def test_the_ramp_climbs_from_exp_minus_five_to_one():
 def test_a_weight_is_full_from_its_end_on_and_from_the_first_step_where_that_is_0():
     assert [climb(t, 0.5) for t in (0, 0.25, 0.5, 0.9)] == [sigmoid_ramp(0), sigmoid_ramp(0.5), 1, 1]
     assert [climb(t, 0) for t in (0, 0.5)] == [1, 1]
+
+
+def test_a_climbing_weight_is_its_full_value_times_the_ramp_to_the_bit():
+    weight = ClimbingWeight(0.1, 0.4)
+    assert [weight.at(t) for t in (0, 0.1, 0.4, 0.9)] == [0.1 * climb(t, 0.4) for t in (0, 0.1, 0.4, 0.9)]
+    assert weight.at(0.4) == ClimbingWeight(0.1, 0).at(0) == 0.1
 
 
 def test_the_ramp_is_flat_outside_training():

@@ -4,6 +4,7 @@ import sys
 from types import ModuleType
 
 import pytest
+import torch
 from torch import nn
 
 from lassl import methods
@@ -21,6 +22,8 @@ def mine(monkeypatch):
     def mine(**content: object) -> None:
         module = ModuleType(WRITTEN)
         module.__dict__.update(content)
+        for defined in (each for each in content.values() if isinstance(each, type) and issubclass(each, Algorithm)):
+            monkeypatch.setattr(defined, "__module__", WRITTEN)
         monkeypatch.setitem(sys.modules, WRITTEN, module)
         monkeypatch.setattr(methods, "algorithms", lambda: ["mine"])
 
@@ -40,7 +43,7 @@ class Mine(Algorithm):
         return {"network": self.network}
 
     def losses(self, batch, progress):
-        logits = self.network(batch.image)[: len(batch.label)]
+        logits = self.network(batch.labeled_image)
         return Step({"cross_entropy": self.weight * losses.cross_entropy(logits, batch.label)}, {})
 
 
@@ -58,11 +61,28 @@ def test_a_method_that_lacks_a_part_is_told_which(mine, make_network):
         methods.build("mine", make_network, {})
 
 
-@pytest.mark.parametrize("content", [{}, {"mine": Mine}, {"Mine": nn.Module}, {"Mine": lambda make_network: None}])
-def test_a_file_without_an_algorithm_of_its_name_is_told(mine, make_network, content):
+TWO = {name: type(name, (Mine,), {}) for name in ("Mine", "Yours")}
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [({}, "none"), ({"Mine": nn.Module}, "none"), ({"Mine": lambda make_network: None}, "none"), (TWO, "Mine, Yours")],
+)
+def test_a_file_without_exactly_one_algorithm_is_told(mine, make_network, content, found):
     mine(**content)
-    with pytest.raises(LasslError, match=r"mine.py: no class Mine that inherits from Algorithm; write `class Mine"):
+    with pytest.raises(LasslError, match=rf"mine.py: expected one class that inherits from Algorithm, found {found}$"):
         methods.build("mine", make_network, {})
+
+
+@pytest.mark.parametrize("patches", [2, 4])
+def test_the_supervised_step_is_of_the_labeled_patches_alone(make_network, batch, patches):
+    logits = make_network()(batch.image)
+    step = Mine(make_network).supervised(logits[:patches], batch)
+    taught = logits[:2]
+    assert list(step.terms) == ["cross_entropy", "dice_loss"]
+    expected = losses.cross_entropy(taught, batch.label) + losses.dice_loss(taught, batch.label)
+    torch.testing.assert_close(sum(step.terms.values()), 0.5 * expected)
+    assert step.logs == {"dice": losses.hard_dice(taught, batch.label)}
 
 
 def test_an_option_that_a_method_does_not_have_is_told(mine, make_network):

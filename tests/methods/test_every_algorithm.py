@@ -14,7 +14,7 @@ from lassl.data.patches import Batch, PatchSource
 from lassl.data.prepared import Prepared
 from lassl.learning.base import Algorithm, Progress
 from lassl.learning.losses import hard_dice
-from lassl.methods import algorithms, class_of
+from lassl.methods import algorithms, build, class_of
 from lassl.model.vnet import VNet
 from lassl.seeds import stream_seed
 from lassl.settings.sections import BatchSize
@@ -79,13 +79,15 @@ RAMPED = sorted(row for (name, _), row in WAYS.items() if "ramp" in inspect.sign
 @pytest.mark.parametrize("row", RAMPED)
 def test_the_weight_climbs_until_the_fraction_ramp_of_training_and_stays(row, tiny_data, prepared, tmp_path):
     tried = trial_of(row, STEPS, tiny_data, prepared, tmp_path)
-    algorithm, batch = tried.state.algorithm, tried.source[0]
-    algorithm.ramp = 0.5
-    weights = [algorithm.losses(batch, Progress(step, 40, 0, 0)).logs["weight"] for step in (0, 10, 20, 30)]
-    full = algorithm.weight
-    assert weights == pytest.approx([full * math.exp(-5), full * math.exp(-5 / 4), full, full])
-    algorithm.ramp = 0
-    assert algorithm.losses(batch, Progress(0, 40, 0, 0)).logs["weight"] == full
+    full = tried.method.options["weight"]
+
+    def weights(ramp: float, *steps: int) -> list[float]:
+        options = {**tried.method.options, "ramp": ramp}
+        algorithm = build(tried.method.algorithm, lambda: VNet(tried.config.network), options)
+        return [algorithm.losses(tried.source[0], Progress(step, 40, 0, 0)).logs["weight"] for step in steps]
+
+    assert weights(0.5, 0, 10, 20, 30) == pytest.approx([full * math.exp(-5), full * math.exp(-5 / 4), full, full])
+    assert weights(0, 0) == [full]
 
 
 def dice(algorithm: Algorithm, batches: list[Batch]) -> list[float]:
@@ -96,7 +98,7 @@ def dice(algorithm: Algorithm, batches: list[Batch]) -> list[float]:
     return torch.tensor(found).mean(1).tolist()
 
 
-def test_it_learns_its_labeled_patches_with_finite_terms_and_logs(trial):
+def test_it_learns_its_labeled_patches_with_finite_terms_and_logs_their_dice(trial):
     tried = trial(steps=25)
     batches = [tried.source[step] for step in range(3)]
     before = dice(tried.state.algorithm, batches)
@@ -104,6 +106,7 @@ def test_it_learns_its_labeled_patches_with_finite_terms_and_logs(trial):
     after = dice(state.algorithm, batches)
     assert after[0] > 0.7 and all(b > a + 0.3 for a, b in zip(before, after, strict=True)), (before, after)
     assert torch.tensor([list(values.values()) for values in state.curves]).isfinite().all()
+    assert all(0 <= values["dice"] <= 1 for values in state.curves)
 
 
 def test_going_on_from_a_checkpoint_gives_the_same_bits_as_never_stopping(trial):
@@ -153,7 +156,7 @@ def test_it_sees_the_labeled_patches_of_the_seed_and_no_other_label(trial, prepa
 def test_a_step_without_unlabeled_patches_is_one(trial):
     tried = trial()
     batch = tried.source[0]
-    values = advance(tried, Batch(batch.image[: len(batch.label)], batch.label))
+    values = advance(tried, Batch(batch.labeled_image, batch.label))
     assert torch.tensor(list(values.values())).isfinite().all() and values["loss"] > 0
 
 

@@ -252,7 +252,7 @@ def test_a_loss_that_is_not_finite_leaves_the_batch_and_the_state_that_gave_it(t
     content = checkpoint.read(path)["state"]
     where = place(config.compute)
     state = first_state(config, config.methods["vnet_16"], where, run.seed)
-    state.restore(content)
+    state.load_state_dict(content)
     assert len(state.curves) == state.step > 0
     batch = Batch(**content["batch"])
     with pytest.raises(NotFinite):
