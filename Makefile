@@ -5,7 +5,7 @@ VENV := .venv
 RUN := source $(VENV)/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test unit check format figures pages tables search params la2018 gpu published
+.PHONY: help install repro test quick unit check format figures pages tables search params la2018 gpu published
 
 help: ## list the commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -26,6 +26,9 @@ repro: install ## from raw scans to the table, whatever params.yaml says, severa
 
 test: install ## the tests, the whole pipeline at a tiny scale among them
 	$(RUN) pytest --numprocesses logical --maxprocesses 8
+
+quick: install ## style, and the tests that are not marked slow: under a minute
+	$(RUN) ruff check . && ruff format --check . && pytest --numprocesses logical --maxprocesses 8 -m "not slow"
 
 unit: install ## the tests of single rooms; with VENV=.venv-3.13 PYTHON=python3.13 under another Python
 	$(RUN) pytest --numprocesses logical --maxprocesses 8 --ignore tests/whole

@@ -4,6 +4,7 @@ Where the project is not installed: `python -m lassl.cli.doctor`.
 """
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 
@@ -13,7 +14,11 @@ from lassl.plumbing.errors import command
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each finding; the exit code is 1 if anything is missing, else 0."""
-    findings = examine(Path())
+    gc.disable()  # what is loaded stays until the end: to look for garbage among it takes a tenth of the time
+    try:
+        findings = examine(Path())
+    finally:
+        gc.enable()
     print("\n".join(map(str, findings)))
     return int(any(finding.mark == "missing" for finding in findings))
 

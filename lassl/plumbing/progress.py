@@ -1,26 +1,74 @@
 """The progress bar of long work: share done, time left, speed, and the loss and Dice of a training."""
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 Item = TypeVar("Item")
 RECENT = 20  # steps
+FOLLOWED = "LASSL_PROGRESS"  # in the environment: a file that tells how far the work is, for somebody who follows it
 SHOWN = {"loss": "loss", "dice": "Dice"}  # of the values that a step logs
 
 
 def bar(items: Iterable[Item], work: str, unit: str, total: int, done: int = 0) -> "tqdm[Item]":
     """Go through items under a bar on stderr, moved each second on a terminal, each half minute in a log file.
 
-    TQDM_MININTERVAL in the environment sets other seconds for a log file that somebody follows.
+    Where the environment names a file under FOLLOWED, it is moved each second, and the file tells how far it is.
     `work` and `unit` are written beside it; it counts from `done`, the items before these, to `total`. There is no bar
     for no items.
     """
-    pause = 1.0 if sys.stderr.isatty() else float(os.environ.get("TQDM_MININTERVAL", "30"))
-    return tqdm(items, work, total, unit=unit, initial=done, mininterval=pause, maxinterval=pause, disable=not total)
+    followed = FOLLOWED in os.environ
+    pause = 1.0 if followed or sys.stderr.isatty() else 30.0
+    kind: type[tqdm[Item]] = _Followed if followed else tqdm
+    return kind(items, work, total, unit=unit, initial=done, mininterval=pause, maxinterval=pause, disable=not total)
+
+
+@dataclass(frozen=True)
+class BarState:
+    """How far a bar is: `done` of `total` items, the seconds left (None: not known yet), and the text beside it."""
+
+    done: int
+    total: int
+    seconds_left: float | None
+    scores: str
+
+
+def read_bar(path: Path) -> BarState | None:
+    """What the file of a bar tells; None where there is no bar."""
+    try:
+        return BarState(**json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return None
+
+
+class _Followed(tqdm):  # type: ignore[type-arg]
+    """A bar that writes how far it is, whenever it is moved, into the file under FOLLOWED; removes it at its end."""
+
+    def display(self, *words: Any, **options: Any) -> None:
+        now = self.format_dict
+        made, left = now["n"] - now["initial"], now["total"] - now["n"]
+        seconds = left * now["elapsed"] / made if made else None
+        state = BarState(now["n"], now["total"], seconds, now["postfix"] or "")
+        path = Path(os.environ[FOLLOWED])
+        with suppress(OSError):  # as of a full disk: the work goes on, and nobody sees how far
+            temporary = path.with_name(f"{path.name}.new")
+            temporary.write_text(json.dumps(asdict(state)), "utf-8")
+            temporary.replace(path)
+        super().display(*words, **options)
+
+    def close(self) -> None:
+        ends = not self.disable
+        super().close()
+        if ends:
+            with suppress(OSError):
+                Path(os.environ[FOLLOWED]).unlink(missing_ok=True)
 
 
 def recent(curves: Sequence[Mapping[str, float]]) -> str:

@@ -1,10 +1,11 @@
-"""Runs that are made side by side, followed by their logs, and shown together."""
+"""Runs that are made side by side, followed by their logs and what their bars write, and shown together."""
 
 import re
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO, Self
 
 from rich.console import Console, Group, RenderableType
@@ -12,8 +13,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from lassl.plumbing.progress import read_bar
+
 STAGE = re.compile(r"Running stage '(\w+)(?:@|')")
-BAR = re.compile(r"^[\w ]+: +(?P<percent>\d+)%\|.*\[(?:\S+)<(?P<left>[\d:]+), [^,\]]+(?:, (?P<scores>[^\]]+))?\]?")
 EVERY = 30  # seconds between lines where no terminal is
 TRAINING = 0.8  # share of a run's time that its training takes, roughly
 SURE = 0.05  # share of the work after which the time left is told
@@ -21,25 +23,26 @@ SURE = 0.05  # share of the work after which the time left is told
 
 @dataclass
 class Making:
-    """A run that is being made by a process of its own in one of the places for workers, and its log."""
+    """A run that a process of its own makes in one of the places for workers, its log, and the file of its bar."""
 
     name: str
     place: Mapping[str, str]
     process: subprocess.Popen[bytes]
     log: BinaryIO
+    progress: Path
     started: float = field(default_factory=time.monotonic)
     stage: str = "waiting"
     percent: int = 0
     told: str = ""
 
     def follow(self) -> None:
-        """Read what is new in the log: the stage that runs, and the last state of its bar."""
-        for line in re.split(r"[\r\n]+", self.log.read().decode("utf-8", "replace")):
-            if stage := STAGE.search(line):
-                self.stage, self.percent, self.told = stage[1].replace("_", " "), 0, ""
-            elif bar := BAR.match(line):
-                self.percent = int(bar["percent"])
-                self.told = ", ".join(filter(None, [bar["scores"], f"{bar['left']} left"]))
+        """Read which stage runs, from what is new in the log, and how far it is, from the file of its bar."""
+        for stage in STAGE.findall(self.log.read().decode("utf-8", "replace")):
+            self.stage, self.percent, self.told = stage.replace("_", " "), 0, ""
+        if now := read_bar(self.progress):
+            self.percent = 100 * now.done // now.total
+            left = "" if now.seconds_left is None else f"{clock(now.seconds_left)} left"
+            self.told = ", ".join(filter(None, [now.scores, left]))
 
     @property
     def share(self) -> float:

@@ -96,6 +96,8 @@ def add_entries(path: Path, entries: Entries) -> None:
 
 def unnamed_models(config: Config, cache: Path, root: Path = Path()) -> list[str]:
     """Paths of models in DVC's cache that `config` does not name: `dvc gc -w` would delete them. Raises LasslError."""
+    if not cache.is_dir():
+        return []
     named = {config.run(*run).model.as_posix() for run in product(config.methods, config.draws, config.seeds)}
     files = [root / LOCK, *sorted(root.glob(str(stages_file("*"))))]
     models = {}

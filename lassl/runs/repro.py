@@ -11,6 +11,7 @@ from pathlib import Path
 from lassl.model.record import read_record
 from lassl.paths import METRICS
 from lassl.plumbing.errors import LasslError, Stopped, note
+from lassl.plumbing.progress import FOLLOWED
 from lassl.plumbing.tables import listed
 from lassl.results.terminal import show
 from lassl.runs import leash
@@ -108,10 +109,12 @@ def start(name: str, place: Mapping[str, str]) -> Making:
     log.touch()
     file = log.open("rb")
     file.seek(0, os.SEEK_END)
+    progress = log.with_suffix(".progress").absolute()
+    progress.unlink(missing_ok=True)  # of a training that was killed
     path = f"{SCRIPTS}{os.pathsep}{os.environ.get('PATH', '')}"
-    environment = {**os.environ, **place, "PATH": path, "TQDM_MININTERVAL": "1"}
+    environment = {**os.environ, **place, "PATH": path, FOLLOWED: str(progress)}
     process = leash.start(["cluster/run", name], environment, subprocess.DEVNULL)
-    return Making(name, place, process, file)
+    return Making(name, place, process, file, progress)
 
 
 def stopped(busy: Sequence[Process], interruption: KeyboardInterrupt) -> Stopped:

@@ -15,6 +15,7 @@ from lassl.paths import metrics_folder
 pytestmark = pytest.mark.usefixtures("in_project")
 
 
+@pytest.mark.slow
 def test_the_command_tells_errors_without_a_traceback(raw, tmp_path):
     words = [sys.executable, "-m", "lassl.cli.main", "predict", "quick/none", str(raw), "-o", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})

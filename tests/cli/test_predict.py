@@ -39,6 +39,7 @@ def test_a_run_predicts_what_its_evaluation_predicted(tiny_data, raw, tmp_path, 
     assert capsys.readouterr().out.split() == [str(tmp_path / "out" / "C6.nrrd")]
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_forms_finds_the_dice_of_the_evaluation(tiny_data, tmp_path):
     prepared = open_prepared(tiny_data.prepared)
     dice = 100 * binary.dc(expected(tiny_data), prepared.read_label("C6"))

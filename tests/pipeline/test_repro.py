@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,21 +17,21 @@ from helpers.command import lassl
 from helpers.project import ROOT
 from helpers.runs import CONFIG
 from lassl.plumbing.errors import LasslError, Stopped, interrupted_by_signals
+from lassl.plumbing.progress import FOLLOWED, bar
 from lassl.runs import leash, repro, workers
 from lassl.runs.following import Display, Making, clock
 
-TRAINING = (
-    b"Running stage 'train@quick-cps-0-0':\n> python -m pipeline.train cps 0 0\n"
-    b"\rtrain:   0%|          | 0/240 [00:00<?, ?step/s]"
-    b"\rtrain:  45%|####5     | 108/240 [00:11<00:13,  9.6step/s, loss 0.412, Dice 0.531]"
-)
+TRAINING = b"Running stage 'train@quick-cps-0-0':\n> python -m pipeline.train cps 0 0\n"
+BAR = '{"done": 108, "total": 240, "seconds_left": 13.4, "scores": "loss 0.412, Dice 0.531"}'
 
 
-def making(log: bytes = b"", name: str = "quick/cps-d0-s0", words: tuple[str, ...] = ("true",)) -> Making:
+def making(
+    log: bytes = b"", progress: Path = Path("none"), name: str = "quick/cps-d0-s0", words: tuple[str, ...] = ("true",)
+) -> Making:
     process = subprocess.Popen([sys.executable, "-c", *words], start_new_session=True, stdout=subprocess.PIPE)
     file = io.BytesIO(log)
     file.name = f"logs/{name}.log"
-    return Making(name, {}, process, file)
+    return Making(name, {}, process, file, progress)
 
 
 def with_compute(**changes):
@@ -59,32 +60,41 @@ def test_there_is_a_worker_for_each_card_and_more_share_them(monkeypatch):
     assert workers.CARDS not in workers.workers(with_compute(device="cpu"), 1)[0]
 
 
-def test_a_log_tells_stage_share_scores_and_time_left():
-    run = making(TRAINING)
+def test_log_and_bar_tell_stage_share_scores_and_time_left(tmp_path):
+    (tmp_path / "bar").write_text(BAR)
+    run = making(TRAINING, tmp_path / "bar")
     assert (run.stage, run.share) == ("waiting", 0)
     run.follow()
-    assert (run.stage, run.percent, run.told) == ("train", 45, "loss 0.412, Dice 0.531, 00:13 left")
+    assert (run.stage, run.percent, run.told) == ("train", 45, "loss 0.412, Dice 0.531, 0:13 left")
     assert run.share == pytest.approx(0.45 * 0.8)
+    (tmp_path / "bar").unlink()
+    run.follow()
+    assert run.percent == 45  # the bar of the training ended, and the next stage did not begin
     run.log = io.BytesIO(b"\nRunning stage 'fields_of_view@quick-cps-0-0-whole':\n\xff\n")
     run.follow()
     assert (run.stage, run.told, run.share) == ("fields of view", "", 0.8)
 
 
-def test_the_log_is_that_of_the_bar_that_trainings_show(monkeypatch, capfd):
-    """The bar of a training of ours, as it stands in a log, is one that is understood."""
-    from lassl.plumbing.progress import bar
-
-    monkeypatch.setenv("TQDM_MININTERVAL", "0")
-    for step in (steps := bar(range(4), "train", "step", total=4)):
+def test_the_bar_of_a_training_is_followed_until_it_ends(monkeypatch, tmp_path):
+    monkeypatch.setenv(FOLLOWED, str(tmp_path / "bar"))
+    run, told = making(TRAINING, tmp_path / "bar"), []
+    for step in (steps := bar(range(4), "train", "step", 8, done=4)):
         steps.set_postfix_str(f"loss 0.{step}, Dice 0.5")
-    run = making(capfd.readouterr().err.encode())
-    run.follow()
-    assert run.percent == 100 and run.told.startswith("loss 0.3, Dice 0.5, ")
+        run.follow()
+        told.append((run.percent, run.told.split(", ")[:2]))
+    assert told[0] == (50, ["loss 0.0", "Dice 0.5"]) and told[-1][1] == ["loss 0.3", "Dice 0.5"]
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_shown_is_how_much_is_made_and_left(capsys):
+def test_a_bar_whose_file_cannot_be_written_goes_on(monkeypatch, tmp_path):
+    monkeypatch.setenv(FOLLOWED, str(tmp_path / "nowhere/bar"))
+    assert list(bar("abc", "cases", "case", 3)) == ["a", "b", "c"]
+
+
+def test_what_is_shown_is_how_much_is_made_and_left(capsys, tmp_path):
+    (tmp_path / "bar").write_text(BAR)
     with Display({"quick/cps-d0-s0": 3.0, "quick/vnet_16-d0-s0": 1.0}, count=7) as display:
-        run = making(TRAINING)
+        run = making(TRAINING, tmp_path / "bar")
         run.follow()
         display.started -= 60
         assert display.summary([run]) == "5 of 7 runs made, 1:00 passed, about 2:42 left"

@@ -14,7 +14,10 @@ from lassl.data.prepared import open_prepared
 from lassl.report.browser import PATIENCE, chromium, missing, show
 from lassl.report.pictures import save_pictures
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason="no chromium; apt-get install chromium chromium-driver")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(missing()), reason="no chromium; apt-get install chromium chromium-driver"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,8 @@ from lassl.training.loop import first_state, fit
 from lassl.training.step import NotFinite
 from lassl.training.train import train
 
+pytestmark = pytest.mark.slow
+
 # A server that has imported torch once: each training is a process of its own that starts in milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(

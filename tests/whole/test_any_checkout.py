@@ -11,6 +11,8 @@ import pytest
 from helpers.project import ROOT, call
 from lassl.settings.compose import compose
 
+pytestmark = pytest.mark.slow
+
 CHECKED = (  # files whose tests read settings, metrics or the list of methods
     *("tests/test_config.py", "tests/test_rows.py", "tests/model/test_record.py", "tests/plumbing/test_provenance.py"),
     *("tests/results/test_runs.py", "tests/results/test_table.py", "tests/results/test_terminal.py"),

@@ -19,6 +19,8 @@ from lassl.model.placement import place
 from lassl.settings.config import Config
 from lassl.training.loop import first_state
 
+pytestmark = pytest.mark.slow
+
 SIZE = (32, 16, 48)
 
 

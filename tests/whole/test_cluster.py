@@ -13,6 +13,8 @@ import yaml
 from helpers.project import activated, call, clone
 from helpers.slurm import slurm
 
+pytestmark = pytest.mark.slow
+
 SMALL = [  # nine cases, six rows, and steps enough to be killed between
     *("profile=tiny", "~methods.vnet_80", "data.split=splits/few.csv", "train.steps=30"),
     *("labels.few.labeled=2", "labels.few.unlabeled=4", "labels.more.labeled=3", "labels.more.unlabeled=3"),

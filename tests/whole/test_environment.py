@@ -10,6 +10,8 @@ import pytest
 
 from helpers.project import ROOT
 
+pytestmark = pytest.mark.slow
+
 OURS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS")
 STEP = """
 import hashlib, sys

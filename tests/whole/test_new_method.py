@@ -11,6 +11,8 @@ import pytest
 from helpers.project import call, clone
 from helpers.readme import new_method
 
+pytestmark = pytest.mark.slow
+
 SCRIPT, (TUNED, SCORED) = new_method()
 
 

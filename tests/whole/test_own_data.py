@@ -30,6 +30,8 @@ from lassl.settings.compose import compose
 from lassl.settings.config import load
 from lassl.settings.sections import Data
 
+pytestmark = pytest.mark.slow
+
 SIZE = (22, 19, 13)
 RAS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 PLACE = Geometry((1.0, 1.2, 3.0), (40.0, -25.5, 10.0), RAS)

@@ -15,6 +15,8 @@ import yaml
 
 from helpers.project import ROWS, activated, call, clone, words_of
 
+pytestmark = pytest.mark.slow
+
 
 def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

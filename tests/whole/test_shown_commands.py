@@ -21,6 +21,8 @@ from lassl.cli.arguments import parser
 from lassl.settings.compose import compose
 from lassl.settings.config import load
 
+pytestmark = pytest.mark.slow
+
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 PROGRAMS = ("make", "dvc", "lassl", "python", "git", "source", "pip", "pytest", "ruff", "mypy")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -134,6 +136,7 @@ NOT_RUN = {
     "needs somebody's scans; tests/whole/test_own_data.py has them": ("lassl compose profile=kidney",),
     "takes minutes": (
         "make test",
+        "make quick",
         "make check",
         "make unit",
         "make tables",

@@ -6,14 +6,16 @@ import sys
 import pytest
 import yaml
 
-from helpers.project import ROOT
+from helpers.project import ROOT, clone
+
+pytestmark = pytest.mark.slow
 
 SLOW = (
     *("torch", "SimpleITK", "medpy", "pandas", "h5py", "networkx", "plotly", "dvc", "nibabel"),
     *("scipy.stats", "scipy.ndimage", "scipy.spatial"),
 )
 USES = {  # of SLOW, when a stage begins; more is loaded where a form of scans or a test asks for it
-    "ready": {"h5py", "scipy.ndimage", "scipy.spatial"},
+    "ready": {"h5py"},
     "code": set(),
     "phantom": {"scipy.ndimage", "scipy.spatial"},
     "prepare": {"scipy.ndimage", "h5py", "SimpleITK"},
@@ -43,6 +45,14 @@ def loaded(*words: str) -> set[str]:
 )
 def test_help_is_told_without_loading_what_the_work_takes(name):
     assert loaded("from lassl.cli.main import run", f"run({[*name.split(), '--help']})") == set()
+
+
+def test_the_doctor_loads_torch_and_not_what_makes_or_reads_images(tmp_path):
+    folder = clone(tmp_path / "project")
+    words = f"examine(Path({str(folder)!r}))"
+    assert loaded("from pathlib import Path", "from lassl.cli.check_project import examine", words) == {
+        *("torch", "h5py", "dvc"),
+    }
 
 
 def test_it_is_known_what_every_stage_uses():

@@ -22,6 +22,8 @@ from lassl.settings.config import Config, load
 from lassl.settings.sections import Data
 from lassl.training.train import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def without_test_cases(tiny_data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Data:
