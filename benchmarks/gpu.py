@@ -16,7 +16,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.pairs import STEPS, TITLES, composed, plain_step, random_batch
-from lassl.data.draw import Draw
+from lassl.data.label_split import LabelSplit
 from lassl.data.patches import Batch, PatchSource
 from lassl.evaluation.inference import Windows, sliding_window
 from lassl.learning.base import Progress
@@ -98,8 +98,8 @@ def noise_source(config: Config, method: Method, device: torch.device) -> PatchS
         def read_label(self, case: str) -> np.ndarray:
             return (np.random.default_rng(1).random(CASE) > 0.9).astype(np.uint8)
 
-    draw = Draw(("a", "b", "c", "d"), ("e", "f", "g", "h"))
-    source = PatchSource(Noise(), draw, config.patches, method.batch, 0)  # type: ignore[arg-type]
+    label_split = LabelSplit(("a", "b", "c", "d"), ("e", "f", "g", "h"))
+    source = PatchSource(Noise(), label_split, config.patches, method.batch, 0)  # type: ignore[arg-type]
     source.bring_to(device)
     return source
 

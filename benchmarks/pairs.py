@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks import plain
-from lassl.data.draw import Draw
+from lassl.data.label_split import LabelSplit
 from lassl.data.patches import Batch, PatchSource, loader
 from lassl.data.phantom import phantom
 from lassl.data.pooling import pooled_image, pooled_label
@@ -186,7 +186,7 @@ def loading_pair(setting: Setting) -> Pair:
     config, prepared = setting.config, setting.prepared
     method = config.methods[STEPS["supervised"]]
     labeled = prepared.split.train[: method.labeled]
-    source = PatchSource(prepared, Draw(labeled, ()), config.patches, method.batch, 0)
+    source = PatchSource(prepared, LabelSplit(labeled, ()), config.patches, method.batch, 0)
     batches = iter(loader(source, range(10**9), config.running.workers, torch.device("cpu")))
     files = pooled_files(prepared, labeled, config.patches.pool, setting.folder)
     rng = np.random.default_rng(0)

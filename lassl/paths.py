@@ -45,19 +45,19 @@ def report_page(profile: str) -> Path:
 
 
 class Run(BaseModel):
-    """One training: profile x method x draw x seed, and where its files are."""
+    """One training: profile x method x label split x seed, and where its files are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     profile: str
     method: str
-    draw: Count
+    label_split: Count
     seed: Count
 
     @property
     def name(self) -> str:
         """File name of the run, such as cps_alw-d0-s0."""
-        return f"{self.method}-d{self.draw}-s{self.seed}"
+        return f"{self.method}-d{self.label_split}-s{self.seed}"
 
     @property
     def model(self) -> Path:

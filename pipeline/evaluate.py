@@ -8,10 +8,10 @@ from lassl.settings import config
 
 
 def main() -> None:
-    """Usage: python -m pipeline.evaluate METHOD DRAW SEED."""
-    method, draw, seed = sys.argv[1:]
+    """Usage: python -m pipeline.evaluate METHOD LABEL_SPLIT SEED."""
+    method, label_split, seed = sys.argv[1:]
     settings = config.load()
-    evaluate(settings, settings.run(method, int(draw), int(seed)))
+    evaluate(settings, settings.run(method, int(label_split), int(seed)))
 
 
 if __name__ == "__main__":

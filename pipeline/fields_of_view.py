@@ -10,10 +10,10 @@ from lassl.settings.sections import Field
 
 
 def main() -> None:
-    """Usage: python -m pipeline.fields_of_view METHOD DRAW SEED FIELD."""
-    method, draw, seed, field = sys.argv[1:]
+    """Usage: python -m pipeline.fields_of_view METHOD LABEL_SPLIT SEED FIELD."""
+    method, label_split, seed, field = sys.argv[1:]
     settings = config.load()
-    fields_of_view(settings, settings.run(method, int(draw), int(seed)), cast(Field, field))
+    fields_of_view(settings, settings.run(method, int(label_split), int(seed)), cast(Field, field))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from lassl.settings import config
 
 
 def main() -> None:
-    """Usage: python -m pipeline.publish METHOD DRAW SEED."""
-    method, draw, seed = sys.argv[1:]
-    publish(config.load().run(method, int(draw), int(seed)))
+    """Usage: python -m pipeline.publish METHOD LABEL_SPLIT SEED."""
+    method, label_split, seed = sys.argv[1:]
+    publish(config.load().run(method, int(label_split), int(seed)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from lassl.plumbing.files import write_text
 from lassl.plumbing.git import git
 from lassl.plumbing.tables import listed
 from lassl.runs.label_counts import too_few
-from lassl.runs.lockfile import settle
+from lassl.runs.lockfile import sync_lock
 from lassl.runs.outputs import in_the_way
 from lassl.settings import conf_files, config, copies
 from lassl.settings.config import Config
@@ -32,7 +32,7 @@ def main() -> None:
     if unknown := unknown_to_git():
         todo = "`git add` them and run it again, or the experiment lacks them"
         note(f"note: {listed(unknown)}: not in git, and an experiment keeps only what git knows; {todo}")
-    settle(settings)
+    sync_lock(settings)
     write_text(Path("build/ready"), "the data are there, and dvc.lock holds what params.yaml names\n")
 
 

@@ -1,4 +1,4 @@
-"""Stage `train`: one run: a row of the table with a draw of labels and a seed."""
+"""Stage `train`: one run: a row of the table with a label split and a seed."""
 
 import sys
 
@@ -9,10 +9,10 @@ from lassl.training.train import train
 
 
 def main() -> None:
-    """Usage: python -m pipeline.train METHOD DRAW SEED."""
-    method, draw, seed = sys.argv[1:]
+    """Usage: python -m pipeline.train METHOD LABEL_SPLIT SEED."""
+    method, label_split, seed = sys.argv[1:]
     settings = config.load()
-    run = settings.run(method, int(draw), int(seed))
+    run = settings.run(method, int(label_split), int(seed))
     if links := linked_away([run.model.parent, run.curves, run.predictions, *run.published.values()]):
         raise LasslError("\n".join(links))
     train(settings, run)

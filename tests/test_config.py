@@ -197,8 +197,8 @@ def test_the_first_stage_refuses_such_a_value(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(PARAMS_FILE, "params.yaml")
     Path("conf").mkdir()
-    Path("conf/config.yaml").write_text("draws: [010]\n")
-    with pytest.raises(LasslError, match=r"conf/config\.yaml: draws\[0\]: Hydra reads 8, DVC 10; "):
+    Path("conf/config.yaml").write_text("label_splits: [010]\n")
+    with pytest.raises(LasslError, match=r"conf/config\.yaml: label_splits\[0\]: Hydra reads 8, DVC 10; "):
         ready.main()
     assert not Path("build/ready").exists()
 

@@ -183,8 +183,8 @@ def test_the_field_has_the_table_and_then_exactly_the_other_rows_that_have_as_ma
 
 
 def test_pairs_are_counted_and_tested_as_the_registered_experiment_says():
-    config = composed("profile=compact", "mode=pairs", "method=registered", "draws=[3]")
-    assert (config.name, config.draws, config.seeds, config.fields) == ("compact-pairs", (3,), (3,), ())
+    config = composed("profile=compact", "mode=pairs", "method=registered", "label_splits=[3]")
+    assert (config.name, config.label_splits, config.seeds, config.fields_of_view) == ("compact-pairs", (3,), (3,), ())
     statistics, pairs = config.statistics, config.statistics.pairs
     assert (statistics.baseline, statistics.family) == ("vnet_16", ("mt_un", "cps_alw", "cutmix_mt", "mcnet_plus"))
     assert set(pairs.rows) == set(config.methods) == {"vnet_16", "vnet_32", *statistics.family}

@@ -12,7 +12,7 @@ from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import unreadable
 
 if TYPE_CHECKING:
-    from lassl.data.draw import Split
+    from lassl.data.label_split import Split
     from lassl.data.raw import RawLayout
     from lassl.settings.config import Config
 
@@ -27,7 +27,7 @@ def data(config: "Config", root: Path) -> Iterator[Finding]:
         yield Finding("missing", config.drawn_elsewhere)
     elif config.drawn:
         yield from split_problems(root / split)
-        yield Finding("ok", f"{folder}: phantoms, which `dvc repro` draws")
+        yield Finding("ok", f"{folder}: phantoms, which `dvc repro` label splits")
         yield from real_scans(root)
     else:
         yield from scans(root / folder, root / split, needed=True)

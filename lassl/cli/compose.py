@@ -4,7 +4,7 @@ import argparse
 
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import whole
-from lassl.runs.lockfile import settle
+from lassl.runs.lockfile import sync_lock
 from lassl.settings import conf_files
 from lassl.settings.compose import CONF, PARAMS, compose
 from lassl.settings.config import load
@@ -20,5 +20,5 @@ def run(arguments: argparse.Namespace) -> int:
             settings = load(temporary)
         except LasslError as error:
             raise LasslError(str(error).replace(str(temporary), str(PARAMS))) from None
-    settle(settings)
+    sync_lock(settings)
     return 0

@@ -33,7 +33,7 @@ def report(profile: str) -> str:
     if differences:
         parts += [tested(table, differences, family(groups, "baseline", statistics)), *planned(found)]
     else:
-        parts.append("No row shares a draw and seed with the baseline: nothing is compared.")
+        parts.append("No row shares a label split and seed with the baseline: nothing is compared.")
     return "\n\n".join(filter(None, parts))
 
 

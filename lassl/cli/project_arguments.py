@@ -49,8 +49,8 @@ def power(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         help="say what a number of trainings can show",
         description="From the runs in metrics/: how much a training moves a row's mean Dice, the differences to the "
         "baseline with trainings and patients both random, and for numbers of pairs (a training of each row with the "
-        "same draw and seed) the width of an interval, the smallest difference that is found with 80 %% power, by one "
-        "test and in the family, and the hours that the pairs take.",
+        "same label split and seed) the width of an interval, the smallest difference that is found with 80 %% power, "
+        "by one test and in the family, and the hours that the pairs take.",
     )
     parser.add_argument("profile", metavar="PROFILE", nargs="?", help="one that has a table (default: params.yaml's)")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lassl.data.draw import Split
+from lassl.data.label_split import Split
 from lassl.data.prepared import Case
 from lassl.images.geometry import Array, Volume
 from lassl.images.grids import turned, unlike

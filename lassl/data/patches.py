@@ -1,4 +1,4 @@
-"""Random patches of a draw's cases, which are kept in memory; each batch is a pure function of seed and step."""
+"""Random patches of a label split's cases, which are kept in memory; each batch is a pure function of seed and step."""
 
 import math
 import shutil
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lassl.data.draw import Draw
+from lassl.data.label_split import LabelSplit
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepared import Prepared
 from lassl.plumbing.errors import note
@@ -52,22 +52,24 @@ class Batch:
 
 
 class PatchSource(Dataset[Batch]):
-    """The cases of a draw, pooled, in memory; labels are read for the labeled ones only.
+    """The cases of a label split, pooled, in memory; labels are read for the labeled ones only.
 
     The n-th labeled patch of a seed depends on n alone, so methods with different batches see the same sequence.
     Memory: 4 bytes a pooled voxel of the images, 1 of the labels.
     """
 
-    def __init__(self, prepared: Prepared, draw: Draw, patches: Patches, batch: BatchSize, seed: int):
+    def __init__(self, prepared: Prepared, label_split: LabelSplit, patches: Patches, batch: BatchSize, seed: int):
         def image(case: str) -> Tensor:
             return torch.from_numpy(pooled_image(prepared.read_image(case), patches.pool))
 
         self.size = patches.size
         self.batch_size = batch
         self.seed = seed
-        self.labeled = [image(c) for c in draw.labeled]
-        self.labels = [torch.from_numpy(pooled_label(prepared.read_label(c), patches.pool)) for c in draw.labeled]
-        self.unlabeled = [image(c) for c in draw.unlabeled] if batch.unlabeled else []
+        self.labeled = [image(c) for c in label_split.labeled]
+        self.labels = [
+            torch.from_numpy(pooled_label(prepared.read_label(c), patches.pool)) for c in label_split.labeled
+        ]
+        self.unlabeled = [image(c) for c in label_split.unlabeled] if batch.unlabeled else []
 
     @property
     def device(self) -> torch.device:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from lassl.data.compare import Outcome, fingerprint, label_sha256, remarks, scans_twice
-from lassl.data.draw import Split
+from lassl.data.label_split import Split
 from lassl.data.prepared import MANIFEST, Case, Manifest, Subset, cohort_hash
 from lassl.data.raw import RawLayout, find_layout, image_problems, label_problems, linked, read_scan
 from lassl.data.split_file import check_split

@@ -13,7 +13,7 @@ import numpy as np
 import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lassl.data.draw import Split
+from lassl.data.label_split import Split
 from lassl.images.geometry import Array, Geometry, Triple, Volume
 from lassl.plumbing.errors import LasslError
 

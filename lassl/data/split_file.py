@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from lassl.data.draw import Split
+from lassl.data.label_split import Split
 from lassl.images.names import case_problem
 from lassl.plumbing.errors import LasslError
 

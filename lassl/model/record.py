@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
@@ -120,7 +120,7 @@ class Trained(Entry):
 
     profile: str
     method: str
-    draw: int
+    label_split: int = Field(validation_alias=AliasChoices("label_split", "draw"))  # earlier records: draw
     seed: int
     settings: Settings
     cohort: Cohort
@@ -132,7 +132,7 @@ class Trained(Entry):
     @property
     def run(self) -> Run:
         """The run that the record is of."""
-        return Run(profile=self.profile, method=self.method, draw=self.draw, seed=self.seed)
+        return Run(profile=self.profile, method=self.method, label_split=self.label_split, seed=self.seed)
 
     @property
     def precision(self) -> str:

@@ -15,7 +15,7 @@ from lassl.statistics.scores import paired
 from lassl.statistics.trainings import TwoWay, complete, two_way
 
 CLIP = 0.01  # Dice is held to [CLIP, 1 - CLIP] before its logit is taken
-Tables = Mapping[str, Mapping[str, pd.DataFrame]]  # row -> key of a measure -> (draw, seed) x cases
+Tables = Mapping[str, Mapping[str, pd.DataFrame]]  # row -> key of a measure -> (label split, seed) x cases
 
 
 def compared(tables: Tables, statistics: Statistics) -> dict[str, dict[str, dict[str, Difference]]]:

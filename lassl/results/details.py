@@ -119,12 +119,12 @@ def variance(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
         found = row.variance[DICE.key]
-        deviations = (found.draw, found.seed, found.case, found.rest, row.scores[DICE.key].std_runs)
+        deviations = (found.label_split, found.seed, found.case, found.rest, row.scores[DICE.key].std_runs)
         lines.append([row.title, runs(row), *map(number, deviations)])
     return (
         "## Sources of variance\n\n"
-        "Standard deviations in percent Dice by source: draws of labeled cases, seeds within a draw, scored cases,\n"
-        "and the rest (interaction of case and run). A dash where the runs cannot tell; with one seed for each draw\n"
-        "the seed's part is in the draw's, with one run the rest is in the case's. Last column: standard deviation of\n"
-        "the runs' means.\n\n"
-    ) + grid(["Method", "runs", "draw", "seed", "case", "rest", "runs' means"], lines)
+        "Standard deviations in percent Dice by source: label splits, seeds within a label split, scored cases,\n"
+        "and the rest (interaction of case and run). A dash where the runs cannot tell; with one seed for each label\n"
+        "split the seed's part is in the label split's, with one run the rest is in the case's. Last column: standard\n"
+        "deviation of the runs' means.\n\n"
+    ) + grid(["Method", "runs", "label split", "seed", "case", "rest", "runs' means"], lines)

@@ -140,7 +140,7 @@ class Row(Entry):
     """
 
     title: str
-    runs: tuple[tuple[int, int], ...]  # draw and seed
+    runs: tuple[tuple[int, int], ...]  # label split and seed
     labeled: tuple[int, ...]
     unlabeled: tuple[int, ...]
     steps: tuple[int, ...]

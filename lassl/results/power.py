@@ -1,6 +1,6 @@
 """How much trainings move a mean Dice, from every row that was trained more than once, and what a table can show.
 
-Trainings of one row, draw of labels and settings count wherever in metrics/ their records are; that they ran with
+Trainings of one row, label split and settings count wherever in metrics/ their records are; that they ran with
 another seed, on another processor or in another number format is what makes them differ. Equal weights count once.
 """
 
@@ -105,7 +105,7 @@ def made_again(training: Deviation, cases: int) -> Noise:
 
 
 def trained_again(like: Sequence[Evaluated]) -> list[Values]:
-    """Dice (trainings, cases) of each row, draw and settings that was trained more than once at the scale of others.
+    """Dice (trainings, cases) of each row, split and settings that was trained more than once at the scale of others.
 
     Raises LasslError.
     """
@@ -135,7 +135,7 @@ def row_and_draw(record: Evaluated) -> str:
     evaluation = record.evaluation.model_dump(mode="json", include=shown)
     settings = record.settings.method.model_dump(mode="json")
     settings["schedule"] = record.settings.train.schedule or settings["schedule"]
-    return json.dumps([record.method, record.draw, scale(record), settings, evaluation], sort_keys=True)
+    return json.dumps([record.method, record.label_split, scale(record), settings, evaluation], sort_keys=True)
 
 
 def minutes(group: Sequence[Result]) -> float:

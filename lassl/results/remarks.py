@@ -109,8 +109,8 @@ def pairs(table: Table) -> list[Remark]:
     """Which pairs of a registered experiment count, and which are missing; a warning where they are too few."""
     if not (registered := table.statistics.pairs):
         return []
-    made = sorted({draw for row in table.rows.values() for draw, _ in row.runs})
-    texts = [f"Pairs (draw k, seed k) that all of {listed(registered.rows)} have: {listed(made)}."]
+    made = sorted({label_split for row in table.rows.values() for label_split, _ in row.runs})
+    texts = [f"Pairs (label split k, seed k) that all of {listed(registered.rows)} have: {listed(made)}."]
     if missing := [k for k in registered.planned if k not in made]:
         texts.append(f"Interim: of the {len(registered.planned)} planned pairs {listed(missing)} are missing.")
     if few := len(made) < registered.least:
@@ -126,7 +126,7 @@ def comparisons(table: Table) -> list[str]:
         return []
     titles = " and to ".join(row.title for row in others.values())
     tests = [found[DICE.key].trainings for row in rows for found in row.compared.values()]
-    text = f"Dice is the primary score. Differences to {titles}: paired by draw, seed and case."
+    text = f"Dice is the primary score. Differences to {titles}: paired by label split, seed and case."
     if any(tests):
         text += (
             f" Interval and p: {TWO_WAY}. p has Holm's correction over the rows of the family, by Dice alone, and none "
@@ -138,8 +138,8 @@ def comparisons(table: Table) -> list[str]:
         text += " A difference without an interval is of one training and says nothing about the method."
     if any(test and test.pairs == 2 for test in tests):
         text += " With two pairs the test is too bold: at 5 % it finds what is not there in up to 10 % of tables."
-    if any(tests) and len({draw for row in rows for draw, _ in row.runs}) == 1:
-        text += " All pairs have one draw of labels and speak of that draw."
+    if any(tests) and len({label_split for row in rows for label_split, _ in row.runs}) == 1:
+        text += " All pairs have one label split and speak of that label split."
     if not any(tests):
         text += " All differences of a column share one training of the baseline."
     return [f"{text}{meaning(others)}"]

@@ -24,7 +24,7 @@ from lassl.statistics.scores import INDEX
 class ScoredMasks:
     """The scores of one mask of each test case, or of several by network and parts, of which one is reported."""
 
-    run: tuple[int, int]  # draw and seed; (-1, -1) where the masks were made elsewhere
+    run: tuple[int, int]  # label split and seed; (-1, -1) where the masks were made elsewhere
     reported: Reported
     cases: pd.DataFrame
 
@@ -66,12 +66,12 @@ class ExternalResult(ScoredMasks):
 
 
 def read_results(profile: str) -> list[Result]:
-    """Read all runs of a profile, draws and seeds in order. Raises LasslError."""
+    """Read all runs of a profile, label splits and seeds in order. Raises LasslError."""
     folder = metrics_folder(profile) / "records"
     records = [read_record(path) for path in folder.glob("[!.]*.yaml")]
     if not records:
         raise LasslError(f"{folder}: found no run; make some with `dvc exp run -S profile={profile}`")
-    results = [read_result(record) for record in sorted(records, key=lambda r: (r.method, r.draw, r.seed))]
+    results = [read_result(record) for record in sorted(records, key=lambda r: (r.method, r.label_split, r.seed))]
     first = results[0]
     for other in results:
         if set(other.cases["case"]) != set(first.cases["case"]):
@@ -86,7 +86,7 @@ def read_result(record: Evaluated) -> Result:
     """Read the scores that a record vouches for. Raises LasslError."""
     run = record.run
     return Result(
-        run=(record.draw, record.seed),
+        run=(record.label_split, record.seed),
         reported=record.evaluation,
         cases=_scores(run.cases, run.record, record.cases_sha256, "dvc repro"),
         record=record,
@@ -156,14 +156,14 @@ def whole_pairs(results: Sequence[Result], pairs: Pairs | None) -> tuple[Sequenc
     whole = [(k, k) for k in begun if k not in lacking]
     if not whole:
         raise LasslError(
-            f"{metrics_folder(results[0].record.profile)}: no pair of draw k and seed k has all of "
+            f"{metrics_folder(results[0].record.profile)}: no pair of label split k and seed k has all of "
             f"{', '.join(pairs.rows)}; run what is missing, then `dvc repro` makes the table"
         )
     return [result for result in results if result.run in whole], lacking
 
 
 def scores(group: Sequence[ScoredMasks], column: str) -> pd.DataFrame:
-    """A score behind the summary: (draw, seed) x cases."""
+    """A score behind the summary: (label split, seed) x cases."""
     return score_table({r.run: r.reported_cases() for r in group}, column)
 
 
@@ -174,7 +174,7 @@ def mean(values: pd.DataFrame) -> float:
 
 
 def score_table(frames: Mapping[tuple[int, int], pd.DataFrame], column: str) -> pd.DataFrame:
-    """One score of all cases: a row for each (draw, seed), a column for each case."""
+    """One score of all cases: a row for each (label split, seed), a column for each case."""
     rows = [frame.set_index("case")[column] for frame in frames.values()]
     index = pd.MultiIndex.from_tuples(list(frames), names=INDEX)
     return pd.DataFrame([row.to_numpy() for row in (r.reindex(rows[0].index) for r in rows)], index, rows[0].index)

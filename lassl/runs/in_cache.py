@@ -23,7 +23,7 @@ def left_and_kept(config: Config, runs: Mapping[str, Run], changed: Changes) -> 
     """
     left = {name: how_far for name, run in runs.items() if (how_far := state(config, run, changed)) is not None}
     found = in_cache({name: stages_of(config, runs[name])[:2] for name, how in left.items() if how != "evaluated"})
-    if config.fields:
+    if config.fields_of_view:
         return left | dict.fromkeys(sorted(found), "evaluated"), []
     return {name: how_far for name, how_far in left.items() if name not in found}, sorted(found)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lassl.data.draw import draw_cases
+from lassl.data.label_split import choose_cases
 from lassl.data.raw import find_layout
 from lassl.data.split_file import read_split
 from lassl.plumbing.errors import LasslError
@@ -24,8 +24,8 @@ def too_few(config: Config, root: Path = Path()) -> list[str]:
     problems = []
     for name, method in config.methods.items():
         try:
-            for draw in config.draws:
-                draw_cases(train, with_label, method.labeled, method.unlabeled, draw, config.cases.held_out)
+            for label_split in config.label_splits:
+                choose_cases(train, with_label, method.labeled, method.unlabeled, label_split, config.cases.held_out)
         except LasslError as error:
             problems.append(f"{name}: {error}; {_remedy(name, config.cases.tuning)}")
     return problems

@@ -24,8 +24,8 @@ OUTPUT = re.compile(r"(?:models|predictions|metrics|report)/([^/]+)(?:/.*-d(\d+)
 Entries = dict[str, Any]  # what DVC writes of each stage, by the stage's name
 
 
-def settle(config: Config, root: Path = Path()) -> None:
-    """Move entries of other profiles, draws and seeds than those of `config` out of dvc.lock, and its own ones back.
+def sync_lock(config: Config, root: Path = Path()) -> None:
+    """Move entries of other profiles, splits and seeds than those of `config` out of dvc.lock, and its own ones back.
 
     Those of other methods stay: to run one method and then all of them is the usual way to work. Waits while another
     DVC process has dvc.lock. Raises LasslError for a file that is no YAML; then nothing was moved.
@@ -56,7 +56,7 @@ def divide(entries: Entries, config: Config) -> tuple[Entries, dict[str, Entries
     others: dict[str, Entries] = defaultdict(dict)
     for name, entry in entries.items():
         profile, run = profile_and_run(entry)
-        named = profile == config.name and (run is None or (run[0] in config.draws and run[1] in config.seeds))
+        named = profile == config.name and (run is None or (run[0] in config.label_splits and run[1] in config.seeds))
         if profile is None or named:
             current[name] = entry
         else:
@@ -65,11 +65,11 @@ def divide(entries: Entries, config: Config) -> tuple[Entries, dict[str, Entries
 
 
 def profile_and_run(entry: Entries) -> tuple[str | None, tuple[int, int] | None]:
-    """The profile of an entry's outputs, None if they have none; and draw and seed where they are of one run."""
+    """The profile of an entry's outputs, None if they have none; and label split and seed where they are of one run."""
     for out in entry.get("outs", []):
         if match := OUTPUT.match(out["path"]):
-            profile, draw, seed = match.groups()
-            return profile, None if draw is None else (int(draw), int(seed))
+            profile, label_split, seed = match.groups()
+            return profile, None if label_split is None else (int(label_split), int(seed))
     return None, None
 
 
@@ -98,7 +98,7 @@ def unnamed_models(config: Config, cache: Path, root: Path = Path()) -> list[str
     """Paths of models in DVC's cache that `config` does not name: `dvc gc -w` would delete them. Raises LasslError."""
     if not cache.is_dir():
         return []
-    named = {config.run(*run).model.as_posix() for run in product(config.methods, config.draws, config.seeds)}
+    named = {config.run(*run).model.as_posix() for run in product(config.methods, config.label_splits, config.seeds)}
     files = [root / LOCK, *sorted(root.glob(str(stages_file("*"))))]
     models = {}
     for entry in (entry for path in files for entry in read_entries(path).values()):

@@ -16,7 +16,7 @@ Changes = Mapping[str, list[Any]]  # what DVC's status tells of each stage that 
 
 def asked(config: Config) -> dict[str, Run]:
     """The runs of params.yaml by their names as profile/method-d0-s0, in the order of dvc.yaml."""
-    runs = [config.run(*run) for run in product(config.methods, config.draws, config.seeds)]
+    runs = [config.run(*run) for run in product(config.methods, config.label_splits, config.seeds)]
     return {f"{run.profile}/{run.name}": run for run in runs}
 
 
@@ -31,8 +31,8 @@ def find(config: Config, name: str) -> Run:
 
 def stages_of(config: Config, run: Run) -> list[str]:
     """The names of a run's stages in dvc.yaml, in the order in which they are made."""
-    key = f"{run.profile}-{run.method}-{run.draw}-{run.seed}"
-    fields = [f"fields_of_view@{key}-{field}" for field in config.fields]
+    key = f"{run.profile}-{run.method}-{run.label_split}-{run.seed}"
+    fields = [f"fields_of_view@{key}-{field}" for field in config.fields_of_view]
     return [f"train@{key}", f"evaluate@{key}", f"publish@{key}", *fields]
 
 

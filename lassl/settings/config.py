@@ -40,7 +40,7 @@ class Config(Section):
 
     profile: str
     variant: Annotated[str, pydantic.Field(pattern=r"^(-[\w-]+)?$")]
-    draws: tuple[Count, ...]
+    label_splits: tuple[Count, ...]
     seeds: tuple[Count, ...]
     phantom: Phantom
     data: Data
@@ -54,7 +54,7 @@ class Config(Section):
     ]  # a method's copy is what counts: lassl/settings/copies.py
     labels: Labels
     evaluate: Evaluate
-    fields: tuple[Field, ...]
+    fields_of_view: tuple[Field, ...]
     statistics: Statistics
     compute: Compute
     running: Running
@@ -73,7 +73,7 @@ class Config(Section):
 
     @property
     def drawn(self) -> bool:
-        """Whether the raw scans are phantoms, which the pipeline draws."""
+        """Whether the raw scans are phantoms, which the pipeline label splits."""
         return self.data.folder in map(raw_folder, self.phantom.cohorts)
 
     @property
@@ -94,8 +94,8 @@ class Config(Section):
                 f"cases.tuning is {self.cases.tuning} and variant '{self.variant}'; scores of training cases go to a "
                 "folder of their own: take both from conf/mode/tuning.yaml with mode=tuning, or neither"
             )
-        if self.cases.tuning and self.fields:
-            raise ValueError("cases.tuning is above 0, but fields are of test cases; set fields to []")
+        if self.cases.tuning and self.fields_of_view:
+            raise ValueError("cases.tuning is above 0, but fields_of_view are of test cases; set fields_of_view to []")
         return self
 
     @model_validator(mode="after")
@@ -126,12 +126,12 @@ class Config(Section):
                 )
         return self
 
-    def run(self, method: str, draw: int, seed: int) -> Run:
+    def run(self, method: str, label_split: int, seed: int) -> Run:
         """Name one run of this profile. Raises LasslError for a method that params.yaml does not have."""
         if method not in self.methods:
             known = ", ".join(self.methods) or "none"
             raise LasslError(f"params.yaml: no method '{method}' under methods (found: {known}); see conf/method/")
-        return Run(profile=self.name, method=method, draw=draw, seed=seed)
+        return Run(profile=self.name, method=method, label_split=label_split, seed=seed)
 
     def settings(self, method: str) -> dict[str, Any]:
         """Everything that shapes the training of a method, as plain values."""

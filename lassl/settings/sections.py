@@ -145,7 +145,7 @@ class Evaluate(Section):
 
 
 class Pairs(Section):
-    """Pairs of a registered experiment, k being draw k with seed k: one counts once all `rows` have it."""
+    """Pairs of a registered experiment, k being label split k with seed k: one counts once all `rows` have it."""
 
     rows: tuple[str, ...]
     planned: tuple[Count, ...]

@@ -21,18 +21,20 @@ Values = NDArray[np.float64]
 def resamples(runs: tuple[tuple[int, int], ...], cases: int, count: int, seed: int) -> tuple[Weights, Weights]:
     """Bootstrap weights of runs (count, len(runs)) and of cases (count, cases).
 
-    Picks as many draws as there are, with replacement, and for each as many of its seeds as it has. A replicate has one
-    sample of cases for all runs, since all are scored on the same ones (Owen 2007, The pigeonhole bootstrap): new cases
-    for each run would divide the variance between cases by the number of runs, though more runs tell nothing of other
-    patients. The cases picked do not depend on the runs.
+    Picks as many label splits as there are, with replacement, and for each as many of its seeds as it has. A replicate
+    has one sample of cases for all runs, since all are scored on the same ones (Owen 2007, The pigeonhole bootstrap):
+    new cases for each run would divide the variance between cases by the number of runs, though more runs tell nothing
+    of other patients. The cases picked do not depend on the runs.
     """
     rng = np.random.default_rng(seed)
     case_weights = _picks(rng, np.full(count, cases), cases)
-    draw_of = np.array([draw for draw, _ in runs])
-    draws = np.unique(draw_of)
+    split_of = np.array([label_split for label_split, _ in runs])
+    label_splits = np.unique(split_of)
     run_weights = np.empty((count, len(runs)))
-    for draw, times in zip(draws, _picks(rng, np.full(count, len(draws)), len(draws)).T, strict=True):
-        seeds = np.flatnonzero(draw_of == draw)
+    for label_split, times in zip(
+        label_splits, _picks(rng, np.full(count, len(label_splits)), len(label_splits)).T, strict=True
+    ):
+        seeds = np.flatnonzero(split_of == label_split)
         run_weights[:, seeds] = _picks(rng, times * len(seeds), len(seeds))
     return run_weights, case_weights
 
@@ -57,7 +59,8 @@ def interval(scores: pd.DataFrame, level: float = 0.95, count: int = 10000, seed
     """Percentile bootstrap interval (low, high) of the mean of the defined scores, NaN if there are none.
 
     Replicates without a defined score are left out. One run gives the ordinary bootstrap over cases, which knows
-    nothing of other trainings. Few draws make it too narrow: resampling D of them shows (D - 1) / D of their variance.
+    nothing of other trainings. Few label splits make it too narrow: resampling D of them shows (D - 1) / D of their
+    variance.
     """
     scores = in_order(scores)
     if not scores.notna().any(axis=None):

@@ -1,13 +1,13 @@
 """The scores that every statistic starts from: a table of runs and cases.
 
-Index ("draw", "seed"), one column for each test case, NaN where a distance is undefined. A draw is a choice of the
-labeled training cases, a seed the chance of a training. The order of runs and cases changes no result; tables with
-another index, or a run or case twice, raise ValueError.
+Index ("label_split", "seed"), one column for each test case, NaN where a distance is undefined. A label split is a
+choice of the labeled training cases, a seed the chance of a training. The order of runs and cases changes no result;
+tables with another index, or a run or case twice, raise ValueError.
 """
 
 import pandas as pd
 
-INDEX = ["draw", "seed"]
+INDEX = ["label_split", "seed"]
 DIGITS = 9  # decimals: what differs less differs by rounding and is a tie
 
 
@@ -19,7 +19,7 @@ def in_order(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def paired(scores: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
-    """Scores minus baseline over the runs and cases of both: same draw and seed, case by case, NaN if either is.
+    """Scores minus baseline over the runs and cases of both: same label split and seed, case by case, NaN if either is.
 
     If they share no run: the difference of the means over their runs, as one pseudo-run (-1, -1), which covers the
     cases only, not the chance of training. Raises ValueError if they share no case.

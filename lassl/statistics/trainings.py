@@ -1,9 +1,9 @@
 """Other trainings and other patients: a test that counts trainings, and what a number of them can show.
 
-Paired differences of two rows are a table of pairs and cases: a pair is a training of each with the same draw and seed.
-Pairs and cases are both random, as readers and cases are in studies with several readers (Dorfman, Berbaum and Metz
-1992); a training takes the place of a reader. Pairs that share a draw of labels count as if each had its own: what
-they show is of that draw.
+Paired differences of two rows are a table of pairs and cases: a pair is a training of each with the same label split
+and seed. Pairs and cases are both random, as readers and cases are in studies with several readers (Dorfman, Berbaum
+and Metz 1992); a training takes the place of a reader. Pairs that share a label split count as if each had its own:
+what they show is of that label split.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lassl.data.draw import UNLABELED, Draw, draw_cases
+from lassl.data.label_split import UNLABELED, LabelSplit, choose_cases
 from lassl.data.patches import PatchSource
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images.geometry import orientation
@@ -39,12 +39,12 @@ def train(config: Config, run: Run) -> None:
     checkpoints = Checkpoints(run.checkpoints, shaped_by(config, run, prepared.manifest_hash, code, placement))
     keep_memory()
     with checkpoints.held():
-        draw = cases_of(config, method, prepared, run.draw)
-        source = PatchSource(prepared, draw, config.patches, method.batch, run.seed)
+        label_split = cases_of(config, method, prepared, run.label_split)
+        source = PatchSource(prepared, label_split, config.patches, method.batch, run.seed)
         source.bring_to(placement.device)
         state = fit(config, method, source, placement, run.seed, checkpoints, run.curves)
         write_curves(run.curves, state.curves)
-        record = record_of(config, run, prepared, draw, state, placement)
+        record = record_of(config, run, prepared, label_split, state, placement)
         save_model(run.model, TrainedModel(config.network, state.algorithm.networks, record, state.snapshots))
         checkpoints.remove()
 
@@ -62,14 +62,16 @@ def shaped_by(config: Config, run: Run, cohort: str, code: str, placement: Place
     }
 
 
-def cases_of(config: Config, method: Method, prepared: Prepared, draw: int) -> Draw:
-    """Choose the cases that a draw of a method trains on. Raises LasslError."""
+def cases_of(config: Config, method: Method, prepared: Prepared, label_split: int) -> LabelSplit:
+    """Choose the cases that a label split of a method trains on. Raises LasslError."""
     others = plugin("cases.unlabeled", config.cases.unlabeled, UNLABELED)
-    counts = (method.labeled, method.unlabeled, draw, config.cases.held_out)
-    return draw_cases(prepared.split.train, prepared.with_label, *counts, others)
+    counts = (method.labeled, method.unlabeled, label_split, config.cases.held_out)
+    return choose_cases(prepared.split.train, prepared.with_label, *counts, others)
 
 
-def record_of(config: Config, run: Run, prepared: Prepared, draw: Draw, state: State, placement: Placement) -> Trained:
+def record_of(
+    config: Config, run: Run, prepared: Prepared, label_split: LabelSplit, state: State, placement: Placement
+) -> Trained:
     """Tell what was trained on what, where, and how it went."""
     grid = prepared.geometry(next(iter(prepared.cases)))
     x, y, z = grid.spacing_mm
@@ -82,8 +84,8 @@ def record_of(config: Config, run: Run, prepared: Prepared, draw: Draw, state: S
             spacing_mm=(x, y, z),
             orientation=orientation(grid),
         ),
-        labeled=draw.labeled,
-        held_out=draw.held_out,
+        labeled=label_split.labeled,
+        held_out=label_split.held_out,
         training=Training(
             seconds=round(state.seconds, 1),
             resumed=state.resumed,

@@ -31,8 +31,8 @@ def rows(text: str) -> list[list[str]]:
 
 def test_pairs_have_intervals_and_a_line_tells_what_each_number_of_them_shows(workspace, capsys):
     for k, (baseline, other) in enumerate([((70, 70), (71, 73)), ((70, 71), (73, 72)), ((72, 70), (73, 74))], 1):
-        write_run("vnet_16", draw=k, seed=k, scores=cases(baseline), seconds=1798.5)  # and 1.5 of scoring
-        write_run("cps", draw=k, seed=k, scores=cases(other), seconds=1798.5)
+        write_run("vnet_16", label_split=k, seed=k, scores=cases(baseline), seconds=1798.5)  # and 1.5 of scoring
+        write_run("cps", label_split=k, seed=k, scores=cases(other), seconds=1798.5)
     text = told(capsys)
     assert text.startswith(f"Profile {PROFILE}: 2 rows, 2 cases.\n\nThe difference of a pair moves by ")
     heads, difference, plan, *lines = rows(text)
@@ -66,7 +66,7 @@ def test_trainings_made_again_elsewhere_tell_what_one_pair_could_show(workspace,
 
 def test_without_a_baseline_nothing_is_compared(workspace, capsys):
     write_run("cps")
-    assert "No row shares a draw and seed with the baseline: nothing is compared." in told(capsys)
+    assert "No row shares a label split and seed with the baseline: nothing is compared." in told(capsys)
 
 
 def test_a_profile_without_a_table_is_named_with_its_remedy(workspace):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lassl.data import patches
-from lassl.data.draw import draw_cases
+from lassl.data.label_split import choose_cases
 from lassl.data.patches import Batch, PatchSource, loader, pick, posed, random_patch
 from lassl.data.pooling import pooled_image, pooled_label
 from lassl.data.prepared import open_prepared
@@ -18,8 +18,8 @@ from lassl.settings.sections import BatchSize, Patches
 NUMBERED = torch.arange(7.0 * 6 * 5).reshape(7, 6, 5)
 
 
-def source(prepared, seed=0, draw=0, labeled=2, unlabeled=2, pool=1, cases=(3, 3)):
-    chosen = draw_cases(prepared.split.train, prepared.with_label, *cases, draw)
+def source(prepared, seed=0, label_split=0, labeled=2, unlabeled=2, pool=1, cases=(3, 3)):
+    chosen = choose_cases(prepared.split.train, prepared.with_label, *cases, label_split)
     size = BatchSize(labeled=labeled, unlabeled=unlabeled)
     return PatchSource(prepared, chosen, Patches(pool=pool, size=(16, 16, 16)), size, seed)
 
@@ -82,7 +82,7 @@ def test_a_batch_depends_on_seed_and_step_alone(prepared):
     assert torch.equal(first[5].image, again[5].image)
     assert not torch.equal(first[5].image, first[6].image)
     assert not torch.equal(first[5].image, source(prepared, seed=1)[5].image)
-    assert not torch.equal(first[5].image, source(prepared, draw=1)[5].image)
+    assert not torch.equal(first[5].image, source(prepared, label_split=1)[5].image)
 
 
 def test_methods_with_one_seed_see_the_same_labeled_patches(prepared):
@@ -108,7 +108,7 @@ def test_the_label_of_an_unlabeled_case_is_never_read(tiny_data, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(tiny_data.prepared, copy)
     expected = source(open_prepared(copy))[3]
-    chosen = draw_cases(open_prepared(copy).split.train, open_prepared(copy).with_label, 3, 3, 0)
+    chosen = choose_cases(open_prepared(copy).split.train, open_prepared(copy).with_label, 3, 3, 0)
     for case in chosen.unlabeled:
         with h5py.File(copy / f"{case}.h5", "r+") as file:
             del file["label"]

@@ -1,4 +1,4 @@
-"""Draws of labeled and unlabeled cases, and a prepared cohort read back."""
+"""Label splits of labeled and unlabeled cases, and a prepared cohort read back."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from lassl.data.draw import UNLABELED, Draw, Split, draw_cases, rest
+from lassl.data.label_split import UNLABELED, LabelSplit, Split, choose_cases, rest
 from lassl.data.prepared import Case, Manifest, Prepared, cohort_hash, open_prepared
 from lassl.images.geometry import Geometry
 from lassl.plumbing.errors import LasslError
@@ -16,12 +16,14 @@ TRAIN = tuple("HCAFBGDE")
 
 
 def test_draw_0_takes_the_first_cases_of_the_list() -> None:
-    assert draw_cases(TRAIN, set(TRAIN), 2, 3, draw=0) == Draw(labeled=("H", "C"), unlabeled=("A", "F", "B"))
+    assert choose_cases(TRAIN, set(TRAIN), 2, 3, label_split=0) == LabelSplit(
+        labeled=("H", "C"), unlabeled=("A", "F", "B")
+    )
 
 
-@pytest.mark.parametrize("draw", range(12))
-def test_labeled_and_unlabeled_together_are_the_whole_train_list_in_its_order(draw: int) -> None:
-    found = draw_cases(TRAIN, set(TRAIN), 3, 5, draw)
+@pytest.mark.parametrize("label_split", range(12))
+def test_labeled_and_unlabeled_together_are_the_whole_train_list_in_its_order(label_split: int) -> None:
+    found = choose_cases(TRAIN, set(TRAIN), 3, 5, label_split)
     assert len(found.labeled) == 3 and len(found.unlabeled) == 5
     assert not set(found.labeled) & set(found.unlabeled)
     assert tuple(sorted(found.labeled + found.unlabeled, key=TRAIN.index)) == TRAIN
@@ -30,54 +32,58 @@ def test_labeled_and_unlabeled_together_are_the_whole_train_list_in_its_order(dr
 
 
 def test_a_seeded_draw_is_the_same_each_time_and_another_for_another_seed() -> None:
-    draws = [draw_cases(TRAIN, set(TRAIN), 4, 4, draw) for draw in range(1, 9)]
-    assert draws == [draw_cases(TRAIN, set(TRAIN), 4, 4, draw) for draw in range(1, 9)]
-    assert len(set(draws)) > 5
+    label_splits = [choose_cases(TRAIN, set(TRAIN), 4, 4, label_split) for label_split in range(1, 9)]
+    assert label_splits == [choose_cases(TRAIN, set(TRAIN), 4, 4, label_split) for label_split in range(1, 9)]
+    assert len(set(label_splits)) > 5
 
 
 def test_a_seeded_draw_labels_only_cases_that_have_a_label_and_leaves_the_others_unlabeled() -> None:
-    for draw in range(1, 30):
-        found = draw_cases(TRAIN, {"E", "A", "B"}, 2, 6, draw)
+    for label_split in range(1, 30):
+        found = choose_cases(TRAIN, {"E", "A", "B"}, 2, 6, label_split)
         assert set(found.labeled) < {"E", "A", "B"} and len(found.unlabeled) == 6
 
 
 def test_in_one_draw_few_labeled_cases_are_among_the_many() -> None:
-    for draw in range(1, 30):
-        few, many = (draw_cases(TRAIN, set(TRAIN), n, 0, draw) for n in (2, 5))
+    for label_split in range(1, 30):
+        few, many = (choose_cases(TRAIN, set(TRAIN), n, 0, label_split) for n in (2, 5))
         assert set(few.labeled) < set(many.labeled)
 
 
-@pytest.mark.parametrize("draw", [0, 3])
-def test_more_cases_than_there_are_is_an_error_that_counts_both(draw: int) -> None:
+@pytest.mark.parametrize("label_split", [0, 3])
+def test_more_cases_than_there_are_is_an_error_that_counts_both(label_split: int) -> None:
     with pytest.raises(LasslError, match=r"asked for 4 labeled [+] 5 unlabeled cases, found 8 .*; lower the counts"):
-        draw_cases(TRAIN, set(TRAIN), 4, 5, draw)
+        choose_cases(TRAIN, set(TRAIN), 4, 5, label_split)
 
 
 def test_a_case_that_must_be_labeled_and_is_not_is_named() -> None:
-    with pytest.raises(LasslError, match=r"draw 0: asked for 3 labeled cases, found 1 with a label \(none for C, A\)"):
-        draw_cases(TRAIN, {"H", "F", "B"}, 3, 1, draw=0)
-    with pytest.raises(LasslError, match="draw 2: asked for 3 labeled cases, found 2 with a label; add the labels"):
-        draw_cases(TRAIN, {"H", "F"}, 3, 1, draw=2)
+    with pytest.raises(
+        LasslError, match=r"label split 0: asked for 3 labeled cases, found 1 with a label \(none for C, A\)"
+    ):
+        choose_cases(TRAIN, {"H", "F", "B"}, 3, 1, label_split=0)
+    with pytest.raises(
+        LasslError, match="label split 2: asked for 3 labeled cases, found 2 with a label; add the labels"
+    ):
+        choose_cases(TRAIN, {"H", "F"}, 3, 1, label_split=2)
 
 
-@pytest.mark.parametrize("draw", range(12))
-def test_the_held_out_cases_are_labeled_ones_that_are_neither_trained_on_nor_unlabeled(draw: int) -> None:
-    whole = draw_cases(TRAIN, set(TRAIN), 5, 3, draw)
-    found = draw_cases(TRAIN, set(TRAIN), 5, 3, draw, held_out=2)
+@pytest.mark.parametrize("label_split", range(12))
+def test_the_held_out_cases_are_labeled_ones_that_are_neither_trained_on_nor_unlabeled(label_split: int) -> None:
+    whole = choose_cases(TRAIN, set(TRAIN), 5, 3, label_split)
+    found = choose_cases(TRAIN, set(TRAIN), 5, 3, label_split, held_out=2)
     assert (len(found.labeled), len(found.held_out), whole.held_out) == (3, 2, ())
     assert set(found.labeled) | set(found.held_out) == set(whole.labeled)
     assert found.unlabeled == whole.unlabeled
 
 
 def test_the_last_of_the_labeled_cases_are_held_out() -> None:
-    found = draw_cases(TRAIN, set(TRAIN), 4, 3, draw=0, held_out=1)
-    assert found == Draw(labeled=("H", "C", "A"), unlabeled=("B", "G", "D"), held_out=("F",))
+    found = choose_cases(TRAIN, set(TRAIN), 4, 3, label_split=0, held_out=1)
+    assert found == LabelSplit(labeled=("H", "C", "A"), unlabeled=("B", "G", "D"), held_out=("F",))
 
 
 @pytest.mark.parametrize("held_out", [2, 3])
 def test_holding_out_every_labeled_case_is_an_error_that_counts_both(held_out: int) -> None:
     with pytest.raises(LasslError, match=rf"held_out: found {held_out}, but only 2 cases are labeled; leave some"):
-        draw_cases(TRAIN, set(TRAIN), 2, 3, draw=0, held_out=held_out)
+        choose_cases(TRAIN, set(TRAIN), 2, 3, label_split=0, held_out=held_out)
 
 
 def test_rest_gives_the_first_cases_of_the_order_that_are_not_labeled() -> None:
@@ -85,16 +91,16 @@ def test_rest_gives_the_first_cases_of_the_order_that_are_not_labeled() -> None:
     assert UNLABELED == {"rest": rest}
 
 
-@pytest.mark.parametrize("draw", [0, 3])
-def test_another_choice_of_unlabeled_cases_knows_the_order_the_labeled_ones_and_their_number(draw: int) -> None:
+@pytest.mark.parametrize("label_split", [0, 3])
+def test_another_choice_of_unlabeled_cases_knows_the_order_the_labeled_ones_and_their_number(label_split: int) -> None:
     seen = []
 
     def last(order: Sequence[str], labeled: Collection[str], count: int) -> Sequence[str]:
         seen.append((sorted(order), set(labeled), count))
         return order[-count:][::-1]
 
-    honest = draw_cases(TRAIN, set(TRAIN), 3, 2, draw, held_out=1)
-    found = draw_cases(TRAIN, set(TRAIN), 3, 2, draw, 1, last)
+    honest = choose_cases(TRAIN, set(TRAIN), 3, 2, label_split, held_out=1)
+    found = choose_cases(TRAIN, set(TRAIN), 3, 2, label_split, 1, last)
     assert seen == [(sorted(TRAIN), {*honest.labeled, *honest.held_out}, 2)]
     assert (found.labeled, found.held_out) == (honest.labeled, honest.held_out)
     assert found.unlabeled != honest.unlabeled and len(found.unlabeled) == 2
@@ -106,7 +112,7 @@ def test_a_choice_of_fewer_unlabeled_cases_than_were_asked_for_is_refused() -> N
         with pytest.raises(
             LasslError, match=r"cases\.unlabeled: asked for 2 unlabeled cases, its function chose [01] "
         ):
-            draw_cases(TRAIN, set(TRAIN), 3, 2, 0, 0, others)
+            choose_cases(TRAIN, set(TRAIN), 3, 2, 0, 0, others)
 
 
 IMAGE = np.random.default_rng(0).normal(size=(3, 2, 4)).astype(np.float32)

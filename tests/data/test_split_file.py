@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lassl.data.draw import Split
+from lassl.data.label_split import Split
 from lassl.data.split_file import check_split, read_split
 from lassl.plumbing.errors import LasslError
 

@@ -50,12 +50,12 @@ def test_overlap_puts_the_labeled_cases_among_the_unlabeled():
     cases = tuple(described(name, name in split.train) for name in split.train + split.test)
     prepared = Prepared(ROOT, Manifest(door="h5", options={}, hash="", cases=cases))
     flawed, honest = (load(composed("method=cps", *o)) for o in (["flaw=overlap"], []))
-    draw, expected = (cases_of(c, c.methods["cps"], prepared, 0) for c in (flawed, honest))
-    assert draw.labeled == expected.labeled and len(draw.unlabeled) == len(expected.unlabeled) == 64
-    assert set(draw.unlabeled) & set(draw.labeled) == set(split.train[:16])
+    label_split, expected = (cases_of(c, c.methods["cps"], prepared, 0) for c in (flawed, honest))
+    assert label_split.labeled == expected.labeled and len(label_split.unlabeled) == len(expected.unlabeled) == 64
+    assert set(label_split.unlabeled) & set(label_split.labeled) == set(split.train[:16])
     assert not set(expected.unlabeled) & set(expected.labeled)
     seeded = cases_of(flawed, flawed.methods["cps"], prepared, 3)
-    assert set(seeded.labeled) < set(seeded.unlabeled) and set(seeded.labeled) != set(draw.labeled)
+    assert set(seeded.labeled) < set(seeded.unlabeled) and set(seeded.labeled) != set(label_split.labeled)
 
 
 def test_crossed_schedulers_lower_the_first_learning_rate_twice_and_the_second_never(tiny_data, prepared):
@@ -63,8 +63,8 @@ def test_crossed_schedulers_lower_the_first_learning_rate_twice_and_the_second_n
     for params in (composed("method=cps"), composed("method=cps", "flaw=crossed_schedulers")):
         config = settings(tiny_data, params, train={"steps": 4, "lr": 0.02})
         method, where = config.methods["cps"], place(config.compute)
-        draw = cases_of(config, method, prepared, 0)
-        source = PatchSource(prepared, draw, config.patches, method.batch, 0)
+        label_split = cases_of(config, method, prepared, 0)
+        source = PatchSource(prepared, label_split, config.patches, method.batch, 0)
         state = fit(config, method, source, where, 0)
         rates.append([group["lr"] for group in state.optimizer.param_groups])
         ends.append([torch.cat([p.flatten() for p in n.parameters()]) for n in state.algorithm.networks.values()])
@@ -183,7 +183,7 @@ def test_fewer_exposures_show_half_the_labeled_patches_in_as_many_steps(tiny_dat
     for params in (composed("method=vnet_16"), composed("method=vnet_16", "flaw=fewer_exposures")):
         config = settings(tiny_data, params)
         method = config.methods["vnet_16"]
-        draw = cases_of(config, method, prepared, 0)
-        source = PatchSource(prepared, draw, config.patches, method.batch, 0)
+        label_split = cases_of(config, method, prepared, 0)
+        source = PatchSource(prepared, label_split, config.patches, method.batch, 0)
         seen.append((config.train.steps, sum(len(source[step].label) for step in range(config.train.steps))))
     assert seen == [(3, 12), (3, 6)]

@@ -58,7 +58,7 @@ def cases(
 
 def write_run(
     method: str = "cps",
-    draw: int = 0,
+    label_split: int = 0,
     seed: int = 0,
     scores: pd.DataFrame | None = None,
     *,
@@ -76,13 +76,13 @@ def write_run(
 
     With `tuning` its cases are training cases. A method that params.yaml does not have has the settings of cps.
     """
-    run = Run(profile=f"{PROFILE}{variant}", method=method, draw=draw, seed=seed)
+    run = Run(profile=f"{PROFILE}{variant}", method=method, label_split=label_split, seed=seed)
     settings = CONFIG.settings(method if method in CONFIG.methods else "cps")
     settings["method"] |= options or {}
     settings["train"] |= train
     settings["cases"] |= {"tuning": tuning}
     record = {
-        **{"profile": run.profile, "method": method, "draw": draw, "seed": seed, "settings": settings},
+        **{"profile": run.profile, "method": method, "label_split": label_split, "seed": seed, "settings": settings},
         "cohort": {"name": cohort[0], "hash": cohort[1], "spacing_mm": (0.625, 0.625, 0.625), "orientation": "LPS"},
         **{"labeled": ["L"], "held_out": []},
         "training": {"seconds": seconds, "device": device, "resumed": 0, **MACHINE},

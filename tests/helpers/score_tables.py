@@ -9,8 +9,8 @@ NAN = math.nan
 
 
 def table(runs, cases="abcdefghijklmnopqrst"):
-    """Scores {(draw, seed): values of the first cases}."""
-    index = pd.MultiIndex.from_tuples(list(runs), names=["draw", "seed"])
+    """Scores {(label split, seed): values of the first cases}."""
+    index = pd.MultiIndex.from_tuples(list(runs), names=["label_split", "seed"])
     values = list(runs.values())
     return pd.DataFrame(values, index=index, columns=list(cases)[: len(values[0])], dtype=float)
 
@@ -29,4 +29,4 @@ def shuffled(scores):
     return scores.iloc[::-1, [2, 0, *range(scores.shape[1] - 1, 2, -1), 1]]
 
 
-UNEQUAL = ((3, 5), (1, 0), (1, 4))  # draw 3 has one seed, draw 1 has two
+UNEQUAL = ((3, 5), (1, 0), (1, 4))  # label split 3 has one seed, label split 1 has two

@@ -36,9 +36,9 @@ def settings(tiny_data: Data, params: Path = PARAMS_FILE, **changes: dict[str, A
     return Config.model_validate(values)
 
 
-def trained(config: Config, method: str = "vnet_16", draw: int = 0, seed: int = 0) -> TrainedModel:
+def trained(config: Config, method: str = "vnet_16", label_split: int = 0, seed: int = 0) -> TrainedModel:
     """Train a run in the current folder; gives its model."""
-    run = config.run(method, draw, seed)
+    run = config.run(method, label_split, seed)
     train(config, run)
     return load_model(run.model)
 
@@ -76,8 +76,8 @@ class Trial:
         self.config = settings(tiny_data, folder / "params.yaml", **merged)
         self.method = self.config.methods[row]
         self.where = place(self.config.compute)
-        self.draw = cases_of(self.config, self.method, prepared, 0)
-        self.source = PatchSource(prepared, self.draw, self.config.patches, self.method.batch, 0)
+        self.label_split = cases_of(self.config, self.method, prepared, 0)
+        self.source = PatchSource(prepared, self.label_split, self.config.patches, self.method.batch, 0)
         self.source.bring_to(self.where.device)
         self.state = first_state(self.config, self.method, self.where, 0)
 

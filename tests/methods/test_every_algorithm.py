@@ -147,11 +147,11 @@ def test_it_sees_the_labeled_patches_of_the_seed_and_no_other_label(trial, prepa
     monkeypatch.setattr(Prepared, "read_label", noted)
     monkeypatch.setattr(kind, "losses", watched)
     size = tried.method.batch
-    tried.source = PatchSource(prepared, tried.draw, tried.config.patches, size, 0)
+    tried.source = PatchSource(prepared, tried.label_split, tried.config.patches, size, 0)
     tried.fit()
-    assert read == list(tried.draw.labeled)
+    assert read == list(tried.label_split.labeled)
     assert [(len(b.label), len(b.image)) for b in seen] == [(size.labeled, size.labeled + size.unlabeled)] * 2
-    alone = PatchSource(prepared, tried.draw, tried.config.patches, BatchSize(labeled=1, unlabeled=0), 0)
+    alone = PatchSource(prepared, tried.label_split, tried.config.patches, BatchSize(labeled=1, unlabeled=0), 0)
     for n, (batch, i) in enumerate((batch, i) for batch in seen for i in range(size.labeled)):
         assert torch.equal(batch.image[i], alone[n].image[0]) and torch.equal(batch.label[i], alone[n].label[0])
 

@@ -72,13 +72,13 @@ def test_a_flawed_run_is_compared_with_the_honest_one_of_the_same_draw_and_seed(
 
 def test_a_flaw_with_pairs_has_the_interval_and_p_that_count_trainings(workspace):
     pairs = [((80, 90, 70), (82, 91, 73)), ((70, 70, 70), (74, 73, 74))]
-    for draw, (honest, flawed) in enumerate(pairs):
-        write_table(write_run("cps", draw=draw, scores=cases(honest)))
-        write_run("cps", draw=draw, scores=cases(flawed), **FLAWED)
+    for label_split, (honest, flawed) in enumerate(pairs):
+        write_table(write_run("cps", label_split=label_split, scores=cases(honest)))
+        write_run("cps", label_split=label_split, scores=cases(flawed), **FLAWED)
     (line,) = lines(trained("overlap"), f"| {PROFILE} | cps |")
     test = two_way(np.array([np.subtract(flawed, honest) for honest, flawed in pairs]))
     between = f"[{test.low:+.2f}, {test.high:+.2f}]"
-    # no row was trained twice with one draw, so how much a pair moves is not known
+    # no row was trained twice with one label split, so how much a pair moves is not known
     assert line == f"| {PROFILE} | cps | 2 | 75.00 | 77.83 | +2.83 {between}, p = {test.p_value:.3f} | - |"
 
 

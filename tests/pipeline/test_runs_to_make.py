@@ -16,7 +16,7 @@ from lassl.plumbing.errors import LasslError
 from lassl.runs import in_cache
 from lassl.runs.requested import alike, asked, find, minutes, not_prepared, stages_of, state
 
-PLAIN = CONFIG.model_copy(update={"fields": ()})
+PLAIN = CONFIG.model_copy(update={"fields_of_view": ()})
 RUN = next(iter(asked(PLAIN).values()))
 TRAIN, EVALUATE, PUBLISH = stages_of(PLAIN, RUN)
 
@@ -37,7 +37,7 @@ def test_the_stages_of_all_runs_are_those_of_dvc_yaml(tmp_path, monkeypatch):
 
 
 def test_a_run_on_other_fields_of_view_has_a_stage_for_each_after_the_others():
-    config = CONFIG.model_copy(update={"fields": ("whole", "center")})
+    config = CONFIG.model_copy(update={"fields_of_view": ("whole", "center")})
     fields = [f"fields_of_view@{CONFIG.name}-{RUN.method}-0-0-{field}" for field in ("whole", "center")]
     assert stages_of(config, RUN) == [TRAIN, EVALUATE, PUBLISH, *fields]
 
@@ -77,7 +77,7 @@ def test_how_far_a_run_is_goes_by_its_first_stage_that_has_to_run(changed, expec
 )
 def test_a_run_in_the_cache_is_not_left_but_for_its_other_fields_of_view(monkeypatch, fields, left, kept):
     """The training of one run differs from what is in place, as after an experiment, and lies in the cache."""
-    config = CONFIG.model_copy(update={"fields": fields})
+    config = CONFIG.model_copy(update={"fields_of_view": fields})
     runs = {name: config.run(name, 0, 0) for name in ("vnet_16", "vnet_80", "cps")}
     changed = {stages_of(config, runs[name])[0]: outs(model="modified") for name in ("vnet_80", "cps")}
     asked_for = {}
@@ -135,7 +135,7 @@ def test_minutes_are_those_of_the_median_step_and_evaluation_of_like_runs(tmp_pa
 def test_cluster_run_asks_dvc_for_the_stages_of_its_run_and_no_other_in_as_few_patterns_as_go(
     tmp_path, monkeypatch, fields, patterns
 ):
-    config = CONFIG.model_copy(update={"fields": fields, "draws": (0, 1), "seeds": tuple(range(12))})
+    config = CONFIG.model_copy(update={"fields_of_view": fields, "label_splits": (0, 1), "seeds": tuple(range(12))})
     run = find(config, f"{CONFIG.name}/cps-d0-s1")
     for name, words in {"lassl": " ".join(stages_of(config, run)), "dvc": '"$@"'}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\nprintf '%s\\n' {words}\n")

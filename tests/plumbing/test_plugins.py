@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from helpers.project import default_params
-from lassl.data.draw import UNLABELED
+from lassl.data.label_split import UNLABELED
 from lassl.data.prepare import MARGINS
 from lassl.evaluation.snapshots import CHOICES
 from lassl.evaluation.summary import FAILURES, counted

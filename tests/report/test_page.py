@@ -67,8 +67,8 @@ def test_a_cell_has_its_interval_on_a_line_of_its_own_and_the_published_figure_u
 
 def test_a_page_of_pairs_begins_with_the_tests_that_count_trainings(workspace):
     for k, (baseline, other) in enumerate([((70, 70), (71, 73)), ((70, 71), (73, 72)), ((72, 70), (73, 74))], 1):
-        write_run("vnet_16", draw=k, seed=k, scores=cases(baseline))
-        write_run("cps", draw=k, seed=k, scores=cases(other))
+        write_run("vnet_16", label_split=k, seed=k, scores=cases(baseline))
+        write_run("cps", label_split=k, seed=k, scores=cases(other))
     table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
     page = report(PROFILE, workspace / "nothing").read_text()
     assert re.findall(r'role="region" aria-label="([^"]*)"', page)[:2] == [

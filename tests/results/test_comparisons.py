@@ -27,10 +27,10 @@ def against(row: str, key: str = "dice", reference: str = "baseline", statistics
 
 
 def write_pairs(method: str, shifts, base: int = 70, count: int = 3) -> np.ndarray:
-    """Runs with draw k and seed k, k from 1, whose cases are a base and shifts; gives the shifts, pairs x cases."""
+    """Runs with label split k and seed k, k from 1, of a base and shifts; gives the shifts, pairs x cases."""
     grid = np.array(shifts[:count], dtype=float)
     for k, row in enumerate(grid, 1):
-        write_run(method, draw=k, seed=k, scores=cases(base + row))
+        write_run(method, label_split=k, seed=k, scores=cases(base + row))
     return grid
 
 
@@ -68,8 +68,8 @@ def test_one_pair_has_a_difference_and_no_test_of_the_methods():
 def test_pairs_are_those_of_the_same_draw_and_seed():
     write_pairs("vnet_16", FLAT)
     write_pairs("cps", FIRST)
-    write_run("cps", draw=1, seed=9, scores=cases([0] * 4))
-    write_run("vnet_16", draw=8, seed=8, scores=cases([0] * 4))
+    write_run("cps", label_split=1, seed=9, scores=cases([0] * 4))
+    write_run("vnet_16", label_split=8, seed=8, scores=cases([0] * 4))
     assert against("cps")["trainings"]["difference"] == pytest.approx(FIRST.mean(), abs=1e-4)
     assert against("cps")["pairs"] == 3
 
@@ -113,8 +113,8 @@ def test_the_logit_of_dice_is_clipped_where_it_has_no_bound():
 
 def test_cases_without_a_distance_in_some_pair_are_left_out_of_its_test():
     for k, asd in enumerate(((1, 2, 3, 4), (2, 2, NAN, 5)), 1):
-        write_run("vnet_16", draw=k, seed=k, scores=cases([80] * 4, [1] * 4))
-        write_run("cps", draw=k, seed=k, scores=cases([80] * 4, asd))
+        write_run("vnet_16", label_split=k, seed=k, scores=cases([80] * 4, [1] * 4))
+        write_run("cps", label_split=k, seed=k, scores=cases([80] * 4, asd))
     found = against("cps", "asd")
     assert found["trainings"]["cases"] == 3 and found["cases"] == 4
     assert found["trainings"]["difference"] == pytest.approx((0 + 1 + 3 + 1 + 1 + 4) / 6, abs=1e-4)
@@ -210,9 +210,9 @@ REGISTERED = STATISTICS.model_copy(
 def test_a_pair_counts_once_all_registered_rows_have_it():
     for method, shifts in (("vnet_16", FLAT), ("cps", FIRST), ("mt_un", SECOND), ("vnet_32", FIRST)):
         write_pairs(method, shifts, count=2 if method == "mt_un" else 3)
-        write_run(method, draw=0, seed=0, scores=cases([0] * 4))  # not planned
-    write_run("vnet_bn", draw=3, seed=3, scores=cases([0] * 4))
-    write_run("vnet_bn", draw=2, seed=2, scores=cases([70] * 4))
+        write_run(method, label_split=0, seed=0, scores=cases([0] * 4))  # not planned
+    write_run("vnet_bn", label_split=3, seed=3, scores=cases([0] * 4))
+    write_run("vnet_bn", label_split=2, seed=2, scores=cases([70] * 4))
     table = plain(REGISTERED)
     assert table["lacking"] == {"3": ["mt_un"]}
     assert [table["rows"][row]["runs"] for row in ("vnet_16", "vnet_bn")] == [[[1, 1], [2, 2]], [[2, 2]]]

@@ -68,7 +68,7 @@ def write_pairs(*others: str):
     """Three pairs of the baseline and CPS, and of others that score as CPS does."""
     for method in ("vnet_16", "cps", *others):
         for k, dice in enumerate(PAIRS.get(method, PAIRS["cps"]), 1):
-            write_run(method, draw=k, seed=k, scores=cases(dice))
+            write_run(method, label_split=k, seed=k, scores=cases(dice))
 
 
 def test_the_two_way_test_comes_first_with_its_family_first():
@@ -108,25 +108,25 @@ def test_a_row_of_one_pair_beside_rows_of_more_is_told():
     write_pairs()
     told = "A difference without an interval is of one training and says nothing about the method."
     assert told not in table(built())
-    write_run("mt_un", draw=1, seed=1, scores=cases((70, 70, 70)))
+    write_run("mt_un", label_split=1, seed=1, scores=cases((70, 70, 70)))
     assert told in table(built()) and ONE_RUN not in table(built())
 
 
 def test_of_two_pairs_it_is_said_that_their_test_is_too_bold():
     write_pairs()
     assert "too bold" not in table(built())
-    write_run("mt_un", draw=1, seed=1, scores=cases((71, 72, 75)))
-    write_run("mt_un", draw=2, seed=2, scores=cases((72, 72, 74)))
+    write_run("mt_un", label_split=1, seed=1, scores=cases((71, 72, 75)))
+    write_run("mt_un", label_split=2, seed=2, scores=cases((72, 72, 74)))
     assert "With two pairs the test is too bold" in table(built())
 
 
 def test_pairs_of_one_draw_speak_of_that_draw():
-    told = "All pairs have one draw of labels and speak of that draw."
+    told = "All pairs have one label split and speak of that label split."
     for seed in (0, 1):
         write_run("vnet_16", seed=seed, scores=cases((70, 70)))
         write_run("cps", seed=seed, scores=cases((71, 73)))
     assert told in table(built())
-    write_run("vnet_16", draw=2, seed=2, scores=cases((70, 70)))
+    write_run("vnet_16", label_split=2, seed=2, scores=cases((70, 70)))
     assert told not in table(built())
 
 
@@ -134,18 +134,23 @@ def test_a_registered_experiment_says_which_pairs_count_and_which_are_missing():
     pairs = {"rows": ("vnet_16", "cps", "mt_un"), "planned": (1, 2, 3, 4, 5), "least": 3}
     registered = STATISTICS.model_copy(update={"family": ("cps", "mt_un"), "pairs": Pairs(**pairs)})
     write_pairs()
-    with pytest.raises(LasslError, match="no pair of draw k and seed k has all of vnet_16, cps, mt_un; run what is mi"):
+    with pytest.raises(
+        LasslError, match="no pair of label split k and seed k has all of vnet_16, cps, mt_un; run what is mi"
+    ):
         built(registered)
-    write_run("mt_un", draw=1, seed=1, scores=cases((70, 70, 70)))
-    write_run("mt_un", draw=2, seed=2, scores=cases((70, 70, 70)))
+    write_run("mt_un", label_split=1, seed=1, scores=cases((70, 70, 70)))
+    write_run("mt_un", label_split=2, seed=2, scores=cases((70, 70, 70)))
     told = (
-        "Pairs (draw k, seed k) that all of vnet_16, cps, mt_un have: 1, 2. Interim: of the 5 planned pairs 3, 4, 5 "
-        "are missing. At least 3 are needed for a result. Pair 3 is left out: it lacks mt_un."
+        "Pairs (label split k, seed k) that all of vnet_16, cps, mt_un have: 1, 2. Interim: of the 5 planned pairs 3, "
+        "4, 5 are missing. At least 3 are needed for a result. Pair 3 is left out: it lacks mt_un."
     )
     assert f"\n**{told}**\n" in table(built(registered))
-    write_run("mt_un", draw=3, seed=3, scores=cases((70, 70, 70)))
+    write_run("mt_un", label_split=3, seed=3, scores=cases((70, 70, 70)))
     text = table(built(registered))
-    assert "\nPairs (draw k, seed k) that all of vnet_16, cps, mt_un have: 1, 2, 3. Interim: of the 5 planned" in text
+    assert (
+        "\nPairs (label split k, seed k) that all of vnet_16, cps, mt_un have: 1, 2, 3. Interim: of the 5 planned"
+        in text
+    )
     assert "At least" not in text and "left out" not in text
 
 
@@ -175,8 +180,8 @@ def test_undefined_figures_are_dashes():
 
 
 def test_a_row_tells_its_runs_and_all_of_their_steps():
-    write_run(draw=0, steps=300)
-    write_run(draw=1, steps=600)
+    write_run(label_split=0, steps=300)
+    write_run(label_split=1, steps=600)
     assert line(CPS).endswith(" | 0 | 2 | 16 + 64 | 2 | 300, 600 | 1 |")
 
 

@@ -37,7 +37,7 @@ def test_trainings_of_one_row_and_draw_count_wherever_their_records_are(workspac
 @pytest.mark.parametrize(
     "other",
     [
-        {"draw": 1},
+        {"label_split": 1},
         {"lr": 0.003},
         {"steps": 7},
         {"cohort": ("synthetic", "bb")},
@@ -82,10 +82,10 @@ def test_with_pairs_the_noise_is_that_of_their_differences(workspace):
     rng = np.random.default_rng(0)
     grids = {"cps": rng.normal(size=(3, 5)), "mt_un": rng.normal(size=(2, 5))}
     for k in range(3):
-        write_run("vnet_16", draw=k, scores=cases([80] * 5))
+        write_run("vnet_16", label_split=k, scores=cases([80] * 5))
     for row, grid in grids.items():
         for k, shifts in enumerate(grid):
-            write_run(row, draw=k, scores=cases(80 + shifts))
+            write_run(row, label_split=k, scores=cases(80 + shifts))
     found, (first, second) = designed(), [mean_squares(grid) for grid in grids.values()]
     runs, patients = (
         (2 * first.run_variance + second.run_variance) / 3,
@@ -107,7 +107,7 @@ def test_with_one_pair_its_noise_is_that_of_two_trainings_made_again(workspace):
 def test_a_pair_takes_the_minutes_of_training_and_scoring_all_rows(workspace):
     write_run("vnet_16", seconds=60, evaluation={"seconds": 30})
     write_run("cps", seconds=100, evaluation={"seconds": 20})
-    write_run("cps", draw=1, seconds=200, evaluation={"seconds": 40})
+    write_run("cps", label_split=1, seconds=200, evaluation={"seconds": 40})
     assert designed().minutes == pytest.approx((90 + 180) / 60)
 
 
@@ -124,8 +124,8 @@ def test_the_table_says_what_its_trainings_can_show(workspace):
     )
     assert "One pair can show a difference of " in text and "family" not in text
     for k in (1, 2):
-        write_run("vnet_16", draw=k, scores=cases((80, 80, 80)))
-        write_run("cps", draw=k, scores=cases(DICE[k]))
+        write_run("vnet_16", label_split=k, scores=cases((80, 80, 80)))
+        write_run("cps", label_split=k, scores=cases(DICE[k]))
     text = in_words(built().design, False)
     assert "The difference of a pair moves by 1.53 points (SD, from 1 row). 3 pairs can show" in text
 

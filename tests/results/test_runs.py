@@ -64,8 +64,8 @@ def test_a_run_without_snapshots_has_an_empty_table_of_them():
 
 
 def test_runs_come_in_the_order_of_methods_and_of_draws_and_seeds_as_numbers():
-    for method, draw, seed in [("mt_un", 0, 0), ("cps", 10, 0), ("cps", 0, 10), ("cps", 2, 1), ("cps", 0, 2)]:
-        write_run(method, draw, seed)
+    for method, label_split, seed in [("mt_un", 0, 0), ("cps", 10, 0), ("cps", 0, 10), ("cps", 2, 1), ("cps", 0, 2)]:
+        write_run(method, label_split, seed)
     found = [(r.record.method, *r.run) for r in read_results(PROFILE)]
     assert found == [("cps", 0, 2), ("cps", 0, 10), ("cps", 2, 1), ("cps", 10, 0), ("mt_un", 0, 0)]
 
@@ -146,7 +146,7 @@ def test_methods_are_grouped_in_the_order_asked_for_and_the_others_follow():
 
 def test_a_score_is_a_table_of_runs_and_cases():
     frames = {(0, 3): cases((80, 90, 70)), (2, 1): cases((60, 50, 40))}
-    index = pd.MultiIndex.from_tuples([(0, 3), (2, 1)], names=["draw", "seed"])
+    index = pd.MultiIndex.from_tuples([(0, 3), (2, 1)], names=["label_split", "seed"])
     expected = pd.DataFrame([[40.0, 45.0, 35.0], [30.0, 25.0, 20.0]], index, pd.Index(["A", "B", "C"], name="case"))
     pd.testing.assert_frame_equal(score_table(frames, "jaccard_percent"), expected)
 

@@ -132,12 +132,12 @@ def test_the_interval_of_several_runs_covers_the_spread_between_them():
 
 
 def test_the_variance_is_split_between_draws_seeds_and_cases():
-    for draw, seed in [(0, 0), (0, 1), (3, 0), (3, 1)]:
-        mean = 80 + 10 * (draw == 0) - 10 * (draw == 3) + 1 - 2 * seed
-        write_run(draw=draw, seed=seed, scores=cases((mean - 5, mean + 5)))
+    for label_split, seed in [(0, 0), (0, 1), (3, 0), (3, 1)]:
+        mean = 80 + 10 * (label_split == 0) - 10 * (label_split == 3) + 1 - 2 * seed
+        write_run(label_split=label_split, seed=seed, scores=cases((mean - 5, mean + 5)))
     row = plain()["rows"]["cps"]
     # mean squares 800, 4 and 200; variances (800 - 4) / 4, 4 / 2 and 200 / 4
-    assert row["variance"]["dice"] == {"draw": 14.1067, "seed": 1.4142, "case": 7.0711, "rest": 0}
+    assert row["variance"]["dice"] == {"label_split": 14.1067, "seed": 1.4142, "case": 7.0711, "rest": 0}
     assert row["scores"]["dice"]["std_runs"] == 11.6046  # sqrt((121 + 81 + 81 + 121) / 3)
 
 

@@ -92,11 +92,11 @@ def test_on_somebodys_own_scans_no_column_is_of_published_figures(capsys):
 
 def test_it_is_told_that_one_training_says_nothing_about_methods_and_what_pairs_can_show(capsys):
     for method, dice in (("vnet_16", (70, 70, 70)), ("cps", (71, 72, 75))):
-        write_run(method, draw=1, seed=1, scores=cases(dice))
+        write_run(method, label_split=1, seed=1, scores=cases(dice))
     one = "One training of each row says nothing about the methods."
     assert one in " ".join(shown(capsys).split())
     for method, dice in (("vnet_16", (70, 70, 70)), ("cps", (72, 72, 74))):
-        write_run(method, draw=2, seed=2, scores=cases(dice))
+        write_run(method, label_split=2, seed=2, scores=cases(dice))
     text = " ".join(shown(capsys).split())
     assert one not in text and "The difference of a pair moves by " in text and "2 pairs can show a diff" in text
 

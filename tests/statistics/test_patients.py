@@ -81,10 +81,10 @@ def test_more_runs_with_the_same_scores_do_not_narrow_the_interval():
 
 
 def test_the_interval_covers_the_spread_between_draws_and_between_seeds():
-    draws = table({(0, 0): [0] * 20, (1, 0): [1] * 20})
+    label_splits = table({(0, 0): [0] * 20, (1, 0): [1] * 20})
     seeds = table({(0, 0): [0] * 20, (0, 1): [1] * 20})
-    assert interval(draws) == interval(seeds) == (0, 1)
-    assert interval(draws, level=0.46) == interval(seeds, level=0.46) == (0.5, 0.5)
+    assert interval(label_splits) == interval(seeds) == (0, 1)
+    assert interval(label_splits, level=0.46) == interval(seeds, level=0.46) == (0.5, 0.5)
 
 
 def test_an_undefined_score_is_left_out_of_the_mean():
@@ -119,7 +119,7 @@ def test_the_interval_does_not_depend_on_the_order_of_runs_and_cases():
 
 @pytest.mark.parametrize("scores", [one(1, 2).droplevel("seed"), pd.concat([one(1, 2)] * 2), one(1, 2).iloc[:, [0, 0]]])
 def test_a_table_with_another_index_or_a_run_or_case_twice_is_refused(scores):
-    with pytest.raises(ValueError, match=r"expected \['draw', 'seed'\]"):
+    with pytest.raises(ValueError, match=r"expected \['label_split', 'seed'\]"):
         interval(scores)
 
 

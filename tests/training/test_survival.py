@@ -17,7 +17,7 @@ import torch
 
 from helpers.training_process import work
 from helpers.trainings import settings
-from lassl.data.draw import draw_cases
+from lassl.data.label_split import choose_cases
 from lassl.data.patches import Batch, PatchSource
 from lassl.learning.base import Progress
 from lassl.model.placement import place
@@ -291,7 +291,7 @@ def test_chance_used_elsewhere_moves_nothing(tiny_data, prepared):
     config = settings(tiny_data)
     method = config.methods["mt_un"]
     where = place(config.compute)
-    draw = draw_cases(prepared.split.train, prepared.with_label, 3, 3, 0)
+    label_split = choose_cases(prepared.split.train, prepared.with_label, 3, 3, 0)
 
     class Wasteful(PatchSource):
         def __getitem__(self, step):
@@ -301,6 +301,6 @@ def test_chance_used_elsewhere_moves_nothing(tiny_data, prepared):
 
     ends = []
     for kind in (PatchSource, Wasteful):
-        source = kind(prepared, draw, config.patches, method.batch, 0)
+        source = kind(prepared, label_split, config.patches, method.batch, 0)
         ends.append(fit(config, method, source, where, 0).algorithm.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(*(end.values() for end in ends), strict=True))

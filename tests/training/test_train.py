@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from helpers.trainings import settings, trained
-from lassl.data.draw import draw_cases
+from lassl.data.label_split import choose_cases
 from lassl.data.patches import PatchSource
 from lassl.data.prepared import open_prepared
 from lassl.evaluation.evaluate import evaluate
@@ -39,7 +39,7 @@ def test_the_same_run_twice_gives_the_same_weights_bit_for_bit(tiny_data, worksp
     first = trained(config, method).record.weights_sha256
     assert trained(config, method).record.weights_sha256 == first
     assert trained(config, method, seed=1).record.weights_sha256 != first
-    assert trained(config, method, draw=1).record.weights_sha256 != first
+    assert trained(config, method, label_split=1).record.weights_sha256 != first
 
 
 def test_training_learns_what_can_be_learned(tiny_data, workspace):
@@ -100,8 +100,8 @@ def test_too_few_cases_and_unknown_options_are_named(tiny_data, workspace):
 def test_every_trained_network_but_the_first_has_a_learning_rate_of_its_own(tiny_data, prepared, method, rates):
     config = settings(tiny_data, train={"lr": 0.1, "schedule": f"{__name__}:a_tenth_for_the_second"})
     where = place(config.compute)
-    draw = cases_of(config, config.methods[method], prepared, 0)
-    source = PatchSource(prepared, draw, config.patches, config.methods[method].batch, 0)
+    label_split = cases_of(config, config.methods[method], prepared, 0)
+    source = PatchSource(prepared, label_split, config.patches, config.methods[method].batch, 0)
     groups = fit(config, config.methods[method], source, where, 0).optimizer.param_groups
     assert [group["lr"] for group in groups] == pytest.approx(rates)
 
@@ -177,8 +177,8 @@ def test_the_record_tells_time_memory_and_machine(tiny_data, workspace):
 def test_fp16_scales_the_loss_and_learns_like_fp32(tiny_data):
     config = settings(tiny_data, train={"steps": 2}, network={"dropout": 0.0})
     opened = open_prepared(tiny_data.prepared)
-    draw = draw_cases(opened.split.train, opened.with_label, 3, 0, 0)
-    source = PatchSource(opened, draw, Patches(pool=1, size=(16, 16, 16)), BatchSize(labeled=2, unlabeled=0), 0)
+    label_split = choose_cases(opened.split.train, opened.with_label, 3, 0, 0)
+    source = PatchSource(opened, label_split, Patches(pool=1, size=(16, 16, 16)), BatchSize(labeled=2, unlabeled=0), 0)
     full = place(config.compute.model_copy(update={"precision": "fp32"}))
     weights = []
     for where in (full, replace(full, dtype=torch.float16)):

@@ -26,7 +26,7 @@ def committed(monkeypatch):
 
 
 def dice(profile: str) -> dict[str, pd.DataFrame]:
-    """Dice of the rows of a profile: (draw, seed) x cases."""
+    """Dice of the rows of a profile: (label split, seed) x cases."""
     return {row: scores(group, "dice_percent") for row, group in by_method(read_results(profile), []).items()}
 
 
@@ -153,7 +153,7 @@ def test_fewer_exposures_cost_what_three_pairs_do_not_show():
     found = two_way(complete(paired(rows["vnet_16_matched"], rows["vnet_16"])))
     told = f"[{found.low:.1f}, {found.high:+.1f}], p = {found.p_value:.3f}"
     assert (f"{found.difference:.1f}", told) == ("-3.5", "[-8.5, +1.6], p = 0.098")
-    said("docs/compact.md", f"3.5 points less over three draws at the smaller scale of `repeats` ({told}")
+    said("docs/compact.md", f"3.5 points less over three label splits at the smaller scale of `repeats` ({told}")
 
 
 def test_what_the_control_and_mcnet_plus_have_over_three_draws_stands_with_its_interval():

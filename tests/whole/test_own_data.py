@@ -13,7 +13,7 @@ import yaml
 from helpers.project import ROOT, ROWS, call, clone, words_of
 from helpers.runs import CONFIG
 from lassl.cli import check_data
-from lassl.data.draw import Split
+from lassl.data.label_split import Split
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.data.raw import find_layout

@@ -205,7 +205,7 @@ def weights(project: Path) -> str:
 
 def test_another_draw_and_seed_become_runs_of_their_own(project):
     before = files(project / "metrics")
-    changes = ("profile=tiny", "method=vnet_16", "seeds=[0,1]", "draws=[1]")
+    changes = ("profile=tiny", "method=vnet_16", "seeds=[0,1]", "label_splits=[1]")
     call(project, "dvc", "exp", "run", *words_of(*changes))
     after = files(project / "metrics")
     assert {name for name in after if name not in before and name.endswith("json")} == {
@@ -220,7 +220,7 @@ def test_another_draw_and_seed_become_runs_of_their_own(project):
 
 def test_a_flaw_goes_to_a_folder_of_its_own_and_other_fields_and_snapshots_are_scored_where_asked(project):
     before = files(project / "metrics")
-    changes = ("profile=tiny", "method=cps", "flaw=overlap", "fields=[whole,center]", "snapshots.count=1")
+    changes = ("profile=tiny", "method=cps", "flaw=overlap", "fields_of_view=[whole,center]", "snapshots.count=1")
     call(project, "dvc", "exp", "run", *words_of(*changes))
     after = files(project / "metrics")
     assert all(after[name] == before[name] for name in before if not name.endswith("stages.yaml"))

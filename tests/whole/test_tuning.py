@@ -38,7 +38,7 @@ def without_test_cases(tiny_data: Data, tmp_path: Path, monkeypatch: pytest.Monk
 
 def tuning(data: Data, weight: float = 0.1) -> Config:
     """The tiny cohort in the tuning mode: three labeled cases, one unlabeled, two that are scored."""
-    values = settings(data).model_dump() | {"variant": "-tuning", "fields": ()}
+    values = settings(data).model_dump() | {"variant": "-tuning", "fields_of_view": ()}
     values["cases"] |= {"tuning": 2}
     for method in values["methods"].values():
         method["unlabeled"] = min(method["unlabeled"], 1)

@@ -1,4 +1,4 @@
-"""The split of a cohort, and draws from it: which training cases are labeled, unlabeled or held out."""
+"""The split of a cohort, and label splits within it: which training cases are labeled, unlabeled or held out."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lassl.plumbing.errors import LasslError
 from lassl.seeds import stream
 
-# (cases in the draw's order, the labeled ones, count) -> unlabeled cases
+# (cases in the label split's order, the labeled ones, count) -> unlabeled cases
 Unlabeled = Callable[[Sequence[str], Collection[str], int], Sequence[str]]
 
 
@@ -20,7 +20,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Draw:
+class LabelSplit:
     """The training cases whose labels are used, those whose labels are not, and labeled ones kept out of training."""
 
     labeled: tuple[str, ...]
@@ -29,44 +29,46 @@ class Draw:
 
 
 def rest(order: Sequence[str], labeled: Collection[str], count: int) -> Sequence[str]:
-    """Choose the first `count` cases of the draw's order that are not labeled."""
+    """Choose the first `count` cases of the label split's order that are not labeled."""
     return [case for case in order if case not in labeled][:count]
 
 
 UNLABELED: dict[str, Unlabeled] = {"rest": rest}
 
 
-def draw_cases(
+def choose_cases(
     train: Sequence[str],
     with_label: Collection[str],
     labeled: int,
     unlabeled: int,
-    draw: int,
+    label_split: int,
     held_out: int = 0,
     others: Unlabeled = rest,
-) -> Draw:
+) -> LabelSplit:
     """Choose which of the cases `train` are labeled, held out and unlabeled, each listed in the order of `train`.
 
-    Draw 0 takes the first ones of the list, as the whole field does. Draw k > 0 is a choice without replacement, seeded
-    by k alone; a larger `labeled` contains a smaller one. The last `held_out` of the labeled cases are not trained on.
-    The function `others` chooses the unlabeled ones. Raises LasslError when cases or labels are too few.
+    Label split 0 takes the first ones of the list, as the whole field does. Label split k > 0 is a choice without
+    replacement, seeded by k alone; a larger `labeled` contains a smaller one. The last `held_out` of the labeled cases
+    are not trained on. The function `others` chooses the unlabeled ones. Raises LasslError when cases or labels are too
+    few.
     """
     _check_counts(len(train), labeled, unlabeled, held_out)
     order = list(train)
     candidates = order
-    if draw > 0:
-        order = [train[i] for i in stream(draw, "draw").permutation(len(train))]
+    if label_split > 0:
+        order = [train[i] for i in stream(label_split, "label_split").permutation(len(train))]
         candidates = [case for case in order if case in with_label]
     chosen = candidates[:labeled]
     without_label = [case for case in chosen if case not in with_label]
     if without_label or len(chosen) < labeled:
         raise LasslError(
-            f"draw {draw}: asked for {labeled} labeled cases, found {len(chosen) - len(without_label)} with a label"
+            f"label split {label_split}: asked for {labeled} labeled cases, "
+            f"found {len(chosen) - len(without_label)} with a label"
             + (f" (none for {', '.join(without_label)})" if without_label else "")
             + "; add the labels, lower `labeled` in conf/method/ or reorder the split file"
         )
     trained_on = labeled - held_out
-    cases = Draw(
+    cases = LabelSplit(
         labeled=_in_order(train, chosen[:trained_on]),
         unlabeled=_in_order(train, others(order, chosen, unlabeled)),
         held_out=_in_order(train, chosen[trained_on:]),
