@@ -24,19 +24,20 @@ RATE = 0.05
 
 
 def rows() -> dict[str, tuple[str, str]]:
-    """What each row in conf/method/ builds on, itself or another, and the options that it has other than that."""
+    """The algorithm of each row in conf/method/, its own or its base's, and the options that it has other than that."""
+    contents = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "conf/method").glob("*.yaml"))}
     found = {}
-    for path in sorted((ROOT / "conf/method").glob("*.yaml")):
-        content = yaml.safe_load(path.read_text())
-        bases = [each for each in content.get("defaults", []) if str(each).endswith("@_here_")]
+    for row, content in contents.items():
+        bases = [str(each) for each in content.get("defaults", []) if str(each).endswith("@_here_")]
         if bases:
-            found[path.stem] = bases[0].removesuffix("@_here_"), repr(content.get("options", {}))
+            base = contents[bases[0].removesuffix("@_here_")]
+            found[row] = content.get("algorithm", base["algorithm"]), repr(content.get("options", {}))
         elif "algorithm" in content:
-            found[path.stem] = path.stem, "{}"
+            found[row] = content["algorithm"], "{}"
     return found
 
 
-WAYS = {way: row for row, way in reversed(rows().items())}  # (base, options) -> the first row that is so
+WAYS = {way: row for row, way in reversed(rows().items())}  # (algorithm, options) -> the first row that is so
 
 
 def trial_of(row: str, steps: int, tiny_data, prepared: Prepared, folder: Path) -> Trial:
