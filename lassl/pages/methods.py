@@ -47,7 +47,7 @@ def contents() -> str:
     titles, lines, counts, head = known_titles(), [], [], None
     for found in HEAD_OR_METHOD.finditer(PAGE.read_text("utf-8")):
         if algorithm := found["algorithm"]:
-            name, rows = class_of(algorithm).__name__, rows_of(algorithm, "paper")
+            rows, name = rows_of(algorithm, "paper"), class_of(algorithm).__name__
             short = dict.fromkeys(titles.get(row, row).split(" & ")[0] for row in rows)
             lines += [f"- {head}"] * (head is not None) + [f"  - [{name}](#{name.lower()}): {listed(short)}"]
             counts.append(len(rows))

@@ -72,10 +72,8 @@ def test_it_passes_the_tests_that_each_algorithm_has_to_pass(project):
 def test_it_is_shown_on_the_page_of_the_methods_where_that_has_a_place_for_it(project):
     page = project / "docs/methods.md"
     before = page.read_text()
-    call(project, "lassl", "pages")
-    assert page.read_text() == before
     page.write_text(f"{before}\n## Own\n\n<!-- method: mine -->\n<!-- end of method -->\n")
-    call(project, "lassl", "pages")
+    call(project, sys.executable, "-m", "lassl.cli.main", "pages")  # the code of this clone
     text = page.read_text()
     page.write_text(before)
     assert "- Own\n  - [Mine](#mine): mine\n" in text and "\n### Mine\n\n`lassl/methods/mine.py`\n" in text

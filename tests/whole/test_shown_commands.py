@@ -199,7 +199,7 @@ def project(tmp_path_factory):
     """A clone whose environment is this one, so that make finds it installed."""
     folder = clone(tmp_path_factory.mktemp("shown") / "project")
     (folder / ".venv/bin").mkdir(parents=True)
-    (folder / ".venv/bin/activate").write_text(f"# of {folder}\n")  # else make would install it anew
+    (folder / ".venv/bin/activate").write_text(f"# {folder}/.venv\n")  # else make would install it anew
     (folder / ".venv/installed").touch()
     return folder
 
