@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from helpers.project import ROOT, default_params
+from lassl.learning.ramps import ClimbingWeight
 from lassl.methods import algorithms, build
 from lassl.model.vnet import VNet
 from lassl.settings.compose import compose
@@ -219,12 +220,21 @@ def test_semi_supervised_rows_use_all_eighty_training_cases(name):
 @pytest.mark.parametrize("name", ROWS)
 def test_the_options_of_a_row_are_those_of_its_algorithm(name):
     network = Network(width=2, residual=False, dropout=0.5)
-    options = row(name).options
+    options = dict(row(name).options)
     algorithm = build(row(name).algorithm, lambda: VNet(network), options)
     if name == "unimatch":  # keeps its threshold as the margin of the logits
         options = {option: value for option, value in options.items() if option != "threshold"}
         assert 1 / (1 + exp(-algorithm.certain)) == pytest.approx(row(name).options["threshold"])
-    assert {option: getattr(algorithm, option) for option in options} == options
+    climbing = getattr(algorithm, "weight", None)
+    if isinstance(climbing, ClimbingWeight):
+        assert climbing.full == options.pop("weight") and climbing.end == options.pop("ramp", climbing.end)
+    parts = {  # options that a network or a list of them stands for
+        "teacher": lambda: "ema" if algorithm.average else "student",
+        "decoders": lambda: 1 + len(algorithm.others),
+        "scales": lambda: 1 + len(algorithm.heads),
+    }
+    found = {option: parts[option]() if option in parts else getattr(algorithm, option) for option in options}
+    assert found == options
 
 
 def test_label_counts_of_the_seven_rows_are_set_in_one_place_that_fills_no_row_that_is_not_asked_for():

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from lassl.data.phantom_folder import IMAGE, LABEL, only_phantoms
 from lassl.data.phantom_shapes import Field, Point, Space, add_ellipsoid, add_tube, random_space, smooth_field
 from lassl.data.raw import CHALLENGE_SPACING_MM
 from lassl.images.geometry import Geometry, Triple, Volume
@@ -30,7 +31,6 @@ ARTERIES = (  # start, end, radius
     ((0.35, -0.6, 0.3), (-0.8, 0, 0.42), 0.13),  # pulmonary artery
     ((0.2, 0.55, -1), (0.2, 0.55, 1), 0.13),  # descending aorta
 )
-IMAGE, LABEL = "lgemri.nrrd", "laendo.nrrd"
 EARLY_SCANS = 0.2  # share of cases in which other blood is as bright as the atrium's: brightness tells nothing there
 
 
@@ -52,25 +52,6 @@ def _write_case(case: str, folder: Path, size: Triple, seed: int) -> None:
     geometry = Geometry(CHALLENGE_SPACING_MM)
     write_volume(folder / case / IMAGE, Volume(image, geometry))
     write_volume(folder / case / LABEL, Volume(label.astype(np.uint8) * 255, geometry))
-
-
-def only_phantoms(folder: Path) -> bool:
-    """Whether a folder holds nothing else than what `phantom` writes: its names, and images on its grid."""
-    paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    return all(path.parent.parent == folder and path.name in (IMAGE, LABEL) and _on_our_grid(path) for path in paths)
-
-
-def _on_our_grid(path: Path) -> bool:
-    """Whether an image has the spacing of phantoms and begins at 0 mm, which no scanner writes."""
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return False
-    return (reader.GetSpacing(), reader.GetOrigin()) == (CHALLENGE_SPACING_MM, (0.0, 0.0, 0.0))
 
 
 def draw_phantom(size: Triple, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Mask]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from lassl.data.phantom_folder import only_phantoms
 from lassl.data.prepared import MANIFEST
 from lassl.paths import RECORD, metrics_folder, raw_folder, report_page
 from lassl.plumbing.files import foreign, holds, holds_only, linked_away
@@ -26,16 +27,9 @@ def replaced(config: Config) -> dict[Path, Callable[[Path], bool]]:
     """The folders that are replaced as a whole, and for each how one is told that was written here."""
     runs = asked(config).values()
     return {
-        **{raw_folder(cohort): _only_phantoms for cohort in config.phantom.cohorts},
+        **{raw_folder(cohort): only_phantoms for cohort in config.phantom.cohorts},
         config.data.prepared: holds(MANIFEST),
         **{run.curves: holds_only("*.tsv") for run in runs},
         **{run.predictions: holds(RECORD) for run in runs},
         report_page(config.name).parent: holds(report_page(config.name).name),
     }
-
-
-def _only_phantoms(folder: Path) -> bool:
-    """As the function of that name in lassl/data/phantom.py, which loads scipy: imported once there is a folder."""
-    from lassl.data.phantom import only_phantoms
-
-    return only_phantoms(folder)

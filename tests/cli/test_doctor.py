@@ -274,7 +274,7 @@ def test_the_device_that_params_yaml_asks_for_must_be_there_and_right():
 
 def test_params_yaml_that_is_wrong_is_missing_line_by_line(tmp_path):
     text = PARAMS_FILE.read_text()
-    (tmp_path / "params.yaml").write_text(text.replace("  lr: 0.1", "  lr: -1").replace("label splits:", "drawn:"))
+    (tmp_path / "params.yaml").write_text(text.replace("  lr: 0.1", "  lr: -1").replace("label_splits:", "drawn:"))
     found = list(check_project.settings(tmp_path))
     assert check_project.loaded(tmp_path) is None and marks(found) == ["missing"] * 3
     assert all("params.yaml: " in finding.found for finding in found)
@@ -301,11 +301,11 @@ def test_a_file_of_conf_that_dvc_could_not_compose_is_told(tmp_path):
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     assert list(check_project.conf(tmp_path / "conf")) == []
     with (tmp_path / "conf/profile/tiny.yaml").open("a") as file:
-        file.write("label_splits: [0]\ndraws: [1]\n")
+        file.write("label_splits: [0]\nlabel_splits: [1]\n")
     (tmp_path / "conf/profile/paper.yaml").write_text("# schön", "latin-1")
     found = list(check_project.conf(tmp_path / "conf"))
     assert marks(found) == ["missing", "missing"]
-    assert "paper.yaml: found byte 0xf6" in found[0].found and "the key label splits is there twice" in found[1].found
+    assert "paper.yaml: found byte 0xf6" in found[0].found and "the key label_splits is there twice" in found[1].found
 
 
 def test_what_may_not_be_read_is_missing(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ USES = {  # of SLOW, when a stage begins; more is loaded where a form of scans o
     "phantom": {"scipy.ndimage", "scipy.spatial"},
     "prepare": {"scipy.ndimage", "h5py", "SimpleITK"},
     "train": {"torch", "pandas", "h5py"},
-    "evaluate": {"torch", "pandas", "h5py", "medpy", "scipy.ndimage", "scipy.spatial", "scipy.stats"},
+    "evaluate": {"SimpleITK", "torch", "pandas", "h5py", "medpy", "scipy.ndimage", "scipy.spatial", "scipy.stats"},
     "publish": set(),
     "fields_of_view": {
         *("torch", "pandas", "h5py", "medpy", "scipy.ndimage", "scipy.spatial", "scipy.stats", "SimpleITK"),
