@@ -82,7 +82,9 @@ def mine(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     monkeypatch.setattr(methods, "algorithms", lambda: ["mine"])
     monkeypatch.chdir(tmp_path)
-    return tmp_path / "conf/method/mine.yaml"
+    row = tmp_path / "conf/method/mine.yaml"
+    row.unlink(missing_ok=True)
+    return row
 
 
 def test_an_algorithm_of_ones_own_has_the_row_of_its_name(mine):

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from benchmarks import busy, gpu, pairs, plain, speed, together
 from helpers.project import ROOT
 from lassl.evaluation import metrics
-from lassl.evaluation.inference import sliding_window
+from lassl.evaluation.inference import Windows, sliding_window
 from lassl.learning import losses, ramps
 from lassl.learning.base import Progress
 from lassl.methods import mean_teacher
-from lassl.model.placement import place
+from lassl.model.placement import Placement, place
 from lassl.settings.config import Config
 from lassl.training.loop import first_state
 
@@ -138,7 +138,8 @@ def test_the_plain_sliding_window_gives_our_mask(config, size):
     image = torch.randn(size, generator=torch.Generator().manual_seed(0))
     window, stride = (16, 16, 32), (7, 5, 11)
     mask = plain.sliding_window(network, image.numpy(), window, stride)
-    probability = sliding_window(network, image, window, stride, 3)
+    where = Placement(torch.device("cpu"), torch.float32, False)
+    probability = sliding_window(network, image, Windows(1, window, stride, 3), where)
     assert mask.shape == size
     assert 0.02 < mask.mean() < 0.98
     clear = ((probability - 0.5).abs() > 1e-5).numpy()  # closer to one half, the order of summing decides
