@@ -27,7 +27,7 @@ repro: install ## from raw scans to the table, whatever params.yaml says, severa
 test: install ## the tests, the whole pipeline at a tiny scale among them
 	$(RUN) pytest --numprocesses logical --maxprocesses 8
 
-quick: install ## style, and the tests that are not marked slow: under a minute
+quick: install ## style, and the tests that are not marked slow
 	$(RUN) ruff check . && ruff format --check . && pytest --numprocesses logical --maxprocesses 8 -m "not slow"
 
 unit: install ## the tests of single rooms; with VENV=.venv-3.13 PYTHON=python3.13 under another Python

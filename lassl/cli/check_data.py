@@ -27,7 +27,7 @@ def data(config: "Config", root: Path) -> Iterator[Finding]:
         yield Finding("missing", config.drawn_elsewhere)
     elif config.drawn:
         yield from split_problems(root / split)
-        yield Finding("ok", f"{folder}: phantoms, which `dvc repro` label splits")
+        yield Finding("ok", f"{folder}: phantoms, which `dvc repro` draws")
         yield from real_scans(root)
     else:
         yield from scans(root / folder, root / split, needed=True)

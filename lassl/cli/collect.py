@@ -3,13 +3,13 @@
 import argparse
 
 from lassl.plumbing.errors import note
-from lassl.runs import collect as gather
+from lassl.runs.collect import collect
 from lassl.settings.config import load
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; the exit code is 1 if a run was refused or has other bits elsewhere. Raises LasslError."""
-    found = gather.gather(load(), arguments.sources, arguments.overwrite)
+    found = collect(load(), arguments.sources, arguments.overwrite)
     for line in (*found.taken, *found.same):
         print(line)
     for line in (*found.refused, *found.different):

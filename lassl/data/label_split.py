@@ -56,7 +56,8 @@ def choose_cases(
     order = list(train)
     candidates = order
     if label_split > 0:
-        order = [train[i] for i in stream(label_split, "label_split").permutation(len(train))]
+        # "draw" names the random stream: another word would choose other cases
+        order = [train[i] for i in stream(label_split, "draw").permutation(len(train))]
         candidates = [case for case in order if case in with_label]
     chosen = candidates[:labeled]
     without_label = [case for case in chosen if case not in with_label]

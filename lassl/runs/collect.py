@@ -40,7 +40,7 @@ class Refused(LasslError):
 
 
 @dataclass
-class Gathered:
+class Collected:
     """What was found, in a line for each run and source: taken, the same bits again, refused and why, other bits."""
 
     taken: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Gathered:
     different: list[str] = field(default_factory=list)
 
 
-def gather(config: Config, sources: Sequence[str], overwrite: bool = False) -> Gathered:
+def collect(config: Config, sources: Sequence[str], overwrite: bool = False) -> Collected:
     """Take the finished runs of params.yaml from clones' folders or branches; the first source that has a run counts.
 
     A run that is here already, made from what is here, stays; so do other scores of a run, whatever they were made
@@ -59,7 +59,7 @@ def gather(config: Config, sources: Sequence[str], overwrite: bool = False) -> G
     from dvc.repo import Repo
 
     readers = {name: reader(name) for name in sources}
-    found = Gathered()
+    found = Collected()
     with Repo(_wait_for_lock=True) as repo, repo.lock:
         stages = {stage.addressing: stage for stage in repo.index.stages}
         here = runs_of(config, ".", reader("."), stages, refused=[])

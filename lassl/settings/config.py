@@ -73,7 +73,7 @@ class Config(Section):
 
     @property
     def drawn(self) -> bool:
-        """Whether the raw scans are phantoms, which the pipeline label splits."""
+        """Whether the raw scans are phantoms, which the pipeline draws."""
         return self.data.folder in map(raw_folder, self.phantom.cohorts)
 
     @property

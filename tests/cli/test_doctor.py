@@ -79,7 +79,7 @@ def test_in_a_clone_nothing_is_missing_that_the_phantoms_need(clone, monkeypatch
         "ok       git: at commit ",
         "ok       DVC: repository",
         "warning  DVC: no remote: results cannot be shared; `dvc remote add --default NAME URL`",
-        "ok       data/raw/synthetic: phantoms, which `dvc repro` label splits",
+        "ok       data/raw/synthetic: phantoms, which `dvc repro` draws",
         "warning  data/raw/la2018: found no scans",
         "warning  data/prepared/synthetic: not there yet; `dvc repro` makes it",
     ):

@@ -14,9 +14,14 @@ from lassl.settings.compose import compose
 pytestmark = pytest.mark.slow
 
 CHECKED = (  # files whose tests read settings, metrics or the list of methods
-    *("tests/test_config.py", "tests/test_rows.py", "tests/model/test_record.py", "tests/plumbing/test_provenance.py"),
+    *(
+        "tests/settings/test_config.py",
+        "tests/settings/test_methods_of_conf.py",
+        "tests/model/test_record.py",
+        "tests/plumbing/test_provenance.py",
+    ),
     *("tests/results/test_runs.py", "tests/results/test_table.py", "tests/results/test_terminal.py"),
-    *("tests/pages/test_methods.py", "tests/pipeline/test_runs_to_make.py", "tests/whole/test_docs.py"),
+    *("tests/pages/test_methods.py", "tests/runs/test_runs_to_make.py", "tests/whole/test_docs.py"),
 )
 
 

@@ -152,7 +152,7 @@ NOT_RUN = {
         "python -m benchmarks.together --device cpu --trainings 2",
     ),
     "installs packages": ("make install",),
-    "goes to the network; tests/data/test_la2018.py and pipeline/test_published.py have repositories of their own": (
+    "goes to the network; tests/data/test_la2018.py and runs/test_published.py have repositories of their own": (
         "make la2018",
         "make published",
         "lassl published fetch REPOSITORY",
