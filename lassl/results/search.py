@@ -2,8 +2,8 @@
 
 A trial is a run of the tuning mode (conf/mode/tuning.yaml), told apart by its settings. `lassl search` gathers them
 from the working folder, the last commit and the experiments of DVC into two files of metrics/<profile>-tuning.
-search.jsonl has a line for each trial: the record of its run. search.csv has the cases of all trials, with the run and a
-hash of its settings as the first columns. Without these two columns the lines of a trial are the table of cases whose
+search.jsonl has a line for each trial: the record of its run. search.csv has the cases of all trials, with the run and
+a hash of its settings as the first columns. Without these two columns the lines of a trial are the table of cases whose
 hash its record has.
 """
 
