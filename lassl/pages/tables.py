@@ -13,12 +13,13 @@ from lassl.pages.prose import wrapped
 from lassl.paths import TUNING, metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.tables import grid, interval, listed, number
-from lassl.results.document import Row, Table, read_table
+from lassl.results.document import Published, Row, Table, read_table
 from lassl.results.layout import against, differences
 from lassl.results.markdown import paragraph, side_by_side, titled
 from lassl.results.measures import DICE, HD95
 from lassl.results.remarks import (
     CHOSEN,
+    LARGEST,
     cohort,
     pairs,
     scored_cases,
@@ -97,9 +98,16 @@ def short_row(row: Row, others: Mapping[str, Row], published: bool) -> list[str]
     ]
     if published:
         figures = row.published
-        known = f" ({CHOSEN[figures.chosen]})" if figures and figures.chosen != "unknown" else ""
-        cells.append(f"{figures.dice:g}{known}" if figures else "")
+        cells.append(f"{figures.dice:g}{known(figures)}" if figures else "")
     return [*cells, *(" ".join(parts) for parts in differences(row, others))]
+
+
+def known(figures: Published) -> str:
+    """What is known of published figures: which weights they are of, and that parts of the masks were left out."""
+    parts = [CHOSEN[figures.chosen]] if figures.chosen != "unknown" else []
+    if figures.parts == "largest":
+        parts.append(LARGEST)
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def remark(table: Table) -> str:

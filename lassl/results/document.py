@@ -113,13 +113,14 @@ class Design(Entry):
 
 
 class Published(Entry):
-    """Figures of a paper, how their weights were chosen, who printed them, and the name of their note."""
+    """Figures of a paper, how their weights were chosen, what of the masks was scored, who printed them, their note."""
 
     dice: FiniteFloat
     jaccard: Value = None
     asd: Value = None
     hd95: Value = None
     chosen: Literal["last", "test", "unknown"]
+    parts: Literal["all", "largest"] = "all"  # of each mask that are scored
     source: str
     note: str | None = None
 
@@ -214,7 +215,5 @@ def read_table(profile: str) -> Table:
     try:
         return Table.model_validate_json(read_text(path), strict=True)
     except ValidationError as error:
-        raise LasslError(
-            f"{path}: not a table of results ({first_reason(error)}); restore it from git, or make it again with "
-            "`dvc repro`"
-        ) from None
+        advice = "restore it from git, or make it again with `dvc repro`"
+        raise LasslError(f"{path}: not a table of results ({first_reason(error)}); {advice}") from None

@@ -7,7 +7,7 @@ from itertools import repeat
 from lassl.plumbing.tables import interval, listed, number, probability
 from lassl.results.document import REFERENCES, Difference, Row, Spread, Table, TwoWayTest
 from lassl.results.measures import DICE, LOGIT_DICE, MAIN
-from lassl.results.remarks import CHOSEN, Remark, remarks
+from lassl.results.remarks import CHOSEN, LARGEST, Remark, remarks
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,8 @@ def published(row: Row, between: int) -> tuple[str, ...]:
     if not figures:
         return ()
     called = f"published, {CHOSEN[figures.chosen]}"
+    if figures.parts == "largest":
+        called += f", {LARGEST}"
     if figures.note:
         called += " [1]"
     scores = (figures.dice, figures.jaccard, figures.asd, figures.hd95)

@@ -13,6 +13,7 @@ from lassl.results.power import in_words
 SCANS = {"real": "real scans", "synthetic": "synthetic phantoms, not patients"}
 CASES = {"test": "test cases", "tuning": "training cases held back to choose settings"}
 CHOSEN = {"last": "last", "test": "best on test", "unknown": "choice unknown"}  # weights behind published figures
+LARGEST = "largest component"  # published figures of masks of which that alone was scored
 ENOUGH_CASES = 50  # from which percentile intervals of a mean are about as wide as they should be
 TWO_WAY = (
     "trainings and patients are both random, as readers and cases are in multi-reader studies: a training takes the "
@@ -175,8 +176,15 @@ def published_sources(table: Table) -> list[str]:
     return [
         f"Published, on the real scans at full resolution: {sources}. Their weights: last, those of the last step; "
         "best on test, those of many that scored best on these test cases, which makes a figure too high; choice "
-        "unknown, not told. Ours are the last, unless a row says otherwise."
+        "unknown, not told. Ours are the last, unless a row says otherwise." + largest_component(table)
     ]
+
+
+def largest_component(table: Table) -> str:
+    """That some published figures are of the largest component of each mask; nothing where none is."""
+    if not any(row.published and row.published.parts == "largest" for row in table.rows.values()):
+        return ""
+    return " Largest component: all else was removed from their masks. Ours are whole, unless a row says otherwise."
 
 
 def warnings(table: Table) -> list[Remark]:

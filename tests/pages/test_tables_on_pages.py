@@ -11,7 +11,9 @@ from lassl.pages.tables import short, table, trials
 from lassl.plumbing.errors import LasslError
 from lassl.results import search
 from lassl.results.document import Row, Table
+from lassl.results.layout import layout
 from lassl.results.measures import LOGIT_DICE, MAIN, MAIN_DISTANCES, OTHERS
+from lassl.results.remarks import published_sources
 from lassl.statistics.variance import Variance
 
 
@@ -153,6 +155,16 @@ def test_a_short_table_tells_scale_runs_cases_and_empty_predictions_in_short_lin
 def test_a_short_table_is_silent_about_a_choice_that_is_not_known():
     text = short(of_rows(first=row("A", 80.0, published={"dice": 80.5, "chosen": "unknown", "source": "Somebody"})))
     assert "| 80.5 |" in text and "brackets which" not in text
+
+
+def test_published_figures_of_largest_components_say_so_in_both_tables():
+    figures = {"dice": 80.5, "chosen": "last", "parts": "largest", "source": "Somebody"}
+    table = of_rows(first=row("A", 80.0, published=figures), second=row("B", 82.5))
+    assert "| 80.5 (last, largest component) |" in short(table) and "| 80.5 (best on test) |" in short(table)
+    called = [line.published[0] for line in layout(table).lines]
+    assert called == ["published, last, largest component", "published, best on test"]
+    (told,) = published_sources(table)
+    assert "Largest component: all else was removed from their masks." in told
 
 
 def test_a_short_table_without_baseline_or_published_figures_has_no_columns_for_them():

@@ -18,7 +18,7 @@ from lassl.results.document import read_table
 from lassl.results.measures import MAIN
 from lassl.results.remarks import CHOSEN
 
-NOT_FIGURES = ("chosen", "source", "note")  # beside published figures
+NOT_FIGURES = ("chosen", "parts", "source", "note")  # beside published figures
 PROFILES = sorted({path.parts[-3] for path in RECORDS})
 
 
