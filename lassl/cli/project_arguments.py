@@ -1,6 +1,7 @@
 """The arguments of the subcommands of `lassl` that work in the project's folder; only the standard library is used."""
 
 import argparse
+from pathlib import Path
 
 
 def overwrite(parser: argparse.ArgumentParser) -> None:
@@ -136,4 +137,16 @@ def pictures(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("profiles", metavar="PROFILE", nargs="+", help="one that has a report")
 
 
-COMMANDS = (doctor, compose, repro, runs, collect, show, power, search, tables, pages, pictures, download, published)
+def forest(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Arguments of lassl.cli.forest."""
+    parser = subparsers.add_parser("forest", help="plot the differences to the baseline as SVG, light and dark")
+    parser.add_argument("profiles", metavar="PROFILE", nargs="+", help="one that has a table")
+    parser.add_argument(
+        "-o", "--output", metavar="FOLDER", type=Path, default="docs/figures", help="(default: %(default)s)"
+    )
+
+
+COMMANDS = (
+    *(doctor, compose, repro, runs, collect, show, power, search, tables, pages, pictures, forest),
+    *(download, published),
+)
