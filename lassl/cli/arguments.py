@@ -117,6 +117,14 @@ def import_weights(subparsers: "argparse._SubParsersAction[argparse.ArgumentPars
     overwrite(parser)
 
 
+def values(text: str) -> tuple[int, ...]:
+    """Read whole numbers from 1, as in 47,48. Raises argparse.ArgumentTypeError for other texts."""
+    try:
+        return tuple(map(count, text.split(",")))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"found '{text}', expected whole numbers as in 47,48") from None
+
+
 def evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Arguments of lassl.cli.evaluate."""
     parser = subparsers.add_parser(
@@ -136,5 +144,12 @@ def evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--name", help="of the files that are written (default: that of the folder or the model)")
     parser.add_argument("--title", help="of the table's row (default: the model's, or the name)")
     parser.add_argument("--split", type=Path, help="score the test cases of this split file alone")
+    parser.add_argument(
+        "--values",
+        metavar="N,N",
+        type=values,
+        default=(),
+        help="of the structure, where masks and references have several",
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=Path("metrics/external"))
     overwrite(parser)

@@ -37,13 +37,15 @@ def of_masks(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
     title = checked_title(arguments.title or name)
     check_free(external_files(arguments.output, name), arguments.overwrite)
     only = read_split(arguments.split).test if arguments.split else None
-    return name, title, score_folders(arguments.predictions, arguments.references, only)
+    return name, title, score_folders(arguments.predictions, arguments.references, only, arguments.values)
 
 
 def of_model(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
     """Score a model with imported weights on prepared test cases; gives name and title, too. Raises LasslError."""
     from lassl.predict.import_weights import read_imported, score_imported  # with torch, which masks do not need
 
+    if arguments.values:
+        raise LasslError("--values: a model has one structure, which its prepared cohort names: leave it out")
     if arguments.split:
         raise LasslError("--split: found one beside a model, whose prepared cohort has its own: leave it out")
     model, settings = read_imported(arguments.predictions)

@@ -17,6 +17,7 @@ from lassl.data.raw import RawLayout, find_layout, image_problems, label_problem
 from lassl.data.split_file import check_split
 from lassl.images.geometry import Array, Box, Volume
 from lassl.images.intensities import standing_apart
+from lassl.images.structures import mask_of
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import holds, unreadable, whole_folder
 from lassl.plumbing.plugins import plugin
@@ -25,6 +26,7 @@ from lassl.plumbing.progress import bar
 from lassl.seeds import stream
 from lassl.settings.sections import Data
 
+CROP = {"crop", "crop_z", "margin", "margins", "min_size", "seed"}  # settings of scans that are cropped here
 PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # attributes of a case's h5
 
 
@@ -80,8 +82,8 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
         return Outcome(())  # this is told already
     if not folder.is_dir():
         return Outcome((f"{folder}: no such case folder; add it or delete the case from {data.split}",))
-    image, image_unreadable = _read(layout, folder, "image", needed=True)
-    label, label_unreadable = _read(layout, folder, "label", needed=test) if used else (None, [])
+    image, image_unreadable = _read(lambda: read_scan(layout, folder, "image", True))
+    label, label_unreadable = _read(lambda: read_label(data, layout, folder, test)) if used else (None, [])
     unfit = list(image_problems(layout.file(folder, "image"), image.array)) if image else []
     problems = image_unreadable + label_unreadable + unfit
     if label:
@@ -102,19 +104,27 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
     )
 
 
-def _read(layout: RawLayout, folder: Path, key: str, needed: bool) -> tuple[Volume | None, list[str]]:
-    """Read a case's image or label as read_scan does, or give the text of its LasslError: others may follow."""
+def _read(read: Callable[[], Volume | None]) -> tuple[Volume | None, list[str]]:
+    """Read a case's image or label, or give the text of the LasslError: others may follow."""
     try:
-        return read_scan(layout, folder, key, needed), []
+        return read(), []
     except LasslError as error:
         return None, [str(error)]
 
 
+def read_label(data: Data, layout: RawLayout, folder: Path, needed: bool) -> Volume | None:
+    """Read a case's label from its folder, of `data.structures` where that is set; None if there is none to read.
+
+    Raises LasslError if it is needed and not there, cannot be read, or has none of the structure's values.
+    """
+    label = read_scan(layout, folder, "label", needed)
+    return label and mask_of(layout.file(folder, "label"), label, data.structures)
+
+
 def _options(data: Data, layout: RawLayout) -> dict[str, Any]:
     """The settings that the prepared folder depends on."""
-    if not layout.raw:
-        return {"crop": "none"}
-    return data.model_dump(mode="json", include={"crop", "crop_z", "margin", "margins", "min_size", "seed"})
+    options = data.model_dump(mode="json", include=CROP) if layout.raw else {"crop": "none"}
+    return options | (data.model_dump(mode="json", include={"structures"}) if data.structures else {})
 
 
 def normalize(image: Array, box: Box) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 from lassl.images import volumes
 from lassl.images.geometry import Array, Geometry, Volume, grid_mismatch
 from lassl.images.names import SUFFIXES
+from lassl.images.structures import listed_values
 from lassl.plumbing.errors import LasslError
 
 if TYPE_CHECKING:
@@ -182,8 +183,11 @@ def label_problems(path: Path, label: Volume, image: Volume | None) -> Iterator[
     """Give a line if a label is not on the grid of its image (None: not known), and one if its values are wrong."""
     if image and (mismatch := grid_mismatch(label, image, "image")):
         yield f"{path}: {mismatch}; export the two together"
-    if values := values_of_no_mask(label.array):
-        yield f"{path}: label values {values}, expected 0 and 1 or 0 and 255; keep one structure"
+    if values_of_no_mask(label.array):
+        yield (
+            f"{path}: label values {listed_values(label.array)}, expected 0 and 1 or 0 and 255; name the values of one "
+            "structure in data.structures, as in {hippocampus: [47, 48]}, or keep one structure"
+        )
     elif not label.array.any():
         yield f"{path}: empty label, every voxel is 0; draw it, or delete the file to use the case unlabeled"
     elif label.array.all():

@@ -17,6 +17,7 @@ from lassl.evaluation.summary import summary
 from lassl.images import volumes
 from lassl.images.geometry import Volume, grid_mismatch
 from lassl.images.names import SUFFIXES, utf8
+from lassl.images.structures import listed_values
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import text_hash, write_text
 from lassl.plumbing.progress import bar
@@ -24,11 +25,15 @@ from lassl.plumbing.progress import bar
 
 @dataclass(frozen=True)
 class Masks:
-    """A folder of masks: their files by case, and the form of raw scans that they are part of (None: of none)."""
+    """A folder of masks: their files by case, and the form of raw scans that they are part of (None: of none).
+
+    `values` are those of the structure; without any, files must hold 0 and 1, or 0 and 255.
+    """
 
     folder: Path
     files: dict[str, Path]
     layout: RawLayout | None = None
+    values: tuple[int, ...] = ()
 
     @property
     def placed(self) -> bool:
@@ -41,8 +46,11 @@ class Masks:
         volume = read_scan(self.layout, path.parent, "label", False) if self.layout else volumes.read_volume(path)
         if volume is None:
             raise LasslError(f"{path}: no label; add it or leave the case out")
-        if values := values_of_no_mask(volume.array):
-            raise LasslError(f"{path}: values {values}, expected 0 and 1 or 0 and 255; write one structure's mask")
+        if self.values:
+            return Volume(np.isin(volume.array, self.values), volume.geometry)
+        if values_of_no_mask(volume.array):
+            advice = "name the structure's with --values, or write one structure's mask"
+            raise LasslError(f"{path}: values {listed_values(volume.array)}, expected 0 and 1 or 0 and 255; {advice}")
         return Volume(volume.array > 0, volume.geometry)
 
 
@@ -60,14 +68,16 @@ class ScoredFolder:
     segmented: Segmented | None = None
 
 
-def score_folders(predictions: Path, references: Path, only: Sequence[str] | None = None) -> ScoredFolder:
+def score_folders(
+    predictions: Path, references: Path, only: Sequence[str] | None = None, values: tuple[int, ...] = ()
+) -> ScoredFolder:
     """Score the prediction of every reference, or of `only` these cases; files are matched by name without suffix.
 
     References are mask files or a folder of raw scans. Spacing is the reference's. An empty prediction is a failure.
     Raises LasslError with a line for each problem of all cases.
     """
-    predicted, problems = find_predictions(predictions)
-    reference, reference_problems = find_references(references)
+    predicted, problems = find_predictions(predictions, values)
+    reference, reference_problems = find_references(references, values)
     wanted = sorted(reference.files if only is None else only)
     problems += reference_problems + list(_absent(predicted, reference, wanted))
     problems += [] if wanted else [f"{references}: no case to score; name at least one"]
@@ -91,21 +101,21 @@ def score_folders(predictions: Path, references: Path, only: Sequence[str] | Non
     )
 
 
-def find_predictions(folder: Path) -> tuple[Masks, list[str]]:
+def find_predictions(folder: Path, values: tuple[int, ...]) -> tuple[Masks, list[str]]:
     """The mask files in a folder, and a line for each second file of a case. Raises LasslError if there is none."""
     files, problems = _files(folder)
     if not files:
         raise LasslError(f"{folder}: found no mask; expected a file for each case, <CASE>{' or '.join(SUFFIXES)}")
-    return Masks(folder, files), problems
+    return Masks(folder, files, values=values), problems
 
 
-def find_references(folder: Path) -> tuple[Masks, list[str]]:
+def find_references(folder: Path, values: tuple[int, ...]) -> tuple[Masks, list[str]]:
     """As find_predictions, also for a folder of raw scans, whose labels they are then."""
     files, problems = _files(folder)
-    forms = [Masks(folder, files)]
+    forms = [Masks(folder, files, values=values)]
     for layout in LAYOUTS:
         labels = {Path(utf8(path.parent)).name: path for path in layout.all(folder, "label")}
-        forms.append(Masks(folder, labels, layout))
+        forms.append(Masks(folder, labels, layout, values))
     forms = [masks for masks in forms if masks.files]
     if len(forms) != 1:
         finding = "found several forms of masks, expected one of" if forms else "found no mask, expected"
@@ -180,13 +190,12 @@ def digest(volume: Volume) -> str:
 
 def _notes(predicted: Masks, references: Masks, wanted: Sequence[str]) -> Iterator[str]:
     """Give a line for what is no error: predictions that nobody asked for, references without a place."""
-    extra = sorted(set(predicted.files) - set(wanted))
-    if extra:
+    if extra := sorted(set(predicted.files) - set(wanted)):
         names = ", ".join(extra[:5])
         yield f"{predicted.folder}: {len(extra)} predictions without a reference were not scored ({names})"
     if not references.placed:
-        taken = f"{CHALLENGE_SPACING_MM[0]} mm is taken, and only sizes were compared"
-        yield f"{references.folder}: h5 says nothing of spacing and place; {taken}"
+        mm = CHALLENGE_SPACING_MM[0]
+        yield f"{references.folder}: h5 has no spacing and place; {mm} mm is taken, and only sizes were compared"
 
 
 def external_files(folder: Path, name: str) -> tuple[Path, Path, Path]:

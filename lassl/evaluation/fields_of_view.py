@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from lassl.data.prepare import normalize
+from lassl.data.prepare import normalize, read_label
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.data.raw import RawLayout, find_layout, read_scan
 from lassl.evaluation import metrics
@@ -84,7 +84,7 @@ def whole_case(data: Data, layout: RawLayout, case: str) -> tuple[Array, Array]:
     Raises LasslError if either is not there or cannot be read.
     """
     image = read_scan(layout, data.folder / case, "image", True)
-    label = read_scan(layout, data.folder / case, "label", True)
+    label = read_label(data, layout, data.folder / case, True)
     assert image is not None and label is not None  # both were needed
     x, y, z = image.array.shape
     everything = slice(0, x), slice(0, y), slice(0, z)

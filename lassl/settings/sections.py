@@ -13,6 +13,8 @@ from lassl.settings.earlier_names import ALGORITHMS
 Positive = Annotated[int, pydantic.Field(ge=1)]
 Count = Annotated[int, pydantic.Field(ge=0)]
 Field = Literal["whole", "center", "padded"]
+Name = Annotated[str, pydantic.Field(pattern=r"^\w[\w-]*$")]
+Values = Annotated[tuple[int, ...], pydantic.Field(min_length=1)]  # of a structure in a label
 Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
 
 
@@ -50,6 +52,7 @@ class Data(Section):
     cohort: str
     folder: Path
     split: Path
+    structures: Annotated[dict[Name, Values], pydantic.Field(min_length=1, max_length=1)] | None = None
     crop: Literal["label", "none"]
     crop_z: bool
     margin: tuple[Count, Count]

@@ -16,6 +16,7 @@ from lassl.data.prepare import crop_box, prepare
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images import volumes
 from lassl.images.geometry import Array, Geometry, Volume
+from lassl.images.structures import listed_values
 from lassl.plumbing.errors import LasslError
 from lassl.settings.sections import Data
 
@@ -258,6 +259,54 @@ def test_crops_of_scans_as_large_as_real_ones_have_the_sizes_of_the_fields_h5() 
     assert 142 <= x.min() and x.max() <= 247  # 122..209 and margins of 20..38
     assert 131 <= y.min() and y.max() <= 166  # 111..128 and margins of 20..38
     assert set(z) == {88}
+
+
+def with_neighbor(case: str) -> Array:
+    """The label of a case in two values, 47 and 48, beside another structure, 9."""
+    label = label_of(case) * np.uint8(47)
+    label[5:][label[5:] > 0] = 48
+    label[0, 0] = 9
+    return label
+
+
+def test_one_structure_out_of_many_values_is_prepared_as_if_it_alone_were_drawn() -> None:
+    alone = prepare_nrrd()
+    for case in CASES:
+        write_nrrd(case, label=with_neighbor(case))
+    prepare(data(structures={"hippocampus": [47, 48]}))
+    prepared = open_prepared(PREPARED)
+    for case in CASES:
+        assert np.array_equal(prepared.read_label(case), alone.read_label(case))
+    assert prepared.manifest.hash == alone.manifest.hash
+    assert prepared.manifest.options == alone.manifest.options | {"structures": {"hippocampus": [47, 48]}}
+
+
+def test_a_label_without_the_structure_is_one_line_with_the_values_that_it_has() -> None:
+    write_split(CASES)
+    for case in CASES:
+        write_nrrd(case, label=with_neighbor(case))
+    lines = problems(structures={"thalamus": [59]})
+    assert len(lines) == len(CASES)
+    assert "/laendo.nrrd: label values [0, 9, 47, 48], none of [59] (data.structures.thalamus); correct" in lines[0]
+
+
+def test_the_values_of_a_label_are_listed_up_to_a_dozen() -> None:
+    assert listed_values(np.arange(40, dtype=np.uint8)).endswith("10, 11, ... (40 in all)]")
+    assert listed_values(np.array([0, 0.5])) == "[0, 0.5]"
+
+
+@pytest.mark.parametrize(
+    ("structures", "told"),
+    [
+        ({}, "at least 1"),
+        ({"a": [1], "b": [2]}, "at most 1"),
+        ({"a": []}, "at least 1"),
+        ({"a b": [1]}, "match pattern"),
+    ],
+)
+def test_structures_are_one_name_with_values(structures: dict[str, list[int]], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        data(structures=structures)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

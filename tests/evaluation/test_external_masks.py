@@ -127,7 +127,7 @@ def test_references_can_be_the_fields_h5_which_have_no_place():
     put("p/A.nii", prediction)
     found = score_folders(Path("p"), Path("r"))
     assert found.cases.loc[0, ["asd_voxel", "asd_mm"]].tolist() == [2, 1.25]
-    assert found.notes == ("r: h5 says nothing of spacing and place; 0.625 mm is taken, and only sizes were compared",)
+    assert found.notes == ("r: h5 has no spacing and place; 0.625 mm is taken, and only sizes were compared",)
 
 
 def test_an_h5_without_label_or_of_another_size_is_a_problem():
@@ -187,12 +187,14 @@ def test_all_problems_of_all_cases_are_told_together_a_line_each():
         "r/empty.nrrd: empty reference, every voxel is 0; draw it or leave the case out",
         "p/flat.nrrd: found a 2-D with 1 channel(s) image; expected 3-D with one channel: export it as one volume",
         "r/full.nrrd: full reference, every voxel is inside; draw it or leave the case out",
-        "r/labels.nrrd: values [0, 2], expected 0 and 1 or 0 and 255; write one structure's mask",
+        "r/labels.nrrd: values [0, 2], expected 0 and 1 or 0 and 255; name the structure's with --values, "
+        "or write one structure's mask",
         "p/place.nrrd: origin_mm (-10.5, 20.25, 3.1), but its reference has (-10.5, 20.25, 3.0); "
         "write it on the reference's grid",
         "p/size.nrrd: size (7, 6, 6), but its reference has (7, 6, 5); write it on the reference's grid",
         "p/text.nrrd: cannot be read",
-        "p/values.nrrd: values [1, 2], expected 0 and 1 or 0 and 255; write one structure's mask",
+        "p/values.nrrd: values [1, 2], expected 0 and 1 or 0 and 255; name the structure's with --values, "
+        "or write one structure's mask",
     ]
     found = problems()
     assert [line[: len(start)] for line, start in zip(found, expected, strict=True)] == expected
@@ -381,3 +383,22 @@ def test_a_name_or_title_that_would_break_files_or_table_is_refused(words):
     with pytest.raises(LasslError, match=f"^{words[0]}: found "):
         call("p", "r", *words)
     assert not Path("metrics").exists()
+
+
+def test_masks_of_several_structures_are_scored_by_the_values_of_one_of_them():
+    other = np.zeros(SIZE, np.uint8)
+    other[4:] = 9
+    put("r/A.nrrd", block() * 47 + other)
+    put("r/B.nrrd", block() * 48 + other)
+    put("p/A.nrrd", block(x=1) * 48 + other)
+    put("p/B.nrrd", other)  # without the structure: an empty prediction
+    assert call("p", "r", "--name", "theirs", "--values", "47,48") == 0
+    found = pd.read_csv("metrics/external/theirs.csv").set_index("case")
+    assert found.loc["A", "dice_percent"] == pytest.approx(100 * 2 * 4 / (4 + 8)) and found.loc["B", "failed"] == 1
+
+
+@pytest.mark.parametrize("text", ["", "1,", "0", "a", "1.5"])
+def test_values_that_are_no_whole_numbers_are_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        call("p", "r", "--values", text)
+    assert f"found '{text}', expected whole numbers as in 47,48" in capsys.readouterr().err

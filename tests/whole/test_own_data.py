@@ -209,7 +209,7 @@ def test_a_label_of_several_structures_is_refused():
     write_own("T")
     volumes.write_volume(RAW / "A/label.nii.gz", Volume(organ("A")[1] * np.arange(1, 14, dtype=np.uint8), PLACE))
     (line,) = problems()
-    assert line.startswith("raw/A/label.nii.gz: label values [0, ") and line.endswith("; keep one structure")
+    assert line.startswith("raw/A/label.nii.gz: label values [0, ") and line.endswith(", or keep one structure")
 
 
 def test_complex_voxels_are_refused():
