@@ -10,8 +10,8 @@ import torch
 from lassl.data.patches import PatchSource, loader
 from lassl.learning.base import Progress
 from lassl.methods import build
+from lassl.model.network import build_network
 from lassl.model.placement import Placement
-from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError, Stopped, note
 from lassl.plumbing.files import holds_only, whole_folder
 from lassl.plumbing.plugins import plugin
@@ -83,7 +83,7 @@ def snapshot_steps(steps: int, count: int) -> set[int]:
 def first_state(config: Config, method: Method, placement: Placement, seed: int) -> State:
     """Make the algorithm with its initial weights, and its optimizer."""
     torch.manual_seed(stream_seed(seed, "weights"))
-    module = placement.module(build(method.algorithm, lambda: VNet(config.network), method.options)).train()
+    module = placement.module(build(method.algorithm, lambda: build_network(config.network), method.options)).train()
     placement.compile(module.networks.values())
     optimizer = sgd(module, config.train.lr, config.train.momentum, method.weight_decay)
     scaler = torch.amp.GradScaler(placement.device.type, enabled=placement.dtype == torch.float16)
