@@ -43,7 +43,8 @@ def train(config: Config, run: Run) -> None:
         label_split = cases_of(config, method, prepared, run.label_split)
         source = PatchSource(prepared, label_split, config.patches, method.batch, run.seed)
         source.bring_to(placement.device)
-        state = fit(config, method, source, placement, run.seed, checkpoints, run.curves)
+        board = run.tensorboard if config.running.tensorboard else None
+        state = fit(config, method, source, placement, run.seed, checkpoints, run.curves, board)
         write_curves(run.curves, state.curves)
         record = record_of(config, run, prepared, label_split, state, placement)
         save_model(run.model, TrainedModel(config.network, state.algorithm.networks, record, state.snapshots))
