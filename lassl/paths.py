@@ -75,6 +75,11 @@ class Run(BaseModel):
         return Path("curves") / self.profile / self.name
 
     @property
+    def tensorboard(self) -> Path:
+        """Folder of the same values for TensorBoard, where they are asked for: no stage makes it."""
+        return Path("build/tensorboard") / self.profile / self.name
+
+    @property
     def predictions(self) -> Path:
         """Folder of the predicted masks of the test cases, and of the files that are published."""
         return Path("predictions") / self.profile / self.name

@@ -28,7 +28,8 @@ def behind(settings: Config) -> dict[str, list[str]]:
     """The modules that each stage, or train/<method>, starts from: its own, and those of its plugins in params.yaml."""
     named = {
         "prepare": named_modules(settings.data.model_dump()),
-        "evaluate": named_modules(settings.model_dump(include={"evaluate", "snapshots"})),
+        "evaluate": named_modules(settings.model_dump(include={"evaluate", "snapshots", "network"})),
+        "fields_of_view": named_modules(settings.network.model_dump()),
     }
     stages = ("phantom", "prepare", "evaluate", "publish", "fields_of_view", "table", "report")
     training = {

@@ -4,31 +4,39 @@ import os
 import subprocess
 from pathlib import Path
 
-from lassl.methods import check
+from lassl.methods import check, check_network
 from lassl.plumbing.errors import LasslError, command, note
 from lassl.plumbing.files import write_text
 from lassl.plumbing.git import git
+from lassl.plumbing.provenance import named_modules
 from lassl.plumbing.tables import listed
 from lassl.runs.label_counts import too_few
 from lassl.runs.lockfile import sync_lock
 from lassl.runs.outputs import in_the_way
 from lassl.settings import conf_files, config, copies
 from lassl.settings.config import Config
+from lassl.settings.sections import VNET
 
 
 def main() -> None:
     """Check data and options, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
 
     Raises LasslError for a split file, a folder of scans or an algorithm that is not there, for a wrong option of a
-    method, for rows that ask for more cases than the cohort has, for edits that nothing would read, for values in conf/
-    that are read in two ways, and for what is in the way of results.
+    method, for a network that fails or that a method cannot use, for rows that ask for more cases than the cohort has,
+    for edits that nothing would read, for values in conf/ that are read in two ways, and for what is in the way of
+    results.
     """
     settings = config.load()
     check(settings.methods)
+    check_network(settings.methods, settings.network, settings.patches.size)
     problems = list(conf_files.problems(Path("conf")))
     problems = problems or [*copies.edited(settings), *missing(settings), *in_the_way(settings)]
     if problems := problems or too_few(settings):
         raise LasslError("\n".join(problems))
+    network = settings.network.name
+    if network != VNET and not named_modules(network):
+        todo = "DVC does not notice edits of it; move it into lassl/, or repeat its runs with `dvc repro -f`"
+        note(f"note: params.yaml: network.name: {network} is not in lassl/, so {todo}")
     if unknown := unknown_to_git():
         todo = "`git add` them and run it again, or the experiment lacks them"
         note(f"note: {listed(unknown)}: not in git, and an experiment keeps only what git knows; {todo}")

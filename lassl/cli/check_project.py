@@ -6,13 +6,14 @@ Only the standard library is imported at the top, so that the checks can also sa
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lassl.cli.check_data import data, known_scans, label_counts, prepared, real_scans
-from lassl.cli.check_machine import Finding, cpu, device, disk, environment, memory, packages, python
+from lassl.cli.check_machine import Finding, cpu, device, disk, environment, installed, memory, packages, python
 from lassl.plumbing.errors import LasslError, in_words
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def examine(root: Path) -> list[Finding]:
         return findings + attempt("real scans", partial(real_scans, root))
     checks = {
         "options": partial(options, config),
+        "network": partial(network, config, root),
+        "curves": partial(curves, config),
         "tuning": partial(tuning, config),
         "outputs": partial(outputs, config, root),
         "models": partial(models, config, root),
@@ -99,6 +102,24 @@ def options(config: "Config") -> Iterator[Finding]:
         check(config.methods)
     except LasslError as error:
         yield from (Finding("missing", line) for line in str(error).splitlines())
+
+
+def network(config: "Config", root: Path) -> Iterator[Finding]:
+    """A network other than the V-Net: whether it works, and whether the methods can use it."""
+    from lassl.methods import check_network
+
+    if str(root.resolve()) not in sys.path:
+        sys.path.append(str(root.resolve()))  # where the stages find it, too, as they run by `python -m`
+    try:
+        check_network(config.methods, config.network, config.patches.size)
+    except LasslError as error:
+        yield from (Finding("missing", line) for line in str(error).splitlines())
+
+
+def curves(config: "Config") -> Iterator[Finding]:
+    """What writes curves while a training goes on, where it is asked for."""
+    if config.running.tensorboard and installed("tensorboard") is None:
+        yield Finding("missing", "running.tensorboard: tensorboard is not installed", "`pip install tensorboard`")
 
 
 def tuning(config: "Config") -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -71,7 +71,11 @@ class Algorithm(nn.Module, ABC):
     batch.unlabeled_image has the other patches. What changes in training is a parameter or a buffer: a checkpoint keeps
     state_dict() and the optimizer's state, no other attribute. Chance is progress.generator, or torch's own (dropout),
     which is seeded anew at each step.
+
+    `network_parts` names what it uses of a network beside a pass through it; only networks that have them are taken.
     """
+
+    network_parts: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod

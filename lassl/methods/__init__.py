@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lassl.plumbing.errors import LasslError
-from lassl.settings.sections import Network
+from lassl.settings.sections import VNET, Network, Size
 
 if TYPE_CHECKING:
     from lassl.learning.base import Algorithm, MakeNetwork
@@ -80,6 +80,29 @@ def check(rows: Mapping[str, "Method"]) -> None:
             found.append(str(error))
     if found:
         raise LasslError("\n".join(found))
+
+
+def check_network(rows: Mapping[str, "Method"], network: Network, patch: Size) -> None:
+    """Check a network other than the V-Net before anything is trained, by a pass, and that it has what rows use of it.
+
+    Raises LasslError with a line for the network, or for each row whose algorithm uses a part that it lacks.
+    """
+    if network.name == VNET:
+        return
+    try:
+        built = import_module("lassl.model.network").tried(network, patch)  # here: who asks for a name needs no torch
+    except LasslError as error:
+        raise LasslError(f"params.yaml: {error}") from None
+    found = []
+    for name, row in rows.items():
+        parts = class_of(row.algorithm).network_parts
+        if missing := [part for part in parts if not hasattr(built, part)]:
+            found.append(
+                f"methods.{name}: algorithm {row.algorithm} uses the network's {', '.join(parts)}, and network "
+                f"{network.name} has no {', '.join(missing)}; use network.name={VNET}, or a method for any network"
+            )
+    if found:
+        raise LasslError("\n".join(f"params.yaml: {line}" for line in found))
 
 
 def findings(constructor: type, options: Mapping[str, Any]) -> list[str]:

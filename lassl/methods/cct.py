@@ -38,6 +38,8 @@ PERTURBATIONS = (feature_noise, feature_dropout, attention_drop)
 class CCT(Algorithm):
     """A V-Net, and three decoders on its encoder that see perturbed features."""
 
+    network_parts = ("encode", "decode", "head", "ups", "decoder")
+
     def __init__(
         self,
         make_network: Callable[[], VNet],

@@ -30,6 +30,8 @@ from lassl.model.vnet import VNet
 class DTC(Algorithm):
     """A V-Net, and a head for the signed distance on its last features."""
 
+    network_parts = ("encode", "decode", "head")
+
     def __init__(
         self, make_network: Callable[[], VNet], *, weight: Weight, distance: Weight, steepness: Positive, ramp: Ramp
     ):

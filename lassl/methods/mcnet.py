@@ -38,6 +38,8 @@ OTHERS: tuple[Upsampling, ...] = ("trilinear", "nearest")
 class MCNet(Algorithm):
     """A V-Net, and one or two more decoders on its encoder."""
 
+    network_parts = ("encode", "decode", "head", "ups", "decoder")
+
     def __init__(
         self,
         make_network: Callable[[], VNet],

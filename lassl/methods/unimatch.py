@@ -38,6 +38,8 @@ from lassl.model.vnet import VNet
 class UniMatch(Algorithm):
     """One network, whose confident predictions are to hold where images or features are changed."""
 
+    network_parts = ("encode", "decode", "head")
+
     def __init__(
         self,
         make_network: Callable[[], VNet],

@@ -36,6 +36,8 @@ Scales = Annotated[int, Field(ge=2, le=4)]  # the network's own included
 class URPC(Algorithm):
     """A V-Net, and heads on the coarser stages of its decoder."""
 
+    network_parts = ("encode", "ups", "decoder", "head")
+
     def __init__(self, make_network: Callable[[], VNet], *, weight: Weight, scales: Scales, rectify: bool, ramp: Ramp):
         super().__init__()
         self.network = make_network()

@@ -10,8 +10,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from lassl.model.network import with_weights
 from lassl.model.record import Trained
-from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
 from lassl.settings.sections import Network
@@ -35,10 +35,7 @@ class TrainedModel:
     def of(cls, content: Mapping[str, Any]) -> Self:
         """Build the model that a file holds. Raises what the parts raise where something else is in it."""
         config = Network.model_validate(content["network"])
-        networks = {}
-        for name, weights in content["weights"].items():
-            networks[name] = VNet(config)
-            networks[name].load_state_dict(weights)
+        networks = {name: with_weights(config, weights) for name, weights in content["weights"].items()}
         return cls(config, networks, Trained.model_validate(content["record"]), content.get("snapshots", {}))
 
     @property
@@ -55,9 +52,7 @@ class TrainedModel:
         """Give the networks at the end (None), or the default one alone as it was after a number of steps."""
         if step is None or step == self.steps:
             return dict(self.networks)
-        network = VNet(self.config)
-        network.load_state_dict(self.snapshots[step])
-        return {self.default: network}
+        return {self.default: with_weights(self.config, self.snapshots[step])}
 
     def named(self, which: str, key: str) -> str:
         """Name the network that is asked for at `key`: default, ensemble (of several), or one by its name.
@@ -101,5 +96,7 @@ def load_model(path: Path) -> TrainedModel:
         return TrainedModel.of(torch.load(path, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise LasslError(f"{path}: not found; `dvc repro` trains it") from None
+    except LasslError as error:  # of its network's class
+        raise LasslError(f"{path}: {error}") from None
     except Exception as error:  # torch raises many kinds for a damaged file
         raise LasslError(f"{path}: is no readable model ({error}); delete it and run `dvc repro`") from None

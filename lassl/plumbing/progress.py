@@ -1,17 +1,20 @@
-"""The progress bar of long work: share done, time left, speed, and the loss and Dice of a training."""
+"""The progress of long work: a bar with share done, time left, speed, loss and Dice; curves for TensorBoard."""
 
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from lassl.plumbing.errors import LasslError
+
 Item = TypeVar("Item")
+Curves = Sequence[Mapping[str, float]]  # the values of each step by name
 RECENT = 20  # steps
 FOLLOWED = "LASSL_PROGRESS"  # in the environment: a file that tells how far the work is, for somebody who follows it
 SHOWN = {"loss": "loss", "dice": "Dice"}  # of the values that a step logs
@@ -71,11 +74,43 @@ class _Followed(tqdm):  # type: ignore[type-arg]
                 Path(os.environ[FOLLOWED]).unlink(missing_ok=True)
 
 
-def recent(curves: Sequence[Mapping[str, float]]) -> str:
+def recent(curves: Curves) -> str:
     """The mean loss and Dice of the last RECENT steps, as far as they log them, such as `loss 0.412, Dice 0.831`."""
     last = curves[-RECENT:]
     by_label = {label: [step[name] for step in last if name in step] for name, label in SHOWN.items()}
     return ", ".join(f"{label} {sum(values) / len(values):.3f}" for label, values in by_label.items() if values)
+
+
+@contextmanager
+def live_curves(folder: Path | None) -> Iterator[Callable[[Curves], None]]:
+    """Give a function that writes, of all curves so far, the steps that it has not written yet, for TensorBoard.
+
+    Event files that are in the folder are removed: a training that goes on writes its curves again from the first step,
+    so that none is there twice. Without a folder nothing is written. Raises LasslError where the package is missing.
+    """
+    if folder is None:
+        yield lambda curves: None
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # here: few want it
+    except ImportError:
+        found = "the package tensorboard is not installed"
+        raise LasslError(f"params.yaml: running.tensorboard: {found}; `pip install tensorboard`") from None
+    for earlier in folder.glob("events.out.tfevents.*"):
+        earlier.unlink()
+    writer, written = SummaryWriter(str(folder)), 0  # type: ignore[no-untyped-call]
+
+    def follow(curves: Curves) -> None:
+        nonlocal written
+        for step, values in enumerate(curves[written:], written):
+            for name, value in values.items():
+                writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+        written = len(curves)
+
+    try:
+        yield follow
+    finally:
+        writer.close()  # type: ignore[no-untyped-call]
 
 
 def tell(text: str) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator, model_serializer, model_validator
 
 from lassl.paths import prepared_folder
-from lassl.plumbing.plugins import NAMED
 from lassl.settings.earlier_names import ALGORITHMS
+from lassl.settings.plugin_names import plugin_name
 
 Positive = Annotated[int, pydantic.Field(ge=1)]
 Count = Annotated[int, pydantic.Field(ge=0)]
@@ -16,20 +16,10 @@ Field = Literal["whole", "center", "padded"]
 Name = Annotated[str, pydantic.Field(pattern=r"^\w[\w-]*$")]
 Values = Annotated[tuple[int, ...], pydantic.Field(min_length=1)]  # of a structure in a label
 Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
+VNET = "vnet"  # the network that is ours
 
 
-def _plugin(*words: str) -> AfterValidator:
-    """Accept one of our words, or the name of a function that does the same job: see lassl/plumbing/plugins.py."""
-
-    def known(name: str) -> str:
-        if name not in words and not NAMED.fullmatch(name):
-            raise ValueError(f"expected {', '.join(words)}, or a function's name as in package.module:function")
-        return name
-
-    return AfterValidator(known)
-
-
-Schedule = Annotated[str, _plugin("step", "poly", "constant")]
+Schedule = Annotated[str, plugin_name("step", "poly", "constant")]
 
 
 class Section(BaseModel):
@@ -56,7 +46,7 @@ class Data(Section):
     crop: Literal["label", "none"]
     crop_z: bool
     margin: tuple[Count, Count]
-    margins: Annotated[str, _plugin("seeded")]
+    margins: Annotated[str, plugin_name("seeded")]
     min_size: Size
     seed: int
 
@@ -73,11 +63,26 @@ class Data(Section):
 
 
 class Network(Section):
-    """The V-Net: channels of its first stage, residual stages, dropout probability."""
+    """The network: `vnet` with the last three keys, or a class by its name, which gets `options` as keywords.
 
+    Of the V-Net: channels of the first stage, residual stages, dropout probability.
+    """
+
+    name: Annotated[str, plugin_name(VNET, kind="class")] = VNET  # older records lack it and the next
+    options: dict[str, Any] = {}
     width: Positive
     residual: bool
     dropout: Annotated[float, pydantic.Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _the_vnet_has_none(self) -> Self:
+        if self.name == VNET and self.options:
+            raise ValueError(f"options {self.options} are for a class of your own; the V-Net takes none")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before_for_the_vnet(self, plain: Any) -> dict[str, Any]:
+        return {key: value for key, value in plain(self).items() if self.name != VNET or key not in ("name", "options")}
 
 
 class Patches(Section):
@@ -109,7 +114,7 @@ class Cases(Section):
     `tuning` of them are scored in the place of the test cases, to choose settings on; 0: the test cases are scored.
     """
 
-    unlabeled: Annotated[str, _plugin("rest")]
+    unlabeled: Annotated[str, plugin_name("rest")]
     held_out: Count
     tuning: Count = 0  # older records lack it
 
@@ -118,7 +123,7 @@ class Snapshots(Section):
     """How many states of the second half of training are kept beside the last, and which of them all is scored."""
 
     count: Count
-    use: Annotated[str, _plugin("last", "validated")]
+    use: Annotated[str, plugin_name("last", "validated")]
 
 
 class Counts(Section):
@@ -144,7 +149,7 @@ class Evaluate(Section):
     batch: Positive
     network: Literal["default", "teacher", "second", "ensemble"]
     largest_component: bool
-    failures: Annotated[str, _plugin("excluded", "diagonal")]
+    failures: Annotated[str, plugin_name("excluded", "diagonal")]
 
 
 class Pairs(Section):
@@ -183,10 +188,11 @@ class Compute(Section):
 
 
 class Running(Section):
-    """How a training goes about it, without influence on its result: loading processes, minutes between checkpoints."""
+    """How a training goes about it, without influence on its result: loading processes, checkpoints, live curves."""
 
     workers: Count
     checkpoint_minutes: Annotated[float, pydantic.Field(ge=0)]
+    tensorboard: bool = False
 
 
 class BatchSize(Section):

@@ -10,12 +10,12 @@ import torch
 from lassl.data.patches import PatchSource, loader
 from lassl.learning.base import Progress
 from lassl.methods import build
+from lassl.model.network import build_network
 from lassl.model.placement import Placement
-from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError, Stopped, note
 from lassl.plumbing.files import holds_only, whole_folder
 from lassl.plumbing.plugins import plugin
-from lassl.plumbing.progress import bar, recent
+from lassl.plumbing.progress import bar, live_curves, recent
 from lassl.seeds import stream_seed
 from lassl.settings.config import Config
 from lassl.settings.sections import Method
@@ -33,11 +33,12 @@ def fit(
     seed: int,
     checkpoints: Checkpoints | None = None,
     curves: Path | None = None,
+    board: Path | None = None,
 ) -> State:
     """Train an algorithm for config.train.steps on a source of patches and give its last state. Raises LasslError.
 
     With `checkpoints` it goes on from the last one and writes one every few minutes, and the curves so far with it.
-    SIGTERM and Ctrl-C write one, too, after the step that is being made.
+    SIGTERM and Ctrl-C write one, too, after the step that is being made. Curves go to `board` as well, step by step.
     """
     steps = config.train.steps
     schedule = plugin("schedule", config.train.schedule or method.schedule, SCHEDULES)
@@ -49,7 +50,7 @@ def fit(
         note(f"going on from step {state.step} of {steps}")
     batches = loader(source, range(state.step, steps), config.running.workers, placement.device)
     began, saved = time.monotonic() - state.seconds, time.monotonic()
-    with stop_request() as asked:
+    with live_curves(board) as follow, stop_request() as asked:
         shown = bar(batches, "train", "step", steps, state.step)
         try:
             for batch in shown:
@@ -57,6 +58,7 @@ def fit(
                 rates = [config.train.lr * schedule(state.step, steps, network) for network in groups]
                 state.advance(batch, Progress(state.step, steps, source.epoch(state.step), seed), rates, placement)
                 shown.set_postfix_str(recent(state.curves), refresh=False)
+                follow(state.curves)
                 if state.step in keep:
                     state.take_snapshot()
                 state.seconds = time.monotonic() - began
@@ -83,7 +85,7 @@ def snapshot_steps(steps: int, count: int) -> set[int]:
 def first_state(config: Config, method: Method, placement: Placement, seed: int) -> State:
     """Make the algorithm with its initial weights, and its optimizer."""
     torch.manual_seed(stream_seed(seed, "weights"))
-    module = placement.module(build(method.algorithm, lambda: VNet(config.network), method.options)).train()
+    module = placement.module(build(method.algorithm, lambda: build_network(config.network), method.options)).train()
     placement.compile(module.networks.values())
     optimizer = sgd(module, config.train.lr, config.train.momentum, method.weight_decay)
     scaler = torch.amp.GradScaler(placement.device.type, enabled=placement.dtype == torch.float16)

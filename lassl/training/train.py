@@ -6,7 +6,7 @@ from lassl.data.label_split import UNLABELED, LabelSplit, choose_cases
 from lassl.data.patches import PatchSource
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images.geometry import orientation
-from lassl.methods import check, module_of
+from lassl.methods import check, check_network, module_of
 from lassl.model.placement import Placement, place
 from lassl.model.record import Cohort, Settings, Trained, Training
 from lassl.model.trained import TrainedModel, save_model
@@ -31,6 +31,7 @@ def train(config: Config, run: Run) -> None:
     """
     method = config.methods[run.method]
     check({run.method: method})
+    check_network({run.method: method}, config.network, config.patches.size)
     prepared = open_prepared(config.data.prepared, config.cases.tuning)
     placement = place(config.compute, config.patches.size)
     placement.check_patch(config.patches.size, config.network.width)
@@ -42,7 +43,8 @@ def train(config: Config, run: Run) -> None:
         label_split = cases_of(config, method, prepared, run.label_split)
         source = PatchSource(prepared, label_split, config.patches, method.batch, run.seed)
         source.bring_to(placement.device)
-        state = fit(config, method, source, placement, run.seed, checkpoints, run.curves)
+        board = run.tensorboard if config.running.tensorboard else None
+        state = fit(config, method, source, placement, run.seed, checkpoints, run.curves, board)
         write_curves(run.curves, state.curves)
         record = record_of(config, run, prepared, label_split, state, placement)
         save_model(run.model, TrainedModel(config.network, state.algorithm.networks, record, state.snapshots))

@@ -398,3 +398,12 @@ def test_a_prepared_cohort_is_counted_and_a_damaged_one_is_made_again(tiny_data,
     assert (found.mark, found.found) == ("warning", f"{folder}: 7 of 8 prepared cases")
     (folder / "manifest.json").write_text("{")
     assert "damaged" in only(check_data.prepared(folder)).found
+
+
+def test_curves_that_are_asked_for_need_their_package(monkeypatch):
+    asked = CONFIG.model_copy(update={"running": CONFIG.running.model_copy(update={"tensorboard": True})})
+    monkeypatch.setattr(check_project, "installed", lambda name: None)
+    assert only(check_project.curves(asked)).mark == "missing"
+    assert list(check_project.curves(CONFIG)) == []
+    monkeypatch.setattr(check_project, "installed", lambda name: "2.21")
+    assert list(check_project.curves(asked)) == []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -186,3 +187,28 @@ def test_fp16_scales_the_loss_and_learns_like_fp32(tiny_data):
         weights.append(torch.cat([p.detach().flatten() for p in algorithm.network.parameters()]))
     assert not torch.equal(*weights)
     torch.testing.assert_close(*weights, atol=2e-2, rtol=0)
+
+
+def test_curves_for_tensorboard_are_those_of_the_run_and_change_no_weight(tiny_data, workspace):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    plain = trained(settings(tiny_data), "cps").record.weights_sha256
+    config = settings(tiny_data, running={"tensorboard": True})
+    assert trained(config, "cps").record.weights_sha256 == plain
+    run = config.run("cps", 0, 0)
+    found = EventAccumulator(str(run.tensorboard)).Reload()
+    assert set(found.Tags()["scalars"]) == {path.stem for path in run.curves.glob("*.tsv")}
+    for name in found.Tags()["scalars"]:
+        curve = pd.read_csv(run.curves / f"{name}.tsv", sep="\t")
+        assert [event.step for event in found.Scalars(name)] == curve["step"].tolist()
+        assert [event.value for event in found.Scalars(name)] == pytest.approx(curve[name].tolist(), rel=1e-5)
+
+
+def test_curves_for_tensorboard_without_its_package_are_refused_before_the_first_step(
+    tiny_data, workspace, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(LasslError, match=r"running\.tensorboard: the package tensorboard is not installed"):
+        trained(settings(tiny_data, running={"tensorboard": True}))
+    assert not list(workspace.glob("models/**/*.pt")) and not Path("build/tensorboard").exists()
