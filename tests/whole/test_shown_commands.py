@@ -16,7 +16,7 @@ from dvc.cli.parser import get_main_parser
 from dvc.utils.hydra import get_hydra_sweeps
 
 from helpers.project import ROOT, call, clone
-from helpers.readme import new_method
+from helpers.new_method import new_method
 from lassl.cli.arguments import parser
 from lassl.settings.compose import compose
 from lassl.settings.config import load
@@ -206,7 +206,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture
 def with_examples(tmp_path, monkeypatch):
-    """A folder with conf/, the profile of docs/own-data.md, and a method as README.md tells to write one."""
+    """A folder with conf/, the profile of docs/own-data.md, and a method as docs/add-a-method.md says."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "conf", "conf")
     (profile,) = re.findall(r"```yaml\n(# @package.*?)```", (ROOT / "docs/own-data.md").read_text(), re.DOTALL)
