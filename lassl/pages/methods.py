@@ -49,7 +49,7 @@ def contents() -> str:
         if algorithm := found["algorithm"]:
             rows, name = rows_of(algorithm, "paper"), class_of(algorithm).__name__
             short = dict.fromkeys(titles.get(row, row).split(" & ")[0] for row in rows)
-            lines += [f"- {head}"] * (head is not None) + [f"  - [{name}](#{name.lower()}): {listed(short)}"]
+            lines += [f"- {head}"] * (head is not None) + [f"    - [{name}](#{name.lower()}): {listed(short)}"]
             counts.append(len(rows))
         head = found["head"]
     told = f"{len(counts)} algorithms in `lassl/methods/`, in {sum(counts)} rows of `conf/method/`:"
