@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.project import call, clone
 from helpers.new_method import new_method
+from helpers.project import call, clone
 
 pytestmark = pytest.mark.slow
 

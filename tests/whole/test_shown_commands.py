@@ -15,8 +15,8 @@ import pytest
 from dvc.cli.parser import get_main_parser
 from dvc.utils.hydra import get_hydra_sweeps
 
-from helpers.project import ROOT, call, clone
 from helpers.new_method import new_method
+from helpers.project import ROOT, call, clone
 from lassl.cli.arguments import parser
 from lassl.settings.compose import compose
 from lassl.settings.config import load
