@@ -49,7 +49,7 @@ def contents() -> str:
         if algorithm := found["algorithm"]:
             rows, name = rows_of(algorithm, "paper"), class_of(algorithm).__name__
             short = dict.fromkeys(titles.get(row, row).split(" & ")[0] for row in rows)
-            lines += [f"- {head}"] * (head is not None) + [f"  - [{name}](#{name.lower()}): {listed(short)}"]
+            lines += [f"- {head}"] * (head is not None) + [f"    - [{name}](#{name.lower()}): {listed(short)}"]
             counts.append(len(rows))
         head = found["head"]
     told = f"{len(counts)} algorithms in `lassl/methods/`, in {sum(counts)} rows of `conf/method/`:"
@@ -92,7 +92,7 @@ def rows_of(algorithm: str, profile: str) -> dict[str, Method]:
     for rows in (composed(profile, file).methods for file in files):
         if found := {name: row for name, row in rows.items() if row.algorithm == algorithm}:
             return found
-    raise LasslError(f"{own}: found no row of the algorithm {algorithm} there; write one (README.md: A new method)")
+    raise LasslError(f"{own}: found no row of the algorithm {algorithm} there; write one (docs/add-a-method.md)")
 
 
 def composed(profile: str, method: str = "field") -> Config:

@@ -64,10 +64,10 @@ def test_the_contents_are_the_methods_of_the_page_under_its_headings(project):
         "3 algorithms in `lassl/methods/`, in 7 rows of `conf/method/`:",
         "",
         "- Two networks",
-        "  - [CPS](#cps): CPS, CPS+ALW, CPS+CutMix, CPS+Lovasz+ALW",
+        "    - [CPS](#cps): CPS, CPS+ALW, CPS+CutMix, CPS+Lovasz+ALW",
         "- Others",
-        "  - [VAT](#vat): VAT",
-        "  - [ICT](#ict): ICT",
+        "    - [VAT](#vat): VAT",
+        "    - [ICT](#ict): ICT",
     ]
 
 
@@ -113,7 +113,7 @@ def test_what_the_introduction_says_of_the_schedule_holds(monkeypatch, committed
     monkeypatch.chdir(ROOT)
     assert composed("paper").train.schedule is None and composed("compact").train.schedule == "poly"
     told = " ".join(committed.split())
-    assert "where `train.schedule` is null, as in `paper`; `compact` has `poly` for all rows" in told
+    assert "if `train.schedule` is null, as in `paper`. `compact` uses `poly` for all rows" in told
 
 
 @pytest.mark.parametrize("algorithm", SHOWN)

@@ -74,8 +74,21 @@ def test_every_relative_link_leads_to_a_file_and_a_heading_that_are_there(path):
         assert not heading or heading in anchors(target), link
 
 
-def test_every_page_in_docs_is_linked_from_the_readme():
-    assert {Path(link) for link in LINK.findall((ROOT / README).read_text())} >= set(PAGES[1:])
+def test_every_page_in_docs_is_linked_from_the_index_and_in_the_menu_of_the_site_in_one_order():
+    linked = [link for link in LINK.findall((ROOT / "docs/index.md").read_text()) if link.endswith(".md")]
+    text = re.sub(r"!!python/\S+", "", (ROOT / "mkdocs.yml").read_text())  # names of functions, for mkdocs
+    menu = [page for part in yaml.safe_load(text)["nav"] for pages in part.values() for page in pages]
+    assert menu == ["index.md", *linked]
+    assert sorted(menu) == sorted(path.name for path in PAGES[1:])
+
+
+def test_pages_of_docs_link_to_nothing_outside_of_it_which_the_site_does_not_have():
+    assert [link for path in PAGES[1:] for link in LINK.findall((ROOT / path).read_text()) if link[:2] == ".."] == []
+
+
+def test_the_method_that_is_shown_as_a_start_is_the_one_that_is_copied():
+    (shown,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/add-a-method.md").read_text(), re.DOTALL)
+    assert shown in (ROOT / "lassl/methods/entropy.py").read_text()
 
 
 def test_the_tree_in_the_readme_has_the_folders_of_the_code():

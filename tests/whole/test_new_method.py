@@ -1,4 +1,4 @@
-"""A new method, made as README.md says, word for word; its experiments are made at the tiny scale."""
+"""A new method, made as docs/add-a-method.md says, word for word; its experiments are made at the tiny scale."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers.new_method import new_method
 from helpers.project import call, clone
-from helpers.readme import new_method
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ SCRIPT, (TUNED, SCORED) = new_method()
 
 
 def tiny(command: str) -> list[str]:
-    """A command of README.md at the tiny scale."""
+    """A command of the page at the tiny scale."""
     words = command.replace(" -S profile=compact", "").split()
     return [*words, "-S", "profile=tiny"]
 
@@ -76,7 +76,7 @@ def test_it_is_shown_on_the_page_of_the_methods_where_that_has_a_place_for_it(pr
     call(project, sys.executable, "-m", "lassl.cli.main", "pages")  # the code of this clone
     text = page.read_text()
     page.write_text(before)
-    assert "- Own\n  - [Mine](#mine): mine\n" in text and "\n### Mine\n\n`lassl/methods/mine.py`\n" in text
+    assert "- Own\n    - [Mine](#mine): mine\n" in text and "\n### Mine\n\n`lassl/methods/mine.py`\n" in text
 
 
 def test_its_experiments_run_and_carry_its_files_and_their_scores(project):

@@ -15,8 +15,8 @@ import pytest
 from dvc.cli.parser import get_main_parser
 from dvc.utils.hydra import get_hydra_sweeps
 
+from helpers.new_method import new_method
 from helpers.project import ROOT, call, clone
-from helpers.readme import new_method
 from lassl.cli.arguments import parser
 from lassl.settings.compose import compose
 from lassl.settings.config import load
@@ -94,6 +94,7 @@ NOT_RUN = {
     ),
     "needs a model, masks or scans; tests/cli/ and tests/whole/test_own_data.py have them": (
         "lassl predict atrium SCAN... -o masks",
+        "lassl predict atrium SCANS/ -o masks",
         "lassl predict compact/mt_un-d0-s0 SCAN... -o masks",
         "lassl predict kidney/mt_un-d0-s0 SCAN... -o masks",
         "lassl export compact/mt_un-d0-s0 -o model.pt",
@@ -206,7 +207,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture
 def with_examples(tmp_path, monkeypatch):
-    """A folder with conf/, the profile of docs/own-data.md, and a method as README.md tells to write one."""
+    """A folder with conf/, the profile of docs/own-data.md, and a method as docs/add-a-method.md says."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "conf", "conf")
     (profile,) = re.findall(r"```yaml\n(# @package.*?)```", (ROOT / "docs/own-data.md").read_text(), re.DOTALL)
