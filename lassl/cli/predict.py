@@ -4,19 +4,17 @@ import argparse
 import math
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import SimpleITK as sitk
-import torch
 
-from lassl.images.components import largest_component
-from lassl.images.geometry import Array, Volume, volume_ml
+from lassl.images.geometry import Volume, volume_ml
 from lassl.images.intensities import standing_apart
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import check_free
 from lassl.plumbing.progress import bar
-from lassl.predict.model_file import find_model, read_exported
+from lassl.predict.model import maps_of, ready
 from lassl.predict.scan_files import (
     MASK,
     check_inputs_stay,
@@ -26,8 +24,7 @@ from lassl.predict.scan_files import (
     read_scan,
     write_output,
 )
-from lassl.predict.segment import segment
-from lassl.predict.task import PROBABILITY, UNCERTAINTY, Task, placement_for
+from lassl.predict.task import PROBABILITY, UNCERTAINTY, Task
 
 FAR = 2  # times smaller or larger than any label of the training: hardly the same structure
 
@@ -109,36 +106,11 @@ def task_of(arguments: argparse.Namespace) -> tuple[Task, tuple[float, float] | 
 
     Gives also the range of the volumes (mL) that the model knows.
     """
-    exported = read_exported(find_model(arguments.model))
-    model, settings = exported.model, exported.settings
-    if arguments.stride:
-        if any(s > w for s, w in zip(arguments.stride, settings.window, strict=True)):
-            raise LasslError(
-                f"--stride: found {arguments.stride}, the window is {settings.window}; give no more than that"
-            )
-        settings = settings.model_copy(update={"stride": arguments.stride})
-    networks = model.members(model.named(arguments.network, "--network"))
-    placement = placement_for(settings, arguments.device, arguments.precision)
-    task = Task(
-        {name: placement.module(network).eval() for name, network in networks.items()},
-        settings,
-        placement,
+    model = ready(arguments.model, arguments.network, arguments.device, arguments.precision, arguments.stride)
+    task = replace(
+        model.task,
         normalized=arguments.normalized,
         passes=arguments.passes if arguments.uncertainty else 0,
         memory_gib=arguments.memory,
     )
-    return task, exported.volumes_ml
-
-
-def maps_of(scan: Path, volume: Volume, task: Task, largest: bool) -> dict[str, Array]:
-    """Segment a scan that was read from a path. Raises LasslError.
-
-    The mask is of 0 and 1, uint8 (X, Y, Z): the voxels whose probability is above one half, or the `largest` part of
-    them alone.
-    """
-    try:
-        maps = segment(volume, task)
-    except (MemoryError, torch.OutOfMemoryError):
-        raise LasslError(f"{scan}: the memory does not suffice; lower --memory, or use --device cpu") from None
-    mask = maps[PROBABILITY] > 0.5
-    return {**maps, MASK: (largest_component(mask) if largest else mask).astype(np.uint8)}
+    return task, model.volumes_ml
