@@ -71,6 +71,28 @@ class _Followed(tqdm):  # type: ignore[type-arg]
                 Path(os.environ[FOLLOWED]).unlink(missing_ok=True)
 
 
+class InnerBar(tqdm):  # type: ignore[type-arg]
+    """A bar on stderr that also moves within an item, as often as `bar` does."""
+
+    def __init__(self, work: str, unit: str, total: int):
+        pause = 1.0 if sys.stderr.isatty() else 30.0
+        form = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} " + unit + "s [{elapsed}<{remaining}{postfix}]"
+        super().__init__(
+            desc=work, total=total, bar_format=form, mininterval=pause, maxinterval=pause, disable=not total
+        )
+        self.items = 0
+
+    def within(self, done: int, total: int) -> None:
+        """Show how far the current item is; it never goes back where `total` grows."""
+        self.set_postfix_str(f"window {done} of {total}", refresh=False)
+        self.update(max(self.items + done / total - self.n, 0))
+
+    def next(self) -> None:
+        """Show that the current item is done."""
+        self.items += 1
+        self.update(self.items - self.n)
+
+
 def recent(curves: Sequence[Mapping[str, float]]) -> str:
     """The mean loss and Dice of the last RECENT steps, as far as they log them, such as `loss 0.412, Dice 0.831`."""
     last = curves[-RECENT:]
