@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from helpers.trainings import settings, trained
-from lassl.plumbing.progress import RECENT, bar, recent
+from lassl.plumbing.progress import RECENT, InnerBar, bar, recent
 
 
 def steps(*losses: float, **others: float) -> list[dict[str, float]]:
@@ -61,3 +61,16 @@ def test_on_a_terminal_of_80_columns_the_values_of_a_long_training_are_seen(monk
 def test_it_costs_nothing_beside_a_step():
     curves = steps(*range(6000), dice=0.5)
     assert min(timeit.repeat(lambda: recent(curves), number=100, repeat=5)) / 100 < 2e-4  # seconds
+
+
+def test_an_inner_bar_moves_within_an_item_and_never_back(capfd):
+    with InnerBar("predict", "scan", 2) as progress:
+        shown = []
+        for done, total in ((1, 4), (2, 4), (2, 8), (8, 8)):  # the total was an estimate
+            progress.within(done, total)
+            shown.append(progress.n)
+        assert shown == [0.25, 0.5, 0.5, 1] and "window 8 of 8" in str(progress)
+        progress.next()
+        progress.next()  # an item that failed
+        assert progress.n == 2
+    assert "predict: 100%" in capfd.readouterr().err
