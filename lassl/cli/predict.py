@@ -1,20 +1,18 @@
 """`lassl predict`: masks of anybody's scans by a trained model."""
 
 import argparse
-import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from lassl.images.geometry import Volume, volume_ml
-from lassl.images.intensities import standing_apart
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import check_free
 from lassl.plumbing.progress import bar
-from lassl.predict.model import maps_of, ready
+from lassl.predict.model import doubts_of, maps_of, ready, spoiling
 from lassl.predict.scan_files import (
     MASK,
     check_inputs_stay,
@@ -25,8 +23,6 @@ from lassl.predict.scan_files import (
     write_output,
 )
 from lassl.predict.task import PROBABILITY, UNCERTAINTY, Task
-
-FAR = 2  # times smaller or larger than any label of the training: hardly the same structure
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -57,26 +53,6 @@ def run(arguments: argparse.Namespace) -> int:
     if doubtful and len(planned) > 1:
         note(f"note: look at {len(doubtful)} of {len(planned)} masks before you use them: {', '.join(doubtful)}")
     return int(failed > 0)
-
-
-def doubts_of(mask: Volume, known_ml: tuple[float, float] | None) -> Iterator[str]:
-    """Say why a mask can hardly be right: it is empty, or far smaller or larger than labels of the training.
-
-    `known_ml` is the range of their volumes.
-    """
-    ml = volume_ml(mask)
-    low, high = known_ml or (0, math.inf)
-    known = f"; labels that the model learned from have {low:.3g} to {high:.3g} mL" if known_ml else ""
-    if not mask.array.any():
-        yield f"the mask is empty, 0 mL{known}: check the scan's spacing and what it shows"
-    elif not low / FAR <= ml <= high * FAR:
-        yield f"the mask has {ml:.3g} mL{known}: check the mask, the scan's spacing and what it shows"
-
-
-def spoiling(scan: Volume) -> Iterator[str]:
-    """Say which intensities of a scan spoil its normalization."""
-    if apart := standing_apart(scan.array):
-        yield f"made of a scan whose intensities stand far apart: {apart}; replace padding by the value of air, or clip"
 
 
 def planned_files(scans: Iterable[Path], arguments: argparse.Namespace) -> dict[Path, dict[str, Path]]:
