@@ -18,14 +18,14 @@ SHOWN = {"loss": "loss", "dice": "Dice"}  # of the values that a step logs
 
 
 def bar(items: Iterable[Item], work: str, unit: str, total: int, done: int = 0) -> "tqdm[Item]":
-    """Go through items under a bar on stderr, moved each second on a terminal, each half minute in a log file.
+    """Go through items under a bar on stderr, moved each second on a terminal or in a notebook, else each half minute.
 
     Where the environment names a file under FOLLOWED, it is moved each second, and the file tells how far it is.
     `work` and `unit` are written beside it; it counts from `done`, the items before these, to `total`. There is no bar
     for no items.
     """
     followed = FOLLOWED in os.environ
-    pause = 1.0 if followed or sys.stderr.isatty() else 30.0
+    pause = 1.0 if followed or sys.stderr.isatty() or "ipykernel" in sys.modules else 30.0
     kind: type[tqdm[Item]] = _Followed if followed else tqdm
     return kind(items, work, total, unit=unit, initial=done, mininterval=pause, maxinterval=pause, disable=not total)
 

@@ -1,5 +1,7 @@
 """A trained model, ready to segment: networks on their device, and what is known of the labels they learned from."""
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,12 +9,15 @@ import numpy as np
 import torch
 
 from lassl.images.components import largest_component
-from lassl.images.geometry import Array, Triple, Volume
+from lassl.images.geometry import Array, Triple, Volume, volume_ml
+from lassl.images.intensities import standing_apart
 from lassl.plumbing.errors import LasslError
 from lassl.predict.model_file import find_model, read_exported
 from lassl.predict.scan_files import MASK
 from lassl.predict.segment import segment
 from lassl.predict.task import PROBABILITY, Task, placement_for
+
+FAR = 2  # times smaller or larger than any label of the training: hardly the same structure
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,27 @@ def maps_of(scan: str | Path, volume: Volume, task: Task, largest: bool) -> dict
     try:
         maps = segment(volume, task)
     except (MemoryError, torch.OutOfMemoryError):
-        raise LasslError(f"{scan}: the memory does not suffice; lower --memory, or use --device cpu") from None
+        advice = "lower --memory (memory_gib), or use --device cpu"
+        raise LasslError(f"{scan}: the memory does not suffice; {advice}") from None
     mask = maps[PROBABILITY] > 0.5
     return {**maps, MASK: (largest_component(mask) if largest else mask).astype(np.uint8)}
+
+
+def doubts_of(mask: Volume, known_ml: tuple[float, float] | None) -> Iterator[str]:
+    """Say why a mask can hardly be right: it is empty, or far smaller or larger than labels of the training.
+
+    `known_ml` is the range of their volumes.
+    """
+    ml = volume_ml(mask)
+    low, high = known_ml or (0, math.inf)
+    known = f"; labels that the model learned from have {low:.3g} to {high:.3g} mL" if known_ml else ""
+    if not mask.array.any():
+        yield f"the mask is empty, 0 mL{known}: check the scan's spacing and what it shows"
+    elif not low / FAR <= ml <= high * FAR:
+        yield f"the mask has {ml:.3g} mL{known}: check the mask, the scan's spacing and what it shows"
+
+
+def spoiling(scan: Volume) -> Iterator[str]:
+    """Say which intensities of a scan spoil its normalization."""
+    if apart := standing_apart(scan.array):
+        yield f"made of a scan whose intensities stand far apart: {apart}; replace padding by the value of air, or clip"

@@ -39,7 +39,7 @@ def plan(scan: Volume, task: Task) -> tuple[int, list[Slab]]:
         least = needed_bytes(scan, axis, min(lengths), task) / 2**30
         raise LasslError(
             f"a scan of {scan.array.shape} voxels takes at least {least:.2g} GiB, with one window at a time; found a "
-            f"bound of {task.memory_gib:g} GiB: raise --memory"
+            f"bound of {task.memory_gib:g} GiB: raise --memory (memory_gib)"
         )
     advance = max(length - overlap, 1)
     starts = range(0, n - length + advance, advance)

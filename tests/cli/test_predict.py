@@ -255,7 +255,7 @@ def test_a_name_that_is_not_in_utf8_is_told_and_the_other_scans_are_done(raw, tm
 
 def test_a_bound_that_is_too_small_names_the_scan(raw, tmp_path, capsys):
     assert lassl("predict", RUN, raw, "-o", tmp_path, "--memory", "1e-4") == 1
-    assert re.search(r"error: .*lgemri\.nrrd: a scan of .* raise --memory\n", capsys.readouterr().err)
+    assert re.search(r"error: .*lgemri\.nrrd: a scan of .* raise --memory \(memory_gib\)\n", capsys.readouterr().err)
     assert [path.name for path in tmp_path.iterdir()] == ["volumes.csv"]
 
 
