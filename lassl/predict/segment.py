@@ -18,7 +18,7 @@ from lassl.predict.task import PROBABILITY, UNCERTAINTY, Task
 from lassl.predict.uncertainty import dropping, entropy
 from lassl.seeds import stream_seed
 
-# chosen on training cases, see docs/own-data.md
+# chosen on training cases, see docs/segment.md
 CERTAIN = 0.9  # the probability above which a voxel counts in finding the structure
 SMALLER = 0.5  # the share of a scan that a second pass sees at most: a scan that is a crop already is seen as a whole
 

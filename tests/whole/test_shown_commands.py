@@ -94,6 +94,7 @@ NOT_RUN = {
     ),
     "needs a model, masks or scans; tests/cli/ and tests/whole/test_own_data.py have them": (
         "lassl predict atrium SCAN... -o masks",
+        "lassl predict atrium SCANS/ -o masks",
         "lassl predict compact/mt_un-d0-s0 SCAN... -o masks",
         "lassl predict kidney/mt_un-d0-s0 SCAN... -o masks",
         "lassl export compact/mt_un-d0-s0 -o model.pt",
