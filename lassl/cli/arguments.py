@@ -26,11 +26,11 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "predict",
         help="segment scans with a trained model",
         description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1 on the scan's own grid, in its "
-        "format (.nrrd for DICOM). CASE/image.* and CASE/lgemri.* are named after the folder CASE. Any spacing and "
-        "orientation will do. Give whole scans: where a model learned from crops, it first looks for the structure. A "
-        "scan that fails, or whose mask is there already, is reported, and the others are done. So is a mask that can "
-        "hardly be right: empty, or far from the volumes of the training. A map is NaN where nobody looked, outside of "
-        "what the first look found.",
+        "format (.nrrd for DICOM). FOLDER/volumes.csv lists all scans with their volumes in mL. A folder stands for "
+        "all scans in it; their masks keep its sub-folders. CASE/image.* and CASE/lgemri.* are named after the folder "
+        "CASE. Any spacing and orientation works. Give whole scans: a model that learned from crops first looks for "
+        "the structure. If a scan fails, the command reports it and goes on; it also reports masks that are probably "
+        "wrong: empty, or far from the volumes seen in training. The same command continues after an interruption.",
     )
     parser.add_argument(
         "model",
@@ -38,7 +38,11 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="atrium, which comes with lassl; a run as profile/method-d0-s0; a model file; an exported file",
     )
     parser.add_argument(
-        "scans", metavar="SCAN", nargs="+", type=Path, help="an image file: NRRD, NIfTI or MetaImage; or a DICOM folder"
+        "scans",
+        metavar="SCAN",
+        nargs="+",
+        type=Path,
+        help="a file (NRRD, NIfTI, MetaImage), DICOM folder, or folder of those",
     )
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True, help="where masks are written")
     parser.add_argument(
@@ -46,6 +50,7 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     parser.add_argument("--largest-component", action="store_true", help="keep the largest part of a mask alone")
     parser.add_argument("--probability", action="store_true", help="also write <name>-probability; NaN: not looked at")
+    parser.add_argument("--preview", action="store_true", help="also write <name>.png: three planes with the outline")
     parser.add_argument(
         "--uncertainty", action="store_true", help="also write <name>-uncertainty: entropy in nats; NaN: not looked at"
     )

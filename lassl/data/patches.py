@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lassl.data.label_split import LabelSplit
 from lassl.data.pooling import pooled_image, pooled_label
-from lassl.data.prepared import Prepared
+from lassl.images.geometry import Array
 from lassl.plumbing.errors import note
 from lassl.seeds import stream
 from lassl.settings.sections import BatchSize, Patches
@@ -51,6 +52,16 @@ class Batch:
         return Batch(self.image.pin_memory(), self.label.pin_memory())
 
 
+class Cases(Protocol):
+    """Where volumes come from: images normalized, float32 (X, Y, Z), and labels, uint8 (X, Y, Z) of 0 and 1."""
+
+    def read_image(self, case: str) -> Array:
+        """Give the image of a case."""
+
+    def read_label(self, case: str) -> Array:
+        """Give the label of a case that has one."""
+
+
 class PatchSource(Dataset[Batch]):
     """The cases of a label split, pooled, in memory; labels are read for the labeled ones only.
 
@@ -58,7 +69,7 @@ class PatchSource(Dataset[Batch]):
     Memory: 4 bytes a pooled voxel of the images, 1 of the labels.
     """
 
-    def __init__(self, prepared: Prepared, label_split: LabelSplit, patches: Patches, batch: BatchSize, seed: int):
+    def __init__(self, prepared: Cases, label_split: LabelSplit, patches: Patches, batch: BatchSize, seed: int):
         def image(case: str) -> Tensor:
             return torch.from_numpy(pooled_image(prepared.read_image(case), patches.pool))
 

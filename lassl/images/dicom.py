@@ -1,6 +1,5 @@
 """A folder with a DICOM series as one volume: its slices in the order of their places."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -55,12 +54,22 @@ def read(folder: Path) -> Volume:
     return volume
 
 
+def holds_slices(folder: Path) -> bool:
+    """Whether a folder itself, not one within it, has DICOM slices."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != "DICOMDIR"]
+    if any(_is_dicom(path) for path in files):
+        return True
+    if not files or any(path.name.lower().endswith(SUFFIXES) for path in files):
+        return False
+    return bool(sitk.ImageSeriesReader.GetGDCMSeriesIDs(utf8(folder)))  # slices without the mark of DICOM files
+
+
 def _series_files(folder: Path) -> Sequence[str]:
     """Paths of the only series' slices in the order of their places. Raises LasslError."""
     reader = sitk.ImageSeriesReader()
     series = reader.GetGDCMSeriesIDs(utf8(folder))
     if not series:
-        raise LasslError(f"{folder}: {_no_series(folder)}")
+        raise LasslError(f"{folder}: found no DICOM series in the folder, expected one: give the folder of its slices")
     files: dict[str, Sequence[str]] = {name: reader.GetGDCMSeriesFileNames(utf8(folder), name) for name in series}
     for path in chain(*files.values()):
         utf8(path)
@@ -68,22 +77,6 @@ def _series_files(folder: Path) -> Sequence[str]:
         names = ", ".join(f"{_description(paths[0])} ({len(paths)} files)" for paths in files.values())
         raise LasslError(f"{folder}: found {len(series)} DICOM series, expected one: {names}; put each into a folder")
     return files[series[0]]
-
-
-def _no_series(folder: Path) -> str:
-    """What is in a folder without a series, and how to give it."""
-    place = shlex.quote(str(folder))
-    within = [path for path in (*sorted(folder.glob("*")), *sorted(folder.glob("*/*"))) if path.is_file()]
-    images = [path for path in within if path.name.lower().endswith(SUFFIXES)]
-    if images:
-        first, name = images[0], images[0].name
-        end = next(suffix for suffix in SUFFIXES if name.lower().endswith(suffix))
-        files = f"*{name[-len(end) :]}" if first.parent == folder else f"*/{name}"
-        found = f"{len(images)} image files, such as {first.relative_to(folder)}"
-        return f"found no DICOM series but {found}; give the files in place of the folder: {place}/{files}"
-    if series := next((path.parent for path in within if path.parent != folder and _is_dicom(path)), None):
-        return f"found DICOM slices not in the folder but in {series.name}/; give each folder of slices: {place}/*"
-    return "found no DICOM series in the folder, expected one: give the folder of its slices"
 
 
 def _head(path: str) -> Head:

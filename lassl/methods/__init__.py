@@ -50,12 +50,14 @@ def class_of(algorithm: str) -> "type[Algorithm]":
     return defined[0]
 
 
-def build(algorithm: str, make_network: "MakeNetwork", options: Mapping[str, Any], key: str = "options") -> "Algorithm":
-    """Make an algorithm; the constructor's keyword-only arguments are the schema of its options.
+def build(
+    algorithm: "str | type[Algorithm]", make_network: "MakeNetwork", options: Mapping[str, Any], key: str = "options"
+) -> "Algorithm":
+    """Make an algorithm, by its name or its class; the constructor's keyword-only arguments are the schema of options.
 
     Raises LasslError with a line for each wrong option, which `key` of params.yaml has.
     """
-    constructor = class_of(algorithm)
+    constructor = class_of(algorithm) if isinstance(algorithm, str) else algorithm
     if found := findings(constructor, options):
         raise LasslError("\n".join(f"params.yaml: {key}.{line}" for line in found))
     try:

@@ -21,14 +21,14 @@ SHOWN = {"loss": "loss", "dice": "Dice"}  # of the values that a step logs
 
 
 def bar(items: Iterable[Item], work: str, unit: str, total: int, done: int = 0) -> "tqdm[Item]":
-    """Go through items under a bar on stderr, moved each second on a terminal, each half minute in a log file.
+    """Go through items under a bar on stderr, moved each second on a terminal or in a notebook, else each half minute.
 
     Where the environment names a file under FOLLOWED, it is moved each second, and the file tells how far it is.
     `work` and `unit` are written beside it; it counts from `done`, the items before these, to `total`. There is no bar
     for no items.
     """
     followed = FOLLOWED in os.environ
-    pause = 1.0 if followed or sys.stderr.isatty() else 30.0
+    pause = 1.0 if followed or sys.stderr.isatty() or "ipykernel" in sys.modules else 30.0
     kind: type[tqdm[Item]] = _Followed if followed else tqdm
     return kind(items, work, total, unit=unit, initial=done, mininterval=pause, maxinterval=pause, disable=not total)
 
@@ -72,6 +72,28 @@ class _Followed(tqdm):  # type: ignore[type-arg]
         if ends:
             with suppress(OSError):
                 Path(os.environ[FOLLOWED]).unlink(missing_ok=True)
+
+
+class InnerBar(tqdm):  # type: ignore[type-arg]
+    """A bar on stderr that also moves within an item, as often as `bar` does."""
+
+    def __init__(self, work: str, unit: str, total: int):
+        pause = 1.0 if sys.stderr.isatty() else 30.0
+        form = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} " + unit + "s [{elapsed}<{remaining}{postfix}]"
+        super().__init__(
+            desc=work, total=total, bar_format=form, mininterval=pause, maxinterval=pause, disable=not total
+        )
+        self.items = 0
+
+    def within(self, done: int, total: int) -> None:
+        """Show how far the current item is; it never goes back where `total` grows."""
+        self.set_postfix_str(f"window {done} of {total}", refresh=False)
+        self.update(max(self.items + done / total - self.n, 0))
+
+    def next(self) -> None:
+        """Show that the current item is done."""
+        self.items += 1
+        self.update(self.items - self.n)
 
 
 def recent(curves: Curves) -> str:

@@ -1,6 +1,7 @@
 """SIGTERM, a closed terminal (SIGHUP) and Ctrl-C let a training finish its step first."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -12,8 +13,12 @@ from lassl.plumbing.errors import discard_lost_output, note
 def stop_request() -> Iterator[Callable[[], int]]:
     """Give a function that tells whether SIGTERM, SIGHUP or Ctrl-C came (its number, else 0); a second acts at once.
 
-    SIGHUP is the exception: system and shell may both send one, so later ones are ignored. Under nohup all are.
+    SIGHUP is the exception: system and shell may both send one, so later ones are ignored. Under nohup all are. In a
+    thread beside the main one, which Python lets handle no signal, the function always gives 0.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: 0
+        return
     came = 0
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     if before[signal.SIGHUP] == signal.SIG_IGN:

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from lassl.data.patches import PatchSource, loader
-from lassl.learning.base import Progress
+from lassl.learning.base import Algorithm, Progress
 from lassl.methods import build
 from lassl.model.network import build_network
 from lassl.model.placement import Placement
@@ -34,16 +34,18 @@ def fit(
     checkpoints: Checkpoints | None = None,
     curves: Path | None = None,
     board: Path | None = None,
+    algorithm: type[Algorithm] | None = None,
 ) -> State:
     """Train an algorithm for config.train.steps on a source of patches and give its last state. Raises LasslError.
 
     With `checkpoints` it goes on from the last one and writes one every few minutes, and the curves so far with it.
-    SIGTERM and Ctrl-C write one, too, after the step that is being made. Curves go to `board` as well, step by step.
+    SIGTERM and Ctrl-C write one, too, after the step that is being made. Curves go to `board` as well, step by step. A
+    class given as `algorithm` trains in the place of the one that the method names.
     """
     steps = config.train.steps
     schedule = plugin("schedule", config.train.schedule or method.schedule, SCHEDULES)
     keep = snapshot_steps(steps, config.snapshots.count)
-    state = first_state(config, method, placement, seed)
+    state = first_state(config, method, placement, seed, algorithm)
     if checkpoints and (saved_state := checkpoints.load()):
         state.load_state_dict(saved_state)
         state.resumed += 1
@@ -82,10 +84,13 @@ def snapshot_steps(steps: int, count: int) -> set[int]:
     return {(steps * (count + i)) // (2 * count) for i in range(count)}
 
 
-def first_state(config: Config, method: Method, placement: Placement, seed: int) -> State:
-    """Make the algorithm with its initial weights, and its optimizer."""
+def first_state(
+    config: Config, method: Method, placement: Placement, seed: int, algorithm: type[Algorithm] | None = None
+) -> State:
+    """Make the algorithm with its initial weights, and its optimizer; `algorithm` as in `fit`."""
     torch.manual_seed(stream_seed(seed, "weights"))
-    module = placement.module(build(method.algorithm, lambda: build_network(config.network), method.options)).train()
+    built = build(algorithm or method.algorithm, lambda: build_network(config.network), method.options)
+    module = placement.module(built).train()
     placement.compile(module.networks.values())
     optimizer = sgd(module, config.train.lr, config.train.momentum, method.weight_decay)
     scaler = torch.amp.GradScaler(placement.device.type, enabled=placement.dtype == torch.float16)

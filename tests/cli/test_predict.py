@@ -36,7 +36,8 @@ def test_a_run_predicts_what_its_evaluation_predicted(tiny_data, raw, tmp_path, 
     assert mask.array.dtype == np.uint8 and mask.geometry == read_volume(raw).geometry
     np.testing.assert_array_equal(mask.array, expected(tiny_data))
     np.testing.assert_array_equal(mask.array, read_volume(Path("predictions/quick/cps-d0-s0/C6.nrrd")).array)
-    assert capsys.readouterr().out.split() == [str(tmp_path / "out" / "C6.nrrd")]
+    ml = mask.array.sum() * 0.625**3 / 1000
+    assert capsys.readouterr().out == f"{tmp_path / 'out' / 'C6.nrrd'}\t{ml:.3g} mL\n"
 
 
 @pytest.mark.slow
@@ -91,7 +92,7 @@ def test_networks_parts_and_maps_are_those_that_were_asked_for(tiny_data, raw, t
         assert lassl("predict", RUN, raw, "-o", large, "--network", which, "--largest-component") == 0
         np.testing.assert_array_equal(read_volume(large / "C6.nrrd").array, largest_component(mask))
     assert len(seen) == 3
-    assert sorted(path.name for path in large.iterdir()) == ["C6.nrrd"]
+    assert sorted(path.name for path in large.iterdir()) == ["C6.nrrd", "volumes.csv"]
 
 
 def test_the_same_call_gives_the_same_uncertainty(raw, tmp_path):
@@ -202,7 +203,7 @@ def test_bad_scans_are_told_in_a_line_each_and_the_others_are_done(raw, tmp_path
     scans = [tmp_path / name for name in ("empty.nrrd", "none", "absent.nii", "good.mha", "picture.png", "series")]
     capsys.readouterr()
     assert lassl("predict", RUN, *scans, "-o", tmp_path / "out") == 1
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.mha", "series.nrrd"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.mha", "series.nrrd", "volumes.csv"]
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert len(lines) == 4
     for name in ("empty.nrrd", "none", "absent.nii", "picture.png"):
@@ -226,7 +227,7 @@ def test_scans_of_case_folders_in_two_calls_get_masks_of_their_own(tmp_path):
     for case in ("K01", "K02"):
         write_volume(tmp_path / "in" / case / "image.nii.gz", Volume(numbered().array, Geometry((2.0, 2.5, 3.0))))
         assert lassl("predict", RUN, tmp_path / "in" / case / "image.nii.gz", "-o", tmp_path / "out") == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["K01.nii.gz", "K02.nii.gz"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["K01.nii.gz", "K02.nii.gz", "volumes.csv"]
 
 
 def test_what_is_there_stays_unless_it_may_be_overwritten_and_the_others_are_done(raw, tmp_path, capsys):
@@ -254,8 +255,8 @@ def test_a_name_that_is_not_in_utf8_is_told_and_the_other_scans_are_done(raw, tm
 
 def test_a_bound_that_is_too_small_names_the_scan(raw, tmp_path, capsys):
     assert lassl("predict", RUN, raw, "-o", tmp_path, "--memory", "1e-4") == 1
-    assert re.search(r"error: .*lgemri\.nrrd: a scan of .* raise --memory\n", capsys.readouterr().err)
-    assert not list(tmp_path.iterdir())
+    assert re.search(r"error: .*lgemri\.nrrd: a scan of .* raise --memory \(memory_gib\)\n", capsys.readouterr().err)
+    assert [path.name for path in tmp_path.iterdir()] == ["volumes.csv"]
 
 
 @pytest.mark.parametrize(

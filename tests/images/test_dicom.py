@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from benchmarks.dicom import write_series
 from helpers.scans import PLACE, SIZE, numbered, same_place
+from lassl.images.dicom import holds_slices
 from lassl.images.geometry import Geometry, Volume
 from lassl.plumbing.errors import LasslError
 from lassl.predict.scan_files import read_scan
@@ -183,31 +184,22 @@ def test_a_slice_of_another_size_is_told_with_both_sizes(tmp_path, size, told):
     assert told in refused(folder) and "expected one; put the slices of each into a folder" in refused(folder)
 
 
-def test_a_folder_of_image_files_is_told_with_how_to_give_them(tmp_path):
-    folder = tmp_path / "some scans"
-    for name in ("b.nii.gz", "a.NII.gz", "notes.txt"):
-        folder.mkdir(exist_ok=True)
-        (folder / name).touch()
-    assert refused(folder) == (
-        f"{folder}: found no DICOM series but 2 image files, such as a.NII.gz; give the files in place of the folder: "
-        f"'{folder}'/*.NII.gz"
-    )
+def test_a_folder_holds_slices_whether_or_not_they_have_the_mark_of_dicom_files(tmp_path):
+    folder = write_series(tmp_path / "export" / "K01", numbered())
+    assert holds_slices(folder) and not holds_slices(tmp_path / "export")
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes()[132:])  # as older devices write them
+    assert holds_slices(folder)
+    (tmp_path / "export" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")  # the index of an export, not a slice
+    assert not holds_slices(tmp_path / "export")
 
 
-def test_a_folder_of_cases_is_told_with_how_to_give_their_images(tmp_path):
-    for case in ("K01", "K02"):
-        (tmp_path / case).mkdir()
-        (tmp_path / case / "image.nrrd").touch()
-    assert refused(tmp_path).endswith(
-        f"2 image files, such as K01/image.nrrd; give the files in place of the folder: {tmp_path}/*/image.nrrd"
-    )
-
-
-def test_a_folder_of_folders_of_slices_is_told_so(tmp_path):
-    write_series(tmp_path / "K01", numbered())
-    assert refused(tmp_path).endswith(
-        f"found DICOM slices not in the folder but in K01/; give each folder of slices: {tmp_path}/*"
-    )
+def test_a_folder_of_other_files_holds_no_slices(tmp_path):
+    assert not holds_slices(tmp_path)
+    (tmp_path / "notes.txt").write_text("a scan")
+    assert not holds_slices(tmp_path)
+    (tmp_path / "a.nrrd").touch()
+    assert not holds_slices(tmp_path)
 
 
 def test_the_place_of_a_straight_series_is_that_of_its_positions(tmp_path):

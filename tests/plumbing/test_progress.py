@@ -12,7 +12,7 @@ import pytest
 
 from helpers.trainings import settings, trained
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.progress import RECENT, bar, live_curves, recent
+from lassl.plumbing.progress import RECENT, InnerBar, bar, live_curves, recent
 
 
 def steps(*losses: float, **others: float) -> list[dict[str, float]]:
@@ -120,3 +120,16 @@ def test_without_the_package_it_is_said_how_to_get_it_and_nothing_is_removed(tmp
     ):
         pass
     assert written(tmp_path) == ["earlier"]
+
+
+def test_an_inner_bar_moves_within_an_item_and_never_back(capfd):
+    with InnerBar("predict", "scan", 2) as progress:
+        shown = []
+        for done, total in ((1, 4), (2, 4), (2, 8), (8, 8)):  # the total was an estimate
+            progress.within(done, total)
+            shown.append(progress.n)
+        assert shown == [0.25, 0.5, 0.5, 1] and "window 8 of 8" in str(progress)
+        progress.next()
+        progress.next()  # an item that failed
+        assert progress.n == 2
+    assert "predict: 100%" in capfd.readouterr().err

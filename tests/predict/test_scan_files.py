@@ -18,7 +18,9 @@ from lassl.predict.scan_files import (
     check_outputs,
     make_folder,
     output_files,
+    passed_over,
     read_scan,
+    scans_in,
     split_name,
     write_output,
 )
@@ -204,3 +206,81 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
         write_output(tmp_path / "file" / "mask.nrrd", numbered("uint8"))
     make_folder(tmp_path / "new" / "folder")
     assert not list((tmp_path / "new" / "folder").iterdir())
+
+
+def test_a_folder_stands_for_all_scans_in_it_whose_files_keep_its_sub_folders(tmp_path):
+    scans = tmp_path / "scans"
+    expected = {  # a file or folder, and the sub-folder where its files are written
+        "a.nrrd": ".",
+        "b.NII.GZ": ".",
+        "c.mhd": ".",
+        "K01/image.nii.gz": ".",  # named K01 after its folder
+        "site/K01/image.mha": "site",
+        "site/a.nrrd": "site",
+        "site/deep/a.nii": "site/deep",
+    }
+    for name in expected:
+        (scans / name).parent.mkdir(parents=True, exist_ok=True)
+        (scans / name).touch()
+    write_series(scans / "P1", numbered())
+    write_series(scans / "dicom" / "P1", numbered())
+    found = scans_in(scans, tmp_path / "out")
+    expected |= {"P1": ".", "dicom/P1": "dicom"}
+    assert found.scans == {scans / name: Path(folder) for name, folder in expected.items()}
+    assert found.others == []
+    check_outputs({scan: output_files(scan, folder) for scan, folder in found.scans.items()})
+
+
+def test_a_folder_of_dicom_slices_is_one_scan_whatever_else_is_in_it(tmp_path):
+    folder = write_series(tmp_path / "P1", numbered())
+    (folder / "notes.txt").touch()
+    (folder / "below").mkdir()
+    (folder / "below" / "a.nrrd").touch()
+    assert scans_in(folder, tmp_path / "out").scans == {folder: Path()}
+
+
+def test_labels_hidden_files_voxels_and_earlier_masks_are_not_scans_of_a_folder(tmp_path):
+    for name in ("K01/lgemri.nrrd", "K01/laendo.nrrd", "K02/image.nrrd", "K02/label.nii.gz", "K02/.a.nrrd", "c.raw"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "K01.nrrd").touch()
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "a.nrrd").touch()
+    found = scans_in(tmp_path, tmp_path / "masks")
+    assert [path.relative_to(tmp_path).as_posix() for path in found.scans] == ["K01/lgemri.nrrd", "K02/image.nrrd"]
+    assert passed_over(tmp_path, found.others) == (
+        f"note: {tmp_path}: passed over 2 other files (laendo.nrrd, label.nii.gz), not scans by their names"
+    )
+
+
+def test_many_files_that_are_not_scans_are_told_in_one_line(tmp_path):
+    for n in range(9):
+        (tmp_path / f"{n}.txt").touch()
+    (tmp_path / "a.nrrd").touch()
+    found = scans_in(tmp_path, tmp_path / "out")
+    assert "passed over 9 other files (0.txt, 1.txt, 2.txt, 3.txt, 4.txt, ...)" in passed_over(tmp_path, found.others)
+
+
+def test_a_folder_without_scans_is_told_with_what_is_in_it(tmp_path):
+    told = r": found no scans, expected files that end in \.nrrd, .*, or DICOM slices"
+    with pytest.raises(LasslError, match=f"{told}$"):
+        scans_in(tmp_path, tmp_path / "out")
+    (tmp_path / "slice.png").touch()
+    with pytest.raises(LasslError, match=rf"{told}; found 1 other file \(slice\.png\)$"):
+        scans_in(tmp_path, tmp_path / "out")
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.nrrd").touch()
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    (scans / "K01").symlink_to(tmp_path / "elsewhere")
+    (scans / "loop").symlink_to(scans)
+    assert list(scans_in(scans, tmp_path / "out").scans) == [scans / "K01" / "a.nrrd"]
+
+
+def test_a_preview_is_a_png_that_is_named_after_the_scan_and_the_mask_is_written_last(tmp_path):
+    files = output_files(tmp_path / "a.nii.gz", tmp_path / "out", ["probability", "preview"])
+    assert files["preview"] == tmp_path / "out" / "a.png" and list(files)[-1] == "mask"
