@@ -87,8 +87,8 @@ def fit(
     algorithm = class_of(own.get("algorithm", name)) if isinstance(method, str) else method
     changed(values, own, settings or {})
     own["options"] = own["options"] | options
-    if found := findings(algorithm, own["options"]):
-        raise LasslError("\n".join(f"{algorithm.__name__}: option {line}" for line in found))
+    if wrong := findings(algorithm, own["options"]):
+        raise LasslError("\n".join(f"{algorithm.__name__}: option {line}" for line in wrong))
     own |= {"algorithm": algorithm.__name__, "labeled": labeled, "unlabeled": unlabeled}
     own["batch"] = dict(own["batch"])
     if not own["batch"]["unlabeled"] or not unlabeled:
@@ -96,6 +96,10 @@ def fit(
     values["train"]["steps"] = steps
     config = checked(values | {"methods": {name: own}})
     data = _cohort(cohort, config)
+    if (asked := labeled + own["unlabeled"]) > (found := len(data.split.train)):
+        raise LasslError(
+            f"labeled, unlabeled: found {asked} cases together, expected at most {found}, those to train on"
+        )
     return _trained(config, name, algorithm, data, seed)
 
 

@@ -39,10 +39,13 @@ def score(mask: Mask, reference: Mask, *, spacing_mm: Sequence[float] | None = N
     one, other = _read(mask, "mask"), _read(reference, "reference")
     if mismatch := grid_mismatch(one, other, "reference", placed=len(images) == 2):
         raise LasslError(f"{_name(mask, 'mask')}: {mismatch}; compare masks on the same grid")
-    spacing = spacing_mm or next(v for v, m in ((other, reference), (one, mask)) if m is images[-1]).geometry.spacing_mm
+    if spacing_mm is not None:
+        spacing = tuple(spacing_mm)
+    else:  # the reference's, unless it is an array
+        spacing = (one if isinstance(reference, np.ndarray) else other).geometry.spacing_mm
     if len(spacing) != 3 or not all(0 < side < np.inf for side in spacing):
-        raise LasslError(f"spacing_mm: found {tuple(spacing)}, expected three positive numbers, mm along x, y, z")
-    return asdict(metrics.score(one.array > 0, other.array > 0, tuple(spacing)))
+        raise LasslError(f"spacing_mm: found {spacing}, expected three positive numbers, mm along x, y, z")
+    return asdict(metrics.score(one.array > 0, other.array > 0, spacing))
 
 
 def _read(mask: Mask, word: str) -> Volume:
