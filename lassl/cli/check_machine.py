@@ -5,7 +5,6 @@ As in lassl/cli/check_project.py, only the standard library is imported at the t
 
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,8 @@ from lassl.plumbing.errors import LasslError
 from lassl.runs.workers import cores, memory_gib, training_gib
 
 if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
     from lassl.settings.config import Config
 
 OLDEST, NEWEST = (3, 11), (3, 13)  # versions of Python that the tests ran under; figures were made under the first
@@ -73,38 +74,35 @@ def packages(constraints: Path, needed: Iterable[str] | None = None) -> Iterator
 
     `constraints` is a file of lines such as numpy==2.0.0. By default `needed` are the project's own requirements.
     """
-    required = requirements() if needed is None else needed
-    direct = [re.split(r"[^\w.-]", text)[0] for text in required if "extra ==" not in text]
-    absent = [name for name in direct if installed(name) is None]
+    if installed("packaging") is None:  # which reads both
+        yield Finding("missing", "packaging: not installed", "`make install`")
+        return
+    absent = [r.name for r in wanted(requirements() if needed is None else needed) if installed(r.name) is None]
     yield from (Finding("missing", f"{name}: not installed", "`make install`") for name in absent)
     if not constraints.is_file():
         yield Finding("warning", f"{constraints}: not found, so versions are not compared")
         return
-    versions = {name: (pin, installed(name)) for name, pin in pins(constraints.read_text("utf-8"))}
-    for name, (pin, version) in versions.items():
-        if version and version.split("+")[0] != pin:
-            yield Finding("warning", f"{name} {version}, not {pin}: figures may differ", "`make install`")
-    others = [name for name, (_, version) in versions.items() if version is None and name not in absent]
-    if others:
-        some = ", ".join(others[:5]) + ", ..." * (len(others) > 5)
-        yield Finding("warning", f"{len(others)} of {constraints.name} not installed: {some}", "`make install`")
-    same = sum(version is not None and version.split("+")[0] == pin for pin, version in versions.values())
+    lines = constraints.read_text("utf-8").splitlines()
+    pins = wanted(line for line in lines if line.strip() and not line.startswith("#"))
+    versions = [(pin, installed(pin.name)) for pin in pins]
+    others = [(pin, version) for pin, version in versions if version and not pin.specifier.contains(version)]
+    for pin, version in others:
+        text = f"{pin.name} {version}, not {str(pin.specifier).removeprefix('==')}: figures may differ"
+        yield Finding("warning", text, "`make install`")
+    none = [pin.name for pin, version in versions if version is None]
+    if missing := [name for name in none if name not in absent]:
+        some = ", ".join(missing[:5]) + ", ..." * (len(missing) > 5)
+        yield Finding("warning", f"{len(missing)} of {constraints.name} not installed: {some}", "`make install`")
+    same = len(versions) - len(others) - len(none)
     yield Finding("ok" if same else "warning", f"{same} of {len(versions)} packages are as in {constraints.name}")
 
 
-def pins(text: str) -> Iterator[tuple[str, str]]:
-    """Name and exact version of each line such as numpy==2.0.0 that is for this Python: a marker may follow a `;`."""
-    for line in text.splitlines():
-        pin, _, marker = line.partition(";")
-        if not re.match(r"[^#\s]+==", pin):
-            continue
-        if marker.strip():
-            from packaging.markers import Marker  # few lines need it
+def wanted(lines: Iterable[str]) -> "list[Requirement]":
+    """Requirements such as numpy>=2.0, as pip writes them: those that are for this Python, and for no extra."""
+    from packaging.requirements import Requirement
 
-            if not Marker(marker).evaluate():
-                continue
-        name, version = pin.split("==")
-        yield name, version.strip()
+    found = map(Requirement, lines)
+    return [one for one in found if one.marker is None or one.marker.evaluate({"extra": ""})]
 
 
 def requirements() -> list[str]:

@@ -2,6 +2,8 @@
 
 import argparse
 
+from lassl.paths import metrics_folder
+from lassl.plumbing.errors import LasslError
 from lassl.plumbing.tables import grid, interval, number
 from lassl.results.comparisons import correct, family, told
 from lassl.results.document import Table, read_table
@@ -26,6 +28,12 @@ def report(profile: str) -> str:
     statistics = table.statistics
     results, _ = whole_pairs(read_results(profile), statistics.pairs)
     groups = by_method(results, list(table.rows))
+    if untold := [row for row in groups if row not in table.rows]:
+        folder = metrics_folder(profile)
+        raise LasslError(
+            f"{folder / 'table.json'}: found no row for {', '.join(untold)}, expected one for each row with runs in "
+            f"{folder / 'records'}; make the table again with `lassl tables {profile}`"
+        )
     found = design(groups, statistics)
     differences = to_baseline(groups, statistics)
     one = all(len(group) == 1 for group in groups.values())

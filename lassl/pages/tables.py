@@ -7,19 +7,16 @@
 """
 
 import csv
-from collections.abc import Mapping
 
 from lassl.pages.prose import wrapped
 from lassl.paths import TUNING, metrics_folder
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.tables import grid, interval, listed, number
-from lassl.results.document import Published, Row, Table, read_table
-from lassl.results.layout import against, differences
-from lassl.results.markdown import paragraph, side_by_side, titled
-from lassl.results.measures import DICE, HD95
+from lassl.plumbing.tables import grid, listed
+from lassl.results.document import Table, read_table
+from lassl.results.layout import short_layout
+from lassl.results.markdown import body, paragraph, side_by_side
+from lassl.results.measures import DICE
 from lassl.results.remarks import (
-    CHOSEN,
-    LARGEST,
     cohort,
     pairs,
     scored_cases,
@@ -76,38 +73,8 @@ def earlier(text: str) -> str:
 
 def short(table: Table) -> str:
     """Render a table in seven columns at most, and below it what a reader has to know about them."""
-    rows, others = list(table.rows.values()), table.references
-    published = any(row.published for row in rows)
-    heads = ["Method", "labels", DICE.heading, HD95.heading]
-    if published:
-        heads.append(f"published {DICE.name}")
-    heads += against(others)
-    lines = [short_row(row, others, published) for row in rows]
     texts = [remark(table), *map(paragraph, [*tuning_notice(table), *pairs(table), *warnings(table)])]
-    return "\n\n".join([grid(heads, lines), *map(wrapped, texts)]) + "\n"
-
-
-def short_row(row: Row, others: Mapping[str, Row], published: bool) -> list[str]:
-    """Cells of a row: labeled cases, Dice with its interval, 95HD, published Dice, the differences to the baselines."""
-    dice, hd95 = row.scores[DICE.key], row.scores[HD95.key]
-    cells = [
-        titled(row.title, filter(None, row.evaluation)),
-        listed(row.labeled) or "-",
-        f"{number(dice.mean)} {interval(dice.low, dice.high)}",
-        number(hd95.mean),
-    ]
-    if published:
-        figures = row.published
-        cells.append(f"{figures.dice:g}{known(figures)}" if figures else "")
-    return [*cells, *(" ".join(parts) for parts in differences(row, others))]
-
-
-def known(figures: Published) -> str:
-    """What is known of published figures: which weights they are of, and that parts of the masks were left out."""
-    parts = [CHOSEN[figures.chosen]] if figures.chosen != "unknown" else []
-    if figures.parts == "largest":
-        parts.append(LARGEST)
-    return f" ({', '.join(parts)})" if parts else ""
+    return "\n\n".join([body(short_layout(table)), *map(wrapped, texts)]) + "\n"
 
 
 def remark(table: Table) -> str:

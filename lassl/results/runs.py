@@ -175,6 +175,6 @@ def mean(values: pd.DataFrame) -> float:
 
 def score_table(frames: Mapping[tuple[int, int], pd.DataFrame], column: str) -> pd.DataFrame:
     """One score of all cases: a row for each (label split, seed), a column for each case."""
-    rows = [frame.set_index("case")[column] for frame in frames.values()]
+    rows = [pd.Series(frame[column].to_numpy(), pd.Index(frame["case"])) for frame in frames.values()]
     index = pd.MultiIndex.from_tuples(list(frames), names=INDEX)
-    return pd.DataFrame([row.to_numpy() for row in (r.reindex(rows[0].index) for r in rows)], index, rows[0].index)
+    return pd.DataFrame([row.reindex(rows[0].index).to_numpy() for row in rows], index, rows[0].index)

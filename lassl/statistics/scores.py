@@ -15,7 +15,8 @@ def in_order(scores: pd.DataFrame) -> pd.DataFrame:
     """The table in one order of runs and cases. Raises ValueError if it is not a table of scores."""
     if list(scores.index.names) != INDEX or scores.index.has_duplicates or scores.columns.has_duplicates:
         raise ValueError(f"scores have an index {scores.index.names}; expected {INDEX}, and each run and case once")
-    return scores.sort_index().sort_index(axis=1)
+    ordered = scores.index.is_monotonic_increasing and scores.columns.is_monotonic_increasing
+    return scores if ordered else scores.sort_index().sort_index(axis=1)
 
 
 def paired(scores: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:

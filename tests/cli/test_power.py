@@ -74,6 +74,18 @@ def test_a_profile_without_a_table_is_named_with_its_remedy(workspace):
         lassl("power", "nothing")
 
 
+def test_runs_of_a_row_that_is_newer_than_the_table_are_told_with_the_remedy(workspace, capsys):
+    write_run("vnet_16")
+    told(capsys)
+    write_run("cps")
+    with pytest.raises(
+        LasslError,
+        match=rf"^metrics/{PROFILE}/table\.json: found no row for cps, expected one for each row with runs in "
+        rf"metrics/{PROFILE}/records; make the table again with `lassl tables {PROFILE}`$",
+    ):
+        lassl("power", PROFILE)
+
+
 def test_the_power_of_the_committed_repeats_is_that_of_their_table(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     text = told(capsys, "repeats", tabled=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from benchmarks.dicom import write_series
+from helpers.dicom import write_series
 from helpers.scans import PLACE, SIZE, numbered, same_place
 from lassl.images.dicom import holds_slices
 from lassl.images.geometry import Geometry, Volume

@@ -134,6 +134,7 @@ def test_every_wrong_row_is_told_at_once(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["tiny", "quick", "compact", "repeats", "paper"])
 def test_the_options_of_all_rows_are_right_at_every_profile(profile, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

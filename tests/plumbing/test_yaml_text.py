@@ -37,6 +37,7 @@ def test_the_numbers_that_two_versions_of_yaml_read_differently_are_those_of_yam
     assert found == {"steps": 10, "time": "1:30", "answer": "yes", "rate": 0.1, "octal": 8}
 
 
+@pytest.mark.slow
 def test_every_committed_file_is_read_as_ruamel_reads_it() -> None:
     assert len(FILES) > 100
     for path in FILES:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from benchmarks.dicom import write_series
+from helpers.dicom import write_series
 from helpers.scans import IMAGES, PLACE, SIZE, numbered, same_place
 from lassl.images.geometry import Volume
 from lassl.images.volumes import read_volume, to_image

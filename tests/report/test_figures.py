@@ -43,7 +43,9 @@ def test_a_short_line_is_not_thinned():
     assert figures.thinned(pd.Series([3.0, 4.0], index=[7, 9]), points=5)[0].tolist() == [7, 9]
 
 
-@pytest.mark.parametrize("count, expected", [(1, 300), (166, 300), (167, 299), (1000, 50)])
+@pytest.mark.parametrize(
+    "count, expected", [(1, 300), (166, 300), (167, 299), pytest.param(1000, 50, marks=pytest.mark.slow)]
+)
 def test_the_lines_of_a_panel_have_300_points_each_and_100_000_together_at_most(count, expected):
     runs = {f"cps-d0-s{seed}": {"loss": pd.Series(np.arange(400.0))} for seed in range(count)}
     lines = figures.curves(runs, ["cps"] * count, STYLES)["loss"]["data"]

@@ -261,6 +261,7 @@ def test_the_written_table_is_the_built_one():
     assert json.loads((folder / "table.json").read_text(), parse_constant=refuse) == plain()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_committed_table_is_what_its_committed_runs_give(profile, monkeypatch):
     monkeypatch.chdir(committed())

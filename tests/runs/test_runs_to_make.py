@@ -86,6 +86,7 @@ def test_a_run_in_the_cache_is_not_left_but_for_its_other_fields_of_view(monkeyp
     assert asked_for == {name: stages_of(config, runs[name])[:2] for name in ("vnet_80", "cps")}
 
 
+@pytest.mark.slow
 def test_what_dvc_made_before_lies_in_its_cache_though_other_settings_are_in_place(tmp_path, monkeypatch):
     """A model by a first setting, then by a second one, then the first again: it is not to be made."""
     monkeypatch.chdir(tmp_path)

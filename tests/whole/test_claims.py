@@ -16,6 +16,7 @@ from lassl.results.search import read_trials
 from lassl.statistics.scores import paired
 from lassl.statistics.trainings import complete, mean_squares, two_way
 
+pytestmark = pytest.mark.slow
 SEMI_SUPERVISED = ["cps", "cps_alw", "cutmix_mt", "fixmatch", "mcnet_plus", "mt", "mt_un"]  # of repeats
 
 
