@@ -8,7 +8,7 @@ import SimpleITK as sitk
 import torch
 
 import lassl
-from benchmarks.dicom import write_series
+from helpers.dicom import write_series
 from helpers.scans import PLACE, same_place
 from helpers.trainings import predicting
 from lassl.images.geometry import Geometry, Volume

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from benchmarks.dicom import write_series
 from helpers.command import RUN, lassl
+from helpers.dicom import write_series
 from helpers.scans import numbered
 from lassl.cli import predict
 from lassl.images.geometry import Geometry, Volume, volume_ml
