@@ -1,4 +1,4 @@
-"""What a table shows, from its table.json, as plain text for Markdown, page and terminal: heads, cells, remarks."""
+"""A table.json as the heads, cells and remarks that Markdown, the page and the terminal show."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from lassl.results.remarks import CHOSEN, LARGEST, Remark, remarks
 
 @dataclass(frozen=True)
 class Line:
-    """A row as it is shown: title, departures from the default evaluation, and a cell for each further column.
+    """A row as shown: title, departures from the default evaluation, and a cell for each further column.
 
-    `name` and `group` are those of the table.json. A cell may have a second part, such as the interval of its mean.
-    `published` are the figures of a paper in the same columns, the first being what they are called; there are none,
-    or some for the first columns, empty where a column has none.
+    `name` and `group` are those in table.json. A cell may have a second part, such as the interval of its mean.
+    `published` has the figures of a paper for the same columns, with their label first and empty text for a column
+    without a figure. It may be shorter than the row, or empty.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Layout:
-    """A table as it is shown; `tests` are heads and lines of the tests that count trainings, empty without any."""
+    """A table as shown; `tests` has the heads and lines of the tests over trainings, or is empty."""
 
     tests: tuple[tuple[str, ...], ...]
     heads: tuple[str, ...]
@@ -48,7 +48,7 @@ def layout(table: Table) -> Layout:
 
 
 def tests(table: Table, others: Mapping[str, Row]) -> tuple[tuple[str, ...], ...]:
-    """Heads and lines of the two-way tests against the baseline, the family first; empty where no row has two pairs."""
+    """Heads and lines of the two-way tests against the baseline, the family first; empty if no row has two pairs."""
     key, baseline = next(iter(others.items()), (None, None))
     if key != REFERENCES["baseline"] or baseline is None:
         return ()
@@ -67,13 +67,13 @@ def tests(table: Table, others: Mapping[str, Row]) -> tuple[tuple[str, ...], ...
 
 
 def both(found: Mapping[str, Difference]) -> tuple[TwoWayTest, TwoWayTest] | None:
-    """The two-way tests of a row by Dice and by its logit; None with less than two pairs."""
+    """The two-way tests of a row for Dice and for its logit; None with fewer than two pairs."""
     dice, logit = (found[measure.key].trainings for measure in (DICE, LOGIT_DICE))
     return (dice, logit) if dice and logit else None
 
 
 def tested(title: str, dice: TwoWayTest, logit: TwoWayTest) -> tuple[str, ...]:
-    """Cells of a two-way test: pairs, difference, interval, p with Holm's correction and without; then by the logit."""
+    """Cells of a two-way test: pairs, difference, interval, p with and without Holm's correction; then the logit's."""
     return (
         title,
         str(dice.pairs),
@@ -92,12 +92,12 @@ def p_value(p: float | None) -> str:
 
 
 def against(others: Mapping[str, Row]) -> list[str]:
-    """Heads of the differences to the rows that others are compared with."""
+    """Heads of the differences to the baselines."""
     return [f"{DICE.name} against {row.title}" for row in others.values()]
 
 
 def line(name: str, row: Row, others: Mapping[str, Row]) -> Line:
-    """Lay a row out: its scores, what they are worth beside others, and how it was trained."""
+    """Lay out a row: its scores, their differences to the baselines, and how it was trained."""
     first, *further = (score(row.scores[measure.key]) for measure in MAIN)
     cells = [
         first,
@@ -117,7 +117,7 @@ def score(values: Spread) -> tuple[str, str]:
 
 
 def differences(row: Row, others: Mapping[str, Row]) -> list[tuple[str, ...]]:
-    """For each row that others are compared with: mean difference of Dice; interval and p of a two-way test, if any."""
+    """For each baseline: mean difference of Dice; interval and p of a two-way test, if there is one."""
     cells: list[tuple[str, ...]] = []
     for key, other in others.items():
         if row is other:
@@ -129,7 +129,7 @@ def differences(row: Row, others: Mapping[str, Row]) -> list[tuple[str, ...]]:
 
 
 def counted(test: TwoWayTest | None) -> tuple[str, ...]:
-    """Interval and p of a two-way test, if there is one; its p is corrected within the family alone."""
+    """Interval and p of a two-way test, if there is one; p is corrected only within the family."""
     if test is None:
         return ()
     uncorrected = test.p_holm is None
@@ -138,7 +138,7 @@ def counted(test: TwoWayTest | None) -> tuple[str, ...]:
 
 
 def trained(row: Row) -> list[str]:
-    """Cells that tell of a row's trainings, of which nothing is known where its masks were made elsewhere."""
+    """Cells about a row's trainings; dashes if its masks are external."""
     if not row.runs:
         return ["-", runs(row), "-", "-"]
     counts = f"{listed(row.labeled)} + {listed(row.unlabeled)}"
@@ -147,14 +147,14 @@ def trained(row: Row) -> list[str]:
 
 
 def runs(row: Row) -> str:
-    """The number of a row's runs, or that they were not ours."""
+    """The number of a row's runs, or "external"."""
     return str(len(row.runs)) if row.runs else "external"
 
 
 def published(row: Row, between: int) -> tuple[str, ...]:
-    """What published figures are called, with how their weights were chosen and the mark of their note; the figures.
+    """The label of the published figures (how their weights were chosen, the mark of a note), then the figures.
 
-    `between`: the empty columns after the first figure.
+    `between`: number of empty columns after the first figure.
     """
     figures = row.published
     if not figures:

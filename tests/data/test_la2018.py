@@ -132,12 +132,12 @@ def test_doctor_knows_the_scans_behind_the_committed_results_and_names_others():
     put(HASHES.parent, {HASHES.name: "".join(f"{digest}  {name}\n" for name, digest in EXPECTED.items()).encode()})
     assert told() == []  # that nothing is there is told by the check of the data
     put(FOLDER, CONTENT)
-    assert told() == [f"ok       {FOLDER}: each file that is there is as in {HASHES}"]
+    assert told() == [f"ok       {FOLDER}: every file present matches {HASHES}"]
     put(FOLDER, {"A/mri_norm2.h5": b"mine"})
     found = hashlib.sha256(b"mine").hexdigest()[:12]
     assert told() == [
         f"warning  {FOLDER}/A/mri_norm2.h5: found sha256 {found}..., expected {DIGEST['A/mri_norm2.h5']}...; "
-        "figures may differ; remove them, `make la2018`"
+        "figures may differ; remove these files and run `make la2018`"
     ]
     assert told("kidney") == []
 
@@ -147,7 +147,7 @@ def test_doctor_names_five_wrong_files_and_counts_the_others():
     put(HASHES.parent, {HASHES.name: "".join(f"{'0' * 64}  {name}\n" for name in many).encode()})
     put(FOLDER, many)
     assert len(unlike(FOLDER, hashes(HASHES))) == 7
-    assert len(told()) == 6 and f"{FOLDER}: 7 files in all are not as in {HASHES}; figures may" in told()[-1]
+    assert len(told()) == 6 and f"{FOLDER}: 7 files in total differ from {HASHES}; figures may" in told()[-1]
 
 
 def test_doctor_does_not_ask_for_hashes_of_scans_in_another_form():

@@ -126,4 +126,4 @@ def test_make_published_calls_it_as_a_program(repository, real):
     assert done.stdout.splitlines() == [f"models/imported/{name}.pt" for name in NAMES] and done.returncode == 0
     done = subprocess.run([*command, "score", repository], env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == f"error: found the repository {repository}, which `lassl published fetch` takes\n"
+    assert done.stderr == f"error: found the repository {repository}, but only `lassl published fetch` takes one\n"

@@ -162,7 +162,7 @@ def test_ctrl_c_sigterm_and_sighup_reach_every_run_and_wait_for_its_end(monkeypa
 def test_no_workers_are_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
         lassl("repro", "--workers", "0")
-    assert "--workers: found '0', expected a whole number from 1" in capsys.readouterr().err
+    assert "--workers: found '0', expected a whole number of 1 or more" in capsys.readouterr().err
 
 
 WORK = """

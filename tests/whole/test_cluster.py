@@ -148,7 +148,7 @@ def test_runs_of_three_clones_are_gathered_and_nothing_is_trained_again(base, se
     assert earlier.read_text() == "scores of an earlier code"
     assert call(head, "lassl", "collect", "--overwrite", "../one") == "tiny/vnet_16-d0-s0 of ../one\n"
     call(head, "dvc", "pull", "--allow-missing")
-    assert re.search(r"tiny/cps-d0-s0 \| missing.*\n\n1 of 2 runs are not made", failing(head, "cluster/table"))
+    assert re.search(r"tiny/cps-d0-s0 \| missing.*\n\n1 of 2 runs are unfinished", failing(head, "cluster/table"))
     assert list(json.loads((head / "metrics/tiny/table.json").read_text())["rows"]) == ["vnet_16"]
 
     told = call(head, "lassl", "collect", "../two", "origin/three").splitlines()

@@ -502,7 +502,7 @@ def doctored(*lines: str, few: int = 2, unlabeled: int = 2) -> list[str]:
 def test_the_doctor_counts_own_scans_and_labels_and_does_not_ask_for_atria():
     assert doctored("A,train", "B,train", "C,train", "D,train,none", "T,test") == [
         "ok       raw: 5 of 5 cases of list.csv (own)",
-        "ok       list.csv: 2 of 4 training cases have a label to learn from, enough for each row",
+        "ok       list.csv: 2 of 4 training cases have a label to learn from, enough for every row",
     ]
 
 
@@ -522,7 +522,7 @@ def test_the_doctor_counts_the_cases_of_phantoms_before_they_are_drawn():
     methods = {"cps": CONFIG.methods["cps"].model_copy(update={"labeled": 2, "unlabeled": 1})}
     config = CONFIG.model_copy(update={"data": place, "methods": methods})
     (found,) = check_data.label_counts(config, Path())
-    assert str(found) == "ok       list.csv: 2 of 3 training cases have a label to learn from, enough for each row"
+    assert str(found) == "ok       list.csv: 2 of 3 training cases have a label to learn from, enough for every row"
     methods = {"cps": CONFIG.methods["cps"].model_copy(update={"labeled": 3, "unlabeled": 0})}
     (found,) = check_data.label_counts(config.model_copy(update={"methods": methods}), Path())
     assert found.mark == "missing"
