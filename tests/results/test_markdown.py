@@ -142,7 +142,8 @@ def test_a_registered_experiment_says_which_pairs_count_and_which_are_missing():
     write_run("mt_un", label_split=2, seed=2, scores=cases((70, 70, 70)))
     told = (
         "Pairs (label split k, seed k) that are complete for vnet_16, cps, mt_un: 1, 2. Interim result: of the 5 "
-        "planned pairs, 3, 4, 5 are missing. A result needs at least 3 pairs. Pair 3 is left out because it lacks mt_un."
+        "planned pairs, 3, 4, 5 are missing. A result needs at least 3 pairs. Pair 3 is left out because it "
+        "lacks mt_un."
     )
     assert f"\n**{told}**\n" in table(built(registered))
     write_run("mt_un", label_split=3, seed=3, scores=cases((70, 70, 70)))
@@ -169,7 +170,7 @@ def test_without_the_baseline_no_column_and_no_remark_is_about_it():
     assert len({row.count("|") for row in text.splitlines()[:4]}) == 1
     write_run("vnet_16")
     text = table(built())
-    assert "\nDice is the primary score. Differences to V-Net & 16L: paired" in text
+    assert "\nDice is the primary score. Differences to V-Net & 16L are paired" in text
 
 
 def test_undefined_figures_are_dashes():
@@ -242,7 +243,7 @@ def test_the_two_baselines_have_a_column_each_where_both_are_there():
     assert "| +15.00 | +25.00 |" in line(CPS)
     assert "| baseline | +10.00 |" in line("V-Net & 16L")
     assert "| -10.00 | baseline |" in line("V-Net, matched & 16L")
-    assert "Differences to V-Net & 16L and to V-Net, matched & 16L: paired" in text
+    assert "Differences to V-Net & 16L and to V-Net, matched & 16L are paired" in text
     alone = built(STATISTICS.model_copy(update={"matched": None}))
     assert "Dice against V-Net, matched" not in table(alone) and "against_matched" not in alone.rows["cps"].compared
 
