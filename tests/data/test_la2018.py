@@ -59,10 +59,10 @@ def test_the_known_files_are_brought_and_no_others(capfd):
     ("content", "told"),
     [
         (None, "cannot be copied (NotGitRepository: "),
-        ({"elsewhere/x": b""}, "2 of 2 files are not the known ones: A/mri_norm2.h5: not there; B/mri_norm2.h5: not"),
+        ({"elsewhere/x": b""}, "2 of 2 files are missing or differ: A/mri_norm2.h5: not found; B/mri_norm2.h5: not"),
         (
             CONTENT | {"B/mri_norm2.h5": b"scan"},
-            "1 of 2 files are not the known ones: B/mri_norm2.h5: found sha256 "
+            "1 of 2 files are missing or differ: B/mri_norm2.h5: found sha256 "
             f"{hashlib.sha256(b'scan').hexdigest()[:12]}..., expected {DIGEST['B/mri_norm2.h5']}...",
         ),
     ],
@@ -81,15 +81,17 @@ def test_without_any_source_nothing_is_left_and_each_is_told():
     with pytest.raises(LasslError) as error:
         bring(FOLDER, EXPECTED, [first, (first[0], "no set"), second])
     lines = str(error.value).splitlines()
-    assert lines[0].endswith("first: 1 of 2 files are not the known ones: B/mri_norm2.h5: not there")
-    assert lines[1].endswith("first: no folder 'no set' in it") and lines[2].startswith("no-repository: cannot be")
-    assert lines[3].startswith("data/raw/la2018: not brought") and lines[3].endswith("lassl download REPOSITORY FOLDER")
+    assert lines[0].endswith("first: 1 of 2 files are missing or differ: B/mri_norm2.h5: not found")
+    assert lines[1].endswith("first: it has no folder 'no set'") and lines[2].startswith("no-repository: cannot be")
+    assert lines[3].startswith("data/raw/la2018: download failed") and lines[3].endswith(
+        "lassl download REPOSITORY FOLDER"
+    )
     assert left() == []
 
 
 def test_scans_that_are_there_stay():
     put(FOLDER, {"A/mri_norm2.h5": b"mine"})
-    with pytest.raises(LasslError, match="data/raw/la2018: is there already, expected nothing; remove it to bring"):
+    with pytest.raises(LasslError, match="data/raw/la2018: exists already; remove it to download"):
         bring(FOLDER, EXPECTED, [("none", "x")])
     assert brought() == {"A/mri_norm2.h5": b"mine"}
 
@@ -103,7 +105,7 @@ def test_the_list_has_every_case_of_the_split_and_is_what_make_la2018_takes():
 
 def test_a_damaged_list_is_told_with_its_line():
     put(Path(), {"list": f"{'0' * 64}  A/x.h5\n0000 B\n".encode()})
-    with pytest.raises(LasslError, match="list: line 2: no sha256 and path; restore it with `git checkout list`"):
+    with pytest.raises(LasslError, match="list: line 2: expected sha256 and path; restore it with `git checkout list`"):
         hashes(Path("list"))
     with pytest.raises(LasslError, match="none: not found; restore it"):
         hashes(Path("none"))

