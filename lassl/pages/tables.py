@@ -1,7 +1,7 @@
-"""Tables of results and of trials on the pages, from metrics/.
+"""Tables of results and of hyper-parameter searches on the pages, from metrics/.
 
-`<!-- table: compact -->`         the whole table of a profile, metrics/compact/table.md
-`<!-- table: compact, short -->`  its rows in seven columns at most, for a first look
+`<!-- table: compact -->`         the full table of a profile, metrics/compact/table.md
+`<!-- table: compact, short -->`  its rows in at most seven columns, for a first look
 `<!-- table: compact, quick -->`  the mean Dice of two profiles side by side
 `<!-- trials: compact -->`        the trials of a profile's tuning mode
 """
@@ -27,16 +27,16 @@ from lassl.results.remarks import (
 from lassl.results.search import SCORES, read_trials, trials_table
 
 SHORT = "short"
-EARLIER = "earlier.csv"  # trials of which no record was kept, as they stand in the table
-MEAN = "mean Dice"  # the column of EARLIER by which the best trial of a method is found
+EARLIER = "earlier.csv"  # trials without records, with the columns of the table
+MEAN = "mean Dice"  # the column of EARLIER that decides which trial of a method is best
 
 
 def table(profile: str, other: str | None = None) -> str:
-    """A profile's table: whole; with SHORT in few columns, or beside that of another profile. Raises LasslError."""
+    """A profile's table: in full, in few columns (SHORT), or side by side with another profile. Raises LasslError."""
     if other is None:
         source = metrics_folder(profile) / "table.md"
         if not source.is_file():
-            raise LasslError(f"{source}: not found; make it with `lassl tables {profile}`, or name another profile")
+            raise LasslError(f"{source}: not found; create it with `lassl tables {profile}`, or name another profile")
         return source.read_text("utf-8")
     if other == SHORT:
         return short(read_table(profile))
@@ -44,7 +44,7 @@ def table(profile: str, other: str | None = None) -> str:
 
 
 def trials(profile: str) -> str:
-    """The trials of a profile: earlier ones, of which figures alone are left, then those with a record.
+    """The trials of a profile: first the earlier ones without records, then those with a record.
 
     Raises LasslError.
     """
@@ -54,21 +54,21 @@ def trials(profile: str) -> str:
         parts.append(earlier((folder / EARLIER).read_text("utf-8")))
     if read_trials(folder):
         parts += [
-            f"Trials with a record (`{folder / SCORES}`); min: of training, beside whatever else ran:",
+            f"Trials with a record (`{folder / SCORES}`); min: training time in minutes, with other jobs running:",
             trials_table(folder),
         ]
     if not parts:
-        raise LasslError(f"{folder}: found no trials; gather them with `lassl search`, or name another profile")
+        raise LasslError(f"{folder}: found no trials; collect them with `lassl search`, or name another profile")
     return "\n\n".join(parts) + "\n"
 
 
 def earlier(text: str) -> str:
-    """Render a file of earlier trials, the best of each method in bold, under a sentence that says what they are."""
+    """Render a file of earlier trials under a sentence that explains them, with the best of each method in bold."""
     rows = list(csv.DictReader(text.splitlines()))
     best = {row["method"]: max(float(r[MEAN]) for r in rows if r["method"] == row["method"]) for row in rows}
-    told = f"Trials from before records were kept, {len(rows)}: these figures are all that is left of them."
+    lead = f"{len(rows)} earlier trials without records; only these figures remain."
     bold = [row | {MEAN: f"**{row[MEAN]}**"} if float(row[MEAN]) == best[row["method"]] else row for row in rows]
-    return f"{told}\n\n{grid(list(rows[0]), (list(row.values()) for row in bold))}"
+    return f"{lead}\n\n{grid(list(rows[0]), (list(row.values()) for row in bold))}"
 
 
 def short(table: Table) -> str:
@@ -78,7 +78,7 @@ def short(table: Table) -> str:
 
 
 def remark(table: Table) -> str:
-    """What the figures are of: the scans, the scale, the trainings, the empty predictions, and the tests."""
+    """Describe the scans, the scale, the trainings, the empty predictions, and the tests."""
     rows = list(table.rows.values())
     steps = listed(sorted({steps for row in rows for steps in row.steps}))
     runs = "" if all(len(row.runs) <= 1 for row in rows) else ", means over a row's trainings"
@@ -88,17 +88,19 @@ def remark(table: Table) -> str:
         empty(sum(row.failed for row in rows)),
     ]
     if any(found[DICE.key].trainings for row in rows for found in row.compared.values()):
-        sentences.append("Intervals and p of differences: trainings and patients both random; Holm's correction.")
+        sentences.append(
+            "In intervals and p-values of differences, trainings and patients are random; p is Holm-corrected."
+        )
     sentences += shown_by(table)
     if sources := list(dict.fromkeys(row.published.source for row in rows if row.published)):
-        sentences.append(f"Published ({'; '.join(sources)}): on the real scans at full resolution.")
+        sentences.append(f"Published figures ({'; '.join(sources)}) are for the real scans at full resolution.")
         if any(row.published and row.published.chosen != "unknown" for row in rows):
-            sentences.append("In brackets their weights: last, or best on test.")
+            sentences.append("In brackets: how their weights were chosen (last, or best on test).")
     return " ".join(sentences)
 
 
 def empty(failed: int) -> str:
-    """How many predictions are empty, and how they enter the distances."""
+    """Say how many predictions are empty, and how they count in the distances."""
     if not failed:
         return "No prediction is empty."
-    return f"Empty predictions: {failed}; the distances leave them out, unless a row's name says how they count."
+    return f"Empty predictions: {failed}. Distances leave them out, unless a row's title says how they count."

@@ -127,7 +127,7 @@ def test_export_refuses_other_suffixes_and_the_model_itself(tmp_path):
         lassl("export", RUN, "-o", tmp_path / "model.onnx")
     with pytest.raises(LasslError, match=r"model\.pt: found the suffix '\.pt', expected \.onnx"):
         lassl("export", RUN, "-o", tmp_path / "model.pt", "--format", "onnx")
-    with pytest.raises(LasslError, match="--half: is for --format lassl alone"):
+    with pytest.raises(LasslError, match="--half: works only with --format lassl"):
         lassl("export", RUN, "-o", tmp_path / "model.onnx", "--format", "onnx", "--half")
     with pytest.raises(LasslError, match="would be overwritten"):
         lassl("export", RUN, "-o", "models/quick/cps-d0-s0.pt")

@@ -75,7 +75,7 @@ def test_what_is_left_aside_is_told(tmp_path, monkeypatch, capsys):
     torch.save({"net": network("dtc")[0], "opt": {}}, "dtc.pth")
     lassl("import-weights", "dtc.pth", "--name", "dtc", "-o", "here.pt")
     assert capsys.readouterr().err == (
-        "note: dtc.pth: left aside, as no part of the network: opt, out_conv.weight, out_conv.bias\n"
+        "note: dtc.pth: ignored entries that are not part of the network: opt, out_conv.weight, out_conv.bias\n"
     )
     assert Path("here.pt").is_file() and not Path("models").exists()
 
@@ -188,5 +188,5 @@ def test_a_model_of_ours_a_missing_one_and_a_split_are_refused(theirs, project, 
         lassl("evaluate", project / "models/quick/cps-d0-s0.pt", tiny_data.prepared)
     with pytest.raises(LasslError, match=r"none\.pt: no such file, expected a model of `lassl import-weights`"):
         lassl("evaluate", "none.pt", tiny_data.prepared)
-    with pytest.raises(LasslError, match=r"--split: found one beside a model"):
+    with pytest.raises(LasslError, match=r"--split: found one together with a model"):
         lassl("evaluate", MODEL, tiny_data.prepared, "--split", tiny_data.split)

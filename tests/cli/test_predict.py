@@ -284,8 +284,8 @@ def test_a_name_that_is_not_in_utf8_is_told_and_the_other_scans_are_done(raw, tm
     strange.write_bytes(raw.read_bytes())
     assert lassl("predict", RUN, strange, raw, "-o", tmp_path / "out") == 1
     assert (tmp_path / "out" / "C6.nrrd").is_file()
-    assert ".nrrd: found a name that is not in UTF-8, expected one that is: rename it" in capfd.readouterr().err
-    with pytest.raises(LasslError, match="is not in UTF-8"):
+    assert ".nrrd: the name is not valid UTF-8; rename the file" in capfd.readouterr().err
+    with pytest.raises(LasslError, match="is not valid UTF-8"):
         lassl("predict", RUN, raw, "-o", tmp_path / os.fsdecode(b"\xfe"))
 
 

@@ -384,16 +384,16 @@ SPOILED_NRRD: dict[str, tuple[Callable[[], Any], str]] = {
     "direction": (lambda: other_geometry(direction=Geometry().direction), "A/laendo.nrrd: direction (1.0, 0.0"),
     "label value 2": (
         lambda: write_nrrd("A", label=with_voxel(label_of("A"), 2)),
-        "A/laendo.nrrd: label values [0, 1, 2]",
+        "A/laendo.nrrd: found label values [0, 1, 2]",
     ),
     "1 and 255": (
         lambda: write_nrrd("A", label=with_voxel(label_of("A"), 255)),
-        "A/laendo.nrrd: label values [0, 1, 255]",
+        "A/laendo.nrrd: found label values [0, 1, 255]",
     ),
-    "empty label": (lambda: write_nrrd("A", label=label_of("A") * 0), "A/laendo.nrrd: empty label"),
+    "empty label": (lambda: write_nrrd("A", label=label_of("A") * 0), "A/laendo.nrrd: the label is empty"),
     "full label": (
         lambda: write_nrrd("A", label=label_of("A") * 0 + 255),
-        "A/laendo.nrrd: full label, every voxel is 255",
+        "A/laendo.nrrd: the label fills the whole image, every voxel is 255",
     ),
     "NaN": (
         lambda: write_nrrd("A", with_voxel(image_of("A").astype(np.float32), np.nan)),
@@ -403,10 +403,13 @@ SPOILED_NRRD: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: write_nrrd("A", with_voxel(image_of("A").astype(np.float32), -np.inf)),
         "A/lgemri.nrrd: 1 voxels are NaN or infinite",
     ),
-    "constant": (lambda: write_nrrd("A", image_of("A") * 0 + 9), "A/lgemri.nrrd: constant image, every voxel is 9"),
+    "constant": (
+        lambda: write_nrrd("A", image_of("A") * 0 + 9),
+        "A/lgemri.nrrd: the image is constant, every voxel is 9",
+    ),
     "2-D": (flat_nrrd, "A/lgemri.nrrd: found a 2-D"),
-    "twice": (lambda: write_nrrd("T", image_of("B")), "T: the same image as case B"),
-    "no folder": (lambda: (RAW / "A").rename(RAW / "Z"), "A: no such case folder"),
+    "twice": (lambda: write_nrrd("T", image_of("B")), "T: same image as case B"),
+    "no folder": (lambda: (RAW / "A").rename(RAW / "Z"), "A: case folder not found"),
 }
 
 SPOILED_H5: dict[str, tuple[Callable[[], Any], str]] = {
@@ -420,18 +423,21 @@ SPOILED_H5: dict[str, tuple[Callable[[], Any], str]] = {
     "sizes": (lambda: write_h5("A", label=label_of("A")[:, 1:]), "A/mri_norm2.h5: size (13, 8, 6), but its image has"),
     "no voxels": (
         lambda: write_h5("A", image=np.zeros((0, 9, 6), np.float32), label=None),
-        "A/mri_norm2.h5: no voxels, size (0, 9, 6)",
+        "A/mri_norm2.h5: the image has no voxels, its size is (0, 9, 6)",
     ),
-    "full label": (lambda: write_h5("A", label=label_of("A") * 0 + 1), "A/mri_norm2.h5: full label, every voxel is 1"),
+    "full label": (
+        lambda: write_h5("A", label=label_of("A") * 0 + 1),
+        "A/mri_norm2.h5: the label fills the whole image, every voxel is 1",
+    ),
     "never written": (lambda: write_hollow("A", None), "A/mri_norm2.h5: parts of the label were never written"),
     "written in part": (lambda: write_hollow("A", (6, 4, 3)), "A/mri_norm2.h5: parts of the label were never written"),
     "label value 3": (
         lambda: write_h5("A", label=with_voxel(label_of("A"), 3)),
-        "A/mri_norm2.h5: label values [0, 1, 3]",
+        "A/mri_norm2.h5: found label values [0, 1, 3]",
     ),
     "twice": (
         lambda: write_h5("A", image=(image_of("B") / np.float32(7) - 3).astype(np.float32)),
-        "A: the same image as case B",
+        "A: same image as case B",
     ),
 }
 
@@ -486,4 +492,4 @@ def test_a_folder_with_both_forms_of_scans_is_not_guessed_at() -> None:
     write_nrrd("A")
     write_h5("B")
     (line,) = problems()
-    assert line.startswith("raw: found several forms of scans, expected one of")
+    assert line.startswith("raw: found scans in several layouts, expected one of")

@@ -110,7 +110,7 @@ def test_another_choice_of_unlabeled_cases_knows_the_order_the_labeled_ones_and_
 def test_a_choice_of_fewer_unlabeled_cases_than_were_asked_for_is_refused() -> None:
     for others in (lambda *_: [], lambda order, labeled, count: [*order[-1:], "X"]):
         with pytest.raises(
-            LasslError, match=r"cases\.unlabeled: asked for 2 unlabeled cases, its function chose [01] "
+            LasslError, match=r"cases\.unlabeled: expected 2 unlabeled cases, but its function chose [01] "
         ):
             choose_cases(TRAIN, set(TRAIN), 3, 2, 0, 0, others)
 

@@ -185,7 +185,7 @@ def test_all_problems_of_all_cases_are_told_together_a_line_each():
         "p: no prediction for r/absent.nrrd; add it (a method that found nothing: all 0)",
         "p: no prediction for r/gone.nrrd; add it (a method that found nothing: all 0)",
         "r/empty.nrrd: empty reference, every voxel is 0; draw it or leave the case out",
-        "p/flat.nrrd: found a 2-D with 1 channel(s) image; expected 3-D with one channel: export it as one volume",
+        "p/flat.nrrd: found a 2-D image with 1 channel(s), expected 3-D with one channel; export it as one volume",
         "r/full.nrrd: full reference, every voxel is inside; draw it or leave the case out",
         "r/labels.nrrd: values [0, 2], expected 0 and 1 or 0 and 255; name the structure's with --values, "
         "or write one structure's mask",
@@ -252,7 +252,7 @@ def test_names_that_are_not_in_utf8_are_told_with_all_other_problems():
     with pytest.raises(LasslError) as error:
         scores()
     lines = str(error.value).splitlines()
-    assert len(lines) == 3 and sum("is not in UTF-8, expected one that is: rename it" in line for line in lines) == 2
+    assert len(lines) == 3 and sum("is not valid UTF-8; rename" in line for line in lines) == 2
 
 
 @pytest.mark.parametrize("suffix", ["nii", "nii.gz", "mha", "nrrd"])

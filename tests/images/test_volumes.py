@@ -72,7 +72,7 @@ def test_a_file_that_cannot_be_opened_is_told_as_the_system_tells_it(tmp_path):
 
 def test_a_series_in_time_is_refused(tmp_path):
     sitk.WriteImage(sitk.Image([5, 4, 3, 2], sitk.sitkUInt8), str(tmp_path / "cine.nrrd"))
-    with pytest.raises(LasslError, match=r"cine\.nrrd: found a 4-D with 1 channel\(s\) image; expected 3-D"):
+    with pytest.raises(LasslError, match=r"cine\.nrrd: found a 4-D image with 1 channel\(s\), expected 3-D"):
         read_volume(tmp_path / "cine.nrrd")
 
 

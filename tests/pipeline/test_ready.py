@@ -57,8 +57,8 @@ def test_the_stage_tells_them_before_anything_is_made(asked, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("changes", "remedy"),
     [
-        ([], "they are in conf/method/cps.yaml"),
-        (["mode=tuning"], "write ${labels.few.labeled} and ${labels.few.unlabeled} in conf/method/cps.yaml, which"),
+        ([], "the numbers are in conf/method/cps.yaml"),
+        (["mode=tuning"], "in conf/method/cps.yaml use ${labels.few.labeled} and ${labels.few.unlabeled}, because"),
     ],
 )
 def test_a_row_with_numbers_of_its_own_is_sent_to_its_file(asked, changes, remedy):
@@ -72,7 +72,7 @@ def test_a_row_with_numbers_of_its_own_is_sent_to_its_file(asked, changes, remed
 
 def test_a_row_with_the_counts_of_its_profile_is_sent_to_the_profile(asked):
     (line,) = too_few(asked("method=cps", "labels.few.unlabeled=65"))
-    assert line.endswith("; they are `labels` of the profile")
+    assert line.endswith("; the numbers come from `labels` of the profile")
 
 
 def with_counts(labeled: int, unlabeled: int):

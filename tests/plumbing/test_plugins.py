@@ -97,5 +97,5 @@ def test_params_yaml_takes_each_of_our_words_or_a_functions_name(tmp_path, key):
 def test_params_yaml_refuses_any_other_name_and_tells_our_words(tmp_path, key, name):
     with pytest.raises(LasslError) as error:
         accepted(tmp_path, key, name)
-    words = f"expected {', '.join(SEAMS[key])}, or a function's name as in package.module:function"
+    words = f"expected {', '.join(SEAMS[key])}, or a function such as package.module:function"
     assert str(error.value) == f"{tmp_path / 'params.yaml'}: {key}: {words} (found {name!r})"

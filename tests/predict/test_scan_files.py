@@ -109,7 +109,7 @@ def test_a_name_that_is_not_in_utf8_is_refused_and_any_other_is_read(tmp_path):
         lambda: make_folder(tmp_path / strange),
         lambda: read_scan((first.rename(series / f"{strange}.dcm")).parent),
     ):
-        with pytest.raises(LasslError, match="found a name that is not in UTF-8, expected one that is: rename it"):
+        with pytest.raises(LasslError, match="the name is not valid UTF-8; rename"):
             act()
 
 
@@ -151,11 +151,15 @@ def write_values(*values):
         ("empty.nii.gz", lambda path: path.touch(), r"empty\.nii\.gz: cannot be read .*copy it again"),
         ("text.mha", lambda path: path.write_text("scan"), r"text\.mha: cannot be read .*copy it again"),
         ("slice.png", write_flat, r"found a file named 'slice\.png', expected a name that ends in \.nrrd, .*DICOM"),
-        ("flat.nrrd", write_flat, r"flat\.nrrd: found a 2-D with 1 channel\(s\) image; expected 3-D with one channel"),
-        ("color.nrrd", write_color, r"color\.nrrd: found a 3-D with 3 channel\(s\) image; expected"),
-        ("plain.nrrd", write_values(3), r"plain\.nrrd: constant image, every voxel is 3\.0; export the scan again"),
+        ("flat.nrrd", write_flat, r"flat\.nrrd: found a 2-D image with 1 channel\(s\), expected 3-D with one channel"),
+        ("color.nrrd", write_color, r"color\.nrrd: found a 3-D image with 3 channel\(s\), expected"),
+        (
+            "plain.nrrd",
+            write_values(3),
+            r"plain\.nrrd: the image is constant, every voxel is 3\.0; export the scan again",
+        ),
         ("nan.nrrd", write_values(1, np.nan), r"nan\.nrrd: 105 voxels are NaN or infinite; export the scan again"),
-        ("folder", lambda path: path.mkdir(), r"folder: found no DICOM series in the folder, expected one"),
+        ("folder", lambda path: path.mkdir(), r"folder: found no DICOM series, expected one"),
     ],
 )
 def test_what_is_no_scan_is_named_in_one_line_with_what_to_do(tmp_path, name, make, told):
@@ -176,7 +180,9 @@ def test_reading_a_series_leaves_the_locale_as_it_was(tmp_path):
 def test_several_series_in_a_folder_are_named(tmp_path):
     write_series(tmp_path / "both", numbered(), "1.2.3.4", "LGE")
     write_series(tmp_path / "both", numbered(), "1.2.3.5", "CINE", skip=[4])
-    with pytest.raises(LasslError, match=r"both: found 2 DICOM series, expected one: .*; put each into a folder") as e:
+    with pytest.raises(
+        LasslError, match=r"both: found 2 DICOM series, expected one: .*; put each into its own folder"
+    ) as e:
         read_scan(tmp_path / "both")
     assert "'LGE' (5 files)" in str(e.value) and "'CINE' (4 files)" in str(e.value)
 

@@ -86,7 +86,7 @@ def test_a_page_of_pairs_begins_with_the_tests_that_count_trainings(workspace):
 def test_the_page_has_every_remark_of_the_table(page):
     assert '<p class="remark">[1] As published. ' in page
     assert '<p class="remark">Not run in this profile: vnet_80, cps_32, mt_un_lovasz, cps_alw.</p>' in page
-    assert "whose number stands under &#34;failed&#34;." in page
+    assert "the column &#34;failed&#34; counts them." in page
 
 
 def test_a_departure_and_a_warning_stand_on_the_page_and_markup_in_a_title_is_text(workspace):

@@ -325,7 +325,7 @@ def test_an_external_row_is_told_from_ours_in_the_table_and_its_details():
     assert line.startswith("| **NET** | 80.00 ± 7.07 [75.00, 85.00] | +5.00 | ")
     assert line.endswith(" | 0 | 2 | - | external | - | - |")
     assert line.count("|") == ours.count("|")
-    assert "\nExternal: masks that were made elsewhere" in text and "One training of each row" in text
+    assert "\nExternal: the masks come from other software" in text and "One training per row" in text
     assert "| NET | external, all | 80.00 | 40.00 | 1.00 | 2.00 |" in second
     assert "| NET | external | - | - | 7.07 | - | - |" in second
 

@@ -44,7 +44,7 @@ def test_a_run_on_other_fields_of_view_has_a_stage_for_each_after_the_others():
 
 def test_a_run_that_is_not_asked_for_is_refused_by_name():
     assert find(CONFIG, f"{RUN.profile}/{RUN.name}") == RUN
-    with pytest.raises(LasslError, match=r"paper/cps-d0-s0: not among the runs that params\.yaml asks for \(quick/"):
+    with pytest.raises(LasslError, match=r"paper/cps-d0-s0: not a run of params\.yaml, which has quick/"):
         find(CONFIG, "paper/cps-d0-s0")
 
 

@@ -26,8 +26,8 @@ def changed(config: Config, **sections: dict) -> Config:
 def test_an_edited_weight_that_no_method_would_see_is_refused_with_what_to_type(composed):
     (line,) = edited(changed(composed("method=bcp"), weights={"bcp": 0.7}))
     assert line == (
-        "params.yaml: weights.bcp is 0.7, but methods.bcp.options.weight is 0.5 and is what counts: "
-        "compose both with `dvc exp run -S weights.bcp=0.7`, or edit the method's"
+        "params.yaml: weights.bcp is 0.7, but only methods.bcp.options.weight counts, which is 0.5; "
+        "set both with `dvc exp run -S weights.bcp=0.7`, or edit that of the method"
     )
 
 

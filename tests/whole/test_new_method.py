@@ -51,7 +51,7 @@ def test_numbers_in_place_of_counts_are_refused_at_once_where_the_tuning_mode_le
     told, fine = refused(project, TUNED), refused(project, SCORED)
     row.write_text(before)
     assert "mine: asked for 16 labeled + 64 unlabeled cases, found 64 training cases" in told
-    assert "write ${labels.few.labeled} and ${labels.few.unlabeled} in conf/method/mine.yaml" in told and fine == ""
+    assert "in conf/method/mine.yaml use ${labels.few.labeled} and ${labels.few.unlabeled}" in told and fine == ""
 
 
 def test_a_setting_that_is_missing_names_the_file_that_was_written_for_it(project):
@@ -60,7 +60,7 @@ def test_a_setting_that_is_missing_names_the_file_that_was_written_for_it(projec
     row.write_text(re.sub("schedule: .*\n", "", before))
     told = refused(project, SCORED)
     row.write_text(before)
-    assert "params.yaml: methods.mine.schedule: Field required; write it in conf/method/mine.yaml" in told
+    assert "params.yaml: methods.mine.schedule: Field required; add it to conf/method/mine.yaml" in told
 
 
 def test_it_passes_the_tests_that_each_algorithm_has_to_pass(project):

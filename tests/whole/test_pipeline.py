@@ -104,7 +104,7 @@ def test_a_run_of_one_method_touches_its_row_alone_and_is_diffed_against_the_com
     difference = json.loads(call(project, "dvc", "metrics", "diff", "--json"))
     assert set(difference) <= {"metrics/tiny/cps_alw-d0-s0.json"}
     call(project, "git", "checkout", "--quiet", ".")
-    assert call(project, "lassl", "runs") == "all 7 runs are made\n"  # the row's first model lies in DVC's cache
+    assert call(project, "lassl", "runs") == "all 7 runs are finished\n"  # the row's first model lies in DVC's cache
     restore(project)
 
 
