@@ -187,8 +187,8 @@ def label_problems(path: Path, label: Volume, image: Volume | None) -> Iterator[
         yield f"{path}: {mismatch}; export the two together"
     if values_of_no_mask(label.array):
         yield (
-            f"{path}: found label values {listed_values(label.array)}, expected 0 and 1, or 0 and 255; name the values of one "
-            "structure in data.structures, as in {hippocampus: [47, 48]}, or keep one structure"
+            f"{path}: found label values {listed_values(label.array)}, expected 0 and 1, or 0 and 255; name the values "
+            "of one structure in data.structures, as in {hippocampus: [47, 48]}, or keep one structure"
         )
     elif not label.array.any():
         yield f"{path}: the label is empty, every voxel is 0; draw it, or delete the file to use the case as unlabeled"
