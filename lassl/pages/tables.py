@@ -13,7 +13,7 @@ from lassl.paths import TUNING, metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.tables import grid, listed
 from lassl.results.document import Table, read_table
-from lassl.results.layout import short_layout
+from lassl.results.layout import short_layout, short_rows
 from lassl.results.markdown import body, paragraph, side_by_side
 from lassl.results.measures import DICE
 from lassl.results.remarks import (
@@ -92,9 +92,10 @@ def remark(table: Table) -> str:
             "In intervals and p-values of differences, trainings and patients are random; p is Holm-corrected."
         )
     sentences += shown_by(table)
-    if sources := list(dict.fromkeys(row.published.source for row in rows if row.published)):
+    figures = [row.published for row in short_rows(table).values() if row.published]
+    if sources := list(dict.fromkeys(each.source for each in figures)):
         sentences.append(f"Published figures ({'; '.join(sources)}) are for the real scans at full resolution.")
-        if any(row.published and row.published.chosen != "unknown" for row in rows):
+        if any(each.chosen != "unknown" for each in figures):
             sentences.append("In brackets: how their weights were chosen (last, or best on test).")
     return " ".join(sentences)
 

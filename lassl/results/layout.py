@@ -58,8 +58,8 @@ def layout(table: Table) -> Layout:
 
 
 def short_layout(table: Table) -> Layout:
-    """Lay a table out for a first look: its published rows (all, without any), seven columns at most, no remarks."""
-    rows = {name: row for name, row in table.rows.items() if row.group == "table"} or table.rows
+    """Lay out the `short_rows` of a table for a first look: seven columns at most, no tests, no remarks."""
+    rows = short_rows(table)
     baseline = {key: row for key, row in table.references.items() if key == REFERENCES["baseline"]}
     columns = [
         Column("labels", lambda row: (listed(row.labeled) or "-",)),
@@ -70,6 +70,11 @@ def short_layout(table: Table) -> Layout:
         columns.append(Column(f"published {DICE.name}", published_dice))
     columns += differences(baseline)
     return Layout((), heads(columns), tuple(line(name, row, columns) for name, row in rows.items()), ())
+
+
+def short_rows(table: Table) -> Mapping[str, Row]:
+    """The rows of the published table; all rows where none of these was run."""
+    return {name: row for name, row in table.rows.items() if row.group == "table"} or table.rows
 
 
 def heads(columns: Sequence[Column]) -> tuple[str, ...]:
