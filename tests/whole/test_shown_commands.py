@@ -108,7 +108,6 @@ NOT_RUN = {
         "lassl export imported/uamt -o uamt-model.pt",
         "lassl predict imported/uamt SCAN... -o masks",
         "lassl repro --workers 8",
-        "python -m benchmarks.scan_formats repeats/mt_un-d0-s0",
         "python -m benchmarks.whole_scans atrium",
     ),
     "needs SLURM, a remote or clones; tests/whole/test_cluster.py has them": (
