@@ -61,3 +61,10 @@ def test_on_a_terminal_of_80_columns_the_values_of_a_long_training_are_seen(monk
 def test_it_costs_nothing_beside_a_step():
     curves = steps(*range(6000), dice=0.5)
     assert min(timeit.repeat(lambda: recent(curves), number=100, repeat=5)) / 100 < 2e-4  # seconds
+
+
+def test_a_bar_moves_each_second_in_a_notebook_and_each_half_minute_in_a_log_file(monkeypatch):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    assert bar([1], "work", "item", 1).mininterval == 30
+    monkeypatch.setitem(sys.modules, "ipykernel", None)
+    assert bar([1], "work", "item", 1).mininterval == 1
