@@ -133,3 +133,10 @@ def test_an_inner_bar_moves_within_an_item_and_never_back(capfd):
         progress.next()  # an item that failed
         assert progress.n == 2
     assert "predict: 100%" in capfd.readouterr().err
+
+
+def test_a_bar_moves_each_second_in_a_notebook_and_each_half_minute_in_a_log_file(monkeypatch):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    assert bar([1], "work", "item", 1).mininterval == 30
+    monkeypatch.setitem(sys.modules, "ipykernel", None)
+    assert bar([1], "work", "item", 1).mininterval == 1
