@@ -55,7 +55,7 @@ def up(inputs: int) -> nn.Sequential:
 class VNet(nn.Module):
     """Image (N, 1, X, Y, Z) to logits (N, 2, X, Y, Z), background first; X, Y, Z multiples of 16.
 
-    With width 16 and no residual path it is the network behind the published figures: 9.449 M parameters.
+    With width 16 and without residual paths it is the network of the published figures: 9.449 M parameters.
     """
 
     def __init__(self, config: Network):
@@ -85,8 +85,8 @@ class VNet(nn.Module):
         if any(n % 16 for n in image.shape[2:]):
             size = " x ".join(str(int(n)) for n in image.shape[2:])
             raise LasslError(
-                f"V-Net: found an image of {size} voxels, expected multiples of 16, since it halves every axis four "
-                "times; pad the image, or see it in windows"
+                f"V-Net: found an image of {size} voxels, expected multiples of 16, because it halves every axis four "
+                "times; pad the image, or use windows"
             )
         h = image
         features = []
@@ -96,7 +96,7 @@ class VNet(nn.Module):
         return [*features, self.bottom(h)]
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
-        """Bring the features of all scales back up to (N, w, X, Y, Z), from which `head` makes logits."""
+        """Decode the features of all scales to (N, w, X, Y, Z), from which `head` computes logits."""
         *skips, h = features
         for stage, double in zip(self.decoder, self.ups, strict=True):
             h = stage(double(h) + skips.pop())

@@ -374,7 +374,7 @@ def test_labels_are_counted_without_the_cases_that_the_tuning_mode_scores(tmp_pa
     assert labels(tmp_path, 2, 2, 2).found.endswith("3 of 4 training cases have a label to learn from, "
                                                     "enough for every row")  # fmt: skip
     found = labels(tmp_path, 2, 2, 4)
-    assert found.mark == "missing" and "asked for 2 labeled + 4 unlabeled cases, found 4 training cases" in found.found
+    assert found.mark == "missing" and "expected 2 labeled + 4 unlabeled cases, found 4 training cases" in found.found
     assert "found 6 training cases, 5 with a label, but cases.tuning is 6; leave" in labels(tmp_path, 6, 1, 1).found
 
 

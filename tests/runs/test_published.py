@@ -104,7 +104,7 @@ def test_a_repository_without_the_file_is_told(repository, real):
     subprocess.run(["git", "rm", "--quiet", "-r", "model/UAMT_unlabel"], cwd=repository, check=True)
     words = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--message", "less"]
     subprocess.run(words, cwd=repository, check=True)
-    with pytest.raises(LasslError, match=r"UA-MT: no folder 'model/UAMT_unlabel/iter_6000\.pth' in it; try again"):
+    with pytest.raises(LasslError, match=r"UA-MT: it has no folder 'model/UAMT_unlabel/iter_6000\.pth'; try again"):
         fetch(real, repository)
     assert sorted(path.name for path in Path("models/imported").iterdir()) == ["uamt.pt", "uamt.pth"]
 
