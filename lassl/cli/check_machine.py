@@ -87,7 +87,7 @@ def packages(constraints: Path, needed: Iterable[str] | None = None) -> Iterator
     others = [name for name, (_, version) in versions.items() if version is None and name not in absent]
     if others:
         some = ", ".join(others[:5]) + ", ..." * (len(others) > 5)
-        text = f"{len(others)} packages of {constraints.name} are not installed: {some}"
+        text = f"not installed from {constraints.name} ({len(others)}): {some}"
         yield Finding("warning", text, "run `make install`")
     same = sum(version is not None and version.split("+")[0] == pin for pin, version in versions.values())
     yield Finding(

@@ -1,4 +1,4 @@
-"""The progress bar of long work: share done, time left, speed, and the loss and Dice of a training."""
+"""The progress bar for long work: share done, time left, speed, and the loss and Dice of a training."""
 
 import json
 import os
@@ -13,16 +13,16 @@ from tqdm import tqdm
 
 Item = TypeVar("Item")
 RECENT = 20  # steps
-FOLLOWED = "LASSL_PROGRESS"  # in the environment: a file that tells how far the work is, for somebody who follows it
-SHOWN = {"loss": "loss", "dice": "Dice"}  # of the values that a step logs
+FOLLOWED = "LASSL_PROGRESS"  # environment variable: a file for the progress, which another process can follow
+SHOWN = {"loss": "loss", "dice": "Dice"}  # the values of a step that the bar shows
 
 
 def bar(items: Iterable[Item], work: str, unit: str, total: int, done: int = 0) -> "tqdm[Item]":
-    """Go through items under a bar on stderr, moved each second on a terminal, each half minute in a log file.
+    """Iterate over items with a bar on stderr, updated every second on a terminal, every half minute in a log file.
 
-    Where the environment names a file under FOLLOWED, it is moved each second, and the file tells how far it is.
-    `work` and `unit` are written beside it; it counts from `done`, the items before these, to `total`. There is no bar
-    for no items.
+    If the environment variable FOLLOWED names a file, the bar is updated every second, and the file has its state.
+    `work` and `unit` label the bar; it counts from `done`, the items before these, to `total`. There is no bar without
+    items.
     """
     followed = FOLLOWED in os.environ
     pause = 1.0 if followed or sys.stderr.isatty() else 30.0
@@ -32,7 +32,7 @@ def bar(items: Iterable[Item], work: str, unit: str, total: int, done: int = 0) 
 
 @dataclass(frozen=True)
 class BarState:
-    """How far a bar is: `done` of `total` items, the seconds left (None: not known yet), and the text beside it."""
+    """The state of a bar: `done` of `total` items, the seconds left (None: unknown yet), and the text next to it."""
 
     done: int
     total: int
@@ -41,7 +41,7 @@ class BarState:
 
 
 def read_bar(path: Path) -> BarState | None:
-    """What the file of a bar tells; None where there is no bar."""
+    """The state of a bar from its file; None if there is no bar."""
     try:
         return BarState(**json.loads(path.read_text("utf-8")))
     except FileNotFoundError:
@@ -49,7 +49,7 @@ def read_bar(path: Path) -> BarState | None:
 
 
 class _Followed(tqdm):  # type: ignore[type-arg]
-    """A bar that writes how far it is, whenever it is moved, into the file under FOLLOWED; removes it at its end."""
+    """A bar that writes its state to the file under FOLLOWED at every update, and removes the file at its end."""
 
     def display(self, *words: Any, **options: Any) -> None:
         now = self.format_dict
@@ -57,7 +57,7 @@ class _Followed(tqdm):  # type: ignore[type-arg]
         seconds = left * now["elapsed"] / made if made else None
         state = BarState(now["n"], now["total"], seconds, now["postfix"] or "")
         path = Path(os.environ[FOLLOWED])
-        with suppress(OSError):  # as of a full disk: the work goes on, and nobody sees how far
+        with suppress(OSError):  # such as a full disk: the work goes on without a visible state
             temporary = path.with_name(f"{path.name}.new")
             temporary.write_text(json.dumps(asdict(state)), "utf-8")
             temporary.replace(path)
@@ -72,12 +72,12 @@ class _Followed(tqdm):  # type: ignore[type-arg]
 
 
 def recent(curves: Sequence[Mapping[str, float]]) -> str:
-    """The mean loss and Dice of the last RECENT steps, as far as they log them, such as `loss 0.412, Dice 0.831`."""
+    """The mean loss and Dice of the last RECENT steps, if they are logged, such as `loss 0.412, Dice 0.831`."""
     last = curves[-RECENT:]
     by_label = {label: [step[name] for step in last if name in step] for name, label in SHOWN.items()}
     return ", ".join(f"{label} {sum(values) / len(values):.3f}" for label, values in by_label.items() if values)
 
 
 def tell(text: str) -> None:
-    """Write a line on stderr for the user, above a bar if there is one."""
+    """Write a line for the user on stderr, above a bar if there is one."""
     tqdm.write(text, file=sys.stderr)

@@ -142,7 +142,7 @@ def test_a_file_that_is_there_stays_unless_it_may_be_overwritten(tmp_path):
     for name, *words in (("another-run.pt",), ("another-run.onnx", "--format", "onnx")):
         path = tmp_path / name
         path.write_text("trained for days")
-        with pytest.raises(LasslError, match=rf"{name}: is there already; .* or --overwrite to replace it"):
+        with pytest.raises(LasslError, match=rf"{name}: exists already; .* or use --overwrite to replace it"):
             lassl("export", RUN, "-o", path, *words)
         assert path.read_text() == "trained for days"
     assert lassl("export", RUN, "-o", tmp_path / "another-run.pt", "--overwrite") == 0

@@ -317,7 +317,7 @@ def test_a_result_that_was_edited_or_lost_is_refused():
     path = Path("metrics/external/p.csv")
     path.write_text(path.read_text().replace("100.0", "101.0"))
     with pytest.raises(
-        LasslError, match=r"external/p\.csv: not what metrics/external/records/p\.yaml was written with"
+        LasslError, match=r"external/p\.csv: its content does not match metrics/external/records/p\.yaml"
     ):
         read_external(ours)
     path.unlink()
@@ -358,7 +358,7 @@ def test_scores_of_another_folder_of_the_same_name_stay_unless_they_may_be_overw
     for left in range(3):  # any one of the three files is reason enough
         for number, (path, content) in enumerate(zip(files, before, strict=True)):
             path.write_bytes(content) if number == left else path.unlink(missing_ok=True)
-        with pytest.raises(LasslError, match=f"{files[left]}: is there already; .* or --overwrite to replace it"):
+        with pytest.raises(LasslError, match=f"{files[left]}: exists already; .* or use --overwrite to replace it"):
             call("theirs/masks", "r")
         assert files[left].read_bytes() == before[left]
     assert call("theirs/masks", "r", "--name", "theirs") == 0

@@ -35,7 +35,7 @@ def test_rows_that_fit_the_cohort_are_ready(asked):
     [
         (["method=cps", "labels.few.unlabeled=65"], "cps: expected 16 labeled + 65 unlabeled cases, found 80"),
         (["method=vnet_80", "mode=tuning", "labels.all=80"], "vnet_80: expected 80 labeled"),
-        (["method=vnet_16", "mode=tuning", "cases.tuning=80"], "splits/synthetic.csv: 80 training cases, 80 with a"),
+        (["method=vnet_16", "mode=tuning", "cases.tuning=80"], "splits/synthetic.csv: found 80 training cases, 80"),
     ],
 )
 def test_counts_that_a_cohort_cannot_give_are_told_row_by_row(asked, changes, told):

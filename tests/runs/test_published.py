@@ -74,7 +74,7 @@ def test_without_runs_of_the_profile_the_scores_are_there_all_the_same(repositor
 def test_a_checkpoint_that_is_here_is_not_brought_again(repository, real, capsys):
     fetch(real, repository)
     fetch(real, "nowhere")
-    assert capsys.readouterr().err.count("fetching") == 3
+    assert capsys.readouterr().err.count("downloading") == 3
 
 
 def test_models_and_scores_of_other_weights_under_their_names_stay(repository, real, monkeypatch):
