@@ -1,4 +1,4 @@
-"""Other people's masks, scored as ours are, so that any method can stand in the table."""
+"""Scores external masks in the same way as our own, so that any method can be in the table."""
 
 import hashlib
 import json
@@ -37,11 +37,11 @@ class Masks:
 
     @property
     def placed(self) -> bool:
-        """Whether the files say where their voxels lie; the field's h5 do not."""
+        """Whether the files contain the place of their voxels; the field's h5 files do not."""
         return self.layout is None or self.layout.raw
 
     def read(self, case: str) -> Volume:
-        """Read a case's mask, boolean (X, Y, Z). Raises LasslError, also for other values than those of a mask."""
+        """Read a case's mask, boolean (X, Y, Z). Raises LasslError, also if the values are not those of a mask."""
         path = self.files[case]
         volume = read_scan(self.layout, path.parent, "label", False) if self.layout else volumes.read_volume(path)
         if volume is None:
@@ -56,9 +56,9 @@ class Masks:
 
 @dataclass(frozen=True)
 class ScoredFolder:
-    """The scores of each case, hashes of all masks that were compared, and what their maker may want to know.
+    """The scores of each case, hashes of all compared masks, and notes for the user.
 
-    `segmented` tells how the masks were made, if they were made here.
+    `segmented` says how the masks were made, if they were made here.
     """
 
     cases: pd.DataFrame
@@ -73,14 +73,14 @@ def score_folders(
 ) -> ScoredFolder:
     """Score the prediction of every reference, or of `only` these cases; files are matched by name without suffix.
 
-    References are mask files or a folder of raw scans. Spacing is the reference's. An empty prediction is a failure.
+    References are mask files or a folder of raw scans, and define the spacing. An empty prediction is a failure.
     Raises LasslError with a line for each problem of all cases.
     """
     predicted, problems = find_predictions(predictions, values)
     reference, reference_problems = find_references(references, values)
     wanted = sorted(reference.files if only is None else only)
     problems += reference_problems + list(_absent(predicted, reference, wanted))
-    problems += [] if wanted else [f"{references}: no case to score; name at least one"]
+    problems += [] if wanted else [f"{references}: found no cases to score; name at least one"]
     rows = []
     predicted_digests, reference_digests = "", ""
     complete = [case for case in wanted if case in predicted.files and case in reference.files]
@@ -118,7 +118,7 @@ def find_references(folder: Path, values: tuple[int, ...]) -> tuple[Masks, list[
         forms.append(Masks(folder, labels, layout, values))
     forms = [masks for masks in forms if masks.files]
     if len(forms) != 1:
-        finding = "found several forms of masks, expected one of" if forms else "found no mask, expected"
+        finding = "found masks in several layouts, expected one of" if forms else "found no masks, expected"
         raise LasslError(
             f"{folder}: {finding} <CASE>.nrrd or <CASE>/label.nrrd (or {', '.join(SUFFIXES[1:])}), <CASE>/laendo.nrrd, "
             "<CASE>/mri_norm2.h5; name a folder of references"
@@ -127,9 +127,9 @@ def find_references(folder: Path, values: tuple[int, ...]) -> tuple[Masks, list[
 
 
 def _files(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """Files with one of SUFFIXES by their names without it, and a line for each second file of a name."""
+    """Name without suffix -> file with one of SUFFIXES, and a line for each second file of a name."""
     if not folder.is_dir():
-        raise LasslError(f"{folder}: no such folder; expected one with a mask for each case")
+        raise LasslError(f"{folder}: folder not found; expected one with a mask per case")
     files: dict[str, Path] = {}
     problems = []
     for path in sorted(folder.iterdir()):
@@ -142,22 +142,22 @@ def _files(folder: Path) -> tuple[dict[str, Path], list[str]]:
             problems.append(str(error))
             continue
         if first != path:
-            problems.append(f"{path}: {first.name} is of the same case; keep one of the two")
+            problems.append(f"{path}: {first.name} belongs to the same case; keep only one of the two")
     return files, problems
 
 
 def _absent(predicted: Masks, reference: Masks, wanted: Sequence[str]) -> Iterator[str]:
-    """Give a line for each case without reference or without prediction."""
+    """Give a line for each case without a reference or a prediction."""
     for case in wanted:
         if case not in reference.files:
-            yield f"{reference.folder}: no reference of case {case}; add it or leave the case out"
+            yield f"{reference.folder}: no reference for case {case}; add it or leave the case out"
         elif case not in predicted.files:
             path = reference.files[case]
-            yield f"{predicted.folder}: no prediction for {path}; add it (a method that found nothing: all 0)"
+            yield f"{predicted.folder}: no prediction for {path}; add it (if the method found nothing, all 0)"
 
 
 def _read_pair(case: str, predicted: Masks, references: Masks, problems: list[str]) -> tuple[Volume, Volume] | None:
-    """Read a case's prediction and reference; None, and lines among the problems, if something is wrong with them."""
+    """Read a case's prediction and reference; if something is wrong, add lines to `problems` and return None."""
     pair = []
     for masks in (predicted, references):
         try:
@@ -169,21 +169,23 @@ def _read_pair(case: str, predicted: Masks, references: Masks, problems: list[st
     prediction, reference = pair
     wrong = list(_pair_problems(predicted.files[case], prediction, reference, references.placed))
     if not reference.array.any():
-        wrong.append(f"{references.files[case]}: empty reference, every voxel is 0; draw it or leave the case out")
+        wrong.append(
+            f"{references.files[case]}: the reference is empty, every voxel is 0; draw it or leave the case out"
+        )
     elif reference.array.all():
-        wrong.append(f"{references.files[case]}: full reference, every voxel is inside; draw it or leave the case out")
+        wrong.append(f"{references.files[case]}: the reference fills the image; draw it or leave the case out")
     problems += wrong
     return None if wrong else (prediction, reference)
 
 
 def _pair_problems(path: Path, prediction: Volume, reference: Volume, placed: bool) -> Iterator[str]:
-    """Give a line if a prediction is not on its reference's grid; the place counts only if the reference has one."""
+    """Give a line if a prediction is not on its reference's grid; compares the place only if the reference has one."""
     if mismatch := grid_mismatch(prediction, reference, "reference", placed):
         yield f"{path}: {mismatch}; write it on the reference's grid"
 
 
 def digest(volume: Volume) -> str:
-    """Hash of a mask's voxels and place, the same in every file format."""
+    """Hash of a mask's voxels and place, independent of the file format."""
     head = f"{volume.array.shape} {volume.geometry}".encode()
     return hashlib.sha256(head + np.ascontiguousarray(volume.array).tobytes()).hexdigest()
 
@@ -204,7 +206,7 @@ def external_files(folder: Path, name: str) -> tuple[Path, Path, Path]:
 
 
 def write_external(folder: Path, name: str, title: str, scored: ScoredFolder) -> None:
-    """Write the summary, scores of cases and the record as a run of ours has them, each whole or not at all."""
+    """Write summary, scores of cases and record in the format of our own runs, each completely or not at all."""
     table = scored.cases.to_csv(index=False, float_format="%.6f")
     record = ExternalRecord(
         title=title,

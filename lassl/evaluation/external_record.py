@@ -1,4 +1,4 @@
-"""The record of masks or weights that come from elsewhere, scored here: metrics/external/records/<name>.yaml."""
+"""The record of scored external masks or imported weights: metrics/external/records/<name>.yaml."""
 
 from pathlib import Path
 from typing import Literal
@@ -12,13 +12,13 @@ from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import checked, yaml_text
 from lassl.settings.sections import Size
 
-REPORTED = Reported(network="external", largest_component=False, failures="excluded")  # there is one mask of each case
+REPORTED = Reported(network="external", largest_component=False, failures="excluded")  # there is one mask per case
 
 
 class Imported(Entry):
-    """Where a model's weights come from that were trained elsewhere: the file that was read, and its hash.
+    """The origin of imported weights: the file, and its hash.
 
-    name and title are those of its row; left_aside names what the file holds beside the network.
+    name and title are those of its row; left_aside lists the entries of the file that are not part of the network.
     """
 
     trained: Literal["elsewhere"]
@@ -31,7 +31,7 @@ class Imported(Entry):
 
 
 class Segmented(Computation):
-    """How masks were made here by imported weights: on which prepared cohort, with which window and stride (voxels)."""
+    """How imported weights made masks here: on which prepared cohort, with which window and stride (voxels)."""
 
     weights: Imported
     cohort: Cohort
@@ -42,7 +42,7 @@ class Segmented(Computation):
 class ExternalRecord(Entry):
     """What was scored: the title of its row, hashes of the masks, and the version of lassl that scored them.
 
-    `segmented` where the masks were made here, by weights from elsewhere.
+    `segmented` is set if the masks were made here, with imported weights.
     """
 
     title: str
@@ -55,12 +55,14 @@ class ExternalRecord(Entry):
 
 
 def read_external_record(path: Path) -> ExternalRecord:
-    """Read what `lassl evaluate` wrote. Raises LasslError."""
+    """Read a record of `lassl evaluate`. Raises LasslError."""
     try:
         return checked(ExternalRecord, read_text(path))
     except (yaml.YAMLError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise LasslError(f"{path}: no record of `lassl evaluate` ({reason}); run it again or delete the file") from None
+        raise LasslError(
+            f"{path}: not a valid record of `lassl evaluate` ({reason}); run it again or delete the file"
+        ) from None
 
 
 def external_record_text(record: ExternalRecord) -> str:

@@ -56,9 +56,9 @@ def wrong(
     autocast: Callable[[], AbstractContextManager[None]],
     convolution: Convolution = F.conv3d,
 ) -> Iterator[str]:
-    """Give a phrase for each result of a convolution, or gradient of it, that is off by more than TOLERANCE.
+    """Describe each result or gradient of a convolution that is off by more than TOLERANCE.
 
-    Random numbers come from a generator of its own, so that no other chance is moved.
+    Random numbers come from a separate generator, so that no other random numbers change.
     """
     for case in cases:
         random = torch.Generator().manual_seed(0)

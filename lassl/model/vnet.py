@@ -111,7 +111,7 @@ class VNet(nn.Module):
         return [*features, self.bottom(h)]
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
-        """Bring the features of all scales back up to (N, w, X, Y, Z), from which `head` makes logits."""
+        """Decode the features of all scales to (N, w, X, Y, Z), from which `head` computes logits."""
         *skips, h = features
         for stage, double in zip(self.decoder, self.ups, strict=True):
             h = stage(double(h) + skips.pop())

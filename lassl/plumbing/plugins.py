@@ -16,9 +16,9 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def plugin(key: str, name: str, words: Mapping[str, Function]) -> Function:
-    """Find the function that params.yaml names at `key`: the one of a word, or any as `package.module:function`.
+    """Find the function that params.yaml names at `key`: one of `words`, or any as `package.module:function`.
 
-    Raises LasslError for a name that leads nowhere, or to what is no function.
+    Raises LasslError if the name cannot be resolved, or is not a function.
     """
     if name in words:
         return words[name]
@@ -28,7 +28,7 @@ def plugin(key: str, name: str, words: Mapping[str, Function]) -> Function:
         expected = f"write {', '.join(words)}, or package.module:function"
         raise LasslError(f"params.yaml: {key}: {error}; {expected}") from None
     if not callable(function):
-        raise LasslError(f"params.yaml: {key}: '{name}' is no function but {function!r}; name a function")
+        raise LasslError(f"params.yaml: {key}: found '{name}', which is {function!r}, expected a function; name one")
     return function
 
 

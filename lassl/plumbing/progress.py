@@ -16,16 +16,16 @@ from lassl.plumbing.errors import LasslError
 Item = TypeVar("Item")
 Curves = Sequence[Mapping[str, float]]  # the values of each step by name
 RECENT = 20  # steps
-FOLLOWED = "LASSL_PROGRESS"  # in the environment: a file that tells how far the work is, for somebody who follows it
-SHOWN = {"loss": "loss", "dice": "Dice"}  # of the values that a step logs
+FOLLOWED = "LASSL_PROGRESS"  # environment variable: a file for the progress, which another process can follow
+SHOWN = {"loss": "loss", "dice": "Dice"}  # the values of a step that the bar shows
 
 
 def bar(items: Iterable[Item], work: str, unit: str, total: int, done: int = 0) -> "tqdm[Item]":
     """Go through items under a bar on stderr, moved each second on a terminal or in a notebook, else each half minute.
 
-    Where the environment names a file under FOLLOWED, it is moved each second, and the file tells how far it is.
-    `work` and `unit` are written beside it; it counts from `done`, the items before these, to `total`. There is no bar
-    for no items.
+    If the environment variable FOLLOWED names a file, the bar is updated every second, and the file has its state.
+    `work` and `unit` label the bar; it counts from `done`, the items before these, to `total`. There is no bar without
+    items.
     """
     followed = FOLLOWED in os.environ
     pause = 1.0 if followed or sys.stderr.isatty() or "ipykernel" in sys.modules else 30.0
@@ -35,7 +35,7 @@ def bar(items: Iterable[Item], work: str, unit: str, total: int, done: int = 0) 
 
 @dataclass(frozen=True)
 class BarState:
-    """How far a bar is: `done` of `total` items, the seconds left (None: not known yet), and the text beside it."""
+    """The state of a bar: `done` of `total` items, the seconds left (None: unknown yet), and the text next to it."""
 
     done: int
     total: int
@@ -44,7 +44,7 @@ class BarState:
 
 
 def read_bar(path: Path) -> BarState | None:
-    """What the file of a bar tells; None where there is no bar."""
+    """The state of a bar from its file; None if there is no bar."""
     try:
         return BarState(**json.loads(path.read_text("utf-8")))
     except FileNotFoundError:
@@ -52,7 +52,7 @@ def read_bar(path: Path) -> BarState | None:
 
 
 class _Followed(tqdm):  # type: ignore[type-arg]
-    """A bar that writes how far it is, whenever it is moved, into the file under FOLLOWED; removes it at its end."""
+    """A bar that writes its state to the file under FOLLOWED at every update, and removes the file at its end."""
 
     def display(self, *words: Any, **options: Any) -> None:
         now = self.format_dict
@@ -60,7 +60,7 @@ class _Followed(tqdm):  # type: ignore[type-arg]
         seconds = left * now["elapsed"] / made if made else None
         state = BarState(now["n"], now["total"], seconds, now["postfix"] or "")
         path = Path(os.environ[FOLLOWED])
-        with suppress(OSError):  # as of a full disk: the work goes on, and nobody sees how far
+        with suppress(OSError):  # such as a full disk: the work goes on without a visible state
             temporary = path.with_name(f"{path.name}.new")
             temporary.write_text(json.dumps(asdict(state)), "utf-8")
             temporary.replace(path)
@@ -136,5 +136,5 @@ def live_curves(folder: Path | None) -> Iterator[Callable[[Curves], None]]:
 
 
 def tell(text: str) -> None:
-    """Write a line on stderr for the user, above a bar if there is one."""
+    """Write a line for the user on stderr, above a bar if there is one."""
     tqdm.write(text, file=sys.stderr)

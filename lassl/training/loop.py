@@ -1,4 +1,4 @@
-"""The training loop: the only one, for every algorithm. It can stop at any instant and go on as if it had not."""
+"""The only training loop, for all algorithms. It can stop at any moment and resume as if it had not stopped."""
 
 import signal
 import time
@@ -36,7 +36,7 @@ def fit(
     board: Path | None = None,
     algorithm: type[Algorithm] | None = None,
 ) -> State:
-    """Train an algorithm for config.train.steps on a source of patches and give its last state. Raises LasslError.
+    """Train an algorithm for config.train.steps on a source of patches and return its last state. Raises LasslError.
 
     With `checkpoints` it goes on from the last one and writes one every few minutes, and the curves so far with it.
     SIGTERM and Ctrl-C write one, too, after the step that is being made. Curves go to `board` as well, step by step. A
@@ -49,7 +49,7 @@ def fit(
     if checkpoints and (saved_state := checkpoints.load()):
         state.load_state_dict(saved_state)
         state.resumed += 1
-        note(f"going on from step {state.step} of {steps}")
+        note(f"resuming from step {state.step} of {steps}")
     batches = loader(source, range(state.step, steps), config.running.workers, placement.device)
     began, saved = time.monotonic() - state.seconds, time.monotonic()
     with live_curves(board) as follow, stop_request() as asked:
@@ -65,7 +65,7 @@ def fit(
                     state.take_snapshot()
                 state.seconds = time.monotonic() - began
                 if state.step == steps:
-                    continue  # the loader ends here, and the bar is full
+                    continue  # let the loader end and the bar fill up
                 stop = asked()
                 if checkpoints and (stop or time.monotonic() - saved >= 60 * config.running.checkpoint_minutes):
                     checkpoints.save(state.step, state.state_dict())
@@ -80,7 +80,7 @@ def fit(
 
 
 def snapshot_steps(steps: int, count: int) -> set[int]:
-    """Steps after which a snapshot is kept: evenly spaced from the middle of training, the last step left out."""
+    """Steps after which a snapshot is kept: evenly spaced from the middle of training, without the last step."""
     return {(steps * (count + i)) // (2 * count) for i in range(count)}
 
 
@@ -98,13 +98,13 @@ def first_state(
 
 
 def stopped(by: int, step: int, steps: int, saved: bool) -> Stopped:
-    """Say by which signal a training was stopped, and what becomes of it."""
-    kept = "it is saved, and the same command goes on from there" if saved else "nothing is saved"
+    """Say which signal stopped a training, and whether it can resume."""
+    kept = "it is saved, and the same command resumes from there" if saved else "nothing is saved"
     return Stopped(f"stopped by {signal.Signals(by).name} after step {step} of {steps}; {kept}", by)
 
 
 def explained(error: NotFinite, state: State, source: PatchSource, checkpoints: Checkpoints | None) -> LasslError:
-    """Keep the state and the batch that gave a loss which is not finite, and say where they are and what to do."""
+    """Save the state and the batch that gave a non-finite loss, and say where they are and what to do."""
     advice = "try a lower train.lr or compute.precision=fp32, and look at the curves before this step"
     if not checkpoints:
         return LasslError(f"{error}; {advice}")
@@ -112,11 +112,11 @@ def explained(error: NotFinite, state: State, source: PatchSource, checkpoints: 
     seen = {"image": batch.image, "label": batch.label}
     path = checkpoints.keep(f"not-finite-{error.step:08d}", {**state.state_dict(), "batch": seen})
     later = "" if state.step == error.step else f", the state after {state.step} steps"
-    return LasslError(f"{error}; the state and the batch that gave it are in {path}{later}; {advice}")
+    return LasslError(f"{error}; state and batch are saved in {path}{later}; {advice}")
 
 
 def write_curves(folder: Path, curves: list[dict[str, float]]) -> None:
-    """Write a table of step and value for each name in `folder`, as `dvc plots show` draws them."""
+    """Write a table of step and value for each name to `folder`, in the format of `dvc plots show`."""
     frame = pd.DataFrame(curves).rename_axis("step")
     with whole_folder(folder, holds_only("*.tsv")) as temporary:
         for name, values in frame.items():

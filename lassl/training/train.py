@@ -1,4 +1,4 @@
-"""Stage `train`: one run, from prepared scans to a model with the record of how it came to be."""
+"""Stage `train`: one run, from prepared scans to a model with the record of its training."""
 
 from pathlib import Path
 
@@ -25,9 +25,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def train(config: Config, run: Run) -> None:
-    """Train one run on the prepared cohort, from its last checkpoint if there is one; writes its model and its curves.
+    """Train one run on the prepared cohort, from its last checkpoint if there is one; writes its model and curves.
 
-    Raises LasslError; whatever happens, the checkpoints written so far stay good.
+    Raises LasslError; checkpoints written so far stay valid in any case.
     """
     method = config.methods[run.method]
     check({run.method: method})
@@ -52,7 +52,7 @@ def train(config: Config, run: Run) -> None:
 
 
 def shaped_by(config: Config, run: Run, cohort: str, code: str, placement: Placement) -> dict[str, str]:
-    """All that decides the bits of a run's weights, in words: a checkpoint serves only where they are all the same."""
+    """Everything that determines the bits of a run's weights, as text; a checkpoint is used only if all are equal."""
     computer = machine(placement.device)
     return {
         "run": f"{run.profile}/{run.name}",
@@ -65,7 +65,7 @@ def shaped_by(config: Config, run: Run, cohort: str, code: str, placement: Place
 
 
 def cases_of(config: Config, method: Method, prepared: Prepared, label_split: int) -> LabelSplit:
-    """Choose the cases that a label split of a method trains on. Raises LasslError."""
+    """Choose the cases for a label split of a method. Raises LasslError."""
     others = plugin("cases.unlabeled", config.cases.unlabeled, UNLABELED)
     counts = (method.labeled, method.unlabeled, label_split, config.cases.held_out)
     return choose_cases(prepared.split.train, prepared.with_label, *counts, others)
@@ -74,7 +74,7 @@ def cases_of(config: Config, method: Method, prepared: Prepared, label_split: in
 def record_of(
     config: Config, run: Run, prepared: Prepared, label_split: LabelSplit, state: State, placement: Placement
 ) -> Trained:
-    """Tell what was trained on what, where, and how it went."""
+    """The record of what was trained, on which data, where, and how it went."""
     grid = prepared.geometry(next(iter(prepared.cases)))
     x, y, z = grid.spacing_mm
     return Trained(

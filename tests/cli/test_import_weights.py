@@ -141,14 +141,14 @@ def test_evaluate_scores_it_on_the_test_cases_as_published(theirs, tiny_data, ca
     assert record.segmented.precision == config.compute.precision == "fp32"
     assert "A net & 16L: Dice" in capsys.readouterr().out
     Path("metrics/external/net.json").unlink()
-    with pytest.raises(LasslError, match=r"external/net\.csv: is there already; .*--overwrite"):
+    with pytest.raises(LasslError, match=r"external/net\.csv: exists already; .*--overwrite"):
         lassl("evaluate", MODEL, tiny_data.prepared)
 
 
 def test_a_model_that_was_adopted_stays_unless_it_may_be_overwritten(theirs):
     before = MODEL.read_bytes()
     torch.save(network("uamt", seed=4)[0], "other.pth")
-    with pytest.raises(LasslError, match=r"models/imported/net\.pt: is there already; .*--overwrite to replace it"):
+    with pytest.raises(LasslError, match=r"models/imported/net\.pt: exists already; .*--overwrite to replace it"):
         lassl("import-weights", "other.pth", "--name", "net")
     assert MODEL.read_bytes() == before
     assert lassl("import-weights", "other.pth", "--name", "net", "--overwrite") == 0

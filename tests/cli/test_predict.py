@@ -274,7 +274,7 @@ def test_what_is_there_stays_unless_it_may_be_overwritten_and_the_others_are_don
     assert lassl("predict", RUN, raw, tmp_path / "b" / "scan.mha", "-o", out) == 1
     assert (out / "C6.nrrd").read_text() == "a mask of something else" and (out / "scan.mha").is_file()
     told = capsys.readouterr().err
-    assert f"error: {raw}: {out / 'C6.nrrd'}: is there already; give another folder or name, or --overwrite" in told
+    assert f"error: {raw}: {out / 'C6.nrrd'}: exists already; give another folder or name, or use --overwrite" in told
     assert lassl("predict", RUN, raw, "-o", out, "--overwrite") == 0
     assert read_volume(out / "C6.nrrd").geometry == read_volume(raw).geometry
 

@@ -117,7 +117,7 @@ def test_folders_that_may_not_be_looked_into_are_named(monkeypatch: pytest.Monke
     prepare_nrrd()
     with monkeypatch.context() as locked:
         locked_folder(locked, RAW / "A")
-        assert problems() == [f"{RAW / 'A'}: permission denied; see to its owner and its permissions (`ls -ld`)"]
+        assert problems() == [f"{RAW / 'A'}: permission denied; check its owner and permissions (`ls -ld`)"]
     locked_folder(monkeypatch, RAW)
     assert problems()[0].startswith("raw: permission denied")
 

@@ -35,9 +35,9 @@ def test_rows_that_fit_the_cohort_are_ready(asked):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        (["method=cps", "labels.few.unlabeled=65"], "cps: asked for 16 labeled + 65 unlabeled cases, found 80"),
-        (["method=vnet_80", "mode=tuning", "labels.all=80"], "vnet_80: asked for 80 labeled"),
-        (["method=vnet_16", "mode=tuning", "cases.tuning=80"], "splits/synthetic.csv: 80 training cases, 80 with a"),
+        (["method=cps", "labels.few.unlabeled=65"], "cps: expected 16 labeled + 65 unlabeled cases, found 80"),
+        (["method=vnet_80", "mode=tuning", "labels.all=80"], "vnet_80: expected 80 labeled"),
+        (["method=vnet_16", "mode=tuning", "cases.tuning=80"], "splits/synthetic.csv: found 80 training cases, 80"),
     ],
 )
 def test_counts_that_a_cohort_cannot_give_are_told_row_by_row(asked, changes, told):
@@ -67,7 +67,7 @@ def test_a_row_with_numbers_of_its_own_is_sent_to_its_file(asked, changes, remed
     Path("conf/method").mkdir(parents=True)
     Path("conf/method/cps.yaml").write_text("labeled: 16\nunlabeled: 70\n")
     (line,) = too_few(config.model_copy(update={"methods": {"cps": row}}))
-    assert line.startswith("cps: asked for 16 labeled + 70 unlabeled cases, found ") and f"; {remedy}" in line
+    assert line.startswith("cps: expected 16 labeled + 70 unlabeled cases, found ") and f"; {remedy}" in line
 
 
 def test_a_row_with_the_counts_of_its_profile_is_sent_to_the_profile(asked):

@@ -53,7 +53,9 @@ def test_a_name_that_leads_nowhere_is_refused_with_its_key_and_what_there_is(nam
 
 @pytest.mark.parametrize(("name", "found"), [("math:pi", "3.14"), ("math", "<module 'math'")])
 def test_a_name_of_what_is_no_function_is_refused_with_what_it_is(name, found):
-    with pytest.raises(LasslError, match=rf"params.yaml: key: '{name}' is no function but {found}.*name a function"):
+    with pytest.raises(
+        LasslError, match=rf"params.yaml: key: found '{name}', which is {found}.*expected a function; name one"
+    ):
         plugin("key", name, {})
 
 

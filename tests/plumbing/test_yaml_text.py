@@ -46,7 +46,7 @@ def test_every_committed_file_is_read_as_ruamel_reads_it() -> None:
 
 @pytest.mark.parametrize("text", ["a: 1\nb: 2\na: 3\n", "x: {a: 1, a: 1}\n", "- {a: 1}\n- {b: 1, b: 2}\n"])
 def test_a_key_that_is_there_twice_is_an_error_with_its_place(text: str) -> None:
-    with pytest.raises(yaml.YAMLError, match=r"the key [ab] is there twice\s+in .* line \d"):
+    with pytest.raises(yaml.YAMLError, match=r"the key [ab] occurs twice\s+in .* line \d"):
         parse_yaml(text)
 
 

@@ -135,7 +135,7 @@ def test_a_registered_experiment_says_which_pairs_count_and_which_are_missing():
     registered = STATISTICS.model_copy(update={"family": ("cps", "mt_un"), "pairs": Pairs(**pairs)})
     write_pairs()
     with pytest.raises(
-        LasslError, match="no pair of label split k and seed k has all of vnet_16, cps, mt_un; run what is mi"
+        LasslError, match="no pair of label split k and seed k has all of vnet_16, cps, mt_un; run the missing"
     ):
         built(registered)
     write_run("mt_un", label_split=1, seed=1, scores=cases((70, 70, 70)))

@@ -202,7 +202,7 @@ def test_a_method_without_published_figures_comes_last_under_its_own_name():
 )
 def test_published_figures_that_no_table_can_show_are_told_with_their_row(figures, reason):
     write_run("cps")
-    with pytest.raises(LasslError, match=rf"^metrics/published\.yaml: cps: {reason}.*; mend it there$"):
+    with pytest.raises(LasslError, match=rf"^metrics/published\.yaml: cps: {reason}.*; fix it there$"):
         built(published={"rows": {"cps": figures}, "field": {}, "notes": {}})
 
 

@@ -74,7 +74,7 @@ def test_without_runs_of_the_profile_the_scores_are_there_all_the_same(repositor
 def test_a_checkpoint_that_is_here_is_not_brought_again(repository, real, capsys):
     fetch(real, repository)
     fetch(real, "nowhere")
-    assert capsys.readouterr().err.count("fetching") == 3
+    assert capsys.readouterr().err.count("downloading") == 3
 
 
 def test_models_and_scores_of_other_weights_under_their_names_stay(repository, real, monkeypatch):
@@ -104,7 +104,7 @@ def test_a_repository_without_the_file_is_told(repository, real):
     subprocess.run(["git", "rm", "--quiet", "-r", "model/UAMT_unlabel"], cwd=repository, check=True)
     words = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--message", "less"]
     subprocess.run(words, cwd=repository, check=True)
-    with pytest.raises(LasslError, match=r"UA-MT: no folder 'model/UAMT_unlabel/iter_6000\.pth' in it; try again"):
+    with pytest.raises(LasslError, match=r"UA-MT: it has no folder 'model/UAMT_unlabel/iter_6000\.pth'; try again"):
         fetch(real, repository)
     assert sorted(path.name for path in Path("models/imported").iterdir()) == ["uamt.pt", "uamt.pth"]
 

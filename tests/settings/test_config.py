@@ -63,7 +63,7 @@ def table() -> Config:
     [
         ("profile: quick".encode("utf-16"), "found byte 0xff at position 0, expected text in UTF-8; save it"),
         ("profile: schön".encode("latin-1"), "found byte 0xf6 at position 12, expected text in UTF-8; save it"),
-        (b"train:\n  lr: 1\n  steps: 2\n  lr: 3\n", "not valid YAML (the key lr is there twice, line 4); fix it"),
+        (b"train:\n  lr: 1\n  steps: 2\n  lr: 3\n", "not valid YAML (the key lr occurs twice, line 4); fix it"),
         (b"a: [1\nb: 2\n", "not valid YAML (did not find expected ',' or ']', line 2); fix it"),
     ],
 )
@@ -187,9 +187,9 @@ def test_values_in_conf_that_hydra_and_dvc_read_differently_are_told_with_file_a
     todo = "write a number without leading 0 or colon, true or false, or text in quotes"
     place = f"{tmp_path}/profile/mine.yaml"
     assert lines == [
-        f"{place}: steps: Hydra reads 8, DVC 10; {todo}",
-        f"{place}: time: Hydra reads 90, DVC '1:30'; {todo}",
-        f"{place}: list[1].answer: Hydra reads True, DVC 'yes'; {todo}",
+        f"{place}: steps: Hydra reads 8 but DVC reads 10; {todo}",
+        f"{place}: time: Hydra reads 90 but DVC reads '1:30'; {todo}",
+        f"{place}: list[1].answer: Hydra reads True but DVC reads 'yes'; {todo}",
     ]
 
 
@@ -198,7 +198,7 @@ def test_the_first_stage_refuses_such_a_value(tmp_path, monkeypatch):
     shutil.copy(PARAMS_FILE, "params.yaml")
     Path("conf").mkdir()
     Path("conf/config.yaml").write_text("label_splits: [010]\n")
-    with pytest.raises(LasslError, match=r"conf/config\.yaml: label_splits\[0\]: Hydra reads 8, DVC 10; "):
+    with pytest.raises(LasslError, match=r"conf/config\.yaml: label_splits\[0\]: Hydra reads 8 but DVC reads 10; "):
         ready.main()
     assert not Path("build/ready").exists()
 

@@ -35,7 +35,7 @@ def test_so_is_an_edited_count_of_cases_once_for_all_methods(composed):
     config = composed()
     few = {"few": {"labeled": 12, "unlabeled": 64}}
     (line,) = edited(changed(config, labels=few))
-    assert line.startswith("params.yaml: labels.few.labeled is 12, but methods.")
+    assert line.startswith("params.yaml: labels.few.labeled is 12, but only methods.")
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_too_few_cases_and_unknown_options_are_named(tiny_data, workspace):
     config = settings(tiny_data)
     values = config.model_dump()
     values["methods"]["vnet_16"]["labeled"] = 7
-    with pytest.raises(LasslError, match="asked for 7 labeled"):
+    with pytest.raises(LasslError, match="expected 7 labeled"):
         trained(Config.model_validate(values))
     values = config.model_dump()
     values["methods"]["cps"]["options"]["wieght"] = 1
@@ -150,7 +150,7 @@ def test_a_damaged_model_is_named_with_its_remedy(workspace):
     path = Path("models/broken.pt")
     path.parent.mkdir()
     path.write_bytes(b"nothing")
-    with pytest.raises(LasslError, match=r"broken.pt: is no readable model (?s:.*)delete it"):
+    with pytest.raises(LasslError, match=r"broken.pt: not a readable model (?s:.*)delete it"):
         load_model(path)
     with pytest.raises(LasslError, match=r"absent.pt: not found"):
         load_model(Path("models/absent.pt"))

@@ -50,7 +50,7 @@ def test_numbers_in_place_of_counts_are_refused_at_once_where_the_tuning_mode_le
     row.write_text(before.replace("${labels.few.labeled}", "16").replace("${labels.few.unlabeled}", "64"))
     told, fine = refused(project, TUNED), refused(project, SCORED)
     row.write_text(before)
-    assert "mine: asked for 16 labeled + 64 unlabeled cases, found 64 training cases" in told
+    assert "mine: expected 16 labeled + 64 unlabeled cases, found 64 training cases" in told
     assert "in conf/method/mine.yaml use ${labels.few.labeled} and ${labels.few.unlabeled}" in told and fine == ""
 
 

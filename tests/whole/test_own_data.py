@@ -518,8 +518,8 @@ def test_the_doctor_tells_which_rows_ask_for_more_cases_or_labels_than_there_are
     (scans, *rows) = doctored(*lines, few=3, unlabeled=2)
     assert scans.startswith("ok ")
     assert [row.split(":")[0] for row in rows] == ["missing  cps", "missing  vnet_16"]
-    assert "asked for 3 labeled + 2 unlabeled cases, found 4 training cases" in rows[0]
-    assert "asked for 3 labeled cases, found 2 with a label (none for C)" in rows[1]
+    assert "expected 3 labeled + 2 unlabeled cases, found 4 training cases" in rows[0]
+    assert "expected 3 labeled cases, found 2 with a label (none for C)" in rows[1]
     assert all(row.endswith("; the numbers come from `labels` of the profile") for row in rows)
 
 
