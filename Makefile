@@ -60,7 +60,7 @@ pages: install ## fill the marked places of README.md and docs/ from metrics/, t
 	$(RUN) lassl pages
 
 docs: install ## build docs/ as a site into site/
-	$(RUN) pip install --quiet --constraint constraints.txt '.[docs]' && NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	$(RUN) pip install --quiet --constraint constraints.txt --editable '.[docs]' && NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 la2018: install ## bring the real scans to data/raw/la2018
 	$(RUN) lassl download
