@@ -113,7 +113,6 @@ def test_mcnet_plus_is_above_the_v_net_with_one_seed_and_below_it_with_another()
     with open("metrics/compact-seeds/table.json", encoding="utf-8") as file:
         with_seed = json.load(file)["rows"]["mcnet_plus"]["against_baseline"]["dice"]["patients"]
     assert f"{over_patients['p_holm']:.3f} {with_seed['p_value']:.3f}" == "0.036 0.006"
-    said("README.md", "MC-Net+ has 81.2 with another seed")
     said("docs/results.md", "(p = 0.036 with Holm's correction and 0.006)", "it is 2.8 above it in the first table")
 
 

@@ -74,6 +74,7 @@ NOT_RUN = {
         "dvc exp run -S profile=repeats -S method=core",
         "dvc exp run -S profile=repeats -S method=cps -S flaw=overlap",
         "dvc exp run -S profile=compact -S method=field",
+        "dvc exp run -S profile=compact -S mode=tuning -S method=mine",
         "dvc exp run -S profile=compact -S mode=tuning -S method=mine -S methods.mine.options.weight=0.3",
         "dvc exp run -S method=field",
         "dvc exp run --queue -S mode=tuning -S method=cps,cps_alw -S train.lr=0.01,0.003",
