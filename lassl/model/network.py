@@ -38,8 +38,7 @@ def class_of(name: str) -> type[nn.Module]:
     try:
         found: object = named(name)
     except LasslError as error:
-        file = f"{name.split(':')[0].split('.')[0]}.py"
-        todo = f"install its package, or set PYTHONPATH to the folder that has {file}"
+        todo = "restore or install its module, or set PYTHONPATH to the folder that it is in"
         raise LasslError(f"network {name}: {error}; {todo}") from None
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise LasslError(f"network {name}: found {found!r}, expected a class that inherits from torch.nn.Module")

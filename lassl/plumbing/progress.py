@@ -120,19 +120,19 @@ def live_curves(folder: Path | None) -> Iterator[Callable[[Curves], None]]:
         raise LasslError(f"params.yaml: running.tensorboard: {found}; `pip install tensorboard`") from None
     for earlier in folder.glob("events.out.tfevents.*"):
         earlier.unlink()
-    writer, written = SummaryWriter(str(folder)), 0  # type: ignore[no-untyped-call]
+    writer, written = SummaryWriter(str(folder)), 0
 
     def follow(curves: Curves) -> None:
         nonlocal written
         for step, values in enumerate(curves[written:], written):
             for name, value in values.items():
-                writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+                writer.add_scalar(name, value, step)
         written = len(curves)
 
     try:
         yield follow
     finally:
-        writer.close()  # type: ignore[no-untyped-call]
+        writer.close()
 
 
 def tell(text: str) -> None:

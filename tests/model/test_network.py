@@ -60,7 +60,10 @@ def test_a_network_that_does_what_it_has_to_is_taken_and_no_chance_is_moved():
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("nowhere:Net", r"cannot find 'nowhere:Net' \(No module named 'nowhere'\); .*folder that has nowhere.py$"),
+        (
+            "nowhere:Net",
+            r"cannot find 'nowhere:Net' \(No module named 'nowhere'\); .*set PYTHONPATH to the folder that it is in$",
+        ),
         ("helpers.small_unet:Huge", "cannot find .*no attribute 'Huge'"),
         ("math:hypot", "found <built-in function hypot>, expected a class that inherits from torch.nn.Module"),
         ("fractions:Fraction", "found <class 'fractions.Fraction'>, expected a class that inherits from torch.nn.Mod"),

@@ -110,7 +110,7 @@ def test_without_its_class_a_model_is_refused_in_one_line_that_names_file_and_cl
     with pytest.raises(LasslError) as error:
         read(path)
     assert re.fullmatch(
-        f"{path}: network {NAME}: cannot find '{NAME}' .*; install its package, or set.*", str(error.value)
+        f"{path}: network {NAME}: cannot find '{NAME}' .*; restore or install its module, or .*", str(error.value)
     )
 
 
