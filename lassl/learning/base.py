@@ -53,7 +53,7 @@ class Step:
 
 
 class Algorithm(nn.Module, ABC):
-    """A way to train. One loop runs them all (`fit` in lassl/training/loop.py, `State.advance`); in short:
+    """A way to train. One loop runs them all (`fit` in lassl/training/loop.py, `State.advance`), in short.
 
         algorithm = Mine(make_network, **options)      # weights drawn from the run's seed
         optimizer = SGD(a group for each network that has trainable weights)

@@ -10,9 +10,9 @@ A teacher labels the unchanged unlabeled patches; the student learns these label
     ramp       fraction of training at which the weight is full; 0: from the first step, as by both groups of authors
 
 FixMatch here uses changed intensity, with the student as its own teacher. The weak view is the rotated and flipped
-patch of all methods. It is a separate batch and updates the running statistics of batch norm (theirs: one batch with the
-rest). The authors, who classify images, use only the cross-entropy for labels and seven unlabeled images per labeled
-one, and score a running average.
+patch of all methods. It is a separate batch and updates the running statistics of batch norm (theirs: one batch with
+the rest). The authors, who classify images, use only the cross-entropy for labels and seven unlabeled images per
+labeled one, and score a running average.
 
 CutMix-MT here differs from FixMatch only in the change and the teacher. French et al. have another loss: the squared
 difference to the teacher's softmax, weighted by the share of voxels over 0.97. At the same weight, 1.0, the gradient

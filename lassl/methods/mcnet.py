@@ -11,9 +11,9 @@ sharpened probability; their code, released with MC-Net+, does not stop it. Grad
 w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of training, like theirs at 6000 of 15000 steps.
 
 Differences from the authors: the supervised loss is the baseline's (theirs: Dice alone, with a linear denominator).
-Near the end its gradient is a fifth of theirs, so that at the same weight consistency counts about five times as much. The
-rate falls along `poly` (theirs: constant). The last weights are scored (theirs: the best on the test cases). The model
-has only the V-Net, because only its decoder is evaluated.
+Near the end its gradient is a fifth of theirs, so that at the same weight consistency counts about five times as much.
+The rate falls along `poly` (theirs: constant). The last weights are scored (theirs: the best on the test cases). The
+model has only the V-Net, because only its decoder is evaluated.
 """
 
 from collections.abc import Callable

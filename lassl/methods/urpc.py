@@ -1,7 +1,8 @@
 """URPC: uncertainty rectified pyramid consistency (Luo et al. 2021, 2022): heads at several scales must agree.
 
 Each of the last stages of the decoder has a head: the network's own, and 1x1x1 convolutions whose logits are
-interpolated trilinearly to full size. With p_s the softmax at scale s, q its mean over the scales, and means over voxels:
+interpolated trilinearly to full size. With p_s the softmax at scale s, q its mean over the scales, and means over
+voxels:
 
     loss = mean over s of supervised_s + w mean over s of [mean (u_s |q - p_s|^2 / 2) / mean u_s + mean D_s]
     D_s = sum over the classes of q log(q / p_s),    u_s = exp(-D_s)
