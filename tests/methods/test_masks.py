@@ -151,7 +151,7 @@ def test_thresholds_and_the_exponent_go_from_end_to_end():
     [
         ({"mask": "certain"}, "passes is 0 and mask is 'certain'; expected passes above 0 with mask certain"),
         ({"passes": 8}, "passes is 8 and mask is 'all'; expected passes above 0 with mask certain, else 0"),
-        ({"mask": "ambiguous", "passes": 8}, "passes is 8 and mask 'ambiguous'"),
+        ({"mask": "ambiguous", "passes": 8}, "passes is 8 and mask is 'ambiguous'"),
         ({"weighting": "uncertainty", "consistency": "kl"}, "requires mask all and consistency mse"),
         ({"weighting": "uncertainty", "mask": "ambiguous"}, "requires mask all and consistency mse"),
     ],
