@@ -7,8 +7,8 @@ import pandas as pd
 
 from lassl.data.prepared import open_prepared
 from lassl.data.split_file import read_split
-from lassl.evaluation.external_masks import ScoredFolder, external_files, score_folders, write_external
-from lassl.evaluation.external_record import REPORTED
+from lassl.evaluation.external_masks import score_folders
+from lassl.evaluation.external_record import REPORTED, ScoredFolder, external_files, write_external
 from lassl.evaluation.summary import chosen, counted
 from lassl.images.names import utf8
 from lassl.plumbing.errors import LasslError, note

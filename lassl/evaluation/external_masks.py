@@ -1,10 +1,8 @@
 """Scores external masks in the same way as our own, so that any method can be in the table."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +10,13 @@ import pandas as pd
 
 from lassl.data.raw import CHALLENGE_SPACING_MM, LAYOUTS, RawLayout, read_scan, values_of_no_mask
 from lassl.evaluation import metrics
-from lassl.evaluation.external_record import REPORTED, ExternalRecord, Segmented, external_record_text
-from lassl.evaluation.summary import summary
+from lassl.evaluation.external_record import REPORTED, ScoredFolder
 from lassl.images import volumes
 from lassl.images.geometry import Volume, grid_mismatch
 from lassl.images.names import SUFFIXES, utf8
 from lassl.images.structures import listed_values
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.files import text_hash, write_text
+from lassl.plumbing.files import text_hash
 from lassl.plumbing.progress import bar
 
 
@@ -45,27 +42,15 @@ class Masks:
         path = self.files[case]
         volume = read_scan(self.layout, path.parent, "label", False) if self.layout else volumes.read_volume(path)
         if volume is None:
-            raise LasslError(f"{path}: no label; add it or leave the case out")
+            raise LasslError(f"{path}: label not found; add it or leave the case out")
         if self.values:
             return Volume(np.isin(volume.array, self.values), volume.geometry)
         if values_of_no_mask(volume.array):
             advice = "name the structure's with --values, or write one structure's mask"
-            raise LasslError(f"{path}: values {listed_values(volume.array)}, expected 0 and 1 or 0 and 255; {advice}")
+            raise LasslError(
+                f"{path}: found values {listed_values(volume.array)}, expected 0 and 1, or 0 and 255; {advice}"
+            )
         return Volume(volume.array > 0, volume.geometry)
-
-
-@dataclass(frozen=True)
-class ScoredFolder:
-    """The scores of each case, hashes of all compared masks, and notes for the user.
-
-    `segmented` says how the masks were made, if they were made here.
-    """
-
-    cases: pd.DataFrame
-    predictions_sha256: str
-    references_sha256: str
-    notes: tuple[str, ...] = ()
-    segmented: Segmented | None = None
 
 
 def score_folders(
@@ -105,7 +90,7 @@ def find_predictions(folder: Path, values: tuple[int, ...]) -> tuple[Masks, list
     """The mask files in a folder, and a line for each second file of a case. Raises LasslError if there is none."""
     files, problems = _files(folder)
     if not files:
-        raise LasslError(f"{folder}: found no mask; expected a file for each case, <CASE>{' or '.join(SUFFIXES)}")
+        raise LasslError(f"{folder}: found no masks; expected a file per case, <CASE>{' or '.join(SUFFIXES)}")
     return Masks(folder, files, values=values), problems
 
 
@@ -198,25 +183,3 @@ def _notes(predicted: Masks, references: Masks, wanted: Sequence[str]) -> Iterat
     if not references.placed:
         mm = CHALLENGE_SPACING_MM[0]
         yield f"{references.folder}: h5 has no spacing and place; {mm} mm is taken, and only sizes were compared"
-
-
-def external_files(folder: Path, name: str) -> tuple[Path, Path, Path]:
-    """The files that write_external writes: summary, scores of cases, record."""
-    return folder / f"{name}.json", folder / f"{name}.csv", folder / "records" / f"{name}.yaml"
-
-
-def write_external(folder: Path, name: str, title: str, scored: ScoredFolder) -> None:
-    """Write summary, scores of cases and record in the format of our own runs, each completely or not at all."""
-    table = scored.cases.to_csv(index=False, float_format="%.6f")
-    record = ExternalRecord(
-        title=title,
-        predictions_sha256=scored.predictions_sha256,
-        references_sha256=scored.references_sha256,
-        lassl=version("lassl"),
-        evaluation=REPORTED,
-        cases_sha256=text_hash(table),
-        **({"segmented": scored.segmented} if scored.segmented else {}),
-    )
-    texts = json.dumps(summary(scored.cases, REPORTED), indent=2) + "\n", table, external_record_text(record)
-    for path, text in zip(external_files(folder, name), texts, strict=True):
-        write_text(path, text)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lassl.learning.margins import margin
 
-SMOOTH = 1e-5  # of the soft Dice: keeps it defined where label and prediction are empty
+SMOOTH = 1e-5  # keeps the soft Dice defined if label and prediction are empty
 
 
 def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def dice_loss(logits: Tensor, label: Tensor) -> Tensor:
     foreground = _checked_margin(logits, label.shape).sigmoid()
     truth = label.to(foreground.dtype)
     overlap = (foreground * truth).sum()
-    size = foreground.square().sum() + truth.sum()  # the labels are 0 and 1: their own squares
+    size = foreground.square().sum() + truth.sum()  # labels are 0 and 1, and thus their own squares
     return 1 - (2 * overlap + SMOOTH) / (size + SMOOTH)
 
 
@@ -45,12 +45,12 @@ def lovasz_softmax(logits: Tensor, label: Tensor) -> Tensor:
     and 11). Raises ValueError for shapes that differ.
     """
     m = _checked_margin(logits, label.shape)
-    # the probability of the wrong class is the error of both classes, so one sort serves both
+    # the probability of the wrong class is the error of both classes, so one sort is enough
     errors = torch.where(label.bool(), -m, m).sigmoid().flatten()
     with torch.no_grad():
         order = errors.argsort(descending=True)
         truth = label.flatten()[order].bool()
-        classes = torch.stack([truth, ~truth])  # (2, n); an absent one counts for nothing
+        classes = torch.stack([truth, ~truth])  # (2, n); an absent class does not count
         present = classes.any(1, keepdim=True)
         steps = torch.stack([_jaccard_steps(members) for members in classes]).where(present, 0)
         weight = torch.empty_like(errors)
@@ -59,9 +59,9 @@ def lovasz_softmax(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def _jaccard_steps(members: Tensor) -> Tensor:
-    """Growth of a class's Jaccard loss as voxels turn wrong one by one; `members` (n,) in the order of their turning.
+    """Increase of a class's Jaccard loss as voxels become wrong one by one; `members` (n,) in that order.
 
-    The closed form of each difference: subtracting neighbors near 1 would lose the digits of 1 / n in float32.
+    Uses the closed form of each difference: subtracting values near 1 would lose the digits of 1 / n in float32.
     """
     lost = members.cumsum(0)
     left = lost[-1] - lost  # members still right, the intersection
@@ -118,19 +118,21 @@ def uncertainty_weighted(student_logits: Tensor, teacher_logits: Tensor, beta: f
     volumes = student_logits[:, 0].shape
     m, n = _checked_margin(student_logits, volumes), _checked_margin(teacher_logits, volumes).detach()
     p, q = m.sigmoid(), n.sigmoid()
-    h_p, h_q = _voxel_entropy(m, p), _voxel_entropy(n, q)  # of a prediction with itself: its slope stays finite
+    h_p, h_q = _voxel_entropy(m, p), _voxel_entropy(n, q)  # of a prediction with itself, so that its slope stays finite
     weighted = 2 * (p - q).square() / ((beta * h_p).exp() + (beta * h_q).exp())  # both classes differ by the same
     return (weighted + beta * (h_p + h_q)).mean()
 
 
 def _voxel_entropy(m: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of each voxel against a foreground probability."""
+    """Cross-entropy of each voxel with respect to a foreground probability."""
     return F.binary_cross_entropy_with_logits(m, target, reduction="none")
 
 
 def _checked_margin(logits: Tensor, volumes: torch.Size) -> Tensor:
-    """The margin of logits (N, 2, X, Y, Z), which has to have the shape `volumes`, (N, X, Y, Z)."""
+    """The margin of logits (N, 2, X, Y, Z), which must have the shape `volumes`, (N, X, Y, Z)."""
     expected = (volumes[0], 2, *volumes[1:])
     if logits.shape != expected:
-        raise ValueError(f"logits are {tuple(logits.shape)}; the labels or mask ask for {expected}")
+        raise ValueError(
+            f"found logits of shape {tuple(logits.shape)}, expected {expected} for these labels or this mask"
+        )
     return margin(logits)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.plugins import named, told
-from lassl.settings.sections import VNET, Network, Size
+from lassl.settings.sections import VNET, Network
+from lassl.settings.values import Size
 
 
 def build_network(config: Network) -> nn.Module:

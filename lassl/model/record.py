@@ -15,7 +15,8 @@ from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import checked, yaml_text
 from lassl.settings.config import Config
-from lassl.settings.sections import Cases, Compute, Count, Method, Network, Patches, Size, Train
+from lassl.settings.sections import Cases, Compute, Method, Network, Patches, Train
+from lassl.settings.values import Count, Size
 
 
 class Entry(BaseModel):

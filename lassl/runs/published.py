@@ -7,8 +7,7 @@ from pathlib import Path
 
 from lassl.data.la2018 import SOURCES, get, sha256
 from lassl.data.prepared import open_prepared
-from lassl.evaluation.external_masks import write_external
-from lassl.evaluation.external_record import Imported, read_external_record
+from lassl.evaluation.external_record import Imported, read_external_record, write_external
 from lassl.paths import EXTERNAL, IMPORTED, metrics_folder
 from lassl.plumbing.errors import LasslError, note
 from lassl.predict.import_weights import import_weights, read_imported, score_imported

@@ -16,7 +16,6 @@ from lassl.settings.origins import ABSENT, origin
 from lassl.settings.sections import (
     Cases,
     Compute,
-    Count,
     Data,
     Evaluate,
     Field,
@@ -31,6 +30,7 @@ from lassl.settings.sections import (
     Statistics,
     Train,
 )
+from lassl.settings.values import Count
 
 NAME = "expected a folder name without slash, line break or leading dot"
 

@@ -8,14 +8,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator, mo
 
 from lassl.paths import prepared_folder
 from lassl.settings.earlier_names import ALGORITHMS
-from lassl.settings.plugin_names import plugin_name
+from lassl.settings.values import Count, Positive, Size, Structures, plugin_name
 
-Positive = Annotated[int, pydantic.Field(ge=1)]
-Count = Annotated[int, pydantic.Field(ge=0)]
 Field = Literal["whole", "center", "padded"]
-Name = Annotated[str, pydantic.Field(pattern=r"^\w[\w-]*$")]
-Values = Annotated[tuple[int, ...], pydantic.Field(min_length=1)]  # of a structure in a label
-Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
 VNET = "vnet"  # the network that is ours
 
 
@@ -42,7 +37,7 @@ class Data(Section):
     cohort: str
     folder: Path
     split: Path
-    structures: Annotated[dict[Name, Values], pydantic.Field(min_length=1, max_length=1)] | None = None
+    structures: Structures | None = None
     crop: Literal["label", "none"]
     crop_z: bool
     margin: tuple[Count, Count]

@@ -46,10 +46,8 @@ def fit(
     schedule = plugin("schedule", config.train.schedule or method.schedule, SCHEDULES)
     keep = snapshot_steps(steps, config.snapshots.count)
     state = first_state(config, method, placement, seed, algorithm)
-    if checkpoints and (saved_state := checkpoints.load()):
-        state.load_state_dict(saved_state)
-        state.resumed += 1
-        note(f"resuming from step {state.step} of {steps}")
+    if checkpoints:
+        resume(state, checkpoints, steps)
     batches = loader(source, range(state.step, steps), config.running.workers, placement.device)
     began, saved = time.monotonic() - state.seconds, time.monotonic()
     with live_curves(board) as follow, stop_request() as asked:
@@ -77,6 +75,14 @@ def fit(
         except NotFinite as error:
             raise explained(error, state, source, checkpoints) from None
     return state
+
+
+def resume(state: State, checkpoints: Checkpoints, steps: int) -> None:
+    """Load the last checkpoint into a state, if there is one."""
+    if saved := checkpoints.load():
+        state.load_state_dict(saved)
+        state.resumed += 1
+        note(f"resuming from step {state.step} of {steps}")
 
 
 def snapshot_steps(steps: int, count: int) -> set[int]:

@@ -70,7 +70,7 @@ def test_without_a_baseline_nothing_is_compared(workspace, capsys):
 
 
 def test_a_profile_without_a_table_is_named_with_its_remedy(workspace):
-    with pytest.raises(LasslError, match=r"metrics/nothing/table\.json: not found; make it with `dvc repro`"):
+    with pytest.raises(LasslError, match=r"metrics/nothing/table\.json: not found; create it with `dvc repro`"):
         lassl("power", "nothing")
 
 

@@ -367,21 +367,27 @@ def write_hollow(case: str, chunks: tuple[int, int, int] | None) -> None:
 
 
 SPOILED_NRRD: dict[str, tuple[Callable[[], Any], str]] = {
-    "no image": (lambda: (RAW / "A/lgemri.nrrd").unlink(), "A/lgemri.nrrd: no image"),
+    "no image": (lambda: (RAW / "A/lgemri.nrrd").unlink(), "A/lgemri.nrrd: image not found"),
     "truncated image": (lambda: truncate(RAW / "A/lgemri.nrrd"), "A/lgemri.nrrd: cannot be read"),
     "truncated label": (lambda: truncate(RAW / "A/laendo.nrrd"), "A/laendo.nrrd: cannot be read"),
     "a text file": (lambda: (RAW / "A/lgemri.nrrd").write_text("scan"), "A/lgemri.nrrd: cannot be read"),
-    "no test label": (lambda: (RAW / "T/laendo.nrrd").unlink(), "T/laendo.nrrd: no label, which a test case needs"),
+    "no test label": (
+        lambda: (RAW / "T/laendo.nrrd").unlink(),
+        "T/laendo.nrrd: label not found, but a test case needs it",
+    ),
     "swapped axes": (
         lambda: write_nrrd("A", label=np.ascontiguousarray(label_of("A").transpose(1, 0, 2))),
-        "A/laendo.nrrd: size (9, 13, 6), but its image has (13, 9, 6)",
+        "A/laendo.nrrd: found size (9, 13, 6), but its image has (13, 9, 6)",
     ),
-    "spacing": (lambda: other_geometry(spacing_mm=(0.6, 0.7, 1.6)), "A/laendo.nrrd: spacing_mm (0.6, 0.7, 1.6), but"),
+    "spacing": (
+        lambda: other_geometry(spacing_mm=(0.6, 0.7, 1.6)),
+        "A/laendo.nrrd: found spacing_mm (0.6, 0.7, 1.6), but",
+    ),
     "origin": (
         lambda: other_geometry(origin_mm=(-30.0, 9.5, 1.25)),
-        "A/laendo.nrrd: origin_mm (-30.0, 9.5, 1.25), but",
+        "A/laendo.nrrd: found origin_mm (-30.0, 9.5, 1.25), but",
     ),
-    "direction": (lambda: other_geometry(direction=Geometry().direction), "A/laendo.nrrd: direction (1.0, 0.0"),
+    "direction": (lambda: other_geometry(direction=Geometry().direction), "A/laendo.nrrd: found direction (1.0, 0.0"),
     "label value 2": (
         lambda: write_nrrd("A", label=with_voxel(label_of("A"), 2)),
         "A/laendo.nrrd: found label values [0, 1, 2]",
@@ -414,13 +420,16 @@ SPOILED_NRRD: dict[str, tuple[Callable[[], Any], str]] = {
 
 SPOILED_H5: dict[str, tuple[Callable[[], Any], str]] = {
     "truncated": (lambda: truncate(RAW / "T/mri_norm2.h5"), "T/mri_norm2.h5: cannot be read"),
-    "no file": (lambda: (RAW / "A/mri_norm2.h5").unlink(), "A/mri_norm2.h5: no image"),
-    "no image": (lambda: write_h5("A", image=None), "A/mri_norm2.h5: no image"),
-    "no test label": (lambda: write_h5("T", label=None), "T/mri_norm2.h5: no label, which a test case needs"),
+    "no file": (lambda: (RAW / "A/mri_norm2.h5").unlink(), "A/mri_norm2.h5: image not found"),
+    "no image": (lambda: write_h5("A", image=None), "A/mri_norm2.h5: image not found"),
+    "no test label": (lambda: write_h5("T", label=None), "T/mri_norm2.h5: label not found, but a test case needs it"),
     "image type": (lambda: write_h5("A", image=image_of("A")), "A/mri_norm2.h5: image is 3-D uint8"),
     "label type": (lambda: write_h5("A", label=label_of("A") * 1.0), "A/mri_norm2.h5: label is 3-D float64"),
     "2-D": (lambda: write_h5("A", label=label_of("A")[0]), "A/mri_norm2.h5: label is 2-D uint8"),
-    "sizes": (lambda: write_h5("A", label=label_of("A")[:, 1:]), "A/mri_norm2.h5: size (13, 8, 6), but its image has"),
+    "sizes": (
+        lambda: write_h5("A", label=label_of("A")[:, 1:]),
+        "A/mri_norm2.h5: found size (13, 8, 6), but its image has",
+    ),
     "no voxels": (
         lambda: write_h5("A", image=np.zeros((0, 9, 6), np.float32), label=None),
         "A/mri_norm2.h5: the image has no voxels, its size is (0, 9, 6)",

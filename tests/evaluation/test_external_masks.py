@@ -141,7 +141,7 @@ def test_an_h5_without_label_or_of_another_size_is_a_problem():
     put("p/B.nrrd")
     assert problems() == [
         "r/A/mri_norm2.h5: label not found; add it or leave the case out",
-        "p/B.nrrd: size (7, 6, 5), but its reference has (7, 6, 4); write it on the reference's grid",
+        "p/B.nrrd: found size (7, 6, 5), but its reference has (7, 6, 4); write it on the reference's grid",
     ]
 
 
@@ -186,14 +186,14 @@ def test_all_problems_of_all_cases_are_told_together_a_line_each():
         "p: no prediction for r/gone.nrrd; add it (if the method found nothing, all 0)",
         "r/empty.nrrd: the reference is empty, every voxel is 0; draw it or leave the case out",
         "p/flat.nrrd: found a 2-D image with 1 channel(s), expected 3-D with one channel; export it as one volume",
-        "r/full.nrrd: full reference, every voxel is inside; draw it or leave the case out",
-        "r/labels.nrrd: values [0, 2], expected 0 and 1 or 0 and 255; name the structure's with --values, "
+        "r/full.nrrd: the reference fills the image; draw it or leave the case out",
+        "r/labels.nrrd: found values [0, 2], expected 0 and 1, or 0 and 255; name the structure's with --values, "
         "or write one structure's mask",
-        "p/place.nrrd: origin_mm (-10.5, 20.25, 3.1), but its reference has (-10.5, 20.25, 3.0); "
+        "p/place.nrrd: found origin_mm (-10.5, 20.25, 3.1), but its reference has (-10.5, 20.25, 3.0); "
         "write it on the reference's grid",
-        "p/size.nrrd: size (7, 6, 6), but its reference has (7, 6, 5); write it on the reference's grid",
+        "p/size.nrrd: found size (7, 6, 6), but its reference has (7, 6, 5); write it on the reference's grid",
         "p/text.nrrd: cannot be read",
-        "p/values.nrrd: values [1, 2], expected 0 and 1 or 0 and 255; name the structure's with --values, "
+        "p/values.nrrd: found values [1, 2], expected 0 and 1, or 0 and 255; name the structure's with --values, "
         "or write one structure's mask",
     ]
     found = problems()
@@ -209,7 +209,7 @@ def test_spacing_and_direction_must_be_the_references(name):
     put("r/A.nrrd")
     put("p/A.nrrd", geometry=Geometry(**{**vars(PLACE), name: other}))
     (found,) = problems()
-    assert found.startswith(f"p/A.nrrd: {name} (")
+    assert found.startswith(f"p/A.nrrd: found {name} (")
 
 
 def test_the_rounding_of_a_text_header_is_no_difference():

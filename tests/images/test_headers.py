@@ -108,7 +108,7 @@ def test_a_metaimage_without_the_size_of_a_voxel_along_each_axis_is_refused(tmp_
 @pytest.mark.parametrize(("axes", "sizes"), [("73", "5 4 3"), ("11", "1 " * 10 + "1"), ("2", "5 4 3"), (None, "5 4 3")])
 def test_a_metaimage_that_would_end_the_program_is_refused(tmp_path, capfd, axes, sizes):
     told = refused(metaimage(tmp_path, NDims=axes, DimSize=sizes))
-    assert f"it has {axes} axes and {len(sizes.split())} sizes" in told
+    assert f"the header has {axes} axes but {len(sizes.split())} sizes" in told
     assert capfd.readouterr().err == ""
 
 

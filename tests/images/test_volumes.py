@@ -95,8 +95,8 @@ def test_a_mask_on_another_grid_is_told_by_its_size_first_and_by_its_place_only_
     volume, moved = numbered("uint8"), Volume(numbered("uint8").array, replace(TURNED, origin_mm=(-10.5, 20.25, 3.5)))
     longer = Volume(np.zeros((5, 4, 4), np.uint8), moved.geometry)
     assert grid_mismatch(volume, volume, "image") == ""
-    assert grid_mismatch(longer, volume, "image") == "size (5, 4, 4), but its image has (5, 4, 3)"
-    told = "origin_mm (-10.5, 20.25, 3.5), but its image has (-10.5, 20.25, 3.0)"
+    assert grid_mismatch(longer, volume, "image") == "found size (5, 4, 4), but its image has (5, 4, 3)"
+    told = "found origin_mm (-10.5, 20.25, 3.5), but its image has (-10.5, 20.25, 3.0)"
     assert grid_mismatch(moved, volume, "image") == told
     assert grid_mismatch(moved, volume, "image", placed=False) == ""
-    assert grid_mismatch(longer, volume, "scan", placed=False).startswith("size (5, 4, 4), but its scan")
+    assert grid_mismatch(longer, volume, "scan", placed=False).startswith("found size (5, 4, 4), but its scan")

@@ -159,7 +159,7 @@ def test_it_shows_the_profile_that_is_named_or_else_that_of_params_and_computes_
 
 
 def test_a_table_that_is_not_there_or_damaged_is_named_with_its_remedy():
-    with pytest.raises(LasslError, match=r"metrics/nothing/table\.json: not found; make it with `dvc repro`"):
+    with pytest.raises(LasslError, match=r"metrics/nothing/table\.json: not found; create it with `dvc repro`"):
         terminal.show("nothing")
     path = Path("metrics/damaged/table.json")
     path.parent.mkdir(parents=True)

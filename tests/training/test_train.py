@@ -94,7 +94,7 @@ def test_too_few_cases_and_unknown_options_are_named(tiny_data, workspace):
     values["methods"]["cps"]["algorithm"] = "cpss"
     with pytest.raises(LasslError, match=r"cpss.*cps"):
         trained(Config.model_validate(values), "cps")
-    with pytest.raises(LasslError, match="no method 'vnet_17'"):
+    with pytest.raises(LasslError, match="methods has no 'vnet_17'"):
         trained(config, "vnet_17")
 
 

@@ -110,7 +110,7 @@ def failing(folder: Path, *words: str) -> str:
 def test_six_workers_in_one_checkout_make_the_table_of_one(base, sequential):
     folder = copy_of(base, "six")
     told = call(folder, "sh", "-c", f"{sys.executable} -m lassl.cli.main repro --workers 6 2>&1")
-    assert told.count(": made in") == 6 and "6 of 6 runs are finished" in told
+    assert told.count(": finished in") == 6 and "6 of 6 runs are finished" in told
     assert list(sequential["runs"]) == ROWS
     assert results(folder) == sequential
     assert not ran(call(folder, "dvc", "repro")) & {"phantom", "prepare", "train", "evaluate", "publish"}

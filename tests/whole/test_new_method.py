@@ -82,10 +82,10 @@ def test_it_is_shown_on_the_page_of_the_methods_where_that_has_a_place_for_it(pr
 def test_its_experiments_run_and_carry_its_files_and_their_scores(project):
     call(project, "git", "reset", "--quiet")  # as one who forgot `git add`
     told = call(project, "bash", "-c", " ".join([*tiny(TUNED), "2>&1"]))
-    assert "note: conf/method/mine.yaml, lassl/methods/mine.py: not in git" in told
+    assert "note: conf/method/mine.yaml, lassl/methods/mine.py: not tracked by git" in told
     call(project, "git", "add", "conf", "lassl")
     told = call(project, "bash", "-c", " ".join([*tiny(SCORED), "2>&1"]))
-    assert "not in git" not in told
+    assert "not tracked by git" not in told
     table = json.loads((project / "metrics/tiny/table.json").read_text())
     assert list(table["rows"]) == ["mine"]
     newest = call(project, "git", "for-each-ref", "--format=%(objectname)", "--sort=-committerdate", "refs/exps/*/*/*")

@@ -190,7 +190,7 @@ def test_two_images_or_labels_of_a_case_are_not_chosen_from():
         write_own("A", suffix)
         write_own("T")
     assert problems() == [
-        f"raw/A/{key}.nii.gz: {key}.nrrd is the {key} of the same case; keep one of the two"
+        f"raw/A/{key}.nii.gz: {key}.nrrd is also the {key} of this case; keep only one of the two"
         for key in ("image", "label")
     ]
 
@@ -356,7 +356,9 @@ def test_a_test_case_needs_its_label():
     for case in "AT":
         write_own(case, label=False)
     (line,) = problems()
-    assert line.startswith("raw/T/label.nrrd: no label (nor label.nii.gz, ") and "which a test case needs" in line
+    assert (
+        line.startswith("raw/T/label.nrrd: label not found (nor label.nii.gz, ") and "but a test case needs it" in line
+    )
 
 
 def test_the_documented_list_is_sound():
@@ -539,7 +541,7 @@ def test_the_doctor_finds_two_images_of_a_case():
     write_own("A", ".mha")
     lines = doctored("A,train", "T,test")
     assert lines == [
-        f"missing  raw/A/{key}.mha: {key}.nii.gz is the {key} of the same case; keep one of the two"
+        f"missing  raw/A/{key}.mha: {key}.nii.gz is also the {key} of this case; keep only one of the two"
         for key in ("image", "label")
     ]
 

@@ -1,8 +1,17 @@
-"""Values of params.yaml that are a word of ours, or name a function or a class elsewhere."""
+"""Kinds of values in params.yaml: sizes, structures, and names of functions or classes elsewhere."""
 
-from pydantic import AfterValidator
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from lassl.plumbing.plugins import NAMED
+
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
+_Name = Annotated[str, Field(pattern=r"^\w[\w-]*$")]
+_Values = Annotated[tuple[int, ...], Field(min_length=1)]  # of the structure in a label
+Structures = Annotated[dict[_Name, _Values], Field(min_length=1, max_length=1)]
 
 
 def plugin_name(*words: str, kind: str = "function") -> AfterValidator:
