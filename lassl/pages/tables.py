@@ -128,7 +128,7 @@ def remark(table: Table) -> str:
     if sources := list(dict.fromkeys(row.published.source for row in rows if row.published)):
         sentences.append(f"Published figures ({'; '.join(sources)}) are for the real scans at full resolution.")
         if any(row.published and row.published.chosen != "unknown" for row in rows):
-            sentences.append("In brackets: how their weights were chosen (last, or best on test).")
+            sentences.append("In brackets: how their weights were chosen.")
     return " ".join(sentences)
 
 

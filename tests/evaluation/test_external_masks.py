@@ -209,7 +209,7 @@ def test_spacing_and_direction_must_be_the_references(name):
     put("r/A.nrrd")
     put("p/A.nrrd", geometry=Geometry(**{**vars(PLACE), name: other}))
     (found,) = problems()
-    assert found.startswith(f"p/A.nrrd: {name} (")
+    assert found.startswith(f"p/A.nrrd: found {name} (")
 
 
 def test_the_rounding_of_a_text_header_is_no_difference():
