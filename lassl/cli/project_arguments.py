@@ -50,7 +50,7 @@ def power(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         help="show which differences a number of trainings can detect",
         description="From the runs in metrics/: how much retraining changes a row's mean Dice; the differences to the "
         "baseline, with both trainings and patients as random factors; and, for several numbers of pairs, the width "
-        "of the interval, the smallest difference detected with 80 %% power (by one test and in the family), and the "
+        "of the interval, the smallest difference detected with 80 % power (by one test and in the family), and the "
         "hours of computing. A pair is one training of each row with the same label split and seed.",
     )
     parser.add_argument(

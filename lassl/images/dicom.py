@@ -46,9 +46,7 @@ def read(folder: Path) -> Volume:
         places = np.array([_numbers(head[POSITION]) for head in heads])
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1]
-        raise LasslError(
-            f"{folder}: cannot be read ({reason}); expected complete DICOM slices; copy them again"
-        ) from None
+        raise LasslError(f"{folder}: cannot be read ({reason}); expected whole DICOM slices; copy them again") from None
     volume = volume_of(folder, image)
     _check_straight(folder, places, np.reshape(volume.geometry.direction, (3, 3))[:, 2])
     _note_numbers(folder, heads)
@@ -77,9 +75,7 @@ def _series_files(folder: Path) -> Sequence[str]:
         utf8(path)
     if len(series) > 1:
         names = ", ".join(f"{_description(paths[0])} ({len(paths)} files)" for paths in files.values())
-        raise LasslError(
-            f"{folder}: found {len(series)} DICOM series, expected one: {names}; put each into its own folder"
-        )
+        raise LasslError(f"{folder}: found {len(series)} DICOM series, expected one: {names}; use one folder for each")
     return files[series[0]]
 
 
@@ -105,7 +101,7 @@ def _check_others(folder: Path, read: Sequence[str]) -> None:
     others = [path for path in others if _is_dicom(path) or not path.name.startswith(".")]
     if damaged := [path.name for path in others if _is_dicom(path) or _suffix(path) in suffixes]:
         raise LasslError(
-            f"{folder}: {', '.join(damaged)} cannot be read; expected complete DICOM slices; copy them again, or "
+            f"{folder}: {', '.join(damaged)} cannot be read; expected whole DICOM slices; copy them again, or "
             "remove files that are not slices"
         )
     if others:
@@ -142,9 +138,7 @@ def _check_heads(folder: Path, heads: Sequence[Head]) -> None:
         first = heads[0].get(key, "")
         if odd := next((head for head in heads if not _same_numbers(first, head.get(key, ""))), None):
             found = f"several {what} ({first}, but {odd.get(key, 'none')} in {odd[NAME]})"
-            raise LasslError(
-                f"{folder}: the slices have {found}, expected one; put the slices of each into their own folder"
-            )
+            raise LasslError(f"{folder}: the slices have {found}, expected one; use one folder for each")
 
 
 def _same_numbers(one: str, other: str) -> bool:

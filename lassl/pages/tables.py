@@ -96,7 +96,7 @@ def remark(table: Table) -> str:
     if sources := list(dict.fromkeys(each.source for each in figures)):
         sentences.append(f"Published figures ({'; '.join(sources)}) are for the real scans at full resolution.")
         if any(each.chosen != "unknown" for each in figures):
-            sentences.append("In brackets: how their weights were chosen (last, or best on test).")
+            sentences.append("In brackets: how their weights were chosen.")
     return " ".join(sentences)
 
 

@@ -81,7 +81,7 @@ def test_a_slice_that_is_empty_or_cut_is_named_wherever_it_was_cut(tmp_path, len
     folder = write_series(tmp_path / "series", numbered())
     path = max(folder.iterdir(), key=lambda p: sitk.ReadImage(str(p)).GetMetaData("0020|0013"))  # at the end
     path.write_bytes(path.read_bytes()[:length])
-    assert f"series: {path.name} cannot be read; expected complete DICOM slices; copy them again" in refused(folder)
+    assert f"series: {path.name} cannot be read; expected whole DICOM slices; copy them again" in refused(folder)
 
 
 def test_an_empty_file_among_slices_without_a_suffix_is_named(tmp_path):
@@ -181,7 +181,7 @@ def test_the_sizes_of_pixels_down_and_across_are_not_mistaken(tmp_path):
 def test_a_slice_of_another_size_is_told_with_both_sizes(tmp_path, size, told):
     folder = write_series(tmp_path / "series", numbered(), skip=[0])
     write_series(folder, Volume(np.ones(size, np.int16), PLACE), skip=[1, 2, 3, 4])
-    assert told in refused(folder) and "expected one; put the slices of each into their own folder" in refused(folder)
+    assert told in refused(folder) and "expected one; use one folder for each" in refused(folder)
 
 
 def test_a_folder_holds_slices_whether_or_not_they_have_the_mark_of_dicom_files(tmp_path):

@@ -78,7 +78,7 @@ def test_a_series_in_time_is_refused(tmp_path):
 
 def test_a_color_image_is_refused(tmp_path):
     sitk.WriteImage(sitk.Image(SIZE, sitk.sitkVectorUInt8, 3), str(tmp_path / "color.nrrd"))
-    with pytest.raises(LasslError, match=r"color\.nrrd: found a 3-D with 3 channel\(s\) image"):
+    with pytest.raises(LasslError, match=r"color\.nrrd: found a 3-D image with 3 channel\(s\)"):
         read_volume(tmp_path / "color.nrrd")
 
 

@@ -180,9 +180,7 @@ def test_reading_a_series_leaves_the_locale_as_it_was(tmp_path):
 def test_several_series_in_a_folder_are_named(tmp_path):
     write_series(tmp_path / "both", numbered(), "1.2.3.4", "LGE")
     write_series(tmp_path / "both", numbered(), "1.2.3.5", "CINE", skip=[4])
-    with pytest.raises(
-        LasslError, match=r"both: found 2 DICOM series, expected one: .*; put each into its own folder"
-    ) as e:
+    with pytest.raises(LasslError, match=r"both: found 2 DICOM series, expected one: .*; use one folder for each") as e:
         read_scan(tmp_path / "both")
     assert "'LGE' (5 files)" in str(e.value) and "'CINE' (4 files)" in str(e.value)
 

@@ -246,7 +246,7 @@ def test_a_loss_that_is_not_finite_leaves_the_batch_and_the_state_that_gave_it(t
     config = settings(tiny_data, train={"lr": 1e30, "steps": 10})
     run = config.run("vnet_16", 0, 0)
     with pytest.raises(
-        LasslError, match=r"step \d+: the loss is not finite .* are in (?P<path>\S+); try a lower"
+        LasslError, match=r"step \d+: the loss is not finite .* are saved in (?P<path>\S+); try a lower"
     ) as told:
         train(config, run)
     (path,) = run.checkpoints.glob("not-finite-*.pt")
