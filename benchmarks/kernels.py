@@ -8,7 +8,7 @@ CPU operations take the place of kernels, and nothing is compiled.
 import argparse
 import gc
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -93,7 +93,7 @@ def share(part: float, whole: float) -> str:
 
 def level_table(ways: Mapping[str, Any], works: Sequence[Work], bandwidth: float, speed: float) -> str:
     """A line for each level: its least time, and forward, backward and all of each way; the last one is the step."""
-    least: Counter[str] = Counter()
+    least: dict[str, float] = defaultdict(float)
     for work in works:
         for name in (str(work.level), "all"):
             least[name] += 1e3 * work.seconds(bandwidth, speed)

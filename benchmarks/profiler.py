@@ -5,13 +5,12 @@ layers has a grid, too, while no name of a layer is left. On a CPU operations ta
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.autograd import DeviceType
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import DeviceType, ProfilerActivity, profile
 
 from benchmarks.gpu import wait
 
@@ -59,7 +58,7 @@ def profiled(step: Callable[[], object], device: torch.device, size: Sequence[in
         for _ in range(steps):
             step()
         wait(device)
-    spent: Counter[Key] = Counter()
+    spent: dict[Key, float] = defaultdict(float)
     calls: Counter[Key] = Counter()
     for event in watched.events() or ():
         if event.device_type != DeviceType.CPU or (cuda and event.is_user_annotation):  # a range is no kernel
@@ -70,4 +69,4 @@ def profiled(step: Callable[[], object], device: torch.device, size: Sequence[in
             key = level(around, size), part(around), name
             spent[key] += microseconds / steps / 1e3
             calls[key] += 1
-    return {key: (time, calls[key] / steps) for key, time in spent.most_common()}
+    return {key: (time, calls[key] / steps) for key, time in sorted(spent.items(), key=lambda item: -item[1])}
