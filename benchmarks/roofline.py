@@ -82,9 +82,9 @@ def cells(name: str, works: Sequence[Work], whole: Sequence[Work], bandwidth: fl
         str(first.channels) if one else "",
         significant(flop / 1e9),
         f"{flop / sum(work.flop for work in whole):.0%}",
-        significant(moved / 1e9),
+        f"{moved / 1e9:.2f}",
         significant(flop / moved),
-        significant(sum(work.bytes for work in works if work.norm) / 1e9),
+        f"{sum(work.bytes for work in works if work.norm) / 1e9:.2f}",
         f"{1e3 * sum(work.seconds(bandwidth, speed) for work in works):.2f}",
     ]
 

@@ -39,7 +39,7 @@ class Finished:
 class Here:
     """DVC's stages of this folder by their names, and the settings that they depend on, each read one time.
 
-    DVC itself reads params.yaml again for each stage: of sixty runs for most of a minute.
+    DVC itself parses params.yaml again for each stage, which was nine tenths of the time that sixty runs took.
     """
 
     stages: Mapping[str, Any]

@@ -348,3 +348,13 @@ def test_where_the_profiler_sees_no_kernel_and_a_step_cannot_be_made_the_tables_
     failed = kernels.tried(fails)
     assert failed == {"failed": "CUDA out of memory."}
     assert kernels.variant_table({"batch 16": failed}).endswith("| batch 16 |  | CUDA out of memory. |  |")
+
+
+def test_a_mode_of_compiling_is_that_of_every_network_that_is_compiled(config, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **words: asked.append(words))
+    kernels.step_of(config, mode="reduce-overhead")
+    assert asked == []  # nothing is compiled on a CPU
+    monkeypatch.setattr(gpu, "place", lambda *_: Placement(torch.device("cpu"), torch.float32, False, compiled=True))
+    kernels.step_of(config, mode="reduce-overhead")
+    assert asked == [{"dynamic": False}, {"dynamic": False, "mode": "reduce-overhead"}]  # the last one counts
