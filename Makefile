@@ -5,7 +5,7 @@ VENV := .venv
 RUN := source $(VENV)/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test quick unit check format figures pages tables search params la2018 gpu published
+.PHONY: help install repro test quick unit check format figures pages docs tables search params la2018 gpu published
 
 help: ## list the commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -58,6 +58,9 @@ figures: install ## pictures of the reports that are here for docs/figures; need
 
 pages: install ## fill the marked places of README.md and docs/ from metrics/, the code and conf/
 	$(RUN) lassl pages
+
+docs: install ## build docs/ as a site into site/
+	$(RUN) pip install --quiet --constraint constraints.txt --editable '.[docs]' && NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 la2018: install ## bring the real scans to data/raw/la2018
 	$(RUN) lassl download

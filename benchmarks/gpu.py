@@ -99,7 +99,7 @@ def noise_source(config: Config, method: Method, device: torch.device) -> PatchS
             return (np.random.default_rng(1).random(CASE) > 0.9).astype(np.uint8)
 
     label_split = LabelSplit(("a", "b", "c", "d"), ("e", "f", "g", "h"))
-    source = PatchSource(Noise(), label_split, config.patches, method.batch, 0)  # type: ignore[arg-type]
+    source = PatchSource(Noise(), label_split, config.patches, method.batch, 0)
     source.bring_to(device)
     return source
 

@@ -1,4 +1,4 @@
-"""Every file and folder of the project, by what it holds."""
+"""The paths of all files and folders of the project."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,19 +8,19 @@ from pydantic import BaseModel, ConfigDict
 
 Count = Annotated[int, pydantic.Field(ge=0)]
 METRICS = Path("metrics")
-TUNING = "-tuning"  # ends the name of a profile whose runs are scored on training cases
+TUNING = "-tuning"  # at the end of a profile's name: its runs are scored on training cases
 PUBLISHED = METRICS / "published.yaml"  # the figures of papers
 MODELS = Path("models")
 IMPORTED = MODELS / "imported"  # models whose weights were trained elsewhere
 SUMMARY, CASES, RECORD = "summary.json", "cases.csv", "record.yaml"  # among the predictions of a run
-PROBABILITY = "probability"  # the folder there of the probabilities behind the masks
+PROBABILITY = "probability"  # the folder for the probabilities behind the masks, in the same place
 DOCS = Path("docs")
 FIGURES = DOCS / "figures"
-EXTERNAL = METRICS / "external"  # scores of masks and weights that come from elsewhere
+EXTERNAL = METRICS / "external"  # scores of external masks and imported weights
 
 
 def is_folder_name(name: str) -> bool:
-    """Whether a text can be the name of one folder: no path, not hidden, and on one line."""
+    """Whether a text can be the name of one folder: not a path, not hidden, and on one line."""
     return bool(name) and name.isprintable() and not name.startswith(".") and not set(name) & set("/\\")
 
 
@@ -30,7 +30,7 @@ def metrics_folder(profile: str) -> Path:
 
 
 def raw_folder(cohort: str) -> Path:
-    """Folder of the raw scans of a cohort of phantoms, or of scans that were put there."""
+    """Folder of a cohort's raw scans."""
     return Path("data/raw") / cohort
 
 
@@ -66,7 +66,7 @@ class Run(BaseModel):
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the states from which an interrupted training goes on."""
+        """Folder of the states from which an interrupted training resumes."""
         return Path("checkpoints") / self.profile / self.name
 
     @property
@@ -75,13 +75,18 @@ class Run(BaseModel):
         return Path("curves") / self.profile / self.name
 
     @property
+    def tensorboard(self) -> Path:
+        """Folder of the same values for TensorBoard, where they are asked for: no stage makes it."""
+        return Path("build/tensorboard") / self.profile / self.name
+
+    @property
     def predictions(self) -> Path:
         """Folder of the predicted masks of the test cases, and of the files that are published."""
         return Path("predictions") / self.profile / self.name
 
     @property
     def published(self) -> dict[str, Path]:
-        """Where git keeps what an evaluation writes beside the masks, by its name there."""
+        """File name in `predictions` -> path in metrics/, where git keeps it."""
         return {SUMMARY: self.metrics, CASES: self.cases, RECORD: self.record}
 
     @property
@@ -96,7 +101,7 @@ class Run(BaseModel):
 
     @property
     def snapshots(self) -> Path:
-        """The Dice of the snapshots where earlier code wrote it; it is part of the record now."""
+        """The Dice of the snapshots as written by earlier code; now it is part of the record."""
         return metrics_folder(self.profile) / "snapshots" / f"{self.name}.csv"
 
     def field(self, field: str) -> Path:

@@ -1,7 +1,7 @@
-"""Stage `code`: a file for each other stage with a hash of the code behind it, so that it depends on no other code.
+"""Stage `code`: writes, for each other stage, a file with a hash of the code behind it.
 
-DVC does not follow imports. A stage that depends on its file here runs again when a module that it imports, directly or
-through others, changes what it does; edits elsewhere, or of comments and messages, do not make it run.
+DVC does not follow imports. A stage that depends on its file here reruns whenever a module that it imports, directly or
+indirectly, changes what it does; edits elsewhere, and edits of comments and messages, do not rerun it.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from lassl.plumbing.provenance import fingerprint, named_modules
 from lassl.settings import config
 from lassl.settings.config import Config
 
-TEXTS = ("table", "report")  # stages whose results are texts, so that a sentence in their code counts
+TEXTS = ("table", "report")  # stages that produce text, so that sentences in their code count
 
 
 def main() -> None:
@@ -25,10 +25,11 @@ def main() -> None:
 
 
 def behind(settings: Config) -> dict[str, list[str]]:
-    """The modules that each stage, or train/<method>, starts from: its own, and those of its plugins in params.yaml."""
+    """Stage, or train/<method> -> the modules behind it: its own, and those of its plugins in params.yaml."""
     named = {
         "prepare": named_modules(settings.data.model_dump()),
-        "evaluate": named_modules(settings.model_dump(include={"evaluate", "snapshots"})),
+        "evaluate": named_modules(settings.model_dump(include={"evaluate", "snapshots", "network"})),
+        "fields_of_view": named_modules(settings.network.model_dump()),
     }
     stages = ("phantom", "prepare", "evaluate", "publish", "fields_of_view", "table", "report")
     training = {

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the masks and scores of one trained run."""
+"""Stage `evaluate`: makes the masks and scores of one trained run."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Stage `fields_of_view`: one trained run on another field of view than the crop around the label."""
+"""Stage `fields_of_view`: scores one trained run on a field of view other than the crop around the label."""
 
 import sys
 from typing import cast

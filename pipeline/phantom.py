@@ -1,4 +1,4 @@
-"""Stage `phantom`: synthetic scans in the layout of the challenge."""
+"""Stage `phantom`: draws synthetic scans in the layout of the challenge."""
 
 from lassl.data.phantom import phantom
 from lassl.data.split_file import read_split
@@ -7,7 +7,7 @@ from lassl.settings import config
 
 
 def main() -> None:
-    """Write the raw scans of the synthetic cohort. Raises LasslError where the settings name another folder."""
+    """Write the raw scans of the synthetic cohort. Raises LasslError if the settings name another folder."""
     settings = config.load()
     if problem := settings.drawn_elsewhere:
         raise LasslError(problem)

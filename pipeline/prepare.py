@@ -1,4 +1,4 @@
-"""Stage `prepare`: raw scans, whichever way they come, into one prepared cohort."""
+"""Stage `prepare`: makes one prepared cohort from raw scans of any layout."""
 
 from lassl.data.prepare import prepare
 from lassl.plumbing.errors import command

@@ -1,4 +1,4 @@
-"""Stage `publish`: what git keeps of an evaluated run."""
+"""Stage `publish`: copies the files of an evaluated run that git keeps."""
 
 import sys
 

@@ -1,55 +1,62 @@
-"""Stage `ready`: checks that data and options are as needed, and keeps dvc.lock to the runs that params.yaml names."""
+"""Stage `ready`: checks data and options, and keeps only the runs of params.yaml in dvc.lock."""
 
 import os
 import subprocess
 from pathlib import Path
 
-from lassl.methods import check
+from lassl.methods import check, check_network
 from lassl.plumbing.errors import LasslError, command, note
 from lassl.plumbing.files import write_text
 from lassl.plumbing.git import git
+from lassl.plumbing.provenance import named_modules
 from lassl.plumbing.tables import listed
 from lassl.runs.label_counts import too_few
 from lassl.runs.lockfile import sync_lock
 from lassl.runs.outputs import in_the_way
 from lassl.settings import conf_files, config, copies
 from lassl.settings.config import Config
+from lassl.settings.sections import VNET
 
 
 def main() -> None:
     """Check data and options, move entries between dvc.lock and metrics/<profile>/stages.yaml, write build/ready.
 
-    Raises LasslError for a split file, a folder of scans or an algorithm that is not there, for a wrong option of a
-    method, for rows that ask for more cases than the cohort has, for edits that nothing would read, for values in conf/
-    that are read in two ways, and for what is in the way of results.
+    Raises LasslError for a missing split file, folder of scans or algorithm, for a wrong option of a method, for a
+    network that fails or that a method cannot use, for rows that need more cases than the cohort has, for edits without
+    effect, for values in conf/ that Hydra and DVC read differently, and for files and links that block results.
     """
     settings = config.load()
     check(settings.methods)
+    check_network(settings.methods, settings.network, settings.patches.size)
     problems = list(conf_files.problems(Path("conf")))
     problems = problems or [*copies.edited(settings), *missing(settings), *in_the_way(settings)]
     if problems := problems or too_few(settings):
         raise LasslError("\n".join(problems))
+    network = settings.network.name
+    if network != VNET and not named_modules(network):
+        todo = "DVC does not notice edits of it; move it into lassl/, or repeat its runs with `dvc repro -f`"
+        note(f"note: params.yaml: network.name: {network} is not in lassl/, so {todo}")
     if unknown := unknown_to_git():
-        todo = "`git add` them and run it again, or the experiment lacks them"
-        note(f"note: {listed(unknown)}: not in git, and an experiment keeps only what git knows; {todo}")
+        todo = "`git add` them and run it again, or the experiment will lack them"
+        note(f"note: {listed(unknown)}: not tracked by git, but an experiment keeps only tracked files; {todo}")
     sync_lock(settings)
     write_text(Path("build/ready"), "the data are there, and dvc.lock holds what params.yaml names\n")
 
 
 def missing(settings: Config) -> list[str]:
-    """A line for the split file and one for the folder of scans, where they are not there."""
-    copy = "exps" in Path.cwd().parts and ".dvc" in Path.cwd().parts  # of an experiment in the queue, or with --temp
+    """Give a line for each missing input: the split file, the folder of scans, and files of algorithms."""
+    copy = "exps" in Path.cwd().parts and ".dvc" in Path.cwd().parts  # a queued experiment, or one with --temp
     finding = "not found"
     if copy:
-        finding += " in this copy of the project for one experiment, which has only what git tracks"
+        finding += " in this copy of the project for an experiment, which has only what git tracks"
     problems = []
     if not settings.data.split.is_file():
-        todo = "commit it first" if copy else "see docs/own-data.md for its form"
+        todo = "commit it first" if copy else "see docs/own-data.md for its format"
         problems.append(f"{settings.data.split}: {finding}; {todo}, or give an absolute path as data.split")
     if settings.drawn_elsewhere:
         problems.append(settings.drawn_elsewhere)
     elif not settings.drawn and not settings.data.folder.is_dir():
-        todo = "" if copy else "put or link your scans there (`make la2018` brings the real ones), or "
+        todo = "" if copy else "put or link your scans there (`make la2018` downloads the real ones), or "
         problems.append(f"{settings.data.folder}: {finding}; {todo}give an absolute path as data.folder")
     for algorithm in sorted({method.algorithm for method in settings.methods.values()}):
         file = Path(f"lassl/methods/{algorithm}.py")
@@ -59,7 +66,7 @@ def missing(settings: Config) -> list[str]:
 
 
 def unknown_to_git() -> list[str]:
-    """New files of settings and code that git does not track, while an experiment of DVC is made in the workspace."""
+    """New, untracked files of settings and code, if a DVC experiment is running in the workspace."""
     if not os.environ.get("DVC_EXP_NAME"):
         return []
     try:

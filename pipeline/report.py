@@ -1,4 +1,4 @@
-"""Stage `report`: the profile's table, cases, curves and masks as one page."""
+"""Stage `report`: shows the profile's table, cases, curves and masks on one page."""
 
 from lassl.plumbing.errors import command
 from lassl.report.report import report

@@ -1,4 +1,4 @@
-"""Stage `table`: all runs of the profile beside the published figures."""
+"""Stage `table`: compares all runs of the profile with the published figures."""
 
 from lassl.plumbing.errors import command
 from lassl.results.table import table

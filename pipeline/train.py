@@ -1,4 +1,4 @@
-"""Stage `train`: one run: a row of the table with a label split and a seed."""
+"""Stage `train`: trains one run: a row of the table with a label split and a seed."""
 
 import sys
 

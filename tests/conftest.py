@@ -1,8 +1,11 @@
-"""What several tests share: a tiny network, tiny batches, a tiny prepared cohort."""
+"""What several tests share: a tiny network, tiny batches, a tiny prepared cohort; and how they run side by side."""
 
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: networks are tiny, and tests run side by side
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes import the same code: it is compiled once
+sys.dont_write_bytecode = False
 
 from lassl.plumbing import threads
 
@@ -23,20 +26,39 @@ from lassl.data.prepared import Prepared, open_prepared
 from lassl.learning.base import Progress
 from lassl.settings.sections import Data
 
-TOGETHER = ("test_pipeline.py", "test_cluster.py", "test_own_data.py", "test_browser.py")  # they share what takes long
+TOGETHER = ("test_pipeline.py", "test_cluster.py", "test_own_data.py")  # each makes a project that takes a minute
+APART = ("test_survival.py", "test_every_algorithm.py")  # many tests that take long and share nothing
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that workers end together."""
+    items.sort(key=lambda item: (not item.path.name.endswith(TOGETHER), item.get_closest_marker("slow") is None))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Share tests out among the workers one by one, but a file of TOGETHER as a whole, and those files first."""
+    """Share tests out among the workers by file, so that what a file shares is made once; where they take long, alone.
+
+    Sharing thousands out one by one would take the process that does it as long as a worker takes to run them.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
-    class Scheduler(LoadScopeScheduling):  # begins with the scopes of many tests
+    class Scheduler(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::")[0]
-            return file if file.endswith(TOGETHER) else nodeid
+            alone = file.endswith(APART) or ("/whole/" in file and not file.endswith(TOGETHER))
+            return nodeid if alone else file
 
+    config.option.loadscopereorder = False  # the order is that of pytest_collection_modifyitems
     return Scheduler(config, log)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_disks() -> Iterator[None]:
+    """What a test writes need not outlive a power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

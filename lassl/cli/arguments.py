@@ -1,4 +1,4 @@
-"""The arguments of the subcommands of `lassl` that take scans, masks and models; others are in project_arguments.py.
+"""The arguments of the subcommands of `lassl` for scans, masks and models; the others are in project_arguments.py.
 
 Only the standard library is imported, so that help and errors in a command line appear at once.
 """
@@ -26,11 +26,11 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "predict",
         help="segment scans with a trained model",
         description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1 on the scan's own grid, in its "
-        "format (.nrrd for DICOM). CASE/image.* and CASE/lgemri.* are named after the folder CASE. Any spacing and "
-        "orientation will do. Give whole scans: where a model learned from crops, it first looks for the structure. A "
-        "scan that fails, or whose mask is there already, is reported, and the others are done. So is a mask that can "
-        "hardly be right: empty, or far from the volumes of the training. A map is NaN where nobody looked, outside of "
-        "what the first look found.",
+        "format (.nrrd for DICOM). FOLDER/volumes.csv lists all scans with their volumes in mL. A folder stands for "
+        "all scans in it; their masks keep its sub-folders. CASE/image.* and CASE/lgemri.* are named after the folder "
+        "CASE. Any spacing and orientation works. Give whole scans: a model that learned from crops first looks for "
+        "the structure. If a scan fails, the command reports it and goes on; it also reports masks that are probably "
+        "wrong: empty, or far from the volumes seen in training. The same command continues after an interruption.",
     )
     parser.add_argument(
         "model",
@@ -38,7 +38,11 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="atrium, which comes with lassl; a run as profile/method-d0-s0; a model file; an exported file",
     )
     parser.add_argument(
-        "scans", metavar="SCAN", nargs="+", type=Path, help="an image file: NRRD, NIfTI or MetaImage; or a DICOM folder"
+        "scans",
+        metavar="SCAN",
+        nargs="+",
+        type=Path,
+        help="a file (NRRD, NIfTI, MetaImage), DICOM folder, or folder of those",
     )
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True, help="where masks are written")
     parser.add_argument(
@@ -46,6 +50,7 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     parser.add_argument("--largest-component", action="store_true", help="keep the largest part of a mask alone")
     parser.add_argument("--probability", action="store_true", help="also write <name>-probability; NaN: not looked at")
+    parser.add_argument("--preview", action="store_true", help="also write <name>.png: three planes with the outline")
     parser.add_argument(
         "--uncertainty", action="store_true", help="also write <name>-uncertainty: entropy in nats; NaN: not looked at"
     )
@@ -84,19 +89,21 @@ def export(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     """Arguments of lassl.cli.export."""
     parser = subparsers.add_parser(
         "export",
-        help="write a trained model as one file that predicts elsewhere",
+        help="save a trained model as one file for use elsewhere",
         description="Writes weights, window, spacing, training record and scores into one file for `lassl predict`, or "
         "the default network as ONNX for other tools, with window and spacing in the file's metadata. Run it in the "
-        "project's folder, where the record of the run's evaluation is.",
+        "project's folder, because it needs the record of the run's evaluation.",
     )
-    parser.add_argument("model", metavar="MODEL", help="a run as profile/method-d0-s0, a model file, atrium")
+    parser.add_argument("model", metavar="MODEL", help="a run (profile/method-d0-s0), a model file, or atrium")
     parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, required=True, help="the file to write: .pt, .onnx"
+        "-o", "--output", metavar="FILE", type=Path, required=True, help="the file to write, .pt or .onnx"
     )
     parser.add_argument(
-        "--format", choices=("lassl", "onnx"), default="lassl", help="onnx: takes sizes that are multiples of 16 alone"
+        "--format", choices=("lassl", "onnx"), default="lassl", help="onnx takes only sizes that are multiples of 16"
     )
-    parser.add_argument("--half", action="store_true", help="store weights of the lassl format in half precision")
+    parser.add_argument(
+        "--half", action="store_true", help="store the weights in half precision; only for the lassl format"
+    )
     overwrite(parser)
 
 
@@ -104,37 +111,55 @@ def import_weights(subparsers: "argparse._SubParsersAction[argparse.ArgumentPars
     """Arguments of lassl.cli.import_weights."""
     parser = subparsers.add_parser(
         "import-weights",
-        help="make a model of a published checkpoint of the field's V-Net",
-        description="Reads a PyTorch file with the V-Net of UA-MT's code or its descendants (SASSNet, DTC, MC-Net, "
-        "SS-Net, BCP), runs no code from it, and writes a model for `lassl predict`, `export` and `evaluate`.",
+        help="convert a published V-Net checkpoint to a model",
+        description="Reads a PyTorch file with the V-Net of UA-MT or of code derived from it (SASSNet, DTC, MC-Net, "
+        "SS-Net, BCP) and writes a model for `lassl predict`, `export` and `evaluate`. It does not run code from the "
+        "file.",
     )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="the file as its authors published it")
-    parser.add_argument("--name", required=True, help="of the model, and of its row's files")
-    parser.add_argument("--title", help="of its row in the table (default: the name)")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="the file as published by its authors")
+    parser.add_argument("--name", required=True, help="name of the model and of the files of its row")
+    parser.add_argument("--title", help="title of its row in the table (default: the name)")
     parser.add_argument(
         "-o", "--output", metavar="FILE.pt", type=Path, help="the file to write (default: models/imported/NAME.pt)"
     )
     overwrite(parser)
 
 
+def values(text: str) -> tuple[int, ...]:
+    """Read whole numbers from 1, as in 47,48. Raises argparse.ArgumentTypeError for other texts."""
+    try:
+        return tuple(map(count, text.split(",")))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"found '{text}', expected whole numbers as in 47,48") from None
+
+
 def evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Arguments of lassl.cli.evaluate."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="score a folder of masks, whoever made them, or a model with imported weights",
+        help="score a folder of masks from any software, or a model with imported weights",
         description="Scores masks against references, matched by file name without suffix, and writes FOLDER/NAME.json "
         "and .csv and FOLDER/records/NAME.yaml. In metrics/external, masks of all test cases of a profile become a row "
-        "of its table. In place of masks, a model of `lassl import-weights` segments the test cases of a prepared "
-        "cohort first; run it in the project's folder, whose params.yaml says on which device.",
+        "of its table. Instead of masks you can give a model from `lassl import-weights`, which then segments the test "
+        "cases of a prepared cohort; run this in the project's folder, because its params.yaml sets the device.",
     )
     parser.add_argument(
-        "predictions", type=Path, help="folder of masks: NRRD, NIfTI or MetaImage; or a model, models/imported/NAME.pt"
+        "predictions",
+        type=Path,
+        help="folder of masks (NRRD, NIfTI or MetaImage), or a model (models/imported/NAME.pt)",
     )
     parser.add_argument(
-        "references", type=Path, help="folder of masks, or of raw scans with their labels; for a model data/prepared/*"
+        "references", type=Path, help="folder of masks, or of raw scans with labels; for a model, data/prepared/COHORT"
     )
-    parser.add_argument("--name", help="of the files that are written (default: that of the folder or the model)")
-    parser.add_argument("--title", help="of the table's row (default: the model's, or the name)")
-    parser.add_argument("--split", type=Path, help="score the test cases of this split file alone")
+    parser.add_argument("--name", help="name of the written files (default: the folder's or the model's)")
+    parser.add_argument("--title", help="title of the row in the table (default: the model's, or the name)")
+    parser.add_argument("--split", type=Path, help="score only the test cases of this split file")
+    parser.add_argument(
+        "--values",
+        metavar="N,N",
+        type=values,
+        default=(),
+        help="values of the structure, where masks and references have several structures",
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=Path("metrics/external"))
     overwrite(parser)

@@ -1,6 +1,6 @@
-"""Whether the data are there that a run takes: split file, raw scans, labels, prepared cohort.
+"""Checks of the data that a run needs: split file, raw scans, labels, prepared cohort.
 
-As in lassl/cli/check_project.py, only the standard library is imported at the top.
+As in lassl/cli/check_project.py, the top of the file imports only the standard library.
 """
 
 from collections.abc import Iterator
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from lassl.data.raw import RawLayout
     from lassl.settings.config import Config
 
-NAMED = 5  # files of one kind that are named
+NAMED = 5  # how many files of one kind are named
 REAL = ("data/raw/la2018", "splits/la2018.csv")  # the challenge's scans and their split file
 
 
 def data(config: "Config", root: Path) -> Iterator[Finding]:
-    """The raw scans that params.yaml asks for; where those are phantoms, the real ones too."""
+    """Check the raw scans that params.yaml needs; if those are phantoms, the real ones too."""
     folder, split = config.data.folder, config.data.split
     if config.drawn_elsewhere:
         yield Finding("missing", config.drawn_elsewhere)
     elif config.drawn:
         yield from split_problems(root / split)
-        yield Finding("ok", f"{folder}: phantoms, which `dvc repro` draws")
+        yield Finding("ok", f"{folder}: phantoms; `dvc repro` draws them")
         yield from real_scans(root)
     else:
         yield from scans(root / folder, root / split, needed=True)
 
 
 def real_scans(root: Path) -> Iterator[Finding]:
-    """The challenge's scans, as a run that does without them finds them."""
+    """Check the challenge's scans for a run that does not need them."""
     yield from scans(root / REAL[0], root / REAL[1], needed=False)
 
 
@@ -46,7 +46,7 @@ def split_problems(split: Path) -> Iterator[Finding]:
 
 
 def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
-    """The raw scans of a split's cases in a folder; what is not there is a warning if it is not needed."""
+    """Check the raw scans of a split's cases in a folder; a missing file is only a warning if it is not needed."""
     from lassl.data.raw import find_layout, linked
     from lassl.data.split_file import check_split
 
@@ -69,13 +69,13 @@ def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
     present = sum(files[case, "image"].is_file() for case in cases)
     count = f"{folder}: {present} of {len(cases)} cases of {split} ({layout.name})"
     if absent:
-        yield Finding(mark, f"{count}, {len(absent)} files are not there, as {absent[0]}", "bring them")
+        yield Finding(mark, f"{count}, {len(absent)} files are missing, such as {absent[0]}", "add them")
     else:
         yield Finding("ok", count)
 
 
 def files_of(layout: "RawLayout", folder: Path, split: "Split") -> tuple[dict[tuple[str, str], Path], list[str]]:
-    """The path of each image and of each label that is not withheld, by case and key, and what is wrong with others."""
+    """The paths of the images and of the labels that are not withheld, by case and key; and a list of problems."""
     files, problems = {}, []
     for case in split.train + split.test:
         for key in ("image", "label"):
@@ -85,11 +85,11 @@ def files_of(layout: "RawLayout", folder: Path, split: "Split") -> tuple[dict[tu
                 files[case, key] = layout.file(folder / case, key)
             except LasslError as error:
                 problems.append(str(error))
-    return files, list(dict.fromkeys(problems))  # an h5 is image and label in one
+    return files, list(dict.fromkeys(problems))  # an h5 file has both image and label
 
 
 def known_scans(config: "Config", root: Path) -> Iterator[Finding]:
-    """Whether the field's h5 of the real scans are those behind the committed results; another cohort is not known."""
+    """Check whether the h5 files of the real scans are those behind the committed results; skips other cohorts."""
     from lassl.data.la2018 import COHORT, HASHES, hashes, unlike
     from lassl.data.raw import find_layout
 
@@ -98,18 +98,18 @@ def known_scans(config: "Config", root: Path) -> Iterator[Finding]:
         if config.data.cohort != COHORT or find_layout(folder).name != "h5":
             return
     except LasslError:
-        return  # a finding of `data`
+        return  # `data` reports it
     wrong = unlike(folder, hashes(root / HASHES))
-    todo = "figures may differ; remove them, `make la2018`"
+    todo = "figures may differ; remove these files and run `make la2018`"
     yield from (Finding("warning", line, todo) for line in wrong[:NAMED])
     if len(wrong) > NAMED:
-        yield Finding("warning", f"{folder}: {len(wrong)} files in all are not as in {HASHES}", todo)
+        yield Finding("warning", f"{folder}: {len(wrong)} files in total differ from {HASHES}", todo)
     if not wrong:
-        yield Finding("ok", f"{folder}: each file that is there is as in {HASHES}")
+        yield Finding("ok", f"{folder}: every file present matches {HASHES}")
 
 
 def label_counts(config: "Config", root: Path) -> Iterator[Finding]:
-    """Whether scans and labels are as many as the rows ask for; what is wrong with the scans is a finding of `data`."""
+    """Check whether there are enough scans and labels for the rows; `data` reports what is wrong with the scans."""
     from lassl.runs.label_counts import to_learn_from, too_few
 
     try:
@@ -120,15 +120,15 @@ def label_counts(config: "Config", root: Path) -> Iterator[Finding]:
     yield from (Finding("missing", problem) for problem in problems)
     if not problems:
         count = f"{config.data.split}: {len(with_label)} of {len(train)} training cases have a label to learn from"
-        yield Finding("ok", f"{count}, enough for each row")
+        yield Finding("ok", f"{count}, enough for every row")
 
 
 def prepared(folder: Path) -> Iterator[Finding]:
-    """The prepared cohort, which the pipeline makes when it is not there."""
+    """Check the prepared cohort, which the pipeline makes if it is missing."""
     from lassl.data.prepared import open_prepared
 
     if not folder.is_dir():
-        yield Finding("warning", f"{folder}: not there yet", "`dvc repro` makes it")
+        yield Finding("warning", f"{folder}: does not exist yet", "`dvc repro` creates it")
         return
     try:
         cases = list(open_prepared(folder).cases)
@@ -137,4 +137,4 @@ def prepared(folder: Path) -> Iterator[Finding]:
         return
     present = sum((folder / f"{case}.h5").is_file() for case in cases)
     count = f"{folder}: {present} of {len(cases)} prepared cases"
-    yield Finding("ok", count) if present == len(cases) else Finding("warning", count, "`dvc repro` makes them again")
+    yield Finding("ok", count) if present == len(cases) else Finding("warning", count, "`dvc repro` creates them again")

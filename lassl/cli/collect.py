@@ -1,4 +1,4 @@
-"""`lassl collect`: runs that were made in other clones, without a disk in common, come together in this one."""
+"""`lassl collect`: copies runs from other clones into this one; the clones need no common disk."""
 
 import argparse
 
@@ -8,7 +8,7 @@ from lassl.settings.config import load
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what was found; the exit code is 1 if a run was refused or has other bits elsewhere. Raises LasslError."""
+    """Print the runs; the exit code is 1 if a run was refused or differs between clones. Raises LasslError."""
     found = collect(load(), arguments.sources, arguments.overwrite)
     for line in (*found.taken, *found.same):
         print(line)

@@ -1,4 +1,4 @@
-"""`lassl compose`: params.yaml anew from the defaults in conf/, as `dvc exp run` writes it before an experiment."""
+"""`lassl compose`: writes params.yaml from the defaults in conf/, as `dvc exp run` does before an experiment."""
 
 import argparse
 
@@ -11,7 +11,7 @@ from lassl.settings.config import load
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compose params.yaml, if valid, and move the entries of its runs into dvc.lock; gives 0. Raises LasslError."""
+    """Compose a valid params.yaml, and move the entries of its runs into dvc.lock; returns 0. Raises LasslError."""
     if problems := list(conf_files.problems(CONF)):
         raise LasslError("\n".join(problems))
     with whole(PARAMS) as temporary:

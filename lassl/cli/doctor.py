@@ -1,6 +1,6 @@
-"""`lassl doctor`: says what `dvc repro` needs, and what of it this machine and the present folder have.
+"""`lassl doctor`: checks whether this machine and the current folder have everything that `dvc repro` needs.
 
-Where the project is not installed: `python -m lassl.cli.doctor`.
+If the project is not installed: `python -m lassl.cli.doctor`.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from lassl.plumbing.errors import command
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each finding; the exit code is 1 if anything is missing, else 0."""
-    gc.disable()  # what is loaded stays until the end: to look for garbage among it takes a tenth of the time
+    gc.disable()  # loaded modules stay until the end, and searching them for garbage takes a tenth of the time
     try:
         findings = examine(Path())
     finally:

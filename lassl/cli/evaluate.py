@@ -1,4 +1,4 @@
-"""`lassl evaluate`: scores a folder of masks, or a model with imported weights, and keeps the result for the table."""
+"""`lassl evaluate`: scores a folder of masks, or a model with imported weights, and saves the result for the table."""
 
 import argparse
 import re
@@ -7,8 +7,8 @@ import pandas as pd
 
 from lassl.data.prepared import open_prepared
 from lassl.data.split_file import read_split
-from lassl.evaluation.external_masks import ScoredFolder, external_files, score_folders, write_external
-from lassl.evaluation.external_record import REPORTED
+from lassl.evaluation.external_masks import score_folders
+from lassl.evaluation.external_record import REPORTED, ScoredFolder, external_files, write_external
 from lassl.evaluation.summary import chosen, counted
 from lassl.images.names import utf8
 from lassl.plumbing.errors import LasslError, note
@@ -21,7 +21,7 @@ NAME = re.compile(r"\w[\w.-]*")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score, write and print. Raises LasslError with a line for each problem; then nothing was written."""
+    """Score, write and print. Raises LasslError with a line per problem, without writing anything."""
     model = arguments.predictions.suffix == ".pt" and not arguments.predictions.is_dir()
     name, title, scored = of_model(arguments) if model else of_masks(arguments)
     write_external(arguments.output, name, title, scored)
@@ -32,20 +32,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def of_masks(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
-    """Score a folder of masks; gives name and title, too. Raises LasslError."""
+    """Score a folder of masks; also returns its name and title. Raises LasslError."""
     name = checked_name(arguments.name or arguments.predictions.resolve().name)
     title = checked_title(arguments.title or name)
     check_free(external_files(arguments.output, name), arguments.overwrite)
     only = read_split(arguments.split).test if arguments.split else None
-    return name, title, score_folders(arguments.predictions, arguments.references, only)
+    return name, title, score_folders(arguments.predictions, arguments.references, only, arguments.values)
 
 
 def of_model(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
-    """Score a model with imported weights on prepared test cases; gives name and title, too. Raises LasslError."""
-    from lassl.predict.import_weights import read_imported, score_imported  # with torch, which masks do not need
+    """Score a model with imported weights on prepared cases; also returns its name and title. Raises LasslError."""
+    from lassl.predict.import_weights import read_imported, score_imported  # imports torch, which masks do not need
 
+    if arguments.values:
+        raise LasslError("--values: a model has one structure, which its prepared cohort names: leave it out")
     if arguments.split:
-        raise LasslError("--split: found one beside a model, whose prepared cohort has its own: leave it out")
+        raise LasslError(
+            "--split: found one together with a model, whose prepared cohort already has a split; leave it out"
+        )
     model, settings = read_imported(arguments.predictions)
     name = checked_name(arguments.name or model.record.name)
     title = checked_title(arguments.title or model.record.title)
@@ -55,22 +59,24 @@ def of_model(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
 
 
 def checked_name(name: str) -> str:
-    """Give back a name for files. Raises LasslError for another one."""
+    """Return a name if it is fit for files. Raises LasslError otherwise."""
     if not NAME.fullmatch(name):
-        raise LasslError(f"--name: found '{name}', expected letters, digits, dots, dashes: choose a name for the files")
+        raise LasslError(f"--name: found '{name}', expected letters, digits, dots and dashes; choose another name")
     return name
 
 
 def checked_title(text: str) -> str:
-    """Give the title of a row in UTF-8. Raises LasslError for one that would break the table."""
+    """Return the title of a row in UTF-8. Raises LasslError if it would break the table."""
     title = utf8(text)
     if "|" in title or len(title.splitlines()) != 1:
-        raise LasslError(f"--title: found {title!r}, expected one line without '|', which divides the table's cells")
+        raise LasslError(
+            f"--title: found {title!r}, expected one line without '|', which separates the cells of the table"
+        )
     return title
 
 
 def report(title: str, cases: pd.DataFrame) -> str:
-    """The summary and a line for each measure: its mean, standard deviation, and range over the cases."""
+    """A summary, and a line for each measure: its mean, standard deviation, and range over the cases."""
     cases = counted(chosen(cases, REPORTED), REPORTED.failures)
     means = [f"{measure.name} {number(cases[measure.column].mean())} {measure.unit}" for measure in MAIN]
     failed = f"{int(cases['failed'].sum())} of {len(cases)} failed"

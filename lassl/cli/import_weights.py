@@ -1,4 +1,4 @@
-"""`lassl import-weights`: a model of a checkpoint that the field's code wrote."""
+"""`lassl import-weights`: converts a checkpoint from the field's code to a model."""
 
 import argparse
 
@@ -11,16 +11,19 @@ from lassl.predict.scan_files import make_folder
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read the checkpoint, write the model; gives the exit code, 0. Raises LasslError, then nothing was written."""
+    """Read the checkpoint, write the model; returns the exit code, 0. Raises LasslError without writing anything."""
     name = checked_name(arguments.name)
     title = checked_title(arguments.title or name)
     target = arguments.output or IMPORTED / f"{name}.pt"
     if target.suffix != ".pt":
-        raise LasslError(f"{target}: found the suffix '{target.suffix}', expected .pt: by it `lassl predict` knows it")
+        raise LasslError(
+            f"{target}: found the suffix '{target.suffix}', expected .pt, by which `lassl predict` recognizes it"
+        )
     check_free([target], arguments.overwrite)
     make_folder(target.parent)
     record = import_weights(arguments.checkpoint, name, title, target)
     if record.left_aside:
-        note(f"note: {arguments.checkpoint}: left aside, as no part of the network: {', '.join(record.left_aside)}")
+        ignored = ", ".join(record.left_aside)
+        note(f"note: {arguments.checkpoint}: ignored entries that are not part of the network: {ignored}")
     print(target)
     return 0

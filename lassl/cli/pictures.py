@@ -1,4 +1,4 @@
-"""`lassl pictures`: the main figures of reports as PNG files in docs/figures."""
+"""`lassl pictures`: saves the main figures of reports as PNG files in docs/figures."""
 
 import argparse
 
@@ -7,7 +7,7 @@ from lassl.report.pictures import save_pictures
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the pictures, and print where they are; the exit code is 0. Raises LasslError."""
+    """Write the pictures and print their paths; the exit code is 0. Raises LasslError."""
     for profile in arguments.profiles:
         for path in save_pictures(report_page(profile), FIGURES, profile):
             print(path)

@@ -1,7 +1,9 @@
-"""`lassl power`: what a number of trainings can show, from the runs in metrics/."""
+"""`lassl power`: shows which differences a number of trainings can detect, from the runs in metrics/."""
 
 import argparse
 
+from lassl.paths import metrics_folder
+from lassl.plumbing.errors import LasslError
 from lassl.plumbing.tables import grid, interval, number
 from lassl.results.comparisons import correct, family, told
 from lassl.results.document import Table, read_table
@@ -11,21 +13,27 @@ from lassl.results.runs import by_method, read_results, whole_pairs
 from lassl.settings.config import load
 from lassl.statistics.trainings import Values, two_way
 
-PAIRS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 30)  # numbers of them that are told of, beside that of the profile
+PAIRS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 30)  # numbers of pairs to report, in addition to the profile's own
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what the profile's trainings can show; the exit code is 0. Raises LasslError."""
+    """Print what the profile's trainings can detect; the exit code is 0. Raises LasslError."""
     print(report(arguments.profile or load().name))
     return 0
 
 
 def report(profile: str) -> str:
-    """What is known of a profile's noise, its differences, and a line for each number of pairs. Raises LasslError."""
+    """A profile's noise, its differences, and a line for each number of pairs. Raises LasslError."""
     table = read_table(profile)
     statistics = table.statistics
     results, _ = whole_pairs(read_results(profile), statistics.pairs)
     groups = by_method(results, list(table.rows))
+    if untold := [row for row in groups if row not in table.rows]:
+        folder = metrics_folder(profile)
+        raise LasslError(
+            f"{folder / 'table.json'}: found no row for {', '.join(untold)}, expected one for each row with runs in "
+            f"{folder / 'records'}; make the table again with `lassl tables {profile}`"
+        )
     found = design(groups, statistics)
     differences = to_baseline(groups, statistics)
     one = all(len(group) == 1 for group in groups.values())
@@ -33,12 +41,12 @@ def report(profile: str) -> str:
     if differences:
         parts += [tested(table, differences, family(groups, "baseline", statistics)), *planned(found)]
     else:
-        parts.append("No row shares a label split and seed with the baseline: nothing is compared.")
+        parts.append("No row shares a label split and seed with the baseline, so nothing can be compared.")
     return "\n\n".join(filter(None, parts))
 
 
 def tested(table: Table, differences: dict[str, Values], members: list[str]) -> str:
-    """The difference of each row to the baseline, with interval and p where it has two or more pairs."""
+    """The difference of each row to the baseline, with interval and p if it has two or more pairs."""
     tests = {row: two_way(pairs) for row, pairs in differences.items()}
     corrected = correct(tests, members)
     lines = []
@@ -59,15 +67,16 @@ def tested(table: Table, differences: dict[str, Values], members: list[str]) -> 
 
 
 def planned(found: Design) -> list[str]:
-    """What numbers of pairs can show, and what they cost."""
+    """What numbers of pairs can detect, and what they cost."""
     noise = found.noise
     if noise is None:
-        return ["What more pairs could show is not known: no row of this scale was trained twice."]
+        return ["What more pairs could detect is unknown, because no row of this scale was trained twice."]
     if found.compared:
-        source = f"Between patients a case's difference moves by {number(noise.patient)} points (SD)."
+        source = f"Between patients, the difference of a case varies by {number(noise.patient)} points (SD)."
     else:
         source = (
-            f"A pair is two trainings and moves by {number(noise.pair)} points (SD); what patients add is not known."
+            f"The difference between two trainings varies by {number(noise.pair)} points (SD); "
+            "what patients add is unknown."
         )
     many = found.family > 1
     lines = []
@@ -83,4 +92,7 @@ def planned(found: Design) -> list[str]:
     if many:
         heads.append(f"in a family of {found.family}")
     heads.append("hours")
-    return [f"{source} The smallest difference is found with 80 % power at 5 %.", grid(heads, lines)]
+    return [
+        f"{source} The smallest difference is the one detected with 80 % power at a level of 5 %.",
+        grid(heads, lines),
+    ]

@@ -1,144 +1,150 @@
 """`lassl predict`: masks of anybody's scans by a trained model."""
 
 import argparse
-import math
+import hashlib
+import json
+import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import SimpleITK as sitk
-import torch
 
-from lassl.images.components import largest_component
-from lassl.images.geometry import Array, Volume, volume_ml
-from lassl.images.intensities import standing_apart
-from lassl.plumbing.errors import LasslError, note
-from lassl.plumbing.files import check_free
-from lassl.plumbing.progress import bar
-from lassl.predict.model_file import find_model, read_exported
-from lassl.predict.scan_files import (
-    MASK,
-    check_inputs_stay,
-    check_outputs,
-    make_folder,
-    output_files,
-    read_scan,
-    write_output,
-)
-from lassl.predict.segment import segment
-from lassl.predict.task import PROBABILITY, UNCERTAINTY, Task, placement_for
+from lassl.cli.predict_plan import Files, Plan, error_line, plan_of
+from lassl.cli.predict_record import DONE, DOUBTFUL, FAILED, UNFINISHED, Record
+from lassl.images.geometry import Volume, volume_ml
+from lassl.plumbing.errors import LasslError, Stopped, note
+from lassl.plumbing.progress import InnerBar
+from lassl.predict.model import Ready, doubts_of, maps_of, ready, spoiling
+from lassl.predict.model_file import find_model
+from lassl.predict.scan_files import MASK, PREVIEW, make_folder, read_scan, write_output, write_picture
+from lassl.predict.task import Progress
 
-FAR = 2  # times smaller or larger than any label of the training: hardly the same structure
+
+@dataclass(frozen=True)
+class Work:
+    """What all scans share: the model, whether only the largest part of a mask counts, the list, and the bar."""
+
+    model: Ready
+    largest: bool
+    record: Record
+    progress: InnerBar
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Segment the scans one after the other; gives 1 if any failed. Raises LasslError where none can be done."""
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters of it is checked and told in one line
-    scans = list(dict.fromkeys(arguments.scans))
-    planned = planned_files(scans, arguments)
-    failed = len(scans) - len(planned)
-    task, known_ml = task_of(arguments)
+    model = model_of(arguments)
+    record = Record(arguments.output, settings_of(arguments, model))
+    plan = plan_of(arguments, record)
+    if plan.done:
+        note(f"note: {many(plan.done)} done already, see {record.path}; --overwrite makes their masks again")
     make_folder(arguments.output)
+    with InnerBar("predict", "scan", len(plan.files)) as progress:
+        work = Work(model, arguments.largest_component, record, progress)
+        doubtful = segment_all(plan, work, "begin again" if arguments.overwrite else "continue")
+    if doubtful and len(plan.files) > 1:
+        note(f"note: look at {len(doubtful)} of {len(plan.files)} masks before you use them: {', '.join(doubtful)}")
+    return int(plan.failed > 0)
+
+
+def model_of(arguments: argparse.Namespace) -> Ready:
+    """Read the model, and bring the networks that were asked for to their device. Raises LasslError."""
+    model = ready(arguments.model, arguments.network, arguments.device, arguments.precision, arguments.stride)
+    passes = arguments.passes if arguments.uncertainty else 0
+    task = replace(model.task, normalized=arguments.normalized, passes=passes, memory_gib=arguments.memory)
+    return replace(model, task=task)
+
+
+def settings_of(arguments: argparse.Namespace, model: Ready) -> str:
+    """Name the model and the options that decide what a mask is: 12 digits of their hash."""
+    task = model.task
+    parts = {
+        "weights": hashlib.sha256(find_model(arguments.model).read_bytes()).hexdigest(),
+        "networks": list(task.networks),
+        "settings": task.settings.model_dump(mode="json"),
+        "precision": task.placement.name,
+        "normalized": task.normalized,
+        "passes": task.passes,
+        "largest": arguments.largest_component,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def many(scans: int) -> str:
+    """Begin a sentence about a number of scans."""
+    return "1 scan is" if scans == 1 else f"{scans} scans are"
+
+
+def segment_all(plan: Plan, work: Work, again: str) -> list[str]:
+    """Segment the scans of a plan and count them there; gives the doubtful masks.
+
+    Raises Stopped, which says what the same command will do `again`.
+    """
     doubtful = []
-    progress = bar(planned, "predict", "scan", len(planned))
-    for scan in progress:
-        try:
-            volume = read_scan(scan)
-            maps = maps_of(scan, volume, task, arguments.largest_component)
-            for kind, path in planned[scan].items():
-                write_output(path, Volume(maps[kind], volume.geometry))
-                progress.write(str(path))
-        except LasslError as error:
-            progress.write(error_line(error, scan), file=sys.stderr)  # on a line of its own, above the bar
-            failed += 1
-            continue
-        mask = Volume(maps[MASK], volume.geometry)
-        if doubts := [*doubts_of(mask, known_ml), *([] if task.normalized else spoiling(volume))]:
-            progress.write("\n".join(f"note: {planned[scan][MASK]}: {d}" for d in doubts), file=sys.stderr)
-            doubtful.append(f"{planned[scan][MASK].name} ({volume_ml(mask):.3g} mL)")
-    if doubtful and len(planned) > 1:
-        note(f"note: look at {len(doubtful)} of {len(planned)} masks before you use them: {', '.join(doubtful)}")
-    return int(failed > 0)
-
-
-def doubts_of(mask: Volume, known_ml: tuple[float, float] | None) -> Iterator[str]:
-    """Say why a mask can hardly be right: it is empty, or far smaller or larger than labels of the training.
-
-    `known_ml` is the range of their volumes.
-    """
-    ml = volume_ml(mask)
-    low, high = known_ml or (0, math.inf)
-    known = f"; labels that the model learned from have {low:.3g} to {high:.3g} mL" if known_ml else ""
-    if not mask.array.any():
-        yield f"the mask is empty, 0 mL{known}: check the scan's spacing and what it shows"
-    elif not low / FAR <= ml <= high * FAR:
-        yield f"the mask has {ml:.3g} mL{known}: check the mask, the scan's spacing and what it shows"
-
-
-def spoiling(scan: Volume) -> Iterator[str]:
-    """Say which intensities of a scan spoil its normalization."""
-    if apart := standing_apart(scan.array):
-        yield f"made of a scan whose intensities stand far apart: {apart}; replace padding by the value of air, or clip"
-
-
-def planned_files(scans: Iterable[Path], arguments: argparse.Namespace) -> dict[Path, dict[str, Path]]:
-    """Name the files of each scan; tells of scans that cannot have any, which are left out. Raises LasslError."""
-    maps = [name for name in (PROBABILITY, UNCERTAINTY) if getattr(arguments, name)]
-    planned: dict[Path, dict[str, Path]] = {}
-    for scan in scans:
-        try:
-            files = output_files(scan, arguments.output, maps)
-            check_inputs_stay(files, scans)
-            check_free(files.values(), arguments.overwrite)
-            planned[scan] = files
-        except LasslError as error:
-            note(error_line(error, scan))
-    check_outputs(planned)
-    return planned
-
-
-def error_line(error: LasslError, scan: Path) -> str:
-    """Which scan failed and why, in words."""
-    text = str(error)
-    return f"error: {text}" if str(scan) in text else f"error: {scan}: {text}"
-
-
-def task_of(arguments: argparse.Namespace) -> tuple[Task, tuple[float, float] | None]:
-    """Read the model and bring the networks that were asked for to their device. Raises LasslError.
-
-    Gives also the range of the volumes (mL) that the model knows.
-    """
-    exported = read_exported(find_model(arguments.model))
-    model, settings = exported.model, exported.settings
-    if arguments.stride:
-        if any(s > w for s, w in zip(arguments.stride, settings.window, strict=True)):
-            raise LasslError(
-                f"--stride: found {arguments.stride}, the window is {settings.window}; give no more than that"
-            )
-        settings = settings.model_copy(update={"stride": arguments.stride})
-    networks = model.members(model.named(arguments.network, "--network"))
-    placement = placement_for(settings, arguments.device, arguments.precision)
-    task = Task(
-        {name: placement.module(network).eval() for name, network in networks.items()},
-        settings,
-        placement,
-        normalized=arguments.normalized,
-        passes=arguments.passes if arguments.uncertainty else 0,
-        memory_gib=arguments.memory,
-    )
-    return task, exported.volumes_ml
-
-
-def maps_of(scan: Path, volume: Volume, task: Task, largest: bool) -> dict[str, Array]:
-    """Segment a scan that was read from a path. Raises LasslError.
-
-    The mask is of 0 and 1, uint8 (X, Y, Z): the voxels whose probability is above one half, or the `largest` part of
-    them alone.
-    """
+    slow = told_once(work)
     try:
-        maps = segment(volume, task)
-    except (MemoryError, torch.OutOfMemoryError):
-        raise LasslError(f"{scan}: the memory does not suffice; lower --memory, or use --device cpu") from None
-    mask = maps[PROBABILITY] > 0.5
-    return {**maps, MASK: (largest_component(mask) if largest else mask).astype(np.uint8)}
+        for scan, files in plan.files.items():
+            task = replace(work.model.task, progress=Progress(work.progress.within, slow))
+            try:
+                mask, doubts = segment_one(scan, files, replace(work, model=replace(work.model, task=task)))
+            except LasslError as error:
+                work.progress.write(error_line(error, scan), file=sys.stderr)  # on a line of its own, above the bar
+                plan.failed += 1
+            else:
+                plan.done += 1
+                if doubts:
+                    doubtful.append(f"{files[MASK].name} ({mask:.3g} mL)")
+            work.progress.next()
+    except KeyboardInterrupt as error:
+        by = signal.Signals(next(iter(error.args), signal.SIGINT))
+        left = len(plan.files) - work.progress.items
+        raise Stopped(
+            f"stopped by {by.name}: {many(plan.done)} done, {left} left; run the same command to {again}",
+            by,
+        ) from None
+    return doubtful
+
+
+def told_once(work: Work) -> Callable[[float], None]:
+    """Give a function that tells, the first time, how many seconds the uncertainty of a scan takes."""
+    told: list[float] = []
+
+    def tell(seconds: float) -> None:
+        if not told:
+            told.append(seconds)
+            passes = work.model.task.passes
+            time = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+            work.progress.write(f"note: uncertainty: {passes} passes, about {time} a scan", file=sys.stderr)
+
+    return tell
+
+
+def segment_one(scan: Path, files: Files, work: Work) -> tuple[float, list[str]]:
+    """Segment a scan, write its files and its row of the list; gives the volume (mL) and doubts. Raises LasslError.
+
+    The mask is written last.
+    """
+    writing = False
+    try:
+        volume = read_scan(scan)
+        maps = maps_of(scan, volume, work.model.task, work.largest)
+        mask = Volume(maps[MASK], volume.geometry)
+        ml = volume_ml(mask)
+        doubts = [*doubts_of(mask, work.model.volumes_ml), *([] if work.model.task.normalized else spoiling(volume))]
+        work.record.add(scan, files[MASK], UNFINISHED)
+        writing = True
+        for kind, path in files.items():
+            if kind == PREVIEW:
+                write_picture(path, volume, mask.array)
+            else:
+                write_output(path, Volume(maps[kind], volume.geometry))
+            work.progress.write(f"{path}\t{ml:.3g} mL" if kind == MASK else str(path))
+    except LasslError as error:
+        work.record.add(scan, files[MASK], UNFINISHED if writing else FAILED, notes=[str(error)])
+        raise
+    work.record.add(scan, files[MASK], DOUBTFUL if doubts else DONE, ml, doubts)
+    if doubts:
+        work.progress.write("\n".join(f"note: {files[MASK]}: {d}" for d in doubts), file=sys.stderr)
+    return ml, doubts

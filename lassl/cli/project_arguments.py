@@ -1,18 +1,18 @@
-"""The arguments of the subcommands of `lassl` that work in the project's folder; only the standard library is used."""
+"""The arguments of the subcommands of `lassl` that work in the project's folder; imports only the standard library."""
 
 import argparse
 from pathlib import Path
 
 
 def overwrite(parser: argparse.ArgumentParser) -> None:
-    """The one way to let a command replace what is there."""
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+    """Add --overwrite, without which no command replaces a file."""
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
 def count(text: str) -> int:
-    """Read a whole number from 1. Raises argparse.ArgumentTypeError for other texts."""
+    """Read a whole number of 1 or more. Raises argparse.ArgumentTypeError for other texts."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number from 1")
+        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number of 1 or more")
     return int(text)
 
 
@@ -20,26 +20,26 @@ def runs(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     """Arguments of lassl.cli.runs."""
     parser = subparsers.add_parser(
         "runs",
-        help="list the runs that are not made yet",
-        description="Lists the runs that params.yaml asks for and that are not made: missing, trained or evaluated, "
-        "with the minutes that like runs took. The exit code is 1 if there are any.",
+        help="list the unfinished runs",
+        description="Lists the unfinished runs of params.yaml with their state (missing, trained or evaluated) and "
+        "the minutes that similar runs took. The exit code is 1 if there are any.",
     )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--names", action="store_true", help="their names alone, one a line; the exit code is 0")
-    what.add_argument("--stages", metavar="RUN", help="the DVC stages of one, as profile/method-d0-s0, in order")
+    what.add_argument("--names", action="store_true", help="print only the names, one per line; the exit code is 0")
+    what.add_argument("--stages", metavar="RUN", help="print the DVC stages of a run (profile/method-d0-s0), in order")
 
 
 def collect(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Arguments of lassl.cli.collect."""
     parser = subparsers.add_parser(
         "collect",
-        help="bring runs together that were made in other clones",
-        description="Takes the finished runs of params.yaml that other clones have: their entries of dvc.lock and "
-        "their files in metrics/; `dvc pull` then brings their models. A run that was made from other data, code or "
-        "settings is refused, as is one whose scores here are others. Where several clones have a run, the first "
-        "counts, and other bits are named.",
+        help="collect runs from other clones",
+        description="Copies the finished runs of params.yaml from other clones: their entries in dvc.lock and their "
+        "files in metrics/. `dvc pull` then downloads their models. A run is refused if its data, code or settings "
+        "differ, or if this clone has different scores for it. If several clones have a run, the first one counts, "
+        "and different results are reported.",
     )
-    parser.add_argument("sources", metavar="PATH_OR_BRANCH", nargs="+", help="a clone's folder, or a branch here")
+    parser.add_argument("sources", metavar="PATH_OR_BRANCH", nargs="+", help="the folder of a clone, or a local branch")
     overwrite(parser)
 
 
@@ -47,22 +47,24 @@ def power(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     """Arguments of lassl.cli.power."""
     parser = subparsers.add_parser(
         "power",
-        help="say what a number of trainings can show",
-        description="From the runs in metrics/: how much a training moves a row's mean Dice, the differences to the "
-        "baseline with trainings and patients both random, and for numbers of pairs (a training of each row with the "
-        "same label split and seed) the width of an interval, the smallest difference that is found with 80 %% power, "
-        "by one test and in the family, and the hours that the pairs take.",
+        help="show which differences a number of trainings can detect",
+        description="From the runs in metrics/: how much retraining changes a row's mean Dice; the differences to the "
+        "baseline, with both trainings and patients as random factors; and, for several numbers of pairs, the width "
+        "of the interval, the smallest difference detected with 80 % power (by one test and in the family), and the "
+        "hours of computing. A pair is one training of each row with the same label split and seed.",
     )
-    parser.add_argument("profile", metavar="PROFILE", nargs="?", help="one that has a table (default: params.yaml's)")
+    parser.add_argument(
+        "profile", metavar="PROFILE", nargs="?", help="a profile with a table (default: that of params.yaml)"
+    )
 
 
 def doctor(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """lassl.cli.doctor has no arguments."""
     subparsers.add_parser(
         "doctor",
-        help="say what is there and what is missing to run the pipeline",
-        description="Run it in the project's folder. Marks: ok, warning, missing; the exit code is 1 if anything is "
-        "missing that `dvc repro` needs for the present params.yaml.",
+        help="check this machine and folder for everything that the pipeline needs",
+        description="Run it in the project's folder. Each line begins with ok, warning or missing. The exit code is 1 "
+        "if anything is missing that `dvc repro` needs with the current params.yaml.",
     )
 
 
@@ -71,8 +73,8 @@ def compose(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = subparsers.add_parser(
         "compose",
         help="write params.yaml from conf/",
-        description="Composes params.yaml from the defaults in conf/ and what is named here, as `dvc exp run -S` does "
-        "before an experiment, and moves the entries of its runs into dvc.lock. Nothing is run.",
+        description="Composes params.yaml from the defaults in conf/ and the values given here, as `dvc exp run -S` "
+        "does before an experiment, and moves the entries of its runs into dvc.lock. It does not run anything.",
     )
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="such as profile=compact or train.steps=100")
 
@@ -81,24 +83,26 @@ def repro(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     """Arguments of lassl.cli.repro."""
     parser = subparsers.add_parser(
         "repro",
-        help="make all runs of params.yaml, several at a time, and the table",
-        description="Makes what `dvc repro` makes, with as many runs at a time as this machine takes, and shows the "
-        "scores. Stopped, it goes on with the same command.",
+        help="run all of params.yaml, several runs at a time, and make the table",
+        description="Does what `dvc repro` does, with as many runs at a time as this machine can take, and shows the "
+        "scores. If you stop it, the same command continues.",
     )
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="as `lassl runs` names them (default: all)")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="names as in `lassl runs` (default: all)")
     parser.add_argument("--workers", type=count, metavar="N", help="runs at a time (default: as many as fit)")
 
 
 def show(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Arguments of lassl.cli.show."""
     parser = subparsers.add_parser("show", help="show a profile's scores in the terminal")
-    parser.add_argument("profile", metavar="PROFILE", nargs="?", help="one that has a table (default: params.yaml's)")
+    parser.add_argument(
+        "profile", metavar="PROFILE", nargs="?", help="a profile with a table (default: that of params.yaml)"
+    )
 
 
 def tables(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Arguments of lassl.cli.tables."""
-    parser = subparsers.add_parser("tables", help="make tables again from the runs in metrics/; trains nothing")
-    parser.add_argument("profiles", metavar="PROFILE", nargs="+", help="one that has a table")
+    parser = subparsers.add_parser("tables", help="write tables again from the runs in metrics/, without training")
+    parser.add_argument("profiles", metavar="PROFILE", nargs="+", help="a profile with a table")
 
 
 def pages(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -110,9 +114,9 @@ def search(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     """lassl.cli.search has no arguments."""
     subparsers.add_parser(
         "search",
-        help="gather the settings that were tried on training cases",
-        description="Gathers the runs of the tuning mode, from this folder, the last commit and DVC's experiments, "
-        "into metrics/PROFILE-tuning.",
+        help="collect the trials of hyper-parameter searches",
+        description="Collects the runs of the tuning mode, which scores training cases, from this folder, the last "
+        "commit and DVC's experiments into metrics/PROFILE-tuning.",
     )
 
 
@@ -120,21 +124,25 @@ def download(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Arguments of lassl.cli.download."""
     parser = subparsers.add_parser("download", help="download the 100 real scans to data/raw/la2018")
     parser.add_argument(
-        "source", metavar="REPOSITORY FOLDER", nargs="*", help="a git repository and a folder in it to take them from"
+        "source", metavar="REPOSITORY FOLDER", nargs="*", help="copy them from a folder in another git repository"
     )
 
 
 def published(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Arguments of lassl.cli.published."""
-    parser = subparsers.add_parser("published", help="fetch and score the checkpoints that UA-MT's authors published")
+    parser = subparsers.add_parser(
+        "published", help="download and score the checkpoints that the authors of UA-MT published"
+    )
     parser.add_argument("action", choices=("fetch", "score"))
-    parser.add_argument("repository", metavar="REPOSITORY", nargs="?", help="another copy of theirs to fetch from")
+    parser.add_argument(
+        "repository", metavar="REPOSITORY", nargs="?", help="for fetch: another copy of the authors' repository"
+    )
 
 
 def pictures(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Arguments of lassl.cli.pictures."""
-    parser = subparsers.add_parser("pictures", help="save the main figures of reports; needs chromium")
-    parser.add_argument("profiles", metavar="PROFILE", nargs="+", help="one that has a report")
+    parser = subparsers.add_parser("pictures", help="save the main figures of reports as PNG; needs Chromium")
+    parser.add_argument("profiles", metavar="PROFILE", nargs="+", help="a profile with a report")
 
 
 def forest(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,4 +1,4 @@
-"""`lassl published`: the checkpoints that the authors of UA-MT published, as rows of the table."""
+"""`lassl published`: downloads and scores the checkpoints that the authors of UA-MT published."""
 
 import argparse
 
@@ -8,9 +8,9 @@ from lassl.settings.config import load
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fetch the checkpoints, or score their models; the exit code is 0. Raises LasslError."""
+    """Download the checkpoints, or score their models; the exit code is 0. Raises LasslError."""
     if arguments.action == "score" and arguments.repository:
-        raise LasslError(f"found the repository {arguments.repository}, which `lassl published fetch` takes")
+        raise LasslError(f"found the repository {arguments.repository}, but only `lassl published fetch` takes one")
     if arguments.action == "fetch":
         published.fetch(load(), *([arguments.repository] if arguments.repository else []))
     else:

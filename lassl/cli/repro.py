@@ -1,4 +1,4 @@
-"""`lassl repro`: all that `dvc repro` makes, with as many runs at a time as this machine takes."""
+"""`lassl repro`: does what `dvc repro` does, with as many runs at a time as this machine can take."""
 
 import argparse
 
@@ -11,9 +11,9 @@ from lassl.settings.config import load
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make the runs that are named, or all of params.yaml, and the table; tell the scores, and what to do next.
+    """Make the named runs, or all of params.yaml, and the table; print the scores and what to do next.
 
-    Gives the exit code, 0. Raises LasslError, and Stopped by Ctrl-C.
+    Returns the exit code, 0. Raises LasslError, and Stopped after Ctrl-C.
     """
     settings = load()
     for name in arguments.runs:

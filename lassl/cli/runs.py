@@ -1,4 +1,4 @@
-"""`lassl runs`: the runs of params.yaml that are not made yet, how far they are, and how long they will take."""
+"""`lassl runs`: lists the unfinished runs of params.yaml, their state, and how long they will take."""
 
 import argparse
 
@@ -12,7 +12,7 @@ from lassl.settings.config import Config, load
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what is asked for; the exit code is 1 if runs are listed that are not made, else 0. Raises LasslError."""
+    """Print what the arguments request; the exit code is 1 if unfinished runs are listed, else 0. Raises LasslError."""
     config = load()
     if arguments.stages:
         print(*stages_of(config, find(config, arguments.stages)), sep="\n")
@@ -25,19 +25,19 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if stale := not_prepared(changed):
         note(
-            f"note: {listed(stale)}: not made yet, or not from what is here now; `dvc repro prepare` comes first, "
-            "and tells runs in DVC's cache from those that are to be made"
+            f"note: {listed(stale)}: missing or out of date; run `dvc repro prepare` first, "
+            "so that runs in DVC's cache can be recognized"
         )
     if kept:
-        note(f"note: {listed(kept)}: in DVC's cache; `dvc repro` puts the files back in their place")
+        note(f"note: {listed(kept)}: in DVC's cache; `dvc repro` restores the files")
     print(report(config, left, len(runs)))
     return int(bool(left))
 
 
 def report(config: Config, left: dict[str, str], count: int) -> str:
-    """A line for each run that is left, and the sum of their minutes with the machines that these were seen on."""
+    """A line for each unfinished run, and the sum of their minutes with the machines on which they were measured."""
     if not left:
-        return f"all {count} runs are made"
+        return f"all {count} runs are finished"
     runs, records = asked(config), [read_record(path) for path in sorted(METRICS.glob("*/records/*-d*-s*.yaml"))]
     lines: list[tuple[str, str, float | None]] = []
     seen: list[Evaluated] = []
@@ -48,5 +48,7 @@ def report(config: Config, left: dict[str, str], count: int) -> str:
     table = grid(["Run", "State", "Minutes"], [(name, how, number(time, decimals=1)) for name, how, time in lines])
     known = [time for _, _, time in lines if time is not None]
     machines = listed(sorted({record.training.device for record in seen}))
-    total = f"; {sum(known):.0f} minutes for {len(known)} of them, as like runs took on {machines}" if known else ""
-    return f"{table}\n\n{len(left)} of {count} runs are not made{total}"
+    total = (
+        f"; {sum(known):.0f} minutes for {len(known)} of them, judged by similar runs on {machines}" if known else ""
+    )
+    return f"{table}\n\n{len(left)} of {count} runs are unfinished{total}"

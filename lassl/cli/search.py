@@ -1,4 +1,4 @@
-"""`lassl search`: gathers the settings that were tried on training cases, and their scores."""
+"""`lassl search`: collects the trials of hyper-parameter searches on training cases, with their scores."""
 
 import argparse
 
@@ -6,7 +6,7 @@ from lassl.results.search import SCORES, folders, gather, read_trials, sources
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Gather the trials of all profiles, and tell how many there are of each; the exit code is 0. Raises LasslError."""
+    """Collect the trials of all profiles, and print the number for each; the exit code is 0. Raises LasslError."""
     for folder in folders():
         new = gather(folder, sources(folder))
         print(f"{folder / SCORES}: {len(read_trials(folder))} trials, {new} of them new")

@@ -1,4 +1,4 @@
-"""`lassl show`: a profile's scores in the terminal, as at the end of `make repro`."""
+"""`lassl show`: prints a profile's scores in the terminal, as `make repro` does at its end."""
 
 import argparse
 

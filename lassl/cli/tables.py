@@ -1,4 +1,4 @@
-"""`lassl tables`: the tables of profiles again, from their runs in metrics/."""
+"""`lassl tables`: writes the tables of profiles again from their runs in metrics/."""
 
 import argparse
 
@@ -7,7 +7,7 @@ from lassl.results.table import table
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the table of each profile by its own statistics; the exit code is 0. Raises LasslError."""
+    """Write the table of each profile with its own statistics settings; the exit code is 0. Raises LasslError."""
     for profile in arguments.profiles:
         table(profile, read_table(profile).statistics)
     return 0

@@ -1,1 +1,1 @@
-"""Raw scans to a prepared cohort, and random patches of it."""
+"""From raw scans to a prepared cohort, and random patches of it."""

@@ -1,4 +1,4 @@
-"""What all cases of a cohort tell together: scans that are there twice, labels used for two scans, odd ones out."""
+"""Checks across all cases of a cohort: duplicate scans, labels used for two scans, outliers."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,16 +18,16 @@ Fingerprint = NDArray[np.float32]  # (2, SIDE**3), each of length 1
 SIDE = 16  # voxels of the small copy along each axis
 SAME = 0.99  # two scans correlate above this if they are one; the 100 of the challenge have 0.91 at most
 ORIENTATION = "LPS"
-NAMED = 5  # cases of one kind that a remark names
+NAMED = 5  # how many cases of one kind a remark names
 BLOCK = 1024  # rows of the table of correlations that are in memory at a time
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker hands back: the problems of a case, or its description.
+    """A worker's result: the problems of a case, or its description.
 
-    To compare it with the other cases, if they could be read: the fingerprint of its raw image, the hash of its label,
-    and a description of intensities that stand apart (see lassl/images/intensities.py).
+    For comparison with other cases, if they could be read: the fingerprint of its raw image, the hash of its label,
+    and a description of outlying intensities (see lassl/images/intensities.py).
     """
 
     problems: tuple[str, ...]
@@ -38,33 +38,33 @@ class Outcome:
 
 
 def scans_twice(folder: Path, outcomes: dict[str, Outcome]) -> Iterator[str]:
-    """Give a line for each case whose scan another case has too: it might be trained on and tested."""
+    """Give a line for each case with the same scan as another case, which could leak from training to test."""
     prints = {name: outcome.scan for name, outcome in outcomes.items() if outcome.scan is not None}
     for first, other, correlation in same_scans(prints):
         yield (
-            f"{folder / other}: the same image as case {first} (small copies correlate with {correlation:.4f}); "
+            f"{folder / other}: same image as case {first} (correlation of small copies: {correlation:.4f}); "
             "delete one of the two from the split file"
         )
 
 
 def remarks(data: Data, split: Split, outcomes: dict[str, Outcome]) -> Iterator[str]:
-    """Give a line for each thing about a sound cohort that may not be meant."""
+    """Give a line for each property of a valid cohort that may be unintended."""
     cases = {name: outcome.case for name, outcome in outcomes.items() if outcome.case}
     for line in unlike({name: case.geometry for name, case in cases.items()}):
         todo = f"resample the scans to one grid, or leave these cases out of {data.split}"
-        yield f"{line}; networks learn in voxels: {todo}"
+        yield f"{line}; networks learn in voxels, so {todo}"
     if absent := [name for name, case in cases.items() if not case.labeled and name not in split.withheld]:
         yield (
-            f"{len(absent)} of {len(split.train)} training cases have no label and serve as unlabeled ones "
-            f"({_some(absent)}); add the labels that there are, or write none in the column label of {data.split}"
+            f"{len(absent)} of {len(split.train)} training cases have no label and are used as unlabeled cases "
+            f"({_some(absent)}); add the missing labels, or write none in the column label of {data.split}"
         )
     hashes = {name: outcome.label_sha256 for name, outcome in outcomes.items() if outcome.label_sha256}
     for first, other in same_labels(hashes):
-        yield f"case {other} has the same label as case {first}, voxel by voxel; check whose it is"
+        yield f"case {other} has exactly the same label as case {first}; check to which scan it belongs"
     if apart := [name for name, outcome in outcomes.items() if outcome.apart]:
         yield (
-            f"intensities of {len(apart)} of {len(cases)} scans stand far apart ({_some(apart)}), as in {apart[0]}: "
-            f"{outcomes[apart[0]].apart}; normalization suffers from them: replace padding by the value of air, clip"
+            f"{len(apart)} of {len(cases)} scans have outlying intensities ({_some(apart)}), for example {apart[0]}: "
+            f"{outcomes[apart[0]].apart}; they distort normalization: replace padding with the value of air, or clip"
         )
 
 
@@ -73,11 +73,11 @@ def _some(names: Sequence[str]) -> str:
 
 
 def fingerprint(scan: Volume) -> Fingerprint | None:
-    """Make a small normalized copy of a scan, turned in two ways; None for one without contrast.
+    """Make a small normalized copy of a scan in two orientations; None if it has no contrast.
 
-    It survives another number format, another scale, sign or offset of the intensities, and axes that were swapped or
-    flipped. The first copy is turned by the header. The second one is turned by the content, whatever the header says:
-    order and directions of its axes are those of the first moments, which noise may swap.
+    It does not depend on the number format, on scale, sign or offset of the intensities, or on swapped or flipped axes.
+    The first copy is oriented by the header. The second is oriented by its content alone: order and direction of its
+    axes follow the first moments, which noise may swap.
     """
     small = turned(Volume(means(clipped(scan.array)), scan.geometry), ORIENTATION).array.astype(np.float64)
     small -= small.mean()
@@ -91,9 +91,9 @@ def fingerprint(scan: Volume) -> Fingerprint | None:
 
 
 def clipped(array: Array) -> Array:
-    """Clip an array to all but the outer 2 % of its values between the lowest and the highest.
+    """Clip an array to the 1st and 99th percentile of the values strictly between its minimum and maximum.
 
-    Else padding, or a voxel that is far brighter than all others, would make any two scans alike.
+    Otherwise padding, or one very bright voxel, would make any two scans similar.
     """
     inner = array[(array > array.min()) & (array < array.max())]
     if inner.size == 0:
@@ -104,7 +104,7 @@ def clipped(array: Array) -> Array:
 
 
 def means(array: Array) -> Array:
-    """Shrink an array (X, Y, Z) to (SIDE, SIDE, SIDE): the mean of what a voxel of the copy covers."""
+    """Shrink an array (X, Y, Z) to (SIDE, SIDE, SIDE); each voxel is the mean of the region that it covers."""
     small = array.astype(np.promote_types(array.dtype, np.float32))
     for axis in range(3):
         n = small.shape[axis]
@@ -116,15 +116,15 @@ def means(array: Array) -> Array:
 
 
 def label_sha256(mask: Volume) -> str:
-    """Hash (sha256) a mask of 0 and 1 in a standard orientation; number format, scale and axes make no difference."""
+    """Hash (sha256) a mask of 0 and 1 in a standard orientation, independent of number format and axes."""
     array = np.ascontiguousarray(turned(mask, ORIENTATION).array)
     return hashlib.sha256(f"{array.shape}".encode() + array.tobytes()).hexdigest()
 
 
 def same_scans(prints: Mapping[str, Fingerprint]) -> Iterator[tuple[str, str, float]]:
-    """Give each case whose scan an earlier case has too: the earlier one, the case, and their correlation.
+    """Give each case with the scan of an earlier case: the earlier case, the case, and their correlation.
 
-    All pairs are compared, in blocks: 4,000 cases took 5 to 9 seconds on one core beside other work.
+    All pairs are compared in blocks; 4,000 cases took 5 to 9 seconds on one core of a busy machine.
     """
     if not prints:
         return
@@ -141,7 +141,7 @@ def same_scans(prints: Mapping[str, Fingerprint]) -> Iterator[tuple[str, str, fl
 
 
 def same_labels(hashes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Give each case whose label an earlier case has too: the earlier one, and the case."""
+    """Give each case with the label of an earlier case: the earlier case, and the case."""
     first: dict[str, str] = {}
     for case, digest in hashes.items():
         if (other := first.setdefault(digest, case)) != case:

@@ -1,4 +1,4 @@
-"""The 100 real scans in the h5 layout that the field shares: repositories that have them, and their hashes."""
+"""Downloads the 100 real scans in the field's shared h5 layout; lists the repositories and checks hashes."""
 
 import hashlib
 import re
@@ -13,32 +13,32 @@ from lassl.plumbing.files import whole_folder
 COHORT, FOLDER, HASHES = "la2018", Path("data/raw/la2018"), Path("splits/la2018.sha256")
 Source = tuple[str, str]  # a git repository, and the folder in it
 SOURCES = (
-    ("https://github.com/yulequan/UA-MT", "data/2018LA_Seg_Training Set"),  # of the authors of UA-MT
-    ("https://github.com/AiEson/CrossMatch", "LA/data/2018LA_Seg_Training Set"),  # the same files once more
+    ("https://github.com/yulequan/UA-MT", "data/2018LA_Seg_Training Set"),  # by the authors of UA-MT
+    ("https://github.com/AiEson/CrossMatch", "LA/data/2018LA_Seg_Training Set"),  # the same files again
 )
-NAMED = 5  # wrong files of a source that an error names
+NAMED = 5  # how many wrong files of a source an error names
 
 
 def hashes(path: Path) -> dict[str, str]:
-    """Read a list as `sha256sum` writes it: the sha256 by the file's path. Raises LasslError for any other file."""
+    """Read a list written by `sha256sum`: path -> sha256. Raises LasslError if the file has another format."""
     if not path.is_file():
         raise LasslError(f"{path}: not found; restore it with `git checkout {path}`")
     digests = {}
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
         if not match:
-            raise LasslError(f"{path}: line {number}: no sha256 and path; restore it with `git checkout {path}`")
+            raise LasslError(f"{path}: line {number}: expected sha256 and path; restore it with `git checkout {path}`")
         digests[match[2]] = match[1]
     return digests
 
 
 def absent(folder: Path, expected: Mapping[str, str]) -> list[str]:
-    """Give a line for each expected file, by its path in the folder, that is not there."""
-    return [f"{folder / name}: not there" for name in expected if not (folder / name).is_file()]
+    """Give a line for each expected file that is missing in the folder."""
+    return [f"{folder / name}: not found" for name in expected if not (folder / name).is_file()]
 
 
 def unlike(folder: Path, expected: Mapping[str, str]) -> list[str]:
-    """Give a line for each file that is there and whose sha256 is not the expected one."""
+    """Give a line for each existing file whose sha256 differs from the expected one."""
     digests = {name: sha256(folder / name) for name in expected if (folder / name).is_file()}
     return [
         f"{folder / name}: found sha256 {digest[:12]}..., expected {expected[name][:12]}..."
@@ -56,28 +56,28 @@ def sha256(path: Path) -> str:
 def bring(folder: Path, expected: Mapping[str, str], sources: Sequence[Source]) -> None:
     """Copy the expected files from the first source that has all of them; the folder is whole or absent.
 
-    Raises LasslError if the folder is there already, or no source has all files; it says of each source what is wrong.
+    Raises LasslError if the folder exists, or if no source has all files; the error says what is wrong with each.
     """
     if folder.exists() or folder.is_symlink():
-        raise LasslError(f"{folder}: is there already, expected nothing; remove it to bring the scans again")
+        raise LasslError(f"{folder}: exists already; remove it to download the scans again")
     problems: list[str] = []
     for repository, path in sources:
         if problems:
             note(f"note: {problems[-1]}; trying another source")
-        note(f"{repository}: bringing '{path}'")
+        note(f"{repository}: downloading '{path}'")
         try:
             take(folder, expected, repository, path)
             return
         except LasslError as error:
             problems.append(str(error))
-    cure = "try again later, or with another copy: lassl download REPOSITORY FOLDER"
-    raise LasslError("\n".join([*problems, f"{folder}: not brought, since no source has all known files; {cure}"]))
+    cure = "try again later, or use another copy: lassl download REPOSITORY FOLDER"
+    raise LasslError("\n".join([*problems, f"{folder}: download failed, no source has all expected files; {cure}"]))
 
 
 def take(folder: Path, expected: Mapping[str, str], repository: str, path: str) -> None:
-    """Copy the expected files, and no others, from a folder (`path`) of one git repository.
+    """Copy only the expected files from a folder (`path`) of one git repository.
 
-    Raises LasslError if it cannot be copied or lacks one of them; then nothing was written.
+    Raises LasslError, without writing anything, if the folder cannot be copied or lacks one of them.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".la2018-", dir=folder.parent) as temporary:
@@ -86,7 +86,7 @@ def take(folder: Path, expected: Mapping[str, str], repository: str, path: str) 
         wrong = [line.removeprefix(f"{copy}/") for line in absent(copy, expected) + unlike(copy, expected)]
         if wrong:
             named = "; ".join(wrong[:NAMED]) + "; ..." * (len(wrong) > NAMED)
-            raise LasslError(f"{repository}: {len(wrong)} of {len(expected)} files are not the known ones: {named}")
+            raise LasslError(f"{repository}: {len(wrong)} of {len(expected)} files are missing or differ: {named}")
         with whole_folder(folder) as whole:
             for name in expected:
                 (whole / name).parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def get(repository: str, path: str, target: Path) -> None:
     try:
         Repo.get(repository, path, out=str(target))
     except FileNotFoundError:
-        raise LasslError(f"{repository}: no folder '{path}' in it") from None
+        raise LasslError(f"{repository}: it has no folder '{path}'") from None
     except (DvcException, SCMError, OSError) as error:
         first: BaseException = error
         while first.__cause__:

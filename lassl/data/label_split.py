@@ -1,4 +1,4 @@
-"""The split of a cohort, and label splits within it: which training cases are labeled, unlabeled or held out."""
+"""The split of a cohort, and its label splits: which training cases are labeled, unlabeled or held out."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Unlabeled = Callable[[Sequence[str], Collection[str], int], Sequence[str]]
 
 @dataclass(frozen=True)
 class Split:
-    """The cases to train on and to test on, each in the order of the split file; training cases with withheld label."""
+    """Training and test cases in the order of the split file, and the training cases whose label is withheld."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
@@ -21,7 +21,7 @@ class Split:
 
 @dataclass(frozen=True)
 class LabelSplit:
-    """The training cases whose labels are used, those whose labels are not, and labeled ones kept out of training."""
+    """Training cases with used labels, with unused labels, and labeled cases kept out of training."""
 
     labeled: tuple[str, ...]
     unlabeled: tuple[str, ...]
@@ -47,10 +47,10 @@ def choose_cases(
 ) -> LabelSplit:
     """Choose which of the cases `train` are labeled, held out and unlabeled, each listed in the order of `train`.
 
-    Label split 0 takes the first ones of the list, as the whole field does. Label split k > 0 is a choice without
-    replacement, seeded by k alone; a larger `labeled` contains a smaller one. The last `held_out` of the labeled cases
-    are not trained on. The function `others` chooses the unlabeled ones. Raises LasslError when cases or labels are too
-    few.
+    Label split 0 takes the first cases of the list, as the whole field does. Label split k > 0 is a choice without
+    replacement, seeded by k alone; a larger `labeled` contains a smaller one. Training leaves out the last `held_out`
+    labeled cases. The function `others` chooses the unlabeled ones. Raises LasslError if there are too few cases or
+    labels.
     """
     _check_counts(len(train), labeled, unlabeled, held_out)
     order = list(train)
@@ -63,7 +63,7 @@ def choose_cases(
     without_label = [case for case in chosen if case not in with_label]
     if without_label or len(chosen) < labeled:
         raise LasslError(
-            f"label split {label_split}: asked for {labeled} labeled cases, "
+            f"label split {label_split}: expected {labeled} labeled cases, "
             f"found {len(chosen) - len(without_label)} with a label"
             + (f" (none for {', '.join(without_label)})" if without_label else "")
             + "; add the labels, lower `labeled` in conf/method/ or reorder the split file"
@@ -76,17 +76,17 @@ def choose_cases(
     )
     if len(cases.unlabeled) != unlabeled:
         raise LasslError(
-            f"params.yaml: cases.unlabeled: asked for {unlabeled} unlabeled cases, its function chose "
-            f"{len(cases.unlabeled)} of the training cases; mend it or use 'rest'"
+            f"params.yaml: cases.unlabeled: expected {unlabeled} unlabeled cases, but its function chose "
+            f"{len(cases.unlabeled)} of the training cases; fix it or use 'rest'"
         )
     return cases
 
 
 def _check_counts(cases: int, labeled: int, unlabeled: int, held_out: int) -> None:
-    """Raise LasslError when the training cases are too few, or all labeled ones would be held out."""
+    """Raise LasslError if there are too few training cases, or if all labeled ones would be held out."""
     if labeled + unlabeled > cases:
         raise LasslError(
-            f"asked for {labeled} labeled + {unlabeled} unlabeled cases, found {cases} training cases; "
+            f"expected {labeled} labeled + {unlabeled} unlabeled cases, found {cases} training cases; "
             "lower the counts in conf/method/ or add cases to the split file"
         )
     if held_out >= labeled:

@@ -1,4 +1,4 @@
-"""Random patches of a label split's cases, which are kept in memory; each batch is a pure function of seed and step."""
+"""Random patches of a label split's cases, held in memory; each batch is a pure function of seed and step."""
 
 import math
 import shutil
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,49 +17,59 @@ from torch.utils.data import DataLoader, Dataset
 
 from lassl.data.label_split import LabelSplit
 from lassl.data.pooling import pooled_image, pooled_label
-from lassl.data.prepared import Prepared
+from lassl.images.geometry import Array
 from lassl.plumbing.errors import note
 from lassl.seeds import stream
 from lassl.settings.sections import BatchSize, Patches
 
-SHARED = Path("/dev/shm")  # through which loading processes hand over batches
+SHARED = Path("/dev/shm")  # loading processes pass batches through it
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Patches of one step. Only the first L have a label, so that no label of an unlabeled case can be used."""
+    """Patches of one step. Only the first L have a label, so the label of an unlabeled case can never be used."""
 
     image: Tensor  # (N, 1, X, Y, Z) float32
     label: Tensor  # (L, X, Y, Z) uint8 {0, 1}, L <= N
 
     @property
     def labeled(self) -> int:
-        """How many patches have a label: L."""
+        """The number L of patches with a label."""
         return len(self.label)
 
     @property
     def labeled_image(self) -> Tensor:
-        """The patches that have a label: (L, 1, X, Y, Z)."""
+        """The patches with a label: (L, 1, X, Y, Z)."""
         return self.image[: self.labeled]
 
     @property
     def unlabeled_image(self) -> Tensor:
-        """The patches that have none: (N - L, 1, X, Y, Z)."""
+        """The patches without a label: (N - L, 1, X, Y, Z)."""
         return self.image[self.labeled :]
 
     def pin_memory(self) -> "Batch":
-        """Give the same in memory that a GPU can copy from while it computes; called by torch's loader."""
+        """Return a copy in pinned memory, from which a GPU can copy while it computes; called by torch's loader."""
         return Batch(self.image.pin_memory(), self.label.pin_memory())
 
 
+class Cases(Protocol):
+    """Where volumes come from: images normalized, float32 (X, Y, Z), and labels, uint8 (X, Y, Z) of 0 and 1."""
+
+    def read_image(self, case: str) -> Array:
+        """Give the image of a case."""
+
+    def read_label(self, case: str) -> Array:
+        """Give the label of a case that has one."""
+
+
 class PatchSource(Dataset[Batch]):
-    """The cases of a label split, pooled, in memory; labels are read for the labeled ones only.
+    """The pooled cases of a label split in memory; only the labels of labeled cases are read.
 
     The n-th labeled patch of a seed depends on n alone, so methods with different batches see the same sequence.
-    Memory: 4 bytes a pooled voxel of the images, 1 of the labels.
+    Memory: 4 bytes per pooled voxel of the images, 1 byte per voxel of the labels.
     """
 
-    def __init__(self, prepared: Prepared, label_split: LabelSplit, patches: Patches, batch: BatchSize, seed: int):
+    def __init__(self, prepared: Cases, label_split: LabelSplit, patches: Patches, batch: BatchSize, seed: int):
         def image(case: str) -> Tensor:
             return torch.from_numpy(pooled_image(prepared.read_image(case), patches.pool))
 
@@ -73,11 +84,11 @@ class PatchSource(Dataset[Batch]):
 
     @property
     def device(self) -> torch.device:
-        """Where the cases are, and the batches are made."""
+        """The device that holds the cases and makes the batches."""
         return self.labeled[0].device
 
     def bring_to(self, device: torch.device) -> None:
-        """Move the cases to a GPU if they fill at most half of what is free there; the batches stay the same."""
+        """Move the cases to a GPU if they fill at most half of its free memory; the batches stay the same."""
         needed = sum(volume.nbytes for volume in chain(self.labeled, self.labels, self.unlabeled))
         if device.type == "cuda" and 2 * needed > torch.cuda.mem_get_info(device)[0]:
             return
@@ -86,12 +97,12 @@ class PatchSource(Dataset[Batch]):
 
     @property
     def batch_bytes(self) -> int:
-        """Memory that a batch takes: images of 4 bytes a voxel, labels of 1."""
+        """Memory of a batch: 4 bytes per voxel for images, 1 for labels."""
         labeled, unlabeled = self.batch_size.labeled, self.batch_size.unlabeled
         return math.prod(self.size) * (5 * labeled + 4 * unlabeled)
 
     def epoch(self, step: int) -> int:
-        """Passes over the labeled cases completed before a step."""
+        """Number of completed passes over the labeled cases before a step."""
         return step * self.batch_size.labeled // len(self.labeled)
 
     def __getitem__(self, step: int) -> Batch:
@@ -112,18 +123,19 @@ class PatchSource(Dataset[Batch]):
 
 
 def loader(source: PatchSource, steps: range, workers: int, device: torch.device) -> Iterable[Batch]:
-    """Give the batches of the steps for a network on a device.
+    """Give the batches of the steps for a network on a device, pinned for a GPU.
 
-    They are made one by one where the cases are on a GPU, else ahead by `workers` processes, or in this one if the
-    shared memory does not suffice for those; pinned for a GPU.
+    If the cases are on a GPU, batches are made one by one. Otherwise `workers` processes make them ahead, or this
+    process does if there is too little shared memory.
     """
     if source.device.type == "cuda":
         return map(source.__getitem__, steps)
-    needed = (2 * workers + 1) * source.batch_bytes  # of each process two batches, and the one that is used
+    needed = (2 * workers + 1) * source.batch_bytes  # two batches per process, and the one in use
     if workers and (free := free_shared_memory()) < needed:
         note(
-            f"note: {SHARED}: {free / 2**20:.1f} MiB of shared memory are free, {workers} loading processes need "
-            f"{needed / 2**20:.1f}; going on without them: enlarge it (docker: --shm-size) or set running.workers=0"
+            f"note: {SHARED}: {free / 2**20:.1f} MiB of shared memory are free, but {workers} loading processes need "
+            f"{needed / 2**20:.1f}; training continues without them. Enlarge it (docker: --shm-size) or set "
+            "running.workers=0"
         )
         workers = 0
     return DataLoader(
@@ -133,20 +145,20 @@ def loader(source: PatchSource, steps: range, workers: int, device: torch.device
         num_workers=workers,
         worker_init_fn=outlive_signals,
         pin_memory=device.type == "cuda",
-        generator=torch.Generator(),  # it draws from one, although nothing here uses what it draws
+        generator=torch.Generator(),  # the loader draws from it, although nothing here uses the numbers
     )
 
 
 def free_shared_memory() -> float:
-    """Bytes of shared memory that are free; without end where the system does not show them as a folder."""
+    """Free bytes of shared memory; infinite if the system does not show it as a folder."""
     return shutil.disk_usage(SHARED).free if SHARED.is_dir() else math.inf
 
 
 def outlive_signals(worker: int) -> None:
-    """Leave signals to the training, in a loading process: those to a whole group of processes reach it as well.
+    """Ignore signals in a loading process, since those to a process group reach it as well as the training.
 
-    The training finishes its step and saves, for which it may need a batch. It ends its loading processes, and they end
-    by themselves when it is gone.
+    The training finishes its step and saves, and may need a batch for that. It then ends its loading processes; they
+    also end by themselves when it is gone.
     """
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -162,10 +174,10 @@ def pick(n: int, cases: int, seed: int, purpose: str) -> int:
 
 
 def random_patch(volumes: Sequence[Tensor], size: Sequence[int], rng: np.random.Generator) -> list[Tensor]:
-    """Cut the same random patch of `size` from volumes (X, Y, Z) of one shape; turn it in plane and flip it.
+    """Cut the same random patch of `size` from volumes (X, Y, Z) of one shape; rotate it in plane and flip it.
 
-    All eight poses are equally likely; a patch that is not square in plane is turned by 180 degrees or not at all.
-    Where a volume is smaller than the patch, zeros are added on both sides.
+    All eight poses are equally likely; a patch that is not square in plane is rotated by 180 degrees or not at all.
+    If a volume is smaller than the patch, zeros are added on both sides.
     """
     padded = [pad(v, size) for v in volumes]
     corner = [int(rng.integers(n - s + 1)) for n, s in zip(padded[0].shape, size, strict=True)]
@@ -176,7 +188,7 @@ def random_patch(volumes: Sequence[Tensor], size: Sequence[int], rng: np.random.
 
 
 def posed(patch: Tensor, turns: int, flip: bool) -> Tensor:
-    """Turn a patch (X, Y, Z) by quarters from x to y, then flip it along x."""
+    """Rotate a patch (X, Y, Z) by quarter turns from x to y, then flip it along x."""
     swapped = patch.transpose(0, 1) if turns % 2 else patch  # a quarter turn is this and one flip
     along_x, along_y = (turns in (1, 2)) != flip, turns in (2, 3)
     axes = [axis for axis, wanted in enumerate((along_x, along_y)) if wanted]

@@ -1,4 +1,4 @@
-"""Stage `phantom`: the synthetic cohort, phantoms of a left atrium in late-gadolinium MRI in the challenge's layout."""
+"""Stage `phantom`: draws the synthetic cohort, left atria in late-gadolinium MRI, in the challenge's layout."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -31,15 +31,15 @@ ARTERIES = (  # start, end, radius
     ((0.35, -0.6, 0.3), (-0.8, 0, 0.42), 0.13),  # pulmonary artery
     ((0.2, 0.55, -1), (0.2, 0.55, 1), 0.13),  # descending aorta
 )
-EARLY_SCANS = 0.2  # share of cases in which other blood is as bright as the atrium's: brightness tells nothing there
+EARLY_SCANS = 0.2  # share of cases in which other blood is as bright as the atrium's, so that brightness is no clue
 
 
 def phantom(cases: Sequence[str], folder: Path, size: Triple, seed: int) -> None:
     """Write `<folder>/<case>/lgemri.nrrd` and `laendo.nrrd` (0 and 255) for each case; the folder is whole or absent.
 
-    `size` is in voxels. A case depends on the seed, its name and the size only, not on its place in the list or on the
-    number of cores, all of which are used. Raises LasslError for a size that draw_phantom refuses, and for a folder
-    that holds something else than phantoms.
+    `size` is in voxels. A case depends only on the seed, its name and the size, not on its place in the list or on the
+    number of cores; all cores are used. Raises LasslError if draw_phantom refuses the size, or if the folder contains
+    anything other than phantoms.
     """
     with whole_folder(folder, only_phantoms) as temporary, process_pool(__name__) as pool:
         work = pool.map(partial(_write_case, folder=temporary, size=size, seed=seed), cases)
@@ -62,7 +62,7 @@ def draw_phantom(size: Triple, rng: np.random.Generator) -> tuple[NDArray[np.uin
     """
     if min(size) < 16:
         raise LasslError(
-            f"params.yaml: phantom.size: found {size}, expected 16 voxels or more along each axis: enlarge it"
+            f"params.yaml: phantom.size: found {size}, expected at least 16 voxels along each axis; increase it"
         )
     while True:  # an atrium that leaves the field of view is drawn again
         space = random_space(size, rng)

@@ -1,4 +1,4 @@
-"""A folder of phantoms: the names of its files, and how it is told from a folder of somebody's scans."""
+"""A folder of phantoms: the names of its files, and how to distinguish it from a folder of real scans."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ IMAGE, LABEL = "lgemri.nrrd", "laendo.nrrd"
 
 
 def only_phantoms(folder: Path) -> bool:
-    """Whether a folder holds nothing else than what `phantom` writes: its names, and images on its grid."""
+    """Whether a folder contains only files as written by `phantom`, with their names and grid."""
     paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     return all(path.parent.parent == folder and path.name in (IMAGE, LABEL) and _on_our_grid(path) for path in paths)
 
 
 def _on_our_grid(path: Path) -> bool:
-    """Whether an image has the spacing of phantoms and begins at 0 mm, which no scanner writes."""
+    """Whether an image has the spacing of phantoms and the origin 0, which no scanner writes."""
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()

@@ -1,8 +1,8 @@
-"""Shapes that a phantom is made of: random anatomical coordinates, and ellipsoids and tubes as distance fields.
+"""Shapes of phantoms: random anatomical coordinates, and ellipsoids and tubes as distance fields.
 
-Anatomy is described in coordinates of its own: x to the patient's left, y to the back, z to the head; the origin is the
-atrium's centre and 1 is half the volume's width along x. Each case poses, scales and bends these coordinates at random.
-A distance field holds each voxel's distance to the surface of a structure in these units, negative inside.
+Anatomical coordinates: x to the patient's left, y to the back, z to the head; the origin is the atrium's centre and 1
+is half the volume's width along x. Each case poses, scales and bends these coordinates at random. A distance field has
+each voxel's distance to the surface of a structure in these units, negative inside.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ Point = NDArray[np.float64]  # (3,)
 
 HALF_WIDTH = np.array([1.0, 0.9, 0.5])  # of the volume, in anatomical units before the pose
 BEND = 0.07  # standard deviation of the coordinates' random bending
-CLOSE = 0.2  # distances beyond a structure are known up to here
-FAR = np.float32(9)  # and are this elsewhere
+CLOSE = 0.2  # distances outside a structure are computed up to here
+FAR = np.float32(9)  # and have this value elsewhere
 
 
 @dataclass(frozen=True)
 class Space:
-    """Anatomical coordinates `p` (3, X, Y, Z) of each voxel, and the pose (rotation, shift, scale) they came from."""
+    """Anatomical coordinates `p` (3, X, Y, Z) of each voxel, and the pose (rotation, shift, scale) behind them."""
 
     p: Field
     turn: Rotation
@@ -74,9 +74,9 @@ def add_ellipsoid(space: Space, into: Field, centre: Point, radii: Point) -> Non
 
 
 def add_tube(space: Space, into: Field, start: Point, end: Point, sag: Point, radius: float | Field) -> None:
-    """Add a tube to the distance field `into`; it has left the straight line by `sag` at its end.
+    """Add a tube to the distance field `into`; at its end it deviates from a straight line by `sag`.
 
-    The radius is one number, or one for each voxel (X, Y, Z).
+    The radius is one number, or one per voxel (X, Y, Z).
     """
     box = space.box(np.stack([start, end, end + sag]), float(np.max(radius)))
     q, axis = space.p[:, *box] - _column(start), end - start

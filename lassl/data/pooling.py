@@ -8,7 +8,7 @@ from lassl.images.geometry import Array
 
 
 def pooled_image(image: Array, pool: int) -> Array:
-    """Mean of pool x pool x pool voxels of an image, float32 (X, Y, Z); the image itself for a pool of 1."""
+    """Mean of pool x pool x pool voxels of an image, float32 (X, Y, Z); returns the image itself if `pool` is 1."""
     return image if pool == 1 else pool_image(torch.from_numpy(image), pool).numpy()
 
 
@@ -21,7 +21,7 @@ def pooled_label(label: Array, pool: int) -> Array:
 def pool_image(image: Tensor, pool: int) -> Tensor:
     """Mean of pool x pool x pool voxels: (X, Y, Z) -> sizes divided by `pool`, rounded up.
 
-    The last voxel along an axis averages what is left there, also where the axis is shorter than `pool`.
+    The last voxel along an axis averages the voxels that are left, even if the axis is shorter than `pool`.
     """
     block = [min(pool, n) for n in image.shape]
     pooled = F.avg_pool3d(image[None, None], block, pool, ceil_mode=True, count_include_pad=False)

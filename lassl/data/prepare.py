@@ -1,4 +1,4 @@
-"""Stage `prepare`: raw scans of any layout, checked, normalized and cropped into a prepared cohort."""
+"""Stage `prepare`: checks, normalizes and crops raw scans of any layout into a prepared cohort."""
 
 import hashlib
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from lassl.data.raw import RawLayout, find_layout, image_problems, label_problem
 from lassl.data.split_file import check_split
 from lassl.images.geometry import Array, Box, Volume
 from lassl.images.intensities import standing_apart
+from lassl.images.structures import mask_of
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import holds, unreadable, whole_folder
 from lassl.plumbing.plugins import plugin
@@ -25,16 +26,17 @@ from lassl.plumbing.progress import bar
 from lassl.seeds import stream
 from lassl.settings.sections import Data
 
+CROP = {"crop", "crop_z", "margin", "margins", "min_size", "seed"}  # settings of scans that are cropped here
 PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # attributes of a case's h5
 
 
 def prepare(data: Data) -> None:
-    """Make `data.prepared` of the scans in `data.folder`: one h5 for each case of the split, and a manifest.
+    """Make `data.prepared` from the scans in `data.folder`: one h5 file per case of the split, and a manifest.
 
-    An h5 holds the dataset `image`, float32 (X, Y, Z), if the case has a label `label`, uint8 (X, Y, Z) of 0 and 1, and
-    its place as attributes. Runs on all cores; the result does not depend on their number. Raises LasslError with a
-    line for each problem of the whole cohort; then an earlier prepared folder stays as it was, as does, always, a
-    folder that is not one. Notes on stderr what may not be meant, see `remarks`.
+    An h5 file has the dataset `image`, float32 (X, Y, Z); `label`, uint8 (X, Y, Z) of 0 and 1, if the case has a label;
+    and its place as attributes. Uses all cores; the result does not depend on their number. Raises LasslError with a
+    line for each problem of the whole cohort; an earlier prepared folder then stays unchanged. A foreign folder is
+    never replaced. Notes on stderr what may be unintended, see `remarks`.
     """
     split, problems = check_split(data.split)
     problems += linked(data.folder, split.train + split.test)
@@ -71,24 +73,24 @@ def _prepare_all(data: Data, layout: RawLayout, split: Split, out: Path) -> dict
 
 
 def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: bool, used: bool) -> Outcome:
-    """Check one case and, when it is sound, write its h5; only its description comes back from the worker.
+    """Check one case and, if it is valid, write its h5; the worker returns only its description.
 
-    A label that is not `used` is not looked at.
+    A label that is not `used` is never read.
     """
     folder = data.folder / name
     if next(unreadable([folder]), None):
-        return Outcome(())  # this is told already
+        return Outcome(())  # this has been reported already
     if not folder.is_dir():
         return Outcome((f"{folder}: no such case folder; add it or delete the case from {data.split}",))
-    image, image_unreadable = _read(layout, folder, "image", needed=True)
-    label, label_unreadable = _read(layout, folder, "label", needed=test) if used else (None, [])
+    image, image_unreadable = _read(lambda: read_scan(layout, folder, "image", True))
+    label, label_unreadable = _read(lambda: read_label(data, layout, folder, test)) if used else (None, [])
     unfit = list(image_problems(layout.file(folder, "image"), image.array)) if image else []
     problems = image_unreadable + label_unreadable + unfit
     if label:
         problems += label_problems(layout.file(folder, "label"), label, image)
     scan = fingerprint(image) if image and not unfit else None
     if problems or image is None:
-        return Outcome(tuple(dict.fromkeys(problems)), scan=scan)  # an h5 that both reads fail on: once
+        return Outcome(tuple(dict.fromkeys(problems)), scan=scan)  # report an h5 on which both reads fail only once
     mask = (label.array > 0).astype(np.uint8) if label else None
     box = _box(data, layout, name, image, mask)
     prepared = normalize(image.array, box) if layout.raw else image.array
@@ -102,19 +104,27 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
     )
 
 
-def _read(layout: RawLayout, folder: Path, key: str, needed: bool) -> tuple[Volume | None, list[str]]:
-    """Read a case's image or label as read_scan does, or give the text of its LasslError: others may follow."""
+def _read(read: Callable[[], Volume | None]) -> tuple[Volume | None, list[str]]:
+    """Read a case's image or label, or give the text of the LasslError: others may follow."""
     try:
-        return read_scan(layout, folder, key, needed), []
+        return read(), []
     except LasslError as error:
         return None, [str(error)]
 
 
+def read_label(data: Data, layout: RawLayout, folder: Path, needed: bool) -> Volume | None:
+    """Read a case's label from its folder, of `data.structures` where that is set; None if there is none to read.
+
+    Raises LasslError if it is needed and not there, cannot be read, or has none of the structure's values.
+    """
+    label = read_scan(layout, folder, "label", needed)
+    return label and mask_of(layout.file(folder, "label"), label, data.structures)
+
+
 def _options(data: Data, layout: RawLayout) -> dict[str, Any]:
     """The settings that the prepared folder depends on."""
-    if not layout.raw:
-        return {"crop": "none"}
-    return data.model_dump(mode="json", include={"crop", "crop_z", "margin", "margins", "min_size", "seed"})
+    options = data.model_dump(mode="json", include=CROP) if layout.raw else {"crop": "none"}
+    return options | (data.model_dump(mode="json", include={"structures"}) if data.structures else {})
 
 
 def normalize(image: Array, box: Box) -> Array:
@@ -125,23 +135,23 @@ def normalize(image: Array, box: Box) -> Array:
 
 
 def seeded(seed: int, case: str) -> np.random.Generator:
-    """A random generator that gives a case the same margins each time, whatever the other cases are."""
+    """A random generator that always gives a case the same margins, independent of the other cases."""
     return stream(seed, "crop", case)
 
 
-# (seed, case) -> what draws the margins of a case
+# (seed, case) -> the generator that draws the margins of a case
 MARGINS: dict[str, Callable[[int, str], np.random.Generator]] = {"seeded": seeded}
 
 
 def crop_box(label: Array, data: Data, case: str) -> Box:
-    """Find the crop of a label (X, Y, Z) of 0 and 1: its box, widened to `data.min_size`, and around it the margins.
+    """Find the crop of a label (X, Y, Z) of 0 and 1: its box, widened to `data.min_size`, plus margins.
 
-    For an axis of n voxels, a and b the first and last of the label on it, half = max(min_size - (b - a), 0) // 2
-    and the crop runs from max(a - m1 - half, 0) up to, not including, min(b + m2 + half, n); m1 and m2 are drawn from
-    `data.margin` (voxels, both ends included) for each case and side, by `data.margins`. z is whole unless
-    `data.crop_z`. With margins of 10 to 19 and a min_size of 112 x 112 x 80 it is to the voxel the preprocessing behind
-    the field's h5 (Yu et al. 2019, UA-MT), which drew its margins without a seed. The label is never cut, whatever the
-    margins. Raises LasslError for a name in `data.margins` that leads nowhere.
+    For an axis of n voxels on which the label extends from a to b, half = max(min_size - (b - a), 0) // 2 and the crop
+    runs from max(a - m1 - half, 0) up to, but not including, min(b + m2 + half, n). `data.margins` draws m1 and m2 from
+    `data.margin` (voxels, both ends included) for each case and side. z is kept whole unless `data.crop_z` is set. With
+    margins of 10 to 19 and a min_size of 112 x 112 x 80 this matches, to the voxel, the preprocessing behind the
+    field's h5 files (Yu et al. 2019, UA-MT), which drew its margins without a seed. Margins never cut the label.
+    Raises LasslError if `data.margins` names a function that does not exist.
     """
     rng = plugin("data.margins", data.margins, MARGINS)(data.seed, case)
     margins = rng.integers(*data.margin, size=(3, 2), endpoint=True)  # (axis, side)
@@ -158,15 +168,15 @@ def _side(label: slice, margin: tuple[int, int], least: int, size: int) -> slice
 
 
 def _box(data: Data, layout: RawLayout, name: str, image: Volume, mask: Array | None) -> Box:
-    """The voxels of a case that are kept: all of them where nothing is to be cropped, or no label tells where."""
-    if mask is not None and data.crop == "label" and layout.raw:  # the field's h5 come cropped
+    """The voxels of a case to keep: all of them if there is no label or nothing is to be cropped."""
+    if mask is not None and data.crop == "label" and layout.raw:  # the field's h5 files are cropped already
         return crop_box(mask, data, name)
     x, y, z = (slice(0, n) for n in image.array.shape)
     return x, y, z
 
 
 def _write_case(out: Path, name: str, subset: Subset, scan: Volume, box: Box, image: Array, mask: Array | None) -> Case:
-    """Write the h5 of a case: the prepared image, and the box of the scan's mask if there is one; describe it."""
+    """Write the h5 of a case: the prepared image and, if there is a mask, its box; return the description."""
     label = None if mask is None else mask[box]
     case = Case(
         case=name,
@@ -181,7 +191,7 @@ def _write_case(out: Path, name: str, subset: Subset, scan: Volume, box: Box, im
     )
     with h5py.File(out / f"{name}.h5", "w") as file:
         for key, array in {"image": image, "label": label}.items():
-            if array is not None:  # lzf: a third of the size for 30 ms a case; gzip-1 is smaller but slower
+            if array is not None:  # lzf: a third of the size for 30 ms per case; gzip-1 is smaller but slower
                 file.create_dataset(key, data=array, compression="lzf", track_times=False)  # a time would change bytes
         file.attrs.update(case.model_dump(include=PLACE))
     return case

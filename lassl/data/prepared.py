@@ -24,8 +24,8 @@ Subset = Literal["train", "test"]
 class Case(BaseModel):
     """A prepared case.
 
-    Its own size and the raw scan's in voxels, the voxel of the raw scan at which its crop begins, the raw scan's
-    geometry (see lassl.images.geometry.Geometry), whether it has a label, the sha256 of its image and of its label.
+    It has its own size and that of the raw scan in voxels, the voxel of the raw scan at which its crop begins, the raw
+    scan's geometry (see lassl.images.geometry.Geometry), whether there is a label, and the sha256 of image and label.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,12 +44,12 @@ class Case(BaseModel):
 
     @property
     def geometry(self) -> Geometry:
-        """Where the voxels of the raw scan lie in the patient."""
+        """The place of the raw scan's voxels in the patient."""
         return Geometry(self.spacing_mm, self.origin_mm, self.direction)
 
 
 class Manifest(BaseModel):
-    """What a prepared folder holds: how it was made, its cases in split order, and one hash over all of them."""
+    """The content of a prepared folder: how it was made, its cases in split order, and one hash over all of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,15 +63,15 @@ class Manifest(BaseModel):
         return self.model_dump_json(indent=1, by_alias=True) + "\n"
 
     def for_tuning(self, count: int) -> Self:
-        """The cohort with the last `count` labeled training cases in the place of the test cases, which are left out.
+        """The cohort with the last `count` labeled training cases instead of the test cases, which are left out.
 
-        Raises LasslError where no other training case would be left.
+        Raises LasslError if no other training case would be left.
         """
         training = [case for case in self.cases if case.split == "train"]
         scored = {case.case for case in [case for case in training if case.labeled][-count:]}
         if len(scored) < count or len(scored) == len(training):
             raise LasslError(
-                f"params.yaml: cases.tuning: found {count}, but {len(training)} training cases, of which "
+                f"params.yaml: cases.tuning: found {count}, but there are {len(training)} training cases, of which "
                 f"{len(scored)} have a label; leave some to train on"
             )
         cases = [c.model_copy(update={"split": "test"}) if c.case in scored else c for c in training]
@@ -79,13 +79,13 @@ class Manifest(BaseModel):
 
 
 def cohort_hash(cases: Sequence[Case]) -> str:
-    """Hash (sha256) every case's content hashes, split and place; paths and times do not count."""
+    """Hash (sha256) every case's content hashes, split and place; ignores paths and times."""
     return hashlib.sha256(json.dumps([case.model_dump() for case in cases], sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared cohort on disk; volumes are read when they are asked for, and a label only by `read_label`."""
+    """A prepared cohort on disk; volumes are read on demand, and labels only by `read_label`."""
 
     folder: Path
     manifest: Manifest
@@ -97,12 +97,12 @@ class Prepared:
 
     @cached_property
     def cases(self) -> dict[str, Case]:
-        """Every case's description by its name, in split order: train, then test."""
+        """Name -> description of each case, in split order: train, then test."""
         return {case.case: case for case in self.manifest.cases}
 
     @property
     def split(self) -> Split:
-        """The cases to train on and to test on."""
+        """The training and test cases."""
         cases = self.manifest.cases
         return Split(
             train=tuple(case.case for case in cases if case.split == "train"),
@@ -115,33 +115,33 @@ class Prepared:
         return frozenset(name for name, case in self.cases.items() if case.labeled)
 
     def read_image(self, case: str) -> Array:
-        """Read the normalized image, float32 (X, Y, Z); the label is not touched. Raises LasslError."""
+        """Read the normalized image, float32 (X, Y, Z), without reading the label. Raises LasslError."""
         return self._read(case, "image")
 
     def read_label(self, case: str) -> Array:
-        """Read the label, uint8 (X, Y, Z), 1 inside the atrium. Raises LasslError, also for a case without label."""
+        """Read the label, uint8 (X, Y, Z), 1 inside the atrium. Raises LasslError, also if the case has no label."""
         if not self._case(case).labeled:
             raise LasslError(
-                f"{self.folder / MANIFEST}: case {case} has no label; add it to the raw scans, `dvc repro`"
+                f"{self.folder / MANIFEST}: case {case} has no label; add it to the raw scans and run `dvc repro`"
             )
         return self._read(case, "label")
 
     def geometry(self, case: str) -> Geometry:
-        """Give where the voxels of the raw scan lie in the patient. Raises LasslError for an unknown case."""
+        """Return the place of the raw scan's voxels in the patient. Raises LasslError if the case is unknown."""
         return self._case(case).geometry
 
     def crop_start(self, case: str) -> Triple:
-        """Give the raw scan's voxel that is voxel (0, 0, 0) of the prepared case. Raises LasslError as `geometry`."""
+        """Return the raw scan's voxel that is voxel (0, 0, 0) of the prepared case. Raises LasslError as `geometry`."""
         return self._case(case).crop_start
 
     def full_size(self, case: str) -> Triple:
-        """Give the raw scan's size in voxels. Raises LasslError as `geometry`."""
+        """Return the raw scan's size in voxels. Raises LasslError as `geometry`."""
         return self._case(case).full_size
 
     def paste(self, case: str, mask: Array) -> Volume:
-        """Put a mask (X, Y, Z) of the prepared case back into the raw scan's grid, uint8 and 0 around it.
+        """Put a mask (X, Y, Z) of the prepared case back into the raw scan's grid, uint8, with 0 around it.
 
-        Raises LasslError for a mask of another size than the case.
+        Raises LasslError if the mask does not have the size of the case.
         """
         entry = self._case(case)
         if mask.shape != entry.shape:
@@ -165,13 +165,13 @@ class Prepared:
                 array: Array = file[key][()]
                 return array
         except (OSError, KeyError, RuntimeError) as error:
-            raise LasslError(f"{path}: cannot read the {key} ({error}); make it again with `dvc repro`") from None
+            raise LasslError(f"{path}: cannot read the {key} ({error}); create it again with `dvc repro`") from None
 
 
 def open_prepared(folder: Path, tuning: int = 0) -> Prepared:
     """Open a prepared cohort by its manifest; `tuning` as in Manifest.for_tuning. Raises LasslError.
 
-    With tuning the test cases are not part of it: whoever asks for one is refused.
+    With tuning, the cohort has no test cases, and reading one is an error.
     """
     path = folder / MANIFEST
     try:
@@ -179,5 +179,5 @@ def open_prepared(folder: Path, tuning: int = 0) -> Prepared:
     except OSError:
         raise LasslError(f"{path}: cannot be read; prepare the cohort with `dvc repro`") from None
     except ValidationError as error:
-        raise LasslError(f"{path}: damaged ({error.error_count()} errors); make it again with `dvc repro`") from None
+        raise LasslError(f"{path}: damaged ({error.error_count()} errors); create it again with `dvc repro`") from None
     return Prepared(folder, manifest.for_tuning(tuning) if tuning else manifest)

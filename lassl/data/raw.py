@@ -1,4 +1,4 @@
-"""Raw scans in one of three layouts: the challenge's, the field's h5, or somebody's own; and what can be wrong."""
+"""Raw scans in one of three layouts (the challenge's, the field's h5, or your own), and checks of them."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,24 +12,25 @@ import numpy as np
 from lassl.images import volumes
 from lassl.images.geometry import Array, Geometry, Volume, grid_mismatch
 from lassl.images.names import SUFFIXES
+from lassl.images.structures import listed_values
 from lassl.plumbing.errors import LasslError
 
 if TYPE_CHECKING:
     import h5py
 
 LARGEST = 1e150  # difference of two intensities
-ALIKE = 0.7  # of SequenceMatcher's ratio, from which a name counts as a misspelled one
-# size of a voxel in all scans of the 2018 Atrial Segmentation Challenge; the field's h5 of them do not tell it
+ALIKE = 0.7  # SequenceMatcher's ratio above which a name counts as misspelled
+# voxel size of all scans of the 2018 Atrial Segmentation Challenge; the field's h5 files do not contain it
 CHALLENGE_SPACING_MM = (0.625, 0.625, 0.625)
 
 
 @dataclass(frozen=True)
 class RawLayout:
-    """A layout of raw scans: the names that a case's image and label may have, and how either is read.
+    """A layout of raw scans: the possible names of a case's image and label, and how to read them.
 
-    `files` has the names by "image" and "label", in small letters; capitals make no difference. `read` gets a path and
-    one of these keys, and gives None if nothing is there. `raw` scans come as from a scanner: they have their place in
-    the patient, and are to be normalized and cropped.
+    `files` has the names for "image" and "label" in lower case; case does not matter. `read` takes a path and one of
+    these keys, and returns None if nothing exists there. `raw` scans are as from a scanner: they have their place in
+    the patient, and still have to be normalized and cropped.
     """
 
     name: Literal["challenge", "h5", "own"]
@@ -42,29 +43,31 @@ class RawLayout:
         return sorted(path for path in folder.glob("*/*") if path.name.lower() in self.files[key])
 
     def file(self, folder: Path, key: str) -> Path:
-        """Find a case's image or label, or where it would be.
+        """Find a case's image or label, or the path where it would be.
 
-        Raises LasslError where there are several, where what has the name is no file, and where there is none but one
-        with a similar name: such a case would silently count as unlabeled.
+        Raises LasslError if there are several, if the entry with the name is not a file, or if only a similar name
+        exists: such a case would silently count as unlabeled.
         """
         names, entries = self.files[key], sorted(folder.glob("*"))
         candidates = [path for path in entries if path.name.lower() in names]
         candidates.sort(key=lambda path: (names.index(path.name.lower()), path.name))
         if wrong := next((path for path in candidates if not path.is_file()), None):
             found = "a folder" if wrong.is_dir() else "a link to nothing" if wrong.is_symlink() else "not a file"
-            raise LasslError(f"{wrong}: is {found}, expected the {key}'s file; put it there, or remove this")
+            raise LasslError(
+                f"{wrong}: found {found}, expected the file of the {key}; put the file there, or remove this entry"
+            )
         if len(candidates) > 1:
             first, second = candidates[:2]
-            raise LasslError(f"{second}: {first.name} is the {key} of the same case; keep one of the two")
+            raise LasslError(f"{second}: {first.name} is also the {key} of this case; keep only one of the two")
         known = {name for names in self.files.values() for name in names}
         strangers = [path.name for path in entries if path.name.lower() not in known]
         if not candidates and (near := similar(strangers, names[0].split(".")[0], key)):
-            raise LasslError(f"{folder / near}: is not read under this name, expected {', '.join(names)}; {cure(key)}")
+            raise LasslError(f"{folder / near}: unknown file name, expected {', '.join(names)}; {cure(key)}")
         return candidates[0] if candidates else folder / names[0]
 
 
 def similar(names: Iterable[str], *words: str) -> str:
-    """Find the first name that has one of the words in it, or begins nearly like it; hidden files are not meant."""
+    """Find the first name that contains one of the words or begins almost like it; ignores hidden files."""
     for name in names:
         start = name.lower().split(".")[0]
         near = any(word in name.lower() or SequenceMatcher(None, start, word).ratio() > ALIKE for word in words)
@@ -74,8 +77,8 @@ def similar(names: Iterable[str], *words: str) -> str:
 
 
 def cure(key: str) -> str:
-    """What to do with an image or label under a name that is not read."""
-    unless = ", or, if the case is an unlabeled one, write none in the column label of the split file"
+    """Say what to do with an image or label under an unknown name."""
+    unless = ", or, if the case is meant to be unlabeled, write none in the column label of the split file"
     return f"rename it{unless if key == 'label' else ', or remove it'}"
 
 
@@ -93,21 +96,21 @@ def _read_h5(path: Path, key: str) -> Volume | None:
         with h5py.File(path) as file:
             if key not in file:
                 if near := similar(file, key):
-                    raise LasslError(f"{path}: has '{near}', expected '{key}'; {cure(key)}")
+                    raise LasslError(f"{path}: found '{near}', expected '{key}'; {cure(key)}")
                 return None
             data = file[key]
             if not isinstance(data, h5py.Dataset) or (data.ndim, data.dtype) != (3, dtype):
                 kind = f"{data.ndim}-D {data.dtype}" if isinstance(data, h5py.Dataset) else "a group"
-                raise LasslError(f"{path}: {key} is {kind}; make it a 3-D {dtype} dataset")
+                raise LasslError(f"{path}: {key} is {kind}, expected a 3-D {dtype} dataset; write it as one")
             if _is_incomplete(data):
-                raise LasslError(f"{path}: parts of the {key} were never written; write it again, whole")
+                raise LasslError(f"{path}: parts of the {key} were never written; write the complete file again")
             return Volume(data[()], Geometry(CHALLENGE_SPACING_MM))
     except (OSError, KeyError, RuntimeError) as error:
-        raise LasslError(f"{path}: cannot be read ({error}); copy it again, whole") from None
+        raise LasslError(f"{path}: cannot be read ({error}); copy the complete file again") from None
 
 
 def _is_incomplete(data: "h5py.Dataset") -> bool:
-    """Whether voxels of a dataset were never written to its file; they would be read as zeros."""
+    """Whether some voxels of a dataset were never written to its file; they would be read as zeros."""
     if data.chunks:
         return bool(
             data.id.get_num_chunks() < math.prod(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True))
@@ -123,35 +126,35 @@ LAYOUTS = (
 
 
 def find_layout(folder: Path) -> RawLayout:
-    """Recognise the layout of a folder of raw scans by the files in it. Raises LasslError for none or several."""
+    """Recognize the layout of a folder of raw scans by its files. Raises LasslError for none or several."""
     layouts = [layout for layout in LAYOUTS if layout.all(folder, "image")]
     if len(layouts) == 1:
         return layouts[0]
-    finding = "found several forms of scans, expected one of" if layouts else "found no scans, expected"
+    finding = "found scans in several layouts, expected one of" if layouts else "found no scans, expected"
     raise LasslError(
         f"{folder}: {finding} <CASE>/lgemri.nrrd with <CASE>/laendo.nrrd, <CASE>/mri_norm2.h5, or <CASE>/image.nrrd "
-        f"with <CASE>/label.nrrd (or {', '.join(SUFFIXES[1:])}); run `make la2018` for the real scans, put or link "
-        "your folder there, or set data.folder in params.yaml"
+        f"with <CASE>/label.nrrd (or {', '.join(SUFFIXES[1:])}); run `make la2018` to download the real scans, put or "
+        "link your folder there, or set data.folder in params.yaml"
     )
 
 
 def linked(folder: Path, cases: Iterable[str]) -> Iterator[str]:
-    """Give a line for each case whose folder is a link: DVC does not follow it, and would miss what changes there.
+    """Give a line for each case whose folder is a link: DVC does not follow it and would miss changes there.
 
-    A link to the whole folder of scans, and links to single files, are followed.
+    DVC does follow a link to the whole folder of scans, and links to single files.
     """
     for path in (folder / case for case in cases):
         if path.is_symlink():
             yield (
-                f"{path}: is a link to a case's folder, in which DVC would miss every change; link the whole folder "
-                f"{folder}, or make {path} a folder with links to the single files"
+                f"{path}: found a link to a case folder, in which DVC would miss every change; link the whole folder "
+                f"{folder} instead, or make {path} a folder with links to single files"
             )
 
 
 def read_scan(layout: RawLayout, folder: Path, key: str, needed: bool) -> Volume | None:
-    """Read a case's "image" or "label" (`key`) from its folder; None if it is not there and not needed.
+    """Read a case's "image" or "label" (`key`) from its folder; None if it is missing and not needed.
 
-    Raises LasslError if it is needed and not there, or cannot be read.
+    Raises LasslError if it is needed but missing, or if it cannot be read.
     """
     path = layout.file(folder, key)
     volume = layout.read(path, key)
@@ -159,39 +162,45 @@ def read_scan(layout: RawLayout, folder: Path, key: str, needed: bool) -> Volume
         who, others = "every" if key == "image" else "a test", layout.files[key][1:]
         also = f" (nor {', '.join(others)})" if others else ""
         raise LasslError(
-            f"{path}: no {key}{also}, which {who} case needs; add it or delete the case from the split file"
+            f"{path}: {key} not found{also}, but {who} case needs it; add it or delete the case from the split file"
         )
     return volume
 
 
 def image_problems(path: Path, image: Array) -> Iterator[str]:
-    """Give a line for the first problem of an image (X, Y, Z): numbers that are not real, no voxels, one value only."""
+    """Give a line for the first problem of an image (X, Y, Z): complex, empty, not finite, constant, out of range."""
     if image.dtype.kind not in "iuf":
-        yield f"{path}: voxels are {image.dtype}, expected real numbers; export its magnitude"
+        yield f"{path}: found {image.dtype} voxels, expected real numbers; export the magnitude image"
     elif image.size == 0:
-        yield f"{path}: no voxels, size {image.shape}; copy it again"
+        yield f"{path}: the image has no voxels, its size is {image.shape}; copy it again"
     elif bad := np.count_nonzero(~np.isfinite(image)):
         yield f"{path}: {bad} voxels are NaN or infinite; export the scan again"
     elif image.min() == image.max():
-        yield f"{path}: constant image, every voxel is {image.min()}; export the scan again"
+        yield f"{path}: the image is constant, every voxel is {image.min()}; export the scan again"
     elif not 1 / LARGEST < float(image.max()) - float(image.min()) < LARGEST:  # their squares are computed
-        yield f"{path}: values of {image.min():.3g} to {image.max():.3g} overflow in normalization; scale them"
+        yield f"{path}: values of {image.min():.3g} to {image.max():.3g} overflow in normalization; rescale them"
 
 
 def label_problems(path: Path, label: Volume, image: Volume | None) -> Iterator[str]:
-    """Give a line if a label is not on the grid of its image (None: not known), and one if its values are wrong."""
+    """Give a line if a label is not on the grid of its image (None: unknown), and one if its values are wrong."""
     if image and (mismatch := grid_mismatch(label, image, "image")):
         yield f"{path}: {mismatch}; export the two together"
-    if values := values_of_no_mask(label.array):
-        yield f"{path}: label values {values}, expected 0 and 1 or 0 and 255; keep one structure"
+    if values_of_no_mask(label.array):
+        yield (
+            f"{path}: found label values {listed_values(label.array)}, expected 0 and 1, or 0 and 255; name the values "
+            "of one structure in data.structures, as in {hippocampus: [47, 48]}, or keep one structure"
+        )
     elif not label.array.any():
-        yield f"{path}: empty label, every voxel is 0; draw it, or delete the file to use the case unlabeled"
+        yield f"{path}: the label is empty, every voxel is 0; draw it, or delete the file to use the case as unlabeled"
     elif label.array.all():
         value = label.array.max()
-        yield f"{path}: full label, every voxel is {value:g}; draw it, or delete the file to use the case unlabeled"
+        yield (
+            f"{path}: the label fills the whole image, every voxel is {value:g}; draw it, or delete the file to use "
+            "the case as unlabeled"
+        )
 
 
 def values_of_no_mask(array: Array) -> list[float]:
-    """The first five values of an array that is no mask; none if it is one: 0 and 1, or 0 and 255, are all it has."""
+    """The first five values of an array that is not a mask; empty for a mask, which has only 0 and 1, or 0 and 255."""
     values: list[float] = np.unique(array.ravel("K")).tolist()
     return [] if set(values) <= {0, 1} or set(values) <= {0, 255} else values[:5]

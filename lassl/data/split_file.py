@@ -1,4 +1,4 @@
-"""The split file, a cohort's table of cases: which of them train and which test, and whose label is withheld."""
+"""Reads the split file, a table of cases: which are for training and for testing, and whose label is withheld."""
 
 import csv
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from lassl.images.names import case_problem
 from lassl.plumbing.errors import LasslError
 
 COLUMNS = ("case", "split", "label")  # the last one may be missing
-Row = dict[str, str]  # the cells of a line by their columns; under an empty text what stands in no column
+Row = dict[str, str]  # column -> cell of a line; cells without a column are under an empty text
 
 
 def read_split(path: Path) -> Split:
@@ -21,39 +21,41 @@ def read_split(path: Path) -> Split:
 
 
 def check_split(path: Path) -> tuple[Split, list[str]]:
-    """Read the sound lines of a split file, and describe each problem in it.
+    """Read the valid lines of a split file, and describe each problem in it.
 
-    It is a CSV with the columns case, split (train or test) and, where labels are withheld, label: `none` withholds
-    the label of a training case, `yes` or nothing uses it where there is one. Capitals and blanks around a heading
-    make no difference; any other column is a problem, since it may well be a label column with another name.
+    It is a CSV file with the columns case, split (train or test) and, optionally, label: `none` withholds the label of
+    a training case; `yes` or nothing uses it if it exists. Case and blanks around a heading do not matter. Any other
+    column is a problem, because it may be a label column under another name.
     """
     if not path.is_file():
-        return Split((), ()), [f"{path}: not found; make a CSV file with the columns case,split (train or test)"]
+        return Split((), ()), [f"{path}: not found; create a CSV file with the columns case,split (train or test)"]
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             reader = csv.reader(file)
             lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
     except csv.Error as error:
-        return Split((), ()), [f"{path}: cannot be read as a CSV file ({error}); save it as one again"]
+        return Split((), ()), [f"{path}: not a valid CSV file ({error}); save it as CSV again"]
     (_, head), *body = lines or [(1, [])]
     names = [name.lower() for name in head]
     if missing := {"case", "split"} - set(names):
         found = ",".join(head) or "an empty file"
-        return Split((), ()), [f"{path}: found {found}, no column {sorted(missing)}; make its first line case,split"]
+        return Split((), ()), [
+            f"{path}: found {found}, but no column {sorted(missing)}; make its first line case,split"
+        ]
     problems = [f"{path}: {problem}" for problem in _head_problems(head)]
     rows = [(line, _row(names, cells)) for line, cells in body]
     if not rows:
-        problems.append(f"{path}: lists no case; add a line for each, such as CASE01,train")
+        problems.append(f"{path}: found no cases; add a line for each, such as CASE01,train")
     split, row_problems = _split(rows)
     return split, problems + [f"{path}: line {problem}" for problem in row_problems]
 
 
 def _head_problems(head: list[str]) -> Iterator[str]:
-    """Describe each heading that is unknown or there twice; one without a text is a problem of the cells under it."""
+    """Describe each heading that is unknown or repeated; for an empty heading, the cells below it are the problem."""
     names = [name.lower() for name in head]
     for name in dict.fromkeys(head):
         if name and name.lower() not in COLUMNS:
-            yield f"found a column '{name}', expected case, split and label alone; rename the column or delete it"
+            yield f"found a column '{name}', expected only case, split and label; rename or delete the column"
     for name in COLUMNS:
         if names.count(name) > 1:
             yield f"found the column '{name}' {names.count(name)} times; keep one"
@@ -67,9 +69,9 @@ def _row(names: list[str], cells: list[str]) -> Row:
 
 
 def _split(rows: list[tuple[int, Row]]) -> tuple[Split, list[str]]:
-    """The split that the first row of each case gives, and the problems of the rows; a row has the number of its line.
+    """The split given by the first row of each case, and the problems of the rows; each row has its line number.
 
-    Rows whose case is no folder's name are left out.
+    Rows whose case cannot be a folder name are left out.
     """
     subsets: dict[str, str] = {}
     withheld, problems = set(), []
@@ -79,7 +81,7 @@ def _split(rows: list[tuple[int, Row]]) -> tuple[Split, list[str]]:
             problems.append(f"{line}: case {case!r} {wrong}")
             continue
         if not case:
-            problems.append(f"{line} names no case; name one or delete the line")
+            problems.append(f"{line} has no case; name one or delete the line")
         elif subset not in ("train", "test"):
             problems.append(f"{line}: case {case} has split '{subset}'; write train or test")
         elif subsets.get(case, subset) != subset:
@@ -95,10 +97,10 @@ def _split(rows: list[tuple[int, Row]]) -> tuple[Split, list[str]]:
 
 
 def _label_problems(subset: str, label: str, stray: str) -> Iterator[str]:
-    """Describe what is wrong with the entry of a case in the column `label`, and with one that is in no column."""
+    """Describe problems of a case's entry in the column `label`, and of cells without a column."""
     if stray:
-        yield f"'{stray}' in a column without a heading; head it label if it tells of labels, or delete it"
+        yield f"'{stray}' in a column without a heading; name the column label if it is about labels, or delete it"
     if label not in ("", "yes", "none"):
         yield f"label '{label}'; write yes, none, or nothing"
     elif label == "none" and subset == "test":
-        yield f"label '{label}', but a test case is scored by its label; write yes or nothing"
+        yield f"label '{label}', but a test case needs its label for scoring; write yes or nothing"

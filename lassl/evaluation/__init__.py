@@ -1,1 +1,1 @@
-"""A trained model to masks, and masks to scores."""
+"""From a trained model to masks, and from masks to scores."""

@@ -33,14 +33,14 @@ from lassl.plumbing.plugins import plugin
 from lassl.plumbing.progress import bar
 from lassl.settings.config import Config
 
-SCORERS = 4  # cases that are scored side by side
+SCORERS = 4  # number of cases scored in parallel
 
 
 def evaluate(config: Config, run: Run) -> None:
     """Score a run's model on the test cases in all variants: each network and their ensemble, all components or one.
 
-    Writes to `run.predictions`, all or nothing, the masks, probabilities and summary of the variant that params.yaml
-    asks for, the scores of all variants, and the record, which has the Dice of the snapshots. Raises LasslError.
+    Writes to `run.predictions`, completely or not at all: masks, probabilities and summary of the variant set in
+    params.yaml, the scores of all variants, and the record with the Dice of the snapshots. Raises LasslError.
     """
     prepared = open_prepared(config.data.prepared, config.cases.tuning)
     model = load_model(run.model)
@@ -73,13 +73,13 @@ def score_cases(
     placement: Placement,
     folder: Path,
 ) -> pd.DataFrame:
-    """Score all variants of all test cases; writes masks and probabilities of the variant that is reported to `folder`.
+    """Score all variants of all test cases; writes masks and probabilities of the reported variant to `folder`.
 
-    A row for each case and variant: case, network, parts (all components or the largest), then the fields of Scores.
+    Returns a row per case and variant: case, network, parts (all components or the largest), then the fields of Scores.
     """
     placed = {name: placement.module(network).eval() for name, network in networks.items()}
     tables: list[Future[list[dict[str, Any]]]] = []
-    with ThreadPoolExecutor(SCORERS) as scorers:  # the networks go on with the next case meanwhile
+    with ThreadPoolExecutor(SCORERS) as scorers:  # meanwhile the networks process the next case
         for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
             maps = foregrounds(placed, prepared.read_image(case), Windows.of(config), placement)
             masks = {name: probability > 0.5 for name, probability in maps.items()}
@@ -89,7 +89,7 @@ def score_cases(
             write_volume(folder / f"{case}.nrrd", prepared.paste(case, chosen))
             write_volume(folder / PROBABILITY / f"{case}.nrrd", in_percent(maps[reported], case, prepared))
             if len(tables) > SCORERS:
-                tables[-1 - SCORERS].result()  # not too many volumes wait
+                tables[-1 - SCORERS].result()  # limit the number of waiting volumes
     return pd.DataFrame([row for table in tables for row in table.result()])
 
 
@@ -100,7 +100,7 @@ def in_percent(probability: Array, case: str, prepared: Prepared) -> Volume:
 
 
 def case_scores(case: str, masks: Mapping[str, Array], prepared: Prepared) -> list[dict[str, Any]]:
-    """The rows of all variants of a case, whose masks by all networks are given. Raises LasslError."""
+    """The rows of all variants of a case, from the masks of all networks. Raises LasslError."""
     reference, spacing = prepared.read_label(case) > 0, prepared.geometry(case).spacing_mm
     return [
         {"case": case, "network": name, "parts": parts, **asdict(metrics.score(mask, reference, spacing))}
@@ -109,18 +109,20 @@ def case_scores(case: str, masks: Mapping[str, Array], prepared: Prepared) -> li
 
 
 def scored_step(snapshots: pd.DataFrame, use: str) -> int:
-    """Choose the step whose weights are scored, as `use` says, from the Dice of all snapshots.
+    """Choose the step whose weights are scored, by the rule `use`, from the Dice of all snapshots.
 
-    Raises LasslError for a step of which there are no weights.
+    Raises LasslError if there are no weights for the chosen step.
     """
     step, steps = plugin("snapshots.use", use, CHOICES)(snapshots), sorted(set(snapshots["step"]))
     if step not in steps:
-        raise LasslError(f"params.yaml: snapshots.use: '{use}' chose step {step}; expected one of {steps}: mend it")
+        raise LasslError(
+            f"params.yaml: snapshots.use: '{use}' chose step {step}, expected one of {steps}; fix the function"
+        )
     return int(step)
 
 
 def variants(masks: Mapping[str, Array]) -> Iterator[tuple[str, str, Array]]:
-    """Give the mask of each network with all connected components and with the largest alone.
+    """Give the mask of each network with all connected components, and with only the largest.
 
     Each as (network, all or largest, boolean mask (X, Y, Z)).
     """
@@ -150,7 +152,7 @@ def score_snapshots(model: TrainedModel, prepared: Prepared, config: Config, pla
 def published_texts(
     cases: pd.DataFrame, snapshots: pd.DataFrame, trained: Trained, evaluation: Evaluation
 ) -> dict[str, str]:
-    """The texts of a run's published files, by name: the summary, the scores of cases, the record."""
+    """File name -> text of a run's published files: the summary, the scores of cases, the record."""
     case_table = cases.to_csv(index=False, float_format="%.6f")
     told = trained.plain() | ({"snapshot_dice": recorded(snapshots)} if len(snapshots) else {})
     record = Evaluated(**told, evaluation=evaluation, cases_sha256=text_hash(case_table))

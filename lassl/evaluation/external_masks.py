@@ -1,10 +1,8 @@
-"""Other people's masks, scored as ours are, so that any method can stand in the table."""
+"""Scores external masks in the same way as our own, so that any method can be in the table."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -12,65 +10,62 @@ import pandas as pd
 
 from lassl.data.raw import CHALLENGE_SPACING_MM, LAYOUTS, RawLayout, read_scan, values_of_no_mask
 from lassl.evaluation import metrics
-from lassl.evaluation.external_record import REPORTED, ExternalRecord, Segmented, external_record_text
-from lassl.evaluation.summary import summary
+from lassl.evaluation.external_record import REPORTED, ScoredFolder
 from lassl.images import volumes
 from lassl.images.geometry import Volume, grid_mismatch
 from lassl.images.names import SUFFIXES, utf8
+from lassl.images.structures import listed_values
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.files import text_hash, write_text
+from lassl.plumbing.files import text_hash
 from lassl.plumbing.progress import bar
 
 
 @dataclass(frozen=True)
 class Masks:
-    """A folder of masks: their files by case, and the form of raw scans that they are part of (None: of none)."""
+    """A folder of masks: their files by case, and the form of raw scans that they are part of (None: of none).
+
+    `values` are those of the structure; without any, files must hold 0 and 1, or 0 and 255.
+    """
 
     folder: Path
     files: dict[str, Path]
     layout: RawLayout | None = None
+    values: tuple[int, ...] = ()
 
     @property
     def placed(self) -> bool:
-        """Whether the files say where their voxels lie; the field's h5 do not."""
+        """Whether the files contain the place of their voxels; the field's h5 files do not."""
         return self.layout is None or self.layout.raw
 
     def read(self, case: str) -> Volume:
-        """Read a case's mask, boolean (X, Y, Z). Raises LasslError, also for other values than those of a mask."""
+        """Read a case's mask, boolean (X, Y, Z). Raises LasslError, also if the values are not those of a mask."""
         path = self.files[case]
         volume = read_scan(self.layout, path.parent, "label", False) if self.layout else volumes.read_volume(path)
         if volume is None:
-            raise LasslError(f"{path}: no label; add it or leave the case out")
-        if values := values_of_no_mask(volume.array):
-            raise LasslError(f"{path}: values {values}, expected 0 and 1 or 0 and 255; write one structure's mask")
+            raise LasslError(f"{path}: label not found; add it or leave the case out")
+        if self.values:
+            return Volume(np.isin(volume.array, self.values), volume.geometry)
+        if values_of_no_mask(volume.array):
+            advice = "name the structure's with --values, or write one structure's mask"
+            raise LasslError(
+                f"{path}: found values {listed_values(volume.array)}, expected 0 and 1, or 0 and 255; {advice}"
+            )
         return Volume(volume.array > 0, volume.geometry)
 
 
-@dataclass(frozen=True)
-class ScoredFolder:
-    """The scores of each case, hashes of all masks that were compared, and what their maker may want to know.
-
-    `segmented` tells how the masks were made, if they were made here.
-    """
-
-    cases: pd.DataFrame
-    predictions_sha256: str
-    references_sha256: str
-    notes: tuple[str, ...] = ()
-    segmented: Segmented | None = None
-
-
-def score_folders(predictions: Path, references: Path, only: Sequence[str] | None = None) -> ScoredFolder:
+def score_folders(
+    predictions: Path, references: Path, only: Sequence[str] | None = None, values: tuple[int, ...] = ()
+) -> ScoredFolder:
     """Score the prediction of every reference, or of `only` these cases; files are matched by name without suffix.
 
-    References are mask files or a folder of raw scans. Spacing is the reference's. An empty prediction is a failure.
+    References are mask files or a folder of raw scans, and define the spacing. An empty prediction is a failure.
     Raises LasslError with a line for each problem of all cases.
     """
-    predicted, problems = find_predictions(predictions)
-    reference, reference_problems = find_references(references)
+    predicted, problems = find_predictions(predictions, values)
+    reference, reference_problems = find_references(references, values)
     wanted = sorted(reference.files if only is None else only)
     problems += reference_problems + list(_absent(predicted, reference, wanted))
-    problems += [] if wanted else [f"{references}: no case to score; name at least one"]
+    problems += [] if wanted else [f"{references}: found no cases to score; name at least one"]
     rows = []
     predicted_digests, reference_digests = "", ""
     complete = [case for case in wanted if case in predicted.files and case in reference.files]
@@ -91,24 +86,24 @@ def score_folders(predictions: Path, references: Path, only: Sequence[str] | Non
     )
 
 
-def find_predictions(folder: Path) -> tuple[Masks, list[str]]:
+def find_predictions(folder: Path, values: tuple[int, ...]) -> tuple[Masks, list[str]]:
     """The mask files in a folder, and a line for each second file of a case. Raises LasslError if there is none."""
     files, problems = _files(folder)
     if not files:
-        raise LasslError(f"{folder}: found no mask; expected a file for each case, <CASE>{' or '.join(SUFFIXES)}")
-    return Masks(folder, files), problems
+        raise LasslError(f"{folder}: found no masks; expected a file per case, <CASE>{' or '.join(SUFFIXES)}")
+    return Masks(folder, files, values=values), problems
 
 
-def find_references(folder: Path) -> tuple[Masks, list[str]]:
+def find_references(folder: Path, values: tuple[int, ...]) -> tuple[Masks, list[str]]:
     """As find_predictions, also for a folder of raw scans, whose labels they are then."""
     files, problems = _files(folder)
-    forms = [Masks(folder, files)]
+    forms = [Masks(folder, files, values=values)]
     for layout in LAYOUTS:
         labels = {Path(utf8(path.parent)).name: path for path in layout.all(folder, "label")}
-        forms.append(Masks(folder, labels, layout))
+        forms.append(Masks(folder, labels, layout, values))
     forms = [masks for masks in forms if masks.files]
     if len(forms) != 1:
-        finding = "found several forms of masks, expected one of" if forms else "found no mask, expected"
+        finding = "found masks in several layouts, expected one of" if forms else "found no masks, expected"
         raise LasslError(
             f"{folder}: {finding} <CASE>.nrrd or <CASE>/label.nrrd (or {', '.join(SUFFIXES[1:])}), <CASE>/laendo.nrrd, "
             "<CASE>/mri_norm2.h5; name a folder of references"
@@ -117,9 +112,9 @@ def find_references(folder: Path) -> tuple[Masks, list[str]]:
 
 
 def _files(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """Files with one of SUFFIXES by their names without it, and a line for each second file of a name."""
+    """Name without suffix -> file with one of SUFFIXES, and a line for each second file of a name."""
     if not folder.is_dir():
-        raise LasslError(f"{folder}: no such folder; expected one with a mask for each case")
+        raise LasslError(f"{folder}: folder not found; expected one with a mask per case")
     files: dict[str, Path] = {}
     problems = []
     for path in sorted(folder.iterdir()):
@@ -132,22 +127,22 @@ def _files(folder: Path) -> tuple[dict[str, Path], list[str]]:
             problems.append(str(error))
             continue
         if first != path:
-            problems.append(f"{path}: {first.name} is of the same case; keep one of the two")
+            problems.append(f"{path}: {first.name} belongs to the same case; keep only one of the two")
     return files, problems
 
 
 def _absent(predicted: Masks, reference: Masks, wanted: Sequence[str]) -> Iterator[str]:
-    """Give a line for each case without reference or without prediction."""
+    """Give a line for each case without a reference or a prediction."""
     for case in wanted:
         if case not in reference.files:
-            yield f"{reference.folder}: no reference of case {case}; add it or leave the case out"
+            yield f"{reference.folder}: no reference for case {case}; add it or leave the case out"
         elif case not in predicted.files:
             path = reference.files[case]
-            yield f"{predicted.folder}: no prediction for {path}; add it (a method that found nothing: all 0)"
+            yield f"{predicted.folder}: no prediction for {path}; add it (if the method found nothing, all 0)"
 
 
 def _read_pair(case: str, predicted: Masks, references: Masks, problems: list[str]) -> tuple[Volume, Volume] | None:
-    """Read a case's prediction and reference; None, and lines among the problems, if something is wrong with them."""
+    """Read a case's prediction and reference; if something is wrong, add lines to `problems` and return None."""
     pair = []
     for masks in (predicted, references):
         try:
@@ -159,53 +154,32 @@ def _read_pair(case: str, predicted: Masks, references: Masks, problems: list[st
     prediction, reference = pair
     wrong = list(_pair_problems(predicted.files[case], prediction, reference, references.placed))
     if not reference.array.any():
-        wrong.append(f"{references.files[case]}: empty reference, every voxel is 0; draw it or leave the case out")
+        wrong.append(
+            f"{references.files[case]}: the reference is empty, every voxel is 0; draw it or leave the case out"
+        )
     elif reference.array.all():
-        wrong.append(f"{references.files[case]}: full reference, every voxel is inside; draw it or leave the case out")
+        wrong.append(f"{references.files[case]}: the reference fills the image; draw it or leave the case out")
     problems += wrong
     return None if wrong else (prediction, reference)
 
 
 def _pair_problems(path: Path, prediction: Volume, reference: Volume, placed: bool) -> Iterator[str]:
-    """Give a line if a prediction is not on its reference's grid; the place counts only if the reference has one."""
+    """Give a line if a prediction is not on its reference's grid; compares the place only if the reference has one."""
     if mismatch := grid_mismatch(prediction, reference, "reference", placed):
         yield f"{path}: {mismatch}; write it on the reference's grid"
 
 
 def digest(volume: Volume) -> str:
-    """Hash of a mask's voxels and place, the same in every file format."""
+    """Hash of a mask's voxels and place, independent of the file format."""
     head = f"{volume.array.shape} {volume.geometry}".encode()
     return hashlib.sha256(head + np.ascontiguousarray(volume.array).tobytes()).hexdigest()
 
 
 def _notes(predicted: Masks, references: Masks, wanted: Sequence[str]) -> Iterator[str]:
     """Give a line for what is no error: predictions that nobody asked for, references without a place."""
-    extra = sorted(set(predicted.files) - set(wanted))
-    if extra:
+    if extra := sorted(set(predicted.files) - set(wanted)):
         names = ", ".join(extra[:5])
         yield f"{predicted.folder}: {len(extra)} predictions without a reference were not scored ({names})"
     if not references.placed:
-        taken = f"{CHALLENGE_SPACING_MM[0]} mm is taken, and only sizes were compared"
-        yield f"{references.folder}: h5 says nothing of spacing and place; {taken}"
-
-
-def external_files(folder: Path, name: str) -> tuple[Path, Path, Path]:
-    """The files that write_external writes: summary, scores of cases, record."""
-    return folder / f"{name}.json", folder / f"{name}.csv", folder / "records" / f"{name}.yaml"
-
-
-def write_external(folder: Path, name: str, title: str, scored: ScoredFolder) -> None:
-    """Write the summary, scores of cases and the record as a run of ours has them, each whole or not at all."""
-    table = scored.cases.to_csv(index=False, float_format="%.6f")
-    record = ExternalRecord(
-        title=title,
-        predictions_sha256=scored.predictions_sha256,
-        references_sha256=scored.references_sha256,
-        lassl=version("lassl"),
-        evaluation=REPORTED,
-        cases_sha256=text_hash(table),
-        **({"segmented": scored.segmented} if scored.segmented else {}),
-    )
-    texts = json.dumps(summary(scored.cases, REPORTED), indent=2) + "\n", table, external_record_text(record)
-    for path, text in zip(external_files(folder, name), texts, strict=True):
-        write_text(path, text)
+        mm = CHALLENGE_SPACING_MM[0]
+        yield f"{references.folder}: h5 has no spacing and place; {mm} mm is taken, and only sizes were compared"

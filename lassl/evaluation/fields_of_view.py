@@ -1,4 +1,4 @@
-"""Stage `fields_of_view`: trained networks on larger fields than the crop around the label, unknown in use."""
+"""Stage `fields_of_view`: scores networks on larger fields than the crop around the label, which is unknown in use."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from lassl.data.prepare import normalize
+from lassl.data.prepare import normalize, read_label
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.data.raw import RawLayout, find_layout, read_scan
 from lassl.evaluation import metrics
@@ -31,14 +31,14 @@ def whole(size: Triple, extent: Triple) -> Box:
 
 
 def center(size: Triple, extent: Triple) -> Box:
-    """A box of `extent` voxels in the middle of the raw volume, or as much of it as there is."""
+    """A box of `extent` voxels in the middle of the raw volume, limited to the volume."""
     starts = [max((n - e) // 2, 0) for n, e in zip(size, extent, strict=True)]
     x, y, z = (slice(a, min(a + e, n)) for a, e, n in zip(starts, extent, size, strict=True))
     return x, y, z
 
 
 def padded(size: Triple, extent: Triple) -> Box:
-    """The raw volume and PADDING voxels around it in plane; meant for scans that come cropped around the label."""
+    """The raw volume and PADDING voxels around it in plane; meant for scans already cropped around the label."""
     x, y, z = size
     return slice(-PADDING, x + PADDING), slice(-PADDING, y + PADDING), slice(0, z)
 
@@ -50,8 +50,8 @@ FIELDS: dict[Field, Callable[[Triple, Triple], Box]] = {"whole": whole, "center"
 def fields_of_view(config: Config, run: Run, field: Field) -> None:
     """Score a run's default network on the test cases in another field, against the raw volume's whole label.
 
-    Writes the scores of each case to `run.field(field)`. The box of the field `center` is as large as the labels of the
-    run's own labeled cases ask for: no label of a test case determines it. Raises LasslError.
+    Writes the scores of each case to `run.field(field)`. The size of the field `center` follows from the labels of the
+    run's own labeled cases, never from those of test cases. Raises LasslError.
     """
     prepared = open_prepared(config.data.prepared)
     model = load_model(run.model)
@@ -72,7 +72,7 @@ def fields_of_view(config: Config, run: Run, field: Field) -> None:
 
 
 def largest_extent(prepared: Prepared, labeled: Sequence[str], margin: int) -> Triple:
-    """Voxels along each axis of the longest label among the labeled cases, and a margin of voxels on both sides."""
+    """The longest extent in voxels along each axis of the labels of these cases, plus a margin on both sides."""
     boxes = [ndimage.find_objects(prepared.read_label(case))[0] for case in labeled]
     x, y, z = (max(box[axis].stop - box[axis].start for box in boxes) + 2 * margin for axis in range(3))
     return x, y, z
@@ -81,10 +81,10 @@ def largest_extent(prepared: Prepared, labeled: Sequence[str], margin: int) -> T
 def whole_case(data: Data, layout: RawLayout, case: str) -> tuple[Array, Array]:
     """Read a raw scan, normalized as in preparation but not cropped, float32 (X, Y, Z), and its label, boolean.
 
-    Raises LasslError if either is not there or cannot be read.
+    Raises LasslError if either is missing or cannot be read.
     """
     image = read_scan(layout, data.folder / case, "image", True)
-    label = read_scan(layout, data.folder / case, "label", True)
+    label = read_label(data, layout, data.folder / case, True)
     assert image is not None and label is not None  # both were needed
     x, y, z = image.array.shape
     everything = slice(0, x), slice(0, y), slice(0, z)
@@ -92,7 +92,7 @@ def whole_case(data: Data, layout: RawLayout, case: str) -> tuple[Array, Array]:
 
 
 def view(volume: Array, box: Box) -> Array:
-    """Cut a box, in voxels of a volume (X, Y, Z); what lies outside the volume is 0, the mean of a normalized scan."""
+    """Cut a box from a volume (X, Y, Z); voxels outside the volume are 0, the mean of a normalized scan."""
     before = [max(-side.start, 0) for side in box]
     after = [max(side.stop - n, 0) for side, n in zip(box, volume.shape, strict=True)]
     inside = tuple(slice(max(side.start, 0), side.stop) for side in box)
@@ -100,7 +100,7 @@ def view(volume: Array, box: Box) -> Array:
 
 
 def put(mask: Array, predicted: Array, box: Box) -> None:
-    """Write what was predicted in a box into a mask of the whole volume; what lies outside the volume is dropped."""
+    """Write the prediction for a box into a mask of the whole volume, dropping voxels outside the volume."""
     before = [max(-side.start, 0) for side in box]
     inside = tuple(slice(max(side.start, 0), min(side.stop, n)) for side, n in zip(box, mask.shape, strict=True))
     mask[inside] = predicted[tuple(slice(b, b + i.stop - i.start) for b, i in zip(before, inside, strict=True))]

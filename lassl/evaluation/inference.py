@@ -1,4 +1,4 @@
-"""From a network that sees a window to the mask of a whole volume."""
+"""Applies a network that sees one window to a whole volume."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ Network = Callable[[Tensor], Tensor]  # (B, 1, *window) -> logits (B, 2, *window
 
 @dataclass(frozen=True)
 class Windows:
-    """How a network goes over a volume: pooling, size and stride of its windows in pooled voxels, windows a pass."""
+    """How a network covers a volume: pooling, size and stride of windows in pooled voxels, windows per pass."""
 
     pool: int
     size: Triple
@@ -32,7 +32,7 @@ class Windows:
 
     @classmethod
     def of(cls, config: Config) -> Self:
-        """The windows of params.yaml's evaluation."""
+        """The windows that params.yaml sets for evaluation."""
         return cls(config.patches.pool, config.patches.size, config.evaluate.stride, config.evaluate.batch)
 
 
@@ -41,8 +41,8 @@ def foregrounds(
 ) -> dict[str, Array]:
     """Foreground probability, float32 (X, Y, Z) in [0, 1], of each network at the image's own resolution.
 
-    The image is normalized, float32 (X, Y, Z). Of several networks the mean is given too, as ENSEMBLE, the last one.
-    Raises LasslError for a stride that would skip voxels.
+    The image is normalized, float32 (X, Y, Z). With several networks, their mean comes last, as ENSEMBLE. Raises
+    LasslError if the stride would skip voxels.
     """
     pooled = torch.from_numpy(pooled_image(image, windows.pool)).to(placement.device)
     maps = {name: sliding_window(network, pooled, windows, placement) for name, network in networks.items()}
@@ -55,13 +55,13 @@ def foregrounds(
 def sliding_window(network: Network, image: Tensor, windows: Windows, placement: Placement) -> Tensor:
     """Foreground probability, float32 (X, Y, Z), of an image (X, Y, Z) of pooled voxels: the mean over its windows.
 
-    Both are on the device of the placement; the image may be smaller than a window. A batch of windows is one forward
-    pass. Raises LasslError for a stride that would skip voxels.
+    Both are on the device of the placement; the image may be smaller than a window. Each forward pass takes a batch of
+    windows. Raises LasslError if the stride would skip voxels.
     """
     window = windows.size
     if any(s > w for s, w in zip(windows.stride, window, strict=True)):
         raise LasslError(
-            f"evaluate.stride is {windows.stride}, the window {window}; expected no stride above the window's size"
+            f"evaluate.stride is {windows.stride} but the window is {window}; use strides of at most the window's size"
         )
     image, inside = _pad(image, window)
     starts = [window_starts(n, w, s) for n, w, s in zip(image.shape, window, windows.stride, strict=True)]
@@ -87,7 +87,7 @@ def window_starts(length: int, window: int, stride: int) -> list[int]:
 
 
 def _pad(image: Tensor, window: Triple) -> tuple[Tensor, tuple[slice, ...]]:
-    """Zeros around an image smaller than the window, and where the image is in the result."""
+    """Pad an image smaller than the window with zeros; also returns the place of the image in the result."""
     missing = [max(w - n, 0) for n, w in zip(image.shape, window, strict=True)]
     before = [m // 2 for m in missing]
     pairs = [(b, m - b) for b, m in zip(before, missing, strict=True)]
@@ -96,7 +96,7 @@ def _pad(image: Tensor, window: Triple) -> tuple[Tensor, tuple[slice, ...]]:
 
 
 def _coverage(starts: list[list[int]], window: Triple, like: Tensor) -> Tensor:
-    """How many windows cover each voxel: the product of the counts along the three axes."""
+    """The number of windows that cover each voxel: the product of the counts along the three axes."""
     counts = [like.new_zeros(n) for n in like.shape]
     for count, axis, w in zip(counts, starts, window, strict=True):
         for start in axis:
@@ -108,10 +108,10 @@ def _coverage(starts: list[list[int]], window: Triple, like: Tensor) -> Tensor:
 def upsample(probability: Tensor, pool: int, size: Triple) -> Tensor:
     """Interpolate a map of pooled voxels trilinearly at the `size` voxels of the volume before pooling.
 
-    Raises ValueError for a map that has not the size of such a volume pooled by `pool`.
+    Raises ValueError if the map does not have the size of such a volume pooled by `pool`.
     """
     expected = tuple(math.ceil(n / pool) for n in size)
     if probability.shape != expected:
-        raise ValueError(f"the map is {tuple(probability.shape)}; {size} pooled by {pool} is {expected}")
+        raise ValueError(f"the map has size {tuple(probability.shape)}, expected {expected} ({size} pooled by {pool})")
     native = F.interpolate(probability[None, None], scale_factor=pool, mode="trilinear", align_corners=False)
     return native[0, 0][tuple(slice(n) for n in size)]

@@ -1,4 +1,4 @@
-"""The scores of one case; where medpy has a score, its definition."""
+"""The scores of one case, with medpy's definitions where medpy has the score."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ from lassl.evaluation.scores import DISTANCES, Scores
 from lassl.images.geometry import Array
 from lassl.plumbing.errors import LasslError
 
-Distances = NDArray[np.float64]  # one for each voxel of a surface
+Distances = NDArray[np.float64]  # one per voxel of a surface
 Spacing = tuple[float, ...]  # along x, y, z
 Unit = Literal["voxel", "mm"]
 
@@ -26,11 +26,13 @@ def score(prediction: Array, reference: Array, spacing_mm: Spacing) -> Scores:
     if the reference is empty, ValueError if the shapes differ or the spacing is not three positive numbers.
     """
     if prediction.shape != reference.shape:
-        raise ValueError(f"the prediction is {prediction.shape}, the reference {reference.shape}; they must be equal")
+        raise ValueError(
+            f"the prediction has shape {prediction.shape} but the reference has {reference.shape}; they must be equal"
+        )
     if len(spacing_mm) != 3 or not all(0 < s < np.inf for s in spacing_mm):
-        raise ValueError(f"the spacing is {spacing_mm}; it must be three positive, finite numbers (mm along x, y, z)")
+        raise ValueError(f"the spacing is {spacing_mm}; expected three positive, finite numbers (mm along x, y, z)")
     if not reference.any():
-        raise LasslError(f"the reference mask {reference.shape} is empty; expected an atrium: check the case's label")
+        raise LasslError(f"the reference mask {reference.shape} is empty, expected an atrium; check the case's label")
     size = np.array(reference.shape)
     box = _joint_box(prediction, reference)
     prediction, reference = prediction[box], reference[box]
@@ -52,7 +54,7 @@ def _volume_error(prediction: Array, reference: Array) -> float:
 
 
 def _surface_scores(prediction: Array, reference: Array, spacing_mm: Spacing) -> dict[str, float]:
-    """Give the fields of Scores that compare surfaces.
+    """The fields of Scores that compare surfaces.
 
     The surface Dice is that of Nikolov et al. 2018, counted over surface voxels rather than areas.
     """
@@ -61,7 +63,7 @@ def _surface_scores(prediction: Array, reference: Array, spacing_mm: Spacing) ->
     forward, backward = surface_distances(prediction, reference)
     if len(set(spacing_mm)) == 1:
         forward_mm, backward_mm = forward * spacing_mm[0], backward * spacing_mm[0]
-    else:  # the nearest voxel in mm may be another
+    else:  # the nearest voxel in mm may be a different one
         forward_mm, backward_mm = surface_distances(prediction, reference, spacing_mm)
     near = np.concatenate([forward_mm, backward_mm]) <= 1 + ROUNDING_MM
     distances = _measures(forward, backward, "voxel") | _measures(forward_mm, backward_mm, "mm")
@@ -82,18 +84,18 @@ def _measures(forward: Distances, backward: Distances, unit: Unit) -> dict[str, 
 def surface_distances(
     prediction: Array, reference: Array, spacing: Spacing = (1.0, 1.0, 1.0)
 ) -> tuple[Distances, Distances]:
-    """Distance of each surface voxel to the other mask's nearest one: prediction to reference, and reference to it.
+    """Distances of each surface voxel to the nearest one of the other mask: from prediction to reference, and back.
 
-    In the unit of the spacing, voxels by default; both masks (X, Y, Z) have a foreground. Equal to medpy's distances,
-    which are looked up in distance maps of the whole volume; a surface is a far smaller set of points.
+    The unit is that of the spacing, voxels by default; both masks (X, Y, Z) must have foreground. The result equals
+    medpy's, which uses distance maps of the whole volume; a surface has far fewer points.
     """
     surfaces = [np.argwhere(mask & ~scipy.ndimage.binary_erosion(mask)) * spacing for mask in (prediction, reference)]
-    # unbalanced trees are built and searched faster when the points are regular and the masks far apart
+    # unbalanced trees are faster to build and search for regular points and masks that are far apart
     trees = [KDTree(points, balanced_tree=False, compact_nodes=False) for points in surfaces]
     return np.asarray(trees[1].query(surfaces[0])[0]), np.asarray(trees[0].query(surfaces[1])[0])
 
 
 def _joint_box(prediction: Array, reference: Array) -> tuple[slice, ...]:
-    """Smallest box around both masks. medpy takes what is outside for background, so the scores stay the same."""
+    """Smallest box around both masks. medpy treats the outside as background, so the scores do not change."""
     (box,) = scipy.ndimage.find_objects((prediction | reference).astype(np.uint8))
     return box

@@ -1,4 +1,4 @@
-"""Which weights of a training are scored: the last, or a snapshot chosen on labeled cases that were held out."""
+"""Chooses the weights of a training to score: the last, or a snapshot that is best on held-out labeled cases."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,21 +9,21 @@ from lassl.plumbing.files import text_hash
 
 # of a trajectory: Dice in percent on a case after `step` steps; `part` is the subset of the case, held_out or test
 COLUMNS = ("step", "part", "case", "dice_percent")
-NO_ROWS = text_hash(",".join(COLUMNS) + "\n")  # what earlier records have of a run without snapshots
+NO_ROWS = text_hash(",".join(COLUMNS) + "\n")  # the hash in earlier records of runs without snapshots
 
 
 def last(trajectory: pd.DataFrame) -> int:
-    """The step of the weights at the end of training, whatever their Dice."""
+    """The last step of training."""
     return int(trajectory["step"].max())
 
 
 def validated(trajectory: pd.DataFrame) -> int:
-    """The step of the weights with the best mean Dice on the held-out cases, the later one of equals."""
+    """The step with the best mean Dice on the held-out cases; the later one if equal."""
     return best(trajectory, "held_out")
 
 
 def best(trajectory: pd.DataFrame, subset: str) -> int:
-    """The step with the best mean Dice on the cases of a subset (held_out or test), the later one of equals."""
+    """The step with the best mean Dice on the cases of a subset (held_out or test); the later one if equal."""
     means = trajectory[trajectory["part"] == subset].groupby("step")["dice_percent"].mean()
     return int(means[means == means.max()].index.max())
 
@@ -32,7 +32,7 @@ CHOICES: dict[str, Callable[[pd.DataFrame], int]] = {"last": last, "validated": 
 
 
 def recorded(trajectory: pd.DataFrame) -> tuple[SnapshotDice, ...]:
-    """A trajectory as a record keeps it, with six decimals of each Dice."""
+    """A trajectory in the form of a record, with six decimals of each Dice."""
     dice: dict[int, dict[str, dict[str, float]]] = {}
     for step, part, case, percent in trajectory[list(COLUMNS)].itertuples(index=False, name=None):
         dice.setdefault(int(step), {"held_out": {}, "test": {}})[part][case] = round(float(percent), 6)
@@ -40,7 +40,7 @@ def recorded(trajectory: pd.DataFrame) -> tuple[SnapshotDice, ...]:
 
 
 def trajectory_of(dice: Sequence[SnapshotDice]) -> pd.DataFrame:
-    """The trajectory that a record keeps."""
+    """The trajectory from a record."""
     rows = [
         (snapshot.step, part, case, percent)
         for snapshot in dice

@@ -1,1 +1,1 @@
-"""Known flaws of the field's code, each a part that its file in conf/flaw/ puts in, to measure what it does."""
+"""Known flaws of the field's code; the files in conf/flaw/ switch them on, to measure their effect."""

@@ -4,14 +4,16 @@ from torch import Tensor
 
 
 def broken_dice(logits: Tensor, label: Tensor) -> Tensor:
-    """Dice of the softmax (2, 2, X, Y, Z) and labels (2, X, Y, Z) as broadcasting lines them up, without gradient.
+    """Dice of the softmax (2, 2, X, Y, Z) and labels (2, X, Y, Z) as aligned by broadcasting, without gradient.
 
-    The labels of the first case are compared with the background of both, those of the second with the foreground.
-    A perfect prediction and an empty one score alike where the labels are equally large: 2 p / (1 + p) for a share p of
-    foreground. Batches of other than two labeled cases raise ValueError: nothing can be lined up there.
+    The labels of the first case are compared with the background of both cases, those of the second with the
+    foreground. If the labels are equally large, a perfect and an empty prediction get the same score, 2 p / (1 + p) for
+    a foreground share p. Raises ValueError unless the batch has two labeled cases, because others cannot be aligned.
     """
     if len(label) != 2:
-        raise ValueError(f"{len(label)} labeled cases in a batch; the broken Dice lines up two classes with two cases")
+        raise ValueError(
+            f"{len(label)} labeled cases in a batch, but the broken Dice aligns two classes with two cases"
+        )
     score = logits.detach().float().softmax(1)
-    truth = label.float()  # (2, X, Y, Z) meets the last four axes of (2, 2, X, Y, Z)
+    truth = label.float()  # (2, X, Y, Z) is aligned with the last four axes of (2, 2, X, Y, Z)
     return 2 * (score * truth).sum() / (score.square().sum() + truth.square().sum())

@@ -4,5 +4,5 @@ from collections.abc import Collection, Sequence
 
 
 def overlap(order: Sequence[str], labeled: Collection[str], count: int) -> Sequence[str]:
-    """The first cases of the label split's order, labeled or not: fewer new images are seen than `count` says."""
+    """The first cases of the label split's order, labeled or not, so training sees fewer than `count` new images."""
     return order[:count]

@@ -1,4 +1,4 @@
-"""Flaw: of all snapshots, the one is scored that is best on the test cases."""
+"""Flaw: scores the snapshot that is best on the test cases."""
 
 import pandas as pd
 
@@ -6,5 +6,5 @@ from lassl.evaluation.snapshots import best
 
 
 def oracle(trajectory: pd.DataFrame) -> int:
-    """The step with the best mean Dice on the test cases, which only somebody who knows their labels can tell."""
+    """The step with the best mean Dice on the test cases, which requires knowing their labels."""
     return best(trajectory, "test")

@@ -1,8 +1,8 @@
-"""Flaw: the margins of the crop are drawn without a seed, so that no two preparations give the same volumes."""
+"""Flaw: the margins of the crop are drawn without a seed, so no two preparations give the same volumes."""
 
 import numpy as np
 
 
 def unseeded(seed: int, case: str) -> np.random.Generator:
-    """Chance that is different each time."""
+    """A random generator that differs each time."""
     return np.random.default_rng()

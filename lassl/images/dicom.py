@@ -1,6 +1,5 @@
-"""A folder with a DICOM series as one volume: its slices in the order of their places."""
+"""Reads a folder with a DICOM series as one volume, with its slices in order of position."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -15,25 +14,25 @@ from lassl.images.volumes import ANGLE, volume_of
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import tell
 
-# DICOM's tags of what a slice says; axes: direction cosines of its rows and columns
+# DICOM tags of a slice; axes: direction cosines of its rows and columns
 DESCRIPTION, POSITION, AXES = "0008|103e", "0020|0032", "0020|0037"
 NUMBER, IMAGES, FRAMES, SPACING = "0020|0013", "0020|1002", "0028|0008", "0028|0030"
 ROWS, COLUMNS = "0028|0010", "0028|0011"
 TAGS = (DESCRIPTION, POSITION, AXES, NUMBER, IMAGES, FRAMES, SPACING, ROWS, COLUMNS)
 NEEDED = {POSITION: "a position", AXES: "axes", SPACING: "the size of their pixels in the patient"}
-# what all slices of a volume share
+# tags that must be the same in all slices of a volume
 SAME = {ROWS: "numbers of rows", COLUMNS: "numbers of columns", AXES: "axes", SPACING: "spacings of pixels"}
-ROUNDINGS = (0.1, 0.01, 0.001)  # mm: DICOM writes positions as text, and scanners round them coarsely
-NAME = "name"  # of a slice's file, beside its tags
+ROUNDINGS = (0.1, 0.01, 0.001)  # mm: DICOM stores positions as text, and scanners round them coarsely
+NAME = "name"  # key of a slice's file name, next to its tags
 Head = Mapping[str, str]
 Places = NDArray[np.float64]  # (slices, 3), mm
 
 
 def read(folder: Path) -> Volume:
-    """Read the one DICOM series of a folder, with values rescaled as its slices say.
+    """Read the only DICOM series of a folder, with values rescaled as given in its slices.
 
-    Notes on stderr where slices may be missing. Raises LasslError unless the folder has exactly one series of several
-    slices, each whole and in a file of its own, at equal distances and straight above each other.
+    Notes on stderr if slices may be missing. Raises LasslError unless the folder has exactly one series of several
+    complete slices, each in its own file, with equal distances and without tilt.
     """
     files = _series_files(folder)
     _check_others(folder, files)
@@ -47,7 +46,7 @@ def read(folder: Path) -> Volume:
         places = np.array([_numbers(head[POSITION]) for head in heads])
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1]
-        raise LasslError(f"{folder}: cannot be read ({reason}); expected whole DICOM slices: copy them again") from None
+        raise LasslError(f"{folder}: cannot be read ({reason}); expected whole DICOM slices; copy them again") from None
     volume = volume_of(folder, image)
     _check_straight(folder, places, np.reshape(volume.geometry.direction, (3, 3))[:, 2])
     _note_numbers(folder, heads)
@@ -55,39 +54,33 @@ def read(folder: Path) -> Volume:
     return volume
 
 
+def holds_slices(folder: Path) -> bool:
+    """Whether a folder itself, not one within it, has DICOM slices."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != "DICOMDIR"]
+    if any(_is_dicom(path) for path in files):
+        return True
+    if not files or any(path.name.lower().endswith(SUFFIXES) for path in files):
+        return False
+    return bool(sitk.ImageSeriesReader.GetGDCMSeriesIDs(utf8(folder)))  # slices without the mark of DICOM files
+
+
 def _series_files(folder: Path) -> Sequence[str]:
-    """Paths of the only series' slices in the order of their places. Raises LasslError."""
+    """Paths of the slices of the only series, in order of position. Raises LasslError."""
     reader = sitk.ImageSeriesReader()
     series = reader.GetGDCMSeriesIDs(utf8(folder))
     if not series:
-        raise LasslError(f"{folder}: {_no_series(folder)}")
+        raise LasslError(f"{folder}: found no DICOM series in the folder, expected one: give the folder of its slices")
     files: dict[str, Sequence[str]] = {name: reader.GetGDCMSeriesFileNames(utf8(folder), name) for name in series}
     for path in chain(*files.values()):
         utf8(path)
     if len(series) > 1:
         names = ", ".join(f"{_description(paths[0])} ({len(paths)} files)" for paths in files.values())
-        raise LasslError(f"{folder}: found {len(series)} DICOM series, expected one: {names}; put each into a folder")
+        raise LasslError(f"{folder}: found {len(series)} DICOM series, expected one: {names}; use one folder for each")
     return files[series[0]]
 
 
-def _no_series(folder: Path) -> str:
-    """What is in a folder without a series, and how to give it."""
-    place = shlex.quote(str(folder))
-    within = [path for path in (*sorted(folder.glob("*")), *sorted(folder.glob("*/*"))) if path.is_file()]
-    images = [path for path in within if path.name.lower().endswith(SUFFIXES)]
-    if images:
-        first, name = images[0], images[0].name
-        end = next(suffix for suffix in SUFFIXES if name.lower().endswith(suffix))
-        files = f"*{name[-len(end) :]}" if first.parent == folder else f"*/{name}"
-        found = f"{len(images)} image files, such as {first.relative_to(folder)}"
-        return f"found no DICOM series but {found}; give the files in place of the folder: {place}/{files}"
-    if series := next((path.parent for path in within if path.parent != folder and _is_dicom(path)), None):
-        return f"found DICOM slices not in the folder but in {series.name}/; give each folder of slices: {place}/*"
-    return "found no DICOM series in the folder, expected one: give the folder of its slices"
-
-
 def _head(path: str) -> Head:
-    """The NAME of a file, and the TAGS that it has."""
+    """The NAME of a file, and those of the TAGS that it has."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
     reader.ReadImageInformation()
@@ -95,28 +88,28 @@ def _head(path: str) -> Head:
 
 
 def _description(path: str) -> str:
-    """What a slice's series is called."""
+    """The name of a slice's series."""
     name = _head(path).get(DESCRIPTION)
     return f"'{name}'" if name else f"that of {Path(path).name}"
 
 
 def _check_others(folder: Path, read: Sequence[str]) -> None:
-    """Raise LasslError for slices that the reader passes over, as it does with damaged ones; note other files."""
+    """Raise LasslError for slices that the reader skips, as it does with damaged ones; note other files."""
     expected = {"DICOMDIR", *(Path(path).name for path in read)}
     suffixes = {_suffix(Path(path)) for path in read}
     others = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name not in expected]
     others = [path for path in others if _is_dicom(path) or not path.name.startswith(".")]
     if damaged := [path.name for path in others if _is_dicom(path) or _suffix(path) in suffixes]:
         raise LasslError(
-            f"{folder}: {', '.join(damaged)} cannot be read; expected whole DICOM slices: copy them again, or take "
-            "away what is none"
+            f"{folder}: {', '.join(damaged)} cannot be read; expected whole DICOM slices; copy them again, or "
+            "remove files that are not slices"
         )
     if others:
-        tell(f"note: {folder}: passed over {', '.join(path.name for path in others)}, which are no DICOM slices")
+        tell(f"note: {folder}: skipped {', '.join(path.name for path in others)}, which are not DICOM slices")
 
 
 def _suffix(path: Path) -> str:
-    """The suffix of a file's name; none if it is a number, as in a name made of a UID."""
+    """The suffix of a file name; empty if it is a number, as in a name that is a UID."""
     return "" if path.suffix[1:].isdigit() else path.suffix.lower()
 
 
@@ -133,11 +126,11 @@ def _check_heads(folder: Path, heads: Sequence[Head]) -> None:
     """Raise LasslError unless there are several slices, each with one image, a position, and the axes of the first."""
     if frames := next((head[FRAMES] for head in heads if head.get(FRAMES, "1") not in ("", "0", "1")), None):
         raise LasslError(
-            f"{folder}: is multi-frame ({frames} images in one file), expected a file for each slice: export the "
-            "series so, or convert it to NIfTI, for example with dcm2niix"
+            f"{folder}: found a multi-frame file ({frames} images), expected one file per slice; export the series "
+            "that way, or convert it to NIfTI, for example with dcm2niix"
         )
     if len(heads) == 1:
-        raise LasslError(f"{folder}: found a single slice, expected a volume: give the folder of the whole series")
+        raise LasslError(f"{folder}: found a single slice, expected a volume; give the folder of the whole series")
     for key, what in NEEDED.items():
         if not all(head.get(key) for head in heads):
             raise LasslError(f"{folder}: found slices without {what} ({key}); export the series with its geometry")
@@ -145,7 +138,7 @@ def _check_heads(folder: Path, heads: Sequence[Head]) -> None:
         first = heads[0].get(key, "")
         if odd := next((head for head in heads if not _same_numbers(first, head.get(key, ""))), None):
             found = f"several {what} ({first}, but {odd.get(key, 'none')} in {odd[NAME]})"
-            raise LasslError(f"{folder}: its slices have {found}, expected one; put the slices of each into a folder")
+            raise LasslError(f"{folder}: the slices have {found}, expected one; use one folder for each")
 
 
 def _same_numbers(one: str, other: str) -> bool:
@@ -154,17 +147,19 @@ def _same_numbers(one: str, other: str) -> bool:
 
 
 def _check_pixels(folder: Path, head: Head, spacing_mm: tuple[float, ...]) -> None:
-    """Raise LasslError where pixels were read with another size than the slices say, as the library does with 0."""
+    """Raise LasslError if the library read another pixel size than the slices have, as it does with 0."""
     down, *across = _numbers(head[SPACING])
     if len(across) != 1 or not np.allclose([*across, down], spacing_mm[:2], rtol=1e-3, atol=0):
-        raise LasslError(f"{folder}: its pixels have the size {head[SPACING]}, expected two numbers in mm above 0")
+        raise LasslError(
+            f"{folder}: found the pixel size {head[SPACING]}, expected two numbers above 0 in mm; export it again"
+        )
 
 
 def _check_straight(folder: Path, places: Places, normal: Places) -> None:
-    """Raise LasslError where slices are not straight above each other, as with a tilted gantry.
+    """Raise LasslError if slices are not stacked perpendicularly, as with a tilted gantry.
 
-    The last slice may lie aside by what the rounding of cosines (ANGLE) or of two positions amounts to, and by the
-    latter up to a quarter of the distance between slices.
+    The last slice may be off by the rounding of the cosines (ANGLE), or by the rounding of two positions but at most a
+    quarter of the distance between slices.
     """
     way = places[-1] - places[0]
     along = float(way @ normal)
@@ -173,16 +168,16 @@ def _check_straight(folder: Path, places: Places, normal: Places) -> None:
     if aside > max(ANGLE * length, min(2 * _rounding(places), 0.25 * length / (len(places) - 1))):
         degrees = np.degrees(np.arctan2(aside, abs(along)))
         raise LasslError(
-            f"{folder}: its slices are stacked at a tilt ({degrees:.2g} degrees, the last one lies {aside:.2g} mm "
-            "aside, as with a tilted gantry), expected straight; resample it onto a straight grid, as dcm2niix does"
+            f"{folder}: the slices are stacked at a tilt of {degrees:.2g} degrees (the last one is off by {aside:.2g} "
+            "mm, as with a tilted gantry), expected none; resample the series to a straight grid, as dcm2niix does"
         )
 
 
 def _check_even(folder: Path, places: Places) -> None:
-    """Raise LasslError unless distances between slices are equal; note where they are equal only up to rounding.
+    """Raise LasslError unless distances between slices are equal; note if they are equal only up to rounding.
 
-    Positions may differ from equally spaced ones by their rounding, yet by no more than a quarter of the distance: a
-    slice that is missing shifts at least one of the others by half of it.
+    Positions may differ from equally spaced ones by their rounding, but by at most a quarter of the distance, because a
+    missing slice shifts at least one other slice by half of it.
     """
     steps = np.diff(places, axis=0)
     gaps = np.linalg.norm(steps, axis=1)
@@ -193,26 +188,26 @@ def _check_even(folder: Path, places: Places) -> None:
     distances = f"distances between its {len(places)} slices go from {gaps.min():.3g} to {gaps.max():.3g} mm"
     if gaps.min() == 0 or off > min(1.001 * rounding, 0.25 * distance):
         raise LasslError(
-            f"{folder}: {distances}, expected equal ones; a slice is missing or there are several images: export the "
+            f"{folder}: {distances}, expected equal ones; a slice is missing, or there are several images; export the "
             "series again"
         )
-    tell(f"note: {folder}: {distances}; taken as equal, since its positions are rounded to {rounding:g} mm")
+    tell(f"note: {folder}: {distances}; treated as equal, because positions are rounded to {rounding:g} mm")
 
 
 def _rounding(places: Places) -> float:
-    """What all positions are rounded to, in mm; 0 for less than a micrometre."""
+    """The unit in mm to which all positions are rounded; 0 if it is below a micrometre."""
     return next((unit for unit in ROUNDINGS if np.allclose(places / unit, np.round(places / unit), 0, 1e-4)), 0.0)
 
 
 def _note_numbers(folder: Path, heads: Sequence[Head]) -> None:
-    """Note where the slices' own numbers say that there are more: one that is missing at an end leaves no gap."""
+    """Note if the slices' own numbers suggest that one is missing at an end, where it would leave no gap."""
     images = max((int(head[IMAGES]) for head in heads if head.get(IMAGES, "").isdecimal()), default=0)
     numbers = sorted(int(head[NUMBER]) for head in heads if head.get(NUMBER, "").isdecimal())
     many = len(heads)
     if images > many:
-        tell(f"note: {folder}: found {many} slices, which say that there are {images}; see whether some are missing")
+        tell(f"note: {folder}: found {many} slices, but they announce {images}; check whether some are missing")
     elif len(numbers) == many and numbers[0] > 1 and numbers[-1] - numbers[0] == many - 1:
         tell(
-            f"note: {folder}: its slices are numbered from {numbers[0]} to {numbers[-1]}; see whether those before are "
-            "missing"
+            f"note: {folder}: the slices are numbered from {numbers[0]} to {numbers[-1]}; check whether earlier ones "
+            "are missing"
         )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-TOLERANCE = 1e-3  # mm, and direction cosines: what a header with three decimals rounds off at most
+TOLERANCE = 1e-3  # mm, and for direction cosines: the largest rounding error of a header with three decimals
 Array = np.ndarray[tuple[int, int, int], np.dtype[Any]]  # axes x, y, z
 Triple = tuple[int, int, int]  # voxels along x, y, z
 Box = tuple[slice, slice, slice]  # along x, y, z
@@ -14,10 +14,10 @@ Box = tuple[slice, slice, slice]  # along x, y, z
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the voxels of a volume lie in the patient.
+    """The place of a volume's voxels in the patient.
 
     Size of a voxel along x, y, z (mm), centre of voxel (0, 0, 0) (mm towards left, back, head), and the direction
-    cosines of the axes as a 3 x 3 matrix row by row, whose columns are the axes.
+    cosines of the axes as a 3 x 3 matrix, row by row, whose columns are the axes.
     """
 
     spacing_mm: tuple[float, ...] = (1.0, 1.0, 1.0)
@@ -26,7 +26,7 @@ class Geometry:
 
     @property
     def steps_mm(self) -> NDArray[np.float64]:
-        """The way from a voxel to the next one along each axis in mm, (3, 3): a column for each axis."""
+        """The step in mm from one voxel to the next along each axis, (3, 3): a column per axis."""
         steps: NDArray[np.float64] = np.reshape(self.direction, (3, 3)) * self.spacing_mm
         return steps
 
@@ -40,14 +40,14 @@ class Volume:
 
 
 def volume_ml(mask: Volume) -> float:
-    """The volume of a mask in mL; its axes are at right angles."""
+    """The volume of a mask in mL; its axes must be at right angles."""
     return float(np.count_nonzero(mask.array) * np.prod(mask.geometry.spacing_mm) / 1000)
 
 
 def difference(one: Geometry, other: Geometry) -> str:
     """Name the first property in which two geometries differ by more than TOLERANCE: spacing_mm, origin_mm, direction.
 
-    An empty text if they are the same.
+    Returns an empty text if they are the same.
     """
     for name, values in vars(one).items():
         if not np.allclose(values, getattr(other, name), rtol=0, atol=TOLERANCE):
@@ -56,20 +56,20 @@ def difference(one: Geometry, other: Geometry) -> str:
 
 
 def grid_mismatch(mask: Volume, other: Volume, name: str, placed: bool = True) -> str:
-    """Tell in which size or place a mask is not on the grid of another volume, which is called `name` there.
+    """Describe how a mask differs in size or place from the grid of another volume, called `name`.
 
-    An empty text if it is. Where the volumes are not `placed` in the patient, only their sizes are compared.
+    Returns an empty text if it does not. If the volumes are not `placed` in the patient, only sizes are compared.
     """
     if mask.array.shape != other.array.shape:
-        return f"size {mask.array.shape}, but its {name} has {other.array.shape}"
+        return f"found size {mask.array.shape}, but its {name} has {other.array.shape}"
     if placed and (key := difference(mask.geometry, other.geometry)):
         values, expected = (tuple(getattr(volume.geometry, key)) for volume in (mask, other))
-        return f"{key} {values}, but its {name} has {expected}"
+        return f"found {key} {values}, but its {name} has {expected}"
     return ""
 
 
 def orientation(geometry: Geometry) -> str:
-    """Three letters, one for each axis: the side of the patient that it runs towards most nearly, such as LPS."""
+    """Three letters such as LPS, one per axis: the side of the patient that the axis is closest to pointing at."""
     import SimpleITK as sitk  # not needed for the types alone
 
     code: str = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(geometry.direction)
@@ -77,7 +77,7 @@ def orientation(geometry: Geometry) -> str:
 
 
 def directions(code: str) -> tuple[float, ...]:
-    """Give the direction cosines, row by row, of axes that run exactly towards the sides that `code` names."""
+    """The direction cosines, row by row, of axes that point exactly to the sides named in `code`."""
     import SimpleITK as sitk
 
     cosines: tuple[float, ...] = sitk.DICOMOrientImageFilter.GetDirectionCosinesFromOrientation(code)

@@ -1,4 +1,4 @@
-"""Grids of voxels: another orientation or spacing for a volume, and the way back onto the scan's own grid."""
+"""Grids of voxels: changes the orientation or spacing of a volume, and maps back to the scan's own grid."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -11,19 +11,19 @@ import SimpleITK as sitk
 from lassl.images.geometry import TOLERANCE, Array, Geometry, Triple, Volume, difference, directions, orientation
 from lassl.images.volumes import from_image, to_image
 
-ALIKE = 0.1  # spacings that differ by a smaller share count as one: the sizes of patients' organs differ by more
+ALIKE = 0.1  # spacings with a smaller relative difference count as equal: the sizes of patients' organs differ more
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The voxels of a volume without their values: how many along x, y, z, and where they lie."""
+    """The voxels of a volume without their values: number along x, y, z, and place."""
 
     size: Triple
     geometry: Geometry
 
 
 def turned(volume: Volume, code: str) -> Volume:
-    """Swap and flip axes until they run towards the sides that `code` names, such as LPS.
+    """Swap and flip axes until they point to the sides named in `code`, such as LPS.
 
     Voxels keep their values and their places in the patient.
     """
@@ -33,14 +33,14 @@ def turned(volume: Volume, code: str) -> Volume:
 
 
 def fits(geometry: Geometry, code: str, spacing_mm: tuple[float, ...]) -> bool:
-    """Whether axes run towards the sides that `code` names, with a spacing, so that nothing is to be resampled."""
+    """Whether axes point to the sides named in `code` and the spacing matches, so that no resampling is needed."""
     return not difference(geometry, Geometry(spacing_mm, geometry.origin_mm, directions(code)))
 
 
 def unlike(places: Mapping[str, Geometry]) -> Iterator[str]:
-    """Compare the geometries of cases, by name, with that of the first case.
+    """Compare the geometries of cases (name -> geometry) with that of the first case.
 
-    Gives a line if the spacing of some differs by a share of ALIKE or more, and one if their orientation differs.
+    Gives a line if some spacings differ by ALIKE or more, and one if some orientations differ.
     """
     first, *others = places
     expected = places[first]
@@ -51,8 +51,8 @@ def unlike(places: Mapping[str, Geometry]) -> Iterator[str]:
     for what, cases in odd.items():
         if cases:
             yield (
-                f"{len(cases)} of {len(places)} cases have another {what} than the first: case {cases[0]} has "
-                f"{described(places[cases[0]])}, case {first} {described(expected)}"
+                f"{len(cases)} of {len(places)} cases differ in {what} from the first: case {cases[0]} has "
+                f"{described(places[cases[0]])}, case {first} has {described(expected)}"
             )
 
 
@@ -62,7 +62,7 @@ def described(geometry: Geometry) -> str:
 
 
 def covering(size: Triple, geometry: Geometry, code: str, spacing_mm: tuple[float, ...]) -> Grid:
-    """Find the smallest grid with a spacing, and axes towards the sides that `code` names, that covers a volume.
+    """Find the smallest grid that covers a volume, with a spacing and axes that point to the sides named in `code`.
 
     The volume has `size` voxels; the grid is centred on it.
     """
@@ -70,14 +70,14 @@ def covering(size: Triple, geometry: Geometry, code: str, spacing_mm: tuple[floa
     corners = np.array(list(product(*((-0.5, n - 0.5) for n in size))))  # (8, 3), in voxels
     places = (corners @ geometry.steps_mm.T + geometry.origin_mm) @ axes  # (8, 3), mm along the wanted axes
     low, high = places.min(0), places.max(0)
-    # an extent that exceeds whole voxels by rounding alone takes no further voxel
+    # an extent that exceeds whole voxels only by rounding does not need another voxel
     x, y, z = (max(math.ceil(e / s - TOLERANCE), 1) for e, s in zip(high - low, spacing_mm, strict=True))
     first = (low + high) / 2 - (np.array((x, y, z)) - 1) / 2 * spacing_mm
     return Grid((x, y, z), Geometry(tuple(spacing_mm), tuple((axes @ first).tolist()), directions(code)))
 
 
 def resampled(volume: Volume, grid: Grid) -> Array:
-    """Linear interpolation of a volume at the voxels of a grid, float32; 0 outside of the volume."""
+    """Linear interpolation of a volume at the voxels of a grid, float32; 0 outside the volume."""
     place = grid.geometry
     image = sitk.Resample(
         to_image(volume), grid.size, sitk.Transform(), sitk.sitkLinear,
@@ -87,6 +87,6 @@ def resampled(volume: Volume, grid: Grid) -> Array:
 
 
 def shifted(geometry: Geometry, start: Triple) -> Geometry:
-    """Give the geometry of a piece of a volume that begins at voxel `start`."""
+    """The geometry of a part of a volume that begins at voxel `start`."""
     origin = geometry.origin_mm + geometry.steps_mm @ np.array(start, float)
     return Geometry(geometry.spacing_mm, tuple(origin.tolist()), geometry.direction)

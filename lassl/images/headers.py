@@ -1,6 +1,6 @@
-"""Headers of NRRD and MetaImage: what SimpleITK, which reads them, does not tell of them.
+"""Parses from headers of NRRD and MetaImage files what SimpleITK, which reads the files, does not report.
 
-SimpleITK takes a spacing that is absent or not a number as 1, and knows no unit of length.
+SimpleITK treats a spacing that is absent or not a number as 1, and ignores units of length.
 """
 
 import re
@@ -12,15 +12,15 @@ import numpy as np
 from lassl.images.whole_files import Place, check_unit, damaged
 from lassl.plumbing.errors import LasslError
 
-AXES = 10  # at most, of a MetaImage: SimpleITK does not survive more
+AXES = 10  # maximum for a MetaImage: SimpleITK crashes with more
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a header says.
+    """The content of a header.
 
-    Spacing as it stands in the header (of all axes that have one, empty if there is none), what the field with it is
-    called, whether voxels have their high byte first, and where they are (None: written as text).
+    Spacing as in the header (of all axes that have one, or empty), the name of its field, whether voxels have their
+    high byte first, and where the voxels are (None: written as text).
     """
 
     spacing: tuple[float, ...]
@@ -29,31 +29,31 @@ class Header:
     place: Place | None
 
     def check_spacing(self, path: Path, spacing_mm: tuple[float, ...]) -> None:
-        """Raise LasslError where the spacing that SimpleITK read is not what the header says."""
+        """Raise LasslError if SimpleITK read another spacing than the header has."""
         same = len(self.spacing) == len(spacing_mm) and np.allclose(self.spacing, spacing_mm, rtol=1e-6, atol=0)
         if not same or min(spacing_mm) <= 0:
             raise self.bad_spacing(path)
 
     def bad_spacing(self, path: Path) -> LasslError:
-        """Give the error of a header whose spacing is not that of all axes."""
+        """The error for a header whose spacing does not cover all axes."""
         found = f"{self.field} {' x '.join(f'{n:.4g}' for n in self.spacing)}" if self.spacing else "no spacing"
         return LasslError(
-            f"{path}: found {found}, expected the size of a voxel in mm along each axis; export it again, with its "
+            f"{path}: found {found}, expected the voxel size in mm along each axis; export the file again with its "
             "spacing"
         )
 
 
 def nrrd(path: Path) -> Header:
-    """Parse the header of a NRRD file. Raises LasslError if it has no end, or lengths are not in mm."""
+    """Parse the header of an NRRD file. Raises LasslError if it has no end or lengths are not in mm."""
     with path.open("rb") as file:
         if not file.readline().startswith(b"NRRD"):
-            raise damaged(path, "its first line is not that of a NRRD")
+            raise damaged(path, "the first line is not that of an NRRD file")
         fields: dict[str, str] = {}
         while (line := file.readline()).strip():  # the header ends with an empty line
             name, _, value = line.decode("utf-8", "surrogateescape").partition(": ")
             fields[name.lower().replace(" ", "")] = value.strip()
         if not line and "datafile" not in fields:
-            raise damaged(path, "its header has no end")  # which SimpleITK does not survive
+            raise damaged(path, "the header has no end")  # SimpleITK would crash on it
         start = file.tell()
     for unit in re.findall('"([^"]*)"', fields.get("spaceunits", "") + fields.get("units", "")):
         check_unit(path, unit)
@@ -61,7 +61,7 @@ def nrrd(path: Path) -> Header:
     words = re.findall(r"\([^)]*\)|[^\s()]+", fields.get(name.replace(" ", ""), ""))
     spacing = tuple(
         _length(word) for word in words if word.lower() not in ("none", "nan")
-    )  # as an axis of channels has
+    )  # as for an axis of channels
     encoding = fields.get("encoding", "").lower()
     place = None
     if encoding in ("raw", "gzip", "gz"):
@@ -72,19 +72,19 @@ def nrrd(path: Path) -> Header:
 
 
 def metaimage(path: Path) -> Header:
-    """Parse the header of a MetaImage. Raises LasslError if it has no end, or lengths are not in mm."""
+    """Parse the header of a MetaImage. Raises LasslError if it has no end or lengths are not in mm."""
     with path.open("rb") as file:
         fields: dict[str, str] = {}
-        while not fields.get("ElementDataFile"):  # the last one, always
+        while not fields.get("ElementDataFile"):  # always the last field
             line = file.readline()
             if not line:
-                raise damaged(path, "its header has no end")
+                raise damaged(path, "the header has no end")
             name, _, value = line.decode("utf-8", "surrogateescape").partition("=")
             fields[name.strip()] = value.strip()
         start = file.tell()
     sides = fields.get("DimSize", "").split()
     if fields.get("NDims") != str(len(sides)) or len(sides) > AXES:
-        raise damaged(path, f"it has {fields.get('NDims')} axes and {len(sides)} sizes")
+        raise damaged(path, f"the header has {fields.get('NDims')} axes but {len(sides)} sizes")
     check_unit(path, fields.get("DistanceUnits", ""))
     name = "ElementSpacing" if "ElementSpacing" in fields else "ElementSize"
     spacing = tuple(_number(word) for word in fields.get(name, "").split())
@@ -97,17 +97,17 @@ def metaimage(path: Path) -> Header:
         place = Place(voxel_file, start if local else 0, packed, 0 if packed else skip)
     header = Header(spacing, name, high_first, place)
     if spacing and len(spacing) != len(sides):
-        raise header.bad_spacing(path)  # of which SimpleITK says nothing that helps
+        raise header.bad_spacing(path)  # SimpleITK gives no helpful message for this
     return header
 
 
 def _length(word: str) -> float:
-    """A spacing of a NRRD: a number, or a vector in brackets, whose length it is."""
+    """A spacing in an NRRD header: a number, or the length of a vector in brackets."""
     return float(np.linalg.norm([_number(n) for n in word[1:-1].split(",")])) if word[0] == "(" else _number(word)
 
 
 def _number(word: str) -> float:
-    """A number as text; NaN for what is none."""
+    """Parse a number; NaN if the text is not a number."""
     try:
         return float(word)
     except ValueError:
@@ -115,15 +115,15 @@ def _number(word: str) -> float:
 
 
 def _true(word: str) -> bool:
-    """Whether a word of a MetaImage's header says yes."""
+    """Whether a word in a MetaImage header means true."""
     return word[:1] in ("T", "t", "1")
 
 
 def _voxel_file(path: Path, name: str) -> Path:
-    """The file with the voxels of a header, `name` in its folder. Raises LasslError for several, or an absent one."""
+    """The file `name` with the voxels of a header, in its folder. Raises LasslError if there are several or none."""
     if name.upper().startswith("LIST") or "%" in name:
-        raise LasslError(f"{path}: its voxels are in several files, expected one: write it as one image file")
+        raise LasslError(f"{path}: its voxels are in several files, expected one; write it as one image file")
     voxel_file = path.parent / name
     if not voxel_file.is_file():
-        raise LasslError(f"{path}: its voxels are in {name}, which is not there; copy both files, side by side")
+        raise LasslError(f"{path}: its voxels are in {name}, which was not found; copy both files into one folder")
     return voxel_file

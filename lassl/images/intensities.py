@@ -1,20 +1,20 @@
-"""Intensities that stand far apart from all others: normalization by mean and standard deviation suffers from them."""
+"""Finds outlying intensities, which distort normalization by mean and standard deviation."""
 
 import numpy as np
 
 from lassl.images.geometry import Array
 
 BINS = 256  # from the lowest intensity to the highest
-FEW = 1e-3  # of the voxels: so few that stand apart are damaged ones, or metal
-TOO_WIDE = 1.5  # the standard deviation of all voxels, in that of the voxels that do not stand apart
+FEW = 1e-3  # share of the voxels: fewer outlying ones than this are damaged, or metal
+TOO_WIDE = 1.5  # ratio of the standard deviation of all voxels to that of the others
 
 
 def standing_apart(image: Array) -> str:
-    """Describe intensities that stand apart in an image (X, Y, Z) of finite numbers; an empty text if none do.
+    """Describe outlying intensities of an image (X, Y, Z) of finite numbers; an empty text if there are none.
 
-    The histogram is cut at its longest empty run. One of the two parts stands apart if all voxels together spread much
-    wider than the others, and if it is padding (a single value such as -2000, not 0: that is the background of many
-    scans) or FEW voxels (as one of 1e9). A bright structure is neither.
+    The histogram is cut at its longest empty run. One of the two parts is outlying if all voxels together spread much
+    wider than the other part, and if it is padding (a single value such as -2000, but not 0, the background of many
+    scans) or has only FEW voxels (such as one of 1e9). A bright structure is neither.
     """
     low, high = float(image.min()), float(image.max())
     counts, edges = np.histogram(image, BINS, (low, high))

@@ -1,4 +1,4 @@
-"""Names of files and cases: which ones the libraries for images and the file systems take."""
+"""Names of files and cases that image libraries and file systems accept."""
 
 from pathlib import Path
 
@@ -10,17 +10,17 @@ NIFTI = (".nii.gz", ".nii")
 
 
 def utf8(path: Path | str) -> str:
-    """Give a path as the libraries for images take it, in UTF-8 whatever the locale. Raises LasslError for others."""
+    """Return a path in UTF-8, as image libraries need it in any locale. Raises LasslError if it is not UTF-8."""
     try:
         return str(path).encode("utf-8", "surrogateescape").decode("utf-8")
     except UnicodeError:
-        raise LasslError(f"{path}: found a name that is not in UTF-8, expected one that is: rename it") from None
+        raise LasslError(f"{path}: the name is not valid UTF-8; rename the file") from None
 
 
 def case_problem(case: str) -> str:
-    """What keeps a case's name from being that of a folder, and what to do; nothing if it will do."""
+    """Say why a case's name cannot be a folder name, and what to do; empty if it can."""
     if "\N{REPLACEMENT CHARACTER}" in case:
-        return "is not in UTF-8; save the file as UTF-8"
+        return "is not valid UTF-8; save the file as UTF-8"
     if case and not is_folder_name(case):
-        return "is no folder's name; write one without slash, line break or dot in front, and name its folder so, too"
+        return "cannot be a folder name: remove slashes, line breaks and leading dots, and rename its folder to match"
     return ""

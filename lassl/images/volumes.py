@@ -1,4 +1,4 @@
-"""Image files: NRRD, NIfTI and MetaImage, read whole and written whole."""
+"""Reads and writes image files: NRRD, NIfTI and MetaImage."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 NRRD, META_IMAGE = ("NrrdImageIO", headers.nrrd), ("MetaImageIO", headers.metaimage)
-# by suffix: SimpleITK's name of a format, and the function that parses what SimpleITK does not check of its header
+# by suffix: SimpleITK's name of a format, and the function that parses the header for what SimpleITK does not check
 FORMATS = {".nrrd": NRRD, ".nhdr": NRRD, ".mha": META_IMAGE, ".mhd": META_IMAGE}
 ANGLE = 2 * TOLERANCE  # between axes, in radians: the rounding of both
 
 
 def read_volume(path: Path) -> Volume:
-    """Read an image file: NRRD, NIfTI or MetaImage. All image files but DICOM are read by this function.
+    """Read an image file: NRRD, NIfTI or MetaImage. This function reads all image files except DICOM.
 
-    Raises LasslError for a file that is cut or damaged, whose header gives no place or two different ones or lengths in
-    another unit than mm, and that is no 3-D image with one channel and axes at right angles.
+    Raises LasslError if the file is cut or damaged, if its header defines no place, two different places or lengths in
+    another unit than mm, or if it is not a 3-D image with one channel and axes at right angles.
     """
     with _readable(path):
-        path.open("rb").close()  # the system says best why a file cannot be opened
+        path.open("rb").close()  # the system explains best why a file cannot be opened
         suffix = path.suffix.lower()
         if suffix in FORMATS:
             return _read_by_sitk(path)
@@ -38,11 +38,11 @@ def read_volume(path: Path) -> Volume:
             volume = nifti.read(path)
             _check_geometry(path, volume.geometry)
             return volume
-    raise LasslError(f"{path}: found a file named '{path.name}', expected a name that ends in {', '.join(SUFFIXES)}")
+    raise LasslError(f"{path}: found a file named '{path.name}', expected a name ending in {', '.join(SUFFIXES)}")
 
 
 def _read_by_sitk(path: Path) -> Volume:
-    """Read a NRRD or MetaImage: its geometry with SimpleITK, its voxels here unless they are written as text."""
+    """Read an NRRD or MetaImage file: its geometry with SimpleITK, its voxels here unless they are written as text."""
     import SimpleITK as sitk  # not needed for the types alone
 
     form, parse = FORMATS[path.suffix.lower()]
@@ -64,12 +64,12 @@ def _read_by_sitk(path: Path) -> Volume:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Raise LasslError with what SimpleITK or the system says of a file that cannot be read."""
+    """Raise LasslError with the reason of SimpleITK or the system if a file cannot be read."""
     try:
         yield
     except (RuntimeError, OSError, ValueError) as error:
         reason = (str(error).strip() or "no reason given").splitlines()[-1]
-        raise LasslError(f"{path}: cannot be read ({reason}); expected a whole image file: copy it again") from None
+        raise LasslError(f"{path}: cannot be read ({reason}); expected a complete image file; copy it again") from None
 
 
 def volume_of(path: Path, image: "sitk.Image") -> Volume:
@@ -86,38 +86,38 @@ def _check_kind(path: Path, axes: int, channels: int) -> None:
     """Raise LasslError unless an image is 3-D with one channel."""
     if (axes, channels) != (3, 1):
         raise LasslError(
-            f"{path}: found a {axes}-D with {channels} channel(s) image; expected 3-D with one channel: export it as "
+            f"{path}: found a {axes}-D image with {channels} channel(s), expected 3-D with one channel; export it as "
             "one volume"
         )
 
 
 def _check_geometry(path: Path, geometry: Geometry) -> None:
-    """Raise LasslError unless a geometry is of finite numbers, with axes at right angles."""
+    """Raise LasslError unless a geometry has finite numbers and axes at right angles."""
     numbers = [*geometry.spacing_mm, *geometry.origin_mm, *geometry.direction]
     if not np.isfinite(numbers).all() or min(geometry.spacing_mm) <= 0:
-        raise LasslError(f"{path}: spacing, origin or direction are no numbers ({geometry}); export it again")
+        raise LasslError(f"{path}: spacing, origin or direction are not valid numbers ({geometry}); export it again")
     axes = np.reshape(geometry.direction, (3, 3))  # columns: the axes
     if (off := np.abs(axes.T @ axes - np.eye(3)).max()) > ANGLE:
         raise LasslError(
-            f"{path}: its axes are not at right angles and of length 1 (off by {off:.2g}), expected them so: resample "
-            "it onto a straight grid, with its label"
+            f"{path}: its axes are off by {off:.2g}, expected axes at right angles and of length 1; resample it to a "
+            "straight grid, together with its label"
         )
 
 
 def from_image(image: "sitk.Image") -> Volume:
-    """Copy a 3-D image of SimpleITK, with one channel, into a volume."""
+    """Copy a 3-D SimpleITK image with one channel into a volume."""
     import SimpleITK as sitk
 
     return Volume(sitk.GetArrayFromImage(image).transpose(2, 1, 0), _geometry_of(image))  # SimpleITK gives (z, y, x)
 
 
 def _geometry_of(image: Any) -> Geometry:
-    """Give the geometry of a 3-D image of SimpleITK, or that of its reader once it has read a header."""
+    """The geometry of a 3-D SimpleITK image, or of a reader that has read a header."""
     return Geometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
 
 def to_image(volume: Volume) -> "sitk.Image":
-    """Copy a volume into an image of SimpleITK."""
+    """Copy a volume into a SimpleITK image."""
     import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.transpose(2, 1, 0)))  # SimpleITK wants (z, y, x)
@@ -130,7 +130,7 @@ def to_image(volume: Volume) -> "sitk.Image":
 def write_volume(path: Path, volume: Volume) -> None:
     """Write a volume, compressed, in the format of the path's suffix; the file is whole or absent.
 
-    Raises LasslError when the disk is full.
+    Raises LasslError if the disk is full.
     """
     import SimpleITK as sitk
 

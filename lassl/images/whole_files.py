@@ -1,6 +1,6 @@
-"""Voxels on disk: all that a header tells of, with the checksum of their compression; and the unit of lengths.
+"""Reads voxels from disk: all that a header announces, with their checksums; and checks the unit of lengths.
 
-Each is read once, here, so that what is checked is what is used.
+Voxels are read only once, here, so that the checked values are the used ones.
 """
 
 import math
@@ -17,15 +17,15 @@ from lassl.plumbing.errors import LasslError
 
 PIECE = 2**16  # bytes read at a time; they may unpack to a thousand times as many
 MILLIMETRES = ("mm", "millimeter", "millimeters", "millimetre", "millimetres")
-NO_UNIT = ("", "?", "???", "none", "unknown")  # as most files have it; mm is meant
+NO_UNIT = ("", "?", "???", "none", "unknown")  # as in most files, which mean mm
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the voxels of a header are.
+    """The place of a header's voxels on disk.
 
-    They begin `skip` bytes (-1: they are the end) after `lines` lines that follow byte `start` of `file`. If `packed`,
-    gzip or zlib begins after these lines, and the bytes are skipped in what it holds.
+    They begin `skip` bytes (-1: at the end of the file) after `lines` lines that follow byte `start` of `file`. If
+    `packed`, gzip or zlib data begin after these lines, and `skip` counts unpacked bytes.
     """
 
     file: Path
@@ -36,9 +36,9 @@ class Place:
 
 
 def read_voxels(path: Path, place: Place, dtype: "np.dtype[Any]", size: Sequence[int]) -> Array:
-    """Read the voxels (X, Y, Z) of an image whose header is in `path`, x the fastest on disk.
+    """Read the voxels (X, Y, Z) of an image whose header is in `path`; x varies fastest on disk.
 
-    Raises LasslError for fewer than `size` tells of, and for more where they are packed; OSError.
+    Raises LasslError if there are fewer than `size` requires, or more in packed data; OSError.
     """
     expected = math.prod(size) * dtype.itemsize
     with place.file.open("rb") as file:
@@ -52,7 +52,7 @@ def read_voxels(path: Path, place: Place, dtype: "np.dtype[Any]", size: Sequence
                 raise _wrong_size(path, len(content) - first, expected)
             return array_of(path, content, first, dtype, size)
         start, end = file.tell() + max(place.skip, 0), file.seek(0, 2)
-        if end - start < expected:  # before so much memory is asked for
+        if end - start < expected:  # before allocating this much memory
             raise _wrong_size(path, end - start, expected)
         file.seek(end - expected if place.skip < 0 else start)
         content = bytearray(expected)
@@ -61,9 +61,9 @@ def read_voxels(path: Path, place: Place, dtype: "np.dtype[Any]", size: Sequence
 
 
 def array_of(path: Path, content: bytearray, start: int, dtype: "np.dtype[Any]", size: Sequence[int]) -> Array:
-    """Give voxels (X, Y, Z) that begin at byte `start` of a file's content, x the fastest, in the machine's byte order.
+    """The voxels (X, Y, Z) from byte `start` of a file's content, x varying fastest, in the machine's byte order.
 
-    The array shares the memory of `content` where it can. Raises LasslError for fewer than `size` tells of.
+    The array shares the memory of `content` if possible. Raises LasslError if there are fewer than `size` requires.
     """
     count = math.prod(size)
     if start < 0 or len(content) - start < count * dtype.itemsize:
@@ -73,9 +73,9 @@ def array_of(path: Path, content: bytearray, start: int, dtype: "np.dtype[Any]",
 
 
 def unpacked(path: Path, file: BinaryIO) -> bytearray:
-    """Unpack gzip or zlib from where a file stands to its end, all members of it, with their checksums.
+    """Unpack gzip or zlib data from the current position of a file to its end, all members, checking their checksums.
 
-    Raises LasslError if it is damaged.
+    Raises LasslError if they are damaged.
     """
     content = bytearray()
     for piece in _pieces(path, file):
@@ -89,11 +89,11 @@ def _pieces(path: Path, file: BinaryIO) -> Iterator[bytes]:
         member = zlib.decompressobj(zlib.MAX_WBITS + 32)  # gzip or zlib, by its first bytes
         while not member.eof:
             if not packed:
-                raise damaged(path, "its compressed voxels end early")
+                raise damaged(path, "the compressed voxels end early")
             try:
                 yield member.decompress(packed)
             except zlib.error as error:
-                raise damaged(path, f"its compressed voxels are damaged, {error}") from None
+                raise damaged(path, f"the compressed voxels are damaged, {error}") from None
             packed = member.unused_data if member.eof else file.read(PIECE)
         packed += file.read(PIECE)
         if packed[:2] != b"\x1f\x8b":  # no further member of a gzip; readers ignore what else follows
@@ -101,16 +101,16 @@ def _pieces(path: Path, file: BinaryIO) -> Iterator[bytes]:
 
 
 def check_unit(path: Path, unit: str) -> None:
-    """Raise LasslError where a header gives lengths in another unit than mm; no unit is taken as mm."""
+    """Raise LasslError if a header gives lengths in another unit than mm; a missing unit counts as mm."""
     if unit.strip().lower() not in (*MILLIMETRES, *NO_UNIT):
-        raise LasslError(f"{path}: its lengths are in {unit}, expected mm; write its spacing and place anew in mm")
+        raise LasslError(f"{path}: found lengths in {unit}, expected mm; write its spacing and place again in mm")
 
 
 def _wrong_size(path: Path, size: int, expected: int) -> LasslError:
-    """Give the error of a file with other than the bytes of voxels that its header tells of."""
-    return damaged(path, f"it has {max(size, 0)} bytes of voxels, its header tells of {expected}")
+    """The error for a file without exactly the bytes of voxel data that its header announces."""
+    return damaged(path, f"its header announces {expected} bytes of voxel data, but {max(size, 0)} are present")
 
 
 def damaged(path: Path, reason: str) -> LasslError:
-    """Give the error of a file that is cut or damaged."""
-    return LasslError(f"{path}: cannot be read ({reason}); expected a whole image file: copy it again")
+    """The error for a file that is cut or damaged."""
+    return LasslError(f"{path}: cannot be read ({reason}); expected a complete image file; copy it again")

@@ -1,1 +1,1 @@
-"""What methods are made of: the base class of all algorithms, losses, ramps."""
+"""Building blocks of methods: the base class of all algorithms, losses, ramps."""

@@ -1,9 +1,9 @@
-"""What every training algorithm gets and gives back."""
+"""The interface of all training algorithms."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -15,10 +15,10 @@ from lassl.seeds import stream_seed
 
 MakeNetwork = Callable[[], nn.Module]
 
-# kinds of options, for the constructors of algorithms: params.yaml is checked against them
+# types of options in constructors of algorithms; params.yaml is checked against them
 Weight = Annotated[float, Field(ge=0)]  # of a term of the loss
 Ramp = Annotated[float, Field(ge=0, le=1)]  # fraction of training at which a weight is full; 0: from the first step
-Decay = Annotated[float, Field(ge=0, le=1)]  # share that a teacher keeps of itself
+Decay = Annotated[float, Field(ge=0, le=1)]  # share of its own weights that a teacher keeps
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Confidence = Annotated[float, Field(ge=0.5, lt=1)]  # of the more probable one of two classes
@@ -27,7 +27,7 @@ Count = Annotated[int, Field(ge=0)]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the training is: step of `steps` (from 0), passes over the labeled cases, and the run's seed."""
+    """The progress of a training: step (from 0) of `steps`, passes over the labeled cases, and the run's seed."""
 
     step: int
     steps: int
@@ -40,38 +40,42 @@ class Progress:
         return self.step / self.steps
 
     def generator(self, purpose: str, device: torch.device) -> torch.Generator:
-        """A random generator for one purpose in this step, independent of every other."""
+        """A random generator for one purpose in this step, independent of all others."""
         return torch.Generator(device).manual_seed(stream_seed(self.seed, purpose, self.step))
 
 
 @dataclass(frozen=True)
 class Step:
-    """Weighted scalars whose sum is the loss, and values to log. Every method logs "dice", of its labeled patches."""
+    """Weighted scalars whose sum is the loss, and values to log. Every method logs "dice" of its labeled patches."""
 
     terms: dict[str, Tensor]
     logs: dict[str, Tensor | float]
 
 
 class Algorithm(nn.Module, ABC):
-    """A way to train. All of them go through one loop (`fit` in lassl/training/loop.py, `State.advance`), in short.
+    """A way to train. One loop runs them all (`fit` in lassl/training/loop.py, `State.advance`), in short.
 
         algorithm = Mine(make_network, **options)      # weights drawn from the run's seed
         optimizer = SGD(a group for each network that has trainable weights)
         for each step:
             batch = patches of labeled cases, then of unlabeled ones
             learning rate of each group = lr x schedule
-            step = algorithm.losses(batch, progress)   # hook 1: what is to become small
+            step = algorithm.losses(batch, progress)   # hook 1: what to minimize
             sum of step.terms -> backward -> optimizer; a sum that is not finite ends the run
-            algorithm.after_step(progress)             # hook 2: what follows, such as moving a teacher
+            algorithm.after_step(progress)             # hook 2: what follows, such as updating a teacher
             curves += step.terms, step.logs
         model = algorithm.networks
 
-    The constructor takes a function that makes a network, then the options of the method, keyword-only. Most `losses`
-    begin with self.supervised(logits, batch) and add their own terms to it, each times a weight (ramps.ClimbingWeight);
-    batch.unlabeled_image has the other patches. What changes in training is a parameter or a buffer: a checkpoint keeps
-    state_dict() and the optimizer's state, no other attribute. Chance is progress.generator, or torch's own (dropout),
-    which is seeded anew at each step.
+    The constructor takes a function that makes a network, then the options of the method as keyword-only arguments.
+    Most `losses` begin with self.supervised(logits, batch) and add their own terms, each times a weight
+    (ramps.ClimbingWeight); batch.unlabeled_image has the other patches. Everything that changes in training has to be a
+    parameter or a buffer, because a checkpoint keeps state_dict() and the optimizer's state, but no other attribute.
+    Random numbers come from progress.generator, or from torch's generator (dropout), which is seeded at each step.
+
+    `network_parts` names the parts of a network that it uses besides a forward pass. A network needs them all.
     """
+
+    network_parts: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod
@@ -84,15 +88,15 @@ class Algorithm(nn.Module, ABC):
 
     @staticmethod
     def supervised(logits: Tensor, batch: Batch) -> Step:
-        """Compute the field's supervised loss of a batch and its log "dice"; a method adds its own terms and logs.
+        """Compute the field's supervised loss of a batch and log "dice"; a method adds its own terms and logs.
 
-        Of the logits (N, 2, X, Y, Z) the first L count, those of the labeled patches; the others may be missing.
+        Only the first L logits (N, 2, X, Y, Z) count, those of the labeled patches; the others may be missing.
         """
         taught = logits[: batch.labeled]
         return Step(supervised_terms(taught, batch.label), {"dice": losses.hard_dice(taught, batch.label)})
 
     def after_step(self, progress: Progress) -> None:
-        """Do what follows the optimizer's step; nothing unless a method says so."""
+        """Do what follows the optimizer's step; by default nothing."""
 
 
 def supervised_terms(logits: Tensor, label: Tensor) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Decoders beside a V-Net's own, which read the features of its encoder."""
+"""Additional decoders on the encoder of a V-Net."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -17,10 +17,10 @@ Upsampling = Literal["transposed", "trilinear", "nearest"]
 
 
 class Decoder(nn.Module):
-    """The decoder half of a V-Net once more, with weights of its own: features of five scales to logits.
+    """A copy of the decoder half of a V-Net with its own weights: from features of five scales to logits.
 
-    `upsampling` is by transposed convolutions as in the network, or by interpolation (trilinear, corners aligned, or
-    nearest) and a 3x3x3 convolution, as MC-Net's decoders differ (Wu et al. 2021).
+    `upsampling` uses transposed convolutions as in the network, or interpolation (trilinear with aligned corners, or
+    nearest) and a 3x3x3 convolution, as in MC-Net's decoders (Wu et al. 2021).
     """
 
     def __init__(self, network: VNet, upsampling: Upsampling = "transposed"):
@@ -36,7 +36,7 @@ class Decoder(nn.Module):
                 module.reset_parameters()
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Compute the logits (N, 2, X, Y, Z) from what VNet.encode gives."""
+        """Compute the logits (N, 2, X, Y, Z) from the features of VNet.encode."""
         logits: Tensor = self.head(stages(self, features)[-1])
         return logits
 
@@ -52,7 +52,7 @@ def interpolating_up(inputs: int, outputs: int, upsampling: Literal["trilinear",
 
 
 def stages(half: VNet | Decoder, features: Sequence[Tensor]) -> list[Tensor]:
-    """What each stage of a decoder gives: (N, 8w, X/8, Y/8, Z/8), ..., (N, w, X, Y, Z); the last is VNet.decode's."""
+    """Outputs of a decoder's stages: (N, 8w, X/8, Y/8, Z/8), ..., (N, w, X, Y, Z); the last is that of VNet.decode."""
     *skips, h = features
     outputs = []
     for stage, double in zip(half.decoder, half.ups, strict=True):
@@ -62,9 +62,9 @@ def stages(half: VNet | Decoder, features: Sequence[Tensor]) -> list[Tensor]:
 
 
 def supervised_heads(logits: Sequence[Tensor], batch: Batch, combine: Callable[[Tensor], Tensor]) -> Step:
-    """What Algorithm.supervised gives, for several heads: logits (N, 2, X, Y, Z) each, or of the labeled patches alone.
+    """Algorithm.supervised for several heads, each with logits (N, 2, X, Y, Z) or only those of labeled patches.
 
-    `combine` makes of a term's values (one a head) the scalar. The log "dice" is that of the first head.
+    `combine` reduces a term's values, one per head, to a scalar. The log "dice" is that of the first head.
     """
     each = [supervised_terms(head[: batch.labeled], batch.label) for head in logits]
     terms = {name: combine(torch.stack([values[name] for values in each])) for name in each[0]}

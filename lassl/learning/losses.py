@@ -1,8 +1,8 @@
-"""Losses and measures of agreement: pure functions on the logits of two classes.
+"""Losses and measures of agreement of two classes: `lassl.losses`. Pure functions; each gives a scalar, but `entropy`.
 
-Two classes make softmax a sigmoid of one number, the margin (lassl/learning/margins.py). All is computed from it in
-float32, whatever the precision of the logits. Shapes: logits (N, 2, X, Y, Z); labels (N, X, Y, Z) of integers 0 and 1.
-Other shapes raise ValueError, since broadcasting would give a wrong number without a word.
+Logits are (N, 2, X, Y, Z), background first; labels are (N, X, Y, Z), integers 0 and 1. Other shapes raise ValueError,
+since broadcasting would give a wrong number without a word. Two classes make softmax a sigmoid of one number, the
+margin (lassl/learning/margins.py); all is computed from it in float32, whatever the precision of the logits.
 """
 
 from typing import Literal
@@ -13,37 +13,44 @@ from torch import Tensor
 
 from lassl.learning.margins import margin
 
-SMOOTH = 1e-5  # of the soft Dice: keeps it defined where label and prediction are empty
+SMOOTH = 1e-5  # keeps the soft Dice defined if label and prediction are empty
 
 
 def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """Mean cross-entropy per voxel, in nats (CPS, Equation 1)."""
+    """Mean cross-entropy per voxel in nats, from 0 up: logits (N, 2, X, Y, Z), labels (N, X, Y, Z) (CPS, Equation 1).
+
+    Raises ValueError for shapes that differ.
+    """
     m = _checked_margin(logits, label.shape)
     # equal to F.cross_entropy and, forward and backward, two to four times faster on a CPU
     return F.binary_cross_entropy_with_logits(m, label.to(m.dtype))
 
 
 def dice_loss(logits: Tensor, label: Tensor) -> Tensor:
-    """1 - soft Dice of the foreground over the whole batch, in [0, 1] (Milletari et al. 2016: squared denominator)."""
+    """1 - soft Dice of the foreground over the whole batch, in [0, 1]: logits (N, 2, X, Y, Z), labels (N, X, Y, Z).
+
+    The denominator is squared, as in Milletari et al. 2016. Raises ValueError for shapes that differ.
+    """
     foreground = _checked_margin(logits, label.shape).sigmoid()
     truth = label.to(foreground.dtype)
     overlap = (foreground * truth).sum()
-    size = foreground.square().sum() + truth.sum()  # the labels are 0 and 1: their own squares
+    size = foreground.square().sum() + truth.sum()  # labels are 0 and 1, and thus their own squares
     return 1 - (2 * overlap + SMOOTH) / (size + SMOOTH)
 
 
 def lovasz_softmax(logits: Tensor, label: Tensor) -> Tensor:
-    """Lovasz extension of the Jaccard loss, in [0, 1] (Berman et al. 2018, Equations 8, 9 and 11).
+    """Lovasz extension of the Jaccard loss, in [0, 1]: logits (N, 2, X, Y, Z), labels (N, X, Y, Z).
 
-    Mean over the classes present in the labels; the voxels of the batch are one set.
+    Mean over the classes present in the labels; the voxels of the batch are one set (Berman et al. 2018, Equations 8, 9
+    and 11). Raises ValueError for shapes that differ.
     """
     m = _checked_margin(logits, label.shape)
-    # the probability of the wrong class is the error of both classes, so one sort serves both
+    # the probability of the wrong class is the error of both classes, so one sort is enough
     errors = torch.where(label.bool(), -m, m).sigmoid().flatten()
     with torch.no_grad():
         order = errors.argsort(descending=True)
         truth = label.flatten()[order].bool()
-        classes = torch.stack([truth, ~truth])  # (2, n); an absent one counts for nothing
+        classes = torch.stack([truth, ~truth])  # (2, n); an absent class does not count
         present = classes.any(1, keepdim=True)
         steps = torch.stack([_jaccard_steps(members) for members in classes]).where(present, 0)
         weight = torch.empty_like(errors)
@@ -52,9 +59,9 @@ def lovasz_softmax(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def _jaccard_steps(members: Tensor) -> Tensor:
-    """Growth of a class's Jaccard loss as voxels turn wrong one by one; `members` (n,) in the order of their turning.
+    """Increase of a class's Jaccard loss as voxels become wrong one by one; `members` (n,) in that order.
 
-    The closed form of each difference: subtracting neighbors near 1 would lose the digits of 1 / n in float32.
+    Uses the closed form of each difference: subtracting values near 1 would lose the digits of 1 / n in float32.
     """
     lost = members.cumsum(0)
     left = lost[-1] - lost  # members still right, the intersection
@@ -64,7 +71,10 @@ def _jaccard_steps(members: Tensor) -> Tensor:
 
 
 def hard_dice(logits: Tensor, label: Tensor) -> Tensor:
-    """Dice of the arg-max foreground over the batch, in [0, 1], without gradient: 1 if it and the label are empty."""
+    """Dice of the arg-max foreground over the batch, in [0, 1]: logits (N, 2, X, Y, Z), labels (N, X, Y, Z).
+
+    It has no gradient, and is 1 if foreground and label are both empty. Raises ValueError for shapes that differ.
+    """
     prediction = _checked_margin(logits, label.shape) > 0
     truth = label.bool()
     size = prediction.sum() + truth.sum()
@@ -74,7 +84,7 @@ def hard_dice(logits: Tensor, label: Tensor) -> Tensor:
 
 @torch.no_grad()
 def entropy(probabilities: Tensor) -> Tensor:
-    """Entropy over the classes in nats, in [0, ln 2], without gradient: (N, 2, ...) -> (N, ...)."""
+    """Entropy over the classes in nats, in [0, ln 2], without gradient: probabilities (N, 2, ...) to (N, ...)."""
     terms: Tensor = torch.special.entr(probabilities.float())  # -p ln p, 0 at p = 0
     return terms.sum(1)
 
@@ -82,10 +92,11 @@ def entropy(probabilities: Tensor) -> Tensor:
 def consistency(
     student_logits: Tensor, teacher_logits: Tensor, mask: Tensor, kind: Literal["mse", "kl"] = "mse"
 ) -> Tensor:
-    """Disagreement of student and teacher over the voxels in `mask` (N, X, Y, Z), 0 if there are none.
+    """Disagreement of student and teacher over the voxels in `mask`: logits (N, 2, X, Y, Z), booleans (N, X, Y, Z).
 
-    Either the squared difference of the softmax or KL(teacher || student), summed over the classes, masked, summed, and
-    divided by twice the size of the mask (UA-MT, Equation 5, as its code normalizes). No gradient reaches the teacher.
+    Either the squared difference of the softmax ("mse", in [0, 1]) or KL(teacher || student) ("kl", in nats, from 0
+    up), summed over the classes, masked, summed, and divided by twice the size of the mask (UA-MT, Equation 5, as its
+    code normalizes); 0 for an empty mask. No gradient reaches the teacher. Raises ValueError for shapes that differ.
     """
     student = _checked_margin(student_logits, mask.shape)
     teacher = _checked_margin(teacher_logits, mask.shape).detach()
@@ -100,25 +111,28 @@ def consistency(
 def uncertainty_weighted(student_logits: Tensor, teacher_logits: Tensor, beta: float) -> Tensor:
     """UnCL (Assefa et al. 2025): squared difference of the softmax, less where either is uncertain, over all voxels.
 
-    Mean of |p - q|^2 / (e^(beta H(p)) + e^(beta H(q))) + beta (H(p) + H(q)), H the entropy in nats. No gradient reaches
-    the teacher.
+    Mean of |p - q|^2 / (e^(beta H(p)) + e^(beta H(q))) + beta (H(p) + H(q)), H the entropy in nats; both logits are
+    (N, 2, X, Y, Z), and the result lies in [0, 1 + 2 beta ln 2]. No gradient reaches the teacher. Raises ValueError for
+    shapes that differ.
     """
     volumes = student_logits[:, 0].shape
     m, n = _checked_margin(student_logits, volumes), _checked_margin(teacher_logits, volumes).detach()
     p, q = m.sigmoid(), n.sigmoid()
-    h_p, h_q = _voxel_entropy(m, p), _voxel_entropy(n, q)  # of a prediction with itself: its slope stays finite
+    h_p, h_q = _voxel_entropy(m, p), _voxel_entropy(n, q)  # of a prediction with itself, so that its slope stays finite
     weighted = 2 * (p - q).square() / ((beta * h_p).exp() + (beta * h_q).exp())  # both classes differ by the same
     return (weighted + beta * (h_p + h_q)).mean()
 
 
 def _voxel_entropy(m: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of each voxel against a foreground probability."""
+    """Cross-entropy of each voxel with respect to a foreground probability."""
     return F.binary_cross_entropy_with_logits(m, target, reduction="none")
 
 
 def _checked_margin(logits: Tensor, volumes: torch.Size) -> Tensor:
-    """The margin of logits (N, 2, X, Y, Z), which has to have the shape `volumes`, (N, X, Y, Z)."""
+    """The margin of logits (N, 2, X, Y, Z), which must have the shape `volumes`, (N, X, Y, Z)."""
     expected = (volumes[0], 2, *volumes[1:])
     if logits.shape != expected:
-        raise ValueError(f"logits are {tuple(logits.shape)}; the labels or mask ask for {expected}")
+        raise ValueError(
+            f"found logits of shape {tuple(logits.shape)}, expected {expected} for these labels or this mask"
+        )
     return margin(logits)

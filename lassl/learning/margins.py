@@ -1,11 +1,11 @@
-"""The margin of two classes, of which softmax is the sigmoid, and divergences of two predictions by it."""
+"""The margin of two classes, whose sigmoid is the softmax, and divergences of two predictions computed from it."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
 
 def margin(logits: Tensor) -> Tensor:
-    """Foreground minus background logit in float32, whatever the precision: (N, 2, X, Y, Z) -> (N, X, Y, Z)."""
+    """Foreground minus background logit in float32, for any precision: (N, 2, X, Y, Z) -> (N, X, Y, Z)."""
     background, foreground = logits.unbind(1)
     return foreground.float() - background.float()
 
@@ -22,7 +22,7 @@ def kl(target_logits: Tensor, logits: Tensor) -> Tensor:
 def symmetric_kl(a: Tensor, b: Tensor) -> Tensor:
     """KL(a || b) + KL(b || a) in nats: two logits (N, 2, X, Y, Z) -> (N, X, Y, Z), gradient through both.
 
-    For two classes it is the product of the differences of the probabilities and of the margins.
+    For two classes it is the difference of the probabilities times the difference of the margins.
     """
     m, n = margin(a), margin(b)
     return (m.sigmoid() - n.sigmoid()) * (m - n)

@@ -1,14 +1,14 @@
-"""Mixing patches: a box of one patch is put into another."""
+"""Mixes patches: puts a box of one patch into another."""
 
 import torch
 from torch import Tensor
 
 
 def half_box(size: torch.Size, generator: torch.Generator) -> Tensor:
-    """A box of half the volume at random proportions and place, True inside: boolean (X, Y, Z) on the CPU.
+    """A box of half the volume with random proportions and place, True inside: boolean (X, Y, Z) on the CPU.
 
-    CutMix as French et al. 2020 take it to segmentation, with a third axis. The sides are 2^-d of the patch's, d of the
-    three axes uniform among those that sum up to 1; they are rounded to voxels. The generator is a CPU's.
+    This is CutMix for segmentation (French et al. 2020) with a third axis. The sides are 2^-d of the patch's, rounded
+    to voxels; the three d are uniform among those that sum to 1. The generator must be on the CPU.
     """
     d = -torch.rand(3, generator=generator).log()
     sides = [max(round(n * 2.0**-e), 1) for n, e in zip(size, (d / d.sum()).tolist(), strict=True)]
@@ -24,8 +24,8 @@ def box_of(size: torch.Size, sides: list[int], generator: torch.Generator) -> Te
 
 
 def cutmix(patches: Tensor, inside: Tensor) -> Tensor:
-    """Put into each patch (N, ..., X, Y, Z) the box of its partner, the N patches in reverse; N of 2 or more.
+    """Put into each patch (N, ..., X, Y, Z) the box of its partner; partners are the N >= 2 patches in reverse order.
 
-    The middle one of an odd number is its own partner and stays as it is.
+    The middle one of an odd number is its own partner and does not change.
     """
     return torch.where(inside.to(patches.device), patches.flip(0), patches)

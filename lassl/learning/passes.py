@@ -1,4 +1,4 @@
-"""Further passes of a network through one batch that are to differ from the first by their input alone."""
+"""Additional passes of a network over one batch that should differ from the first only in their input."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from torch import nn
 
 @contextmanager
 def same_dropout(device: torch.device) -> Iterator[None]:
-    """Take the random numbers of torch back at the end: the next pass has the same dropout as the one inside."""
+    """Restore torch's random state at the end, so that the next pass has the same dropout as the one inside."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield
 
 
 @contextmanager
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
-    """Let the passes inside leave the running mean and variance of batch norm alone; they normalize as ever."""
+    """Prevent passes inside from updating the running mean and variance of batch norm; they normalize as usual."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm3d)]
     momenta = [norm.momentum for norm in norms]
     try:

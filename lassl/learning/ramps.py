@@ -1,4 +1,4 @@
-"""Ramps of weights, thresholds and decays: plain functions of the step or of the fraction of training that is done."""
+"""Ramps of weights, thresholds and decays: plain functions of the step or of the completed fraction of training."""
 
 import math
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ def sigmoid_ramp(t: float) -> float:
 
 
 def climb(t: float, end: float) -> float:
-    """Share of its full value that a weight has at fraction t of training: `sigmoid_ramp`, full from `end` on.
+    """Relative value of a weight at fraction t of training: `sigmoid_ramp`, full from `end` on.
 
-    `end` is the option `ramp` of every method that has one: 0 is full from the first step.
+    `end` is the option `ramp` of a method; with 0 the weight is full from the first step.
     """
     return sigmoid_ramp(t / end) if end else 1.0
 
@@ -30,12 +30,12 @@ class ClimbingWeight:
 
 
 def staircase(step: int, steps: int) -> float:
-    """Fraction of training in 40 equal stairs, as the ramps of UA-MT climb: (step // 150) / 40 of 6000 steps."""
+    """Fraction of training in 40 equal stairs, as in the ramps of UA-MT: (step // 150) / 40 for 6000 steps."""
     return (40 * step // steps) / 40
 
 
 def ema_decay(step: int, limit: float = 0.99) -> float:
-    """Share that the teacher keeps of itself: a plain mean over the first steps, then `limit` (Tarvainen 2017)."""
+    """Share of its weights that a teacher keeps: a plain mean over the first steps, then `limit` (Tarvainen 2017)."""
     return min(1 - 1 / (step + 1), limit)
 
 
@@ -45,7 +45,7 @@ def uncertainty_threshold(t: float) -> float:
 
 
 def ambiguity_threshold(t: float) -> float:
-    """Entropy in nats from which a voxel is ambiguous: from 0.75 ln 2 to 0.95 ln 2 (AC-MT, Xu et al. 2023)."""
+    """Entropy in nats above which a voxel is ambiguous: from 0.75 ln 2 to 0.95 ln 2 (AC-MT, Xu et al. 2023)."""
     return (0.75 + 0.2 * sigmoid_ramp(t)) * math.log(2)
 
 

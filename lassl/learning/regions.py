@@ -1,4 +1,4 @@
-"""Losses and labels of regions: the supervised loss over some voxels only, the largest component of a mask."""
+"""Losses and labels of regions: the supervised loss over some voxels, and the largest component of a mask."""
 
 import numpy as np
 import torch
@@ -7,14 +7,14 @@ from torch import Tensor
 from lassl.images.components import largest_component
 from lassl.learning.base import supervised_terms
 
-CERTAIN = 50.0  # logits of this size and its opposite have the softmax 1 and 0
+CERTAIN = 50.0  # logits of this value and its negative have the softmax 1 and 0
 
 
 def within(logits: Tensor, label: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
     """Make the voxels outside a region (N, X, Y, Z), True inside, certain background in logits and label.
 
-    There the cross-entropy is then 0, without gradient, and the sums of a Dice get nothing. Logits (N, 2, X, Y, Z) come
-    out as float32, labels (N, X, Y, Z) in their own type.
+    Their cross-entropy is then 0, without gradient, and they add nothing to the sums of a Dice. Returns logits
+    (N, 2, X, Y, Z) in float32, and labels (N, X, Y, Z) in their own type.
     """
     outside = ~region
     background, foreground = logits.float().unbind(1)
@@ -23,9 +23,9 @@ def within(logits: Tensor, label: Tensor, region: Tensor) -> tuple[Tensor, Tenso
 
 
 def terms_within(logits: Tensor, label: Tensor, region: Tensor, patches: int) -> dict[str, Tensor]:
-    """The supervised terms over the voxels of a region (N, X, Y, Z), of each `patches` patches in a row, then summed.
+    """The supervised terms over the voxels of a region (N, X, Y, Z), for each group of `patches` patches, then summed.
 
-    The cross-entropy is a mean over the region's voxels. An empty region has terms of 0.
+    The cross-entropy is a mean over the region's voxels. The terms of an empty region are 0.
     """
     halves = []
     for first in range(0, len(label), patches):
@@ -38,9 +38,9 @@ def terms_within(logits: Tensor, label: Tensor, region: Tensor, patches: int) ->
 
 
 def largest_components(masks: Tensor) -> Tensor:
-    """Keep of each mask (N, X, Y, Z) of integers 0 and 1 the largest component, joined over faces, edges and corners.
+    """Keep only the largest component (connected by faces, edges or corners) of each mask (N, X, Y, Z) of 0 and 1.
 
-    Found on the host, which waits for the device. An empty mask stays empty.
+    Computed on the host, which waits for the device. An empty mask stays empty.
     """
     kept = [largest_component(mask) for mask in masks.cpu().numpy()]
     return torch.from_numpy(np.stack(kept)).to(masks)

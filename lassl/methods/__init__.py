@@ -1,6 +1,6 @@
-"""The algorithms by name, and the check of their options: `cps` is the class that inherits from Algorithm in cps.py.
+"""Finds algorithms by name and checks their options: `cps` is the class in cps.py that inherits from Algorithm.
 
-One is imported only when it is asked for, so that a change to it touches its rows alone and a new one touches none.
+An algorithm is imported only when it is used, so a change to it affects only its rows, and a new one affects none.
 """
 
 import inspect
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lassl.plumbing.errors import LasslError
-from lassl.settings.sections import Network
+from lassl.settings.sections import VNET, Network
+from lassl.settings.values import Size
 
 if TYPE_CHECKING:
     from lassl.learning.base import Algorithm, MakeNetwork
     from lassl.settings.sections import Method
 
-STRICT = ConfigDict(strict=True, allow_inf_nan=False)  # true is not a number, and neither is a text
+STRICT = ConfigDict(strict=True, allow_inf_nan=False)  # neither true nor text is a number
 
 
 def algorithms() -> list[str]:
@@ -28,16 +29,16 @@ def algorithms() -> list[str]:
 
 
 def module_of(algorithm: str) -> str:
-    """Name of the module that defines an algorithm. Raises LasslError for an unknown one."""
+    """Name of the module that defines an algorithm. Raises LasslError if it is unknown."""
     if algorithm not in algorithms():
         known = ", ".join(algorithms())
-        raise LasslError(f"params.yaml: unknown algorithm '{algorithm}'; lassl/methods has {known}")
+        raise LasslError(f"params.yaml: unknown algorithm '{algorithm}', expected one of lassl/methods: {known}")
     return f"{__name__}.{algorithm}"
 
 
 def class_of(algorithm: str) -> "type[Algorithm]":
-    """The class of an algorithm. Raises LasslError for an unknown one, and where its file lacks the class or a part."""
-    base: type[Algorithm] = import_module("lassl.learning.base").Algorithm  # here: who asks for a name needs no torch
+    """The class of an algorithm. Raises LasslError if it is unknown, or if its file lacks the class or part of it."""
+    base: type[Algorithm] = import_module("lassl.learning.base").Algorithm  # here, because names do not need torch
     module, file = import_module(module_of(algorithm)), f"lassl/methods/{algorithm}.py"
     own = [each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__]
     defined = [each for each in own if issubclass(each, base)]
@@ -46,32 +47,34 @@ def class_of(algorithm: str) -> "type[Algorithm]":
         raise LasslError(f"{file}: expected one class that inherits from Algorithm, found {found}")
     if defined[0].__abstractmethods__:
         name, missing = defined[0].__name__, ", ".join(sorted(defined[0].__abstractmethods__))
-        raise LasslError(f"{file}: class {name} does not define {missing}; lassl/learning/base.py says what it gives")
+        raise LasslError(f"{file}: class {name} does not define {missing}; see lassl/learning/base.py")
     return defined[0]
 
 
-def build(algorithm: str, make_network: "MakeNetwork", options: Mapping[str, Any], key: str = "options") -> "Algorithm":
-    """Make an algorithm; the constructor's keyword-only arguments are the schema of its options.
+def build(
+    algorithm: "str | type[Algorithm]", make_network: "MakeNetwork", options: Mapping[str, Any], key: str = "options"
+) -> "Algorithm":
+    """Make an algorithm, by its name or its class; the constructor's keyword-only arguments are the schema of options.
 
-    Raises LasslError with a line for each wrong option, which `key` of params.yaml has.
+    Raises LasslError with a line for each wrong option; `key`: where params.yaml has the options.
     """
-    constructor = class_of(algorithm)
+    constructor = class_of(algorithm) if isinstance(algorithm, str) else algorithm
     if found := findings(constructor, options):
         raise LasslError("\n".join(f"params.yaml: {key}.{line}" for line in found))
     try:
         return constructor(make_network, **options)
-    except ValueError as error:  # options that do not go together
+    except ValueError as error:  # options that contradict each other
         raise LasslError(f"params.yaml: {key}: {error}") from error
-    except LasslError as error:  # an option names a function that is not there
+    except LasslError as error:  # an option names a function that does not exist
         raise LasslError(str(error).replace("params.yaml: options", f"params.yaml: {key}")) from error
 
 
 def check(rows: Mapping[str, "Method"]) -> None:
-    """Check the options of rows before anything is trained, by making each on a V-Net of one channel.
+    """Check the options of rows before training, by making each algorithm with a V-Net of one channel.
 
-    Raises LasslError with a line for each option that an algorithm does not take.
+    Raises LasslError with a line for each option that an algorithm does not accept.
     """
-    vnet = import_module("lassl.model.vnet").VNet  # here: who asks for a name needs no torch
+    vnet = import_module("lassl.model.vnet").VNet  # here, because names do not need torch
     smallest, found = Network(width=1, residual=False, dropout=0), []
     for name, row in rows.items():
         try:
@@ -82,10 +85,33 @@ def check(rows: Mapping[str, "Method"]) -> None:
         raise LasslError("\n".join(found))
 
 
-def findings(constructor: type, options: Mapping[str, Any]) -> list[str]:
-    """Compare options with the keyword-only parameters of a constructor, types and ranges included.
+def check_network(rows: Mapping[str, "Method"], network: Network, patch: Size) -> None:
+    """Check a network other than the V-Net before anything is trained, by a pass, and that it has what rows use of it.
 
-    Gives a line, which begins with the option's name, for each one that is unknown, missing or not what it has to be.
+    Raises LasslError with a line for the network, or for each row whose algorithm uses a part that it lacks.
+    """
+    if network.name == VNET:
+        return
+    try:
+        built = import_module("lassl.model.network").tried(network, patch)  # here: who asks for a name needs no torch
+    except LasslError as error:
+        raise LasslError(f"params.yaml: {error}") from None
+    found = []
+    for name, row in rows.items():
+        parts = class_of(row.algorithm).network_parts
+        if missing := [part for part in parts if not hasattr(built, part)]:
+            found.append(
+                f"methods.{name}: algorithm {row.algorithm} uses the network's {', '.join(parts)}, and network "
+                f"{network.name} has no {', '.join(missing)}; use network.name={VNET}, or a method for any network"
+            )
+    if found:
+        raise LasslError("\n".join(f"params.yaml: {line}" for line in found))
+
+
+def findings(constructor: type, options: Mapping[str, Any]) -> list[str]:
+    """Compare options with the keyword-only parameters of a constructor, including types and ranges.
+
+    Returns a line, beginning with the option's name, for each one that is unknown, missing or invalid.
     """
     parameters = {p.name: p for p in inspect.signature(constructor).parameters.values() if p.kind is p.KEYWORD_ONLY}
     kinds = get_type_hints(constructor.__init__, include_extras=True)  # type: ignore[misc]  # of this very class
@@ -101,9 +127,11 @@ def findings(constructor: type, options: Mapping[str, Any]) -> list[str]:
 
 
 def problems(kind: Any, value: Any) -> list[str]:
-    """Say what is wrong with a value of params.yaml that has to be of a kind; nothing if it is."""
+    """Say why a value of params.yaml does not have a type; empty if it has."""
     try:
-        TypeAdapter(kind, config=STRICT).validate_json(json.dumps(value, default=str))  # in JSON a list can be a tuple
+        TypeAdapter(kind, config=STRICT).validate_json(
+            json.dumps(value, default=str)
+        )  # through JSON, where a list can be a tuple
     except ValidationError as error:
         return [f"{each['msg']} (found {value!r})" for each in error.errors()]
     return []

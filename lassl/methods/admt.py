@@ -1,21 +1,23 @@
-"""AD-MT (Zhao et al. 2024): two teachers that follow a student by turns, and label for it together.
+"""AD-MT (Zhao et al. 2024): two teachers follow a student alternately, and label for it together.
 
-Turns are random periods of 1 to `period` steps. In the first teacher's, the student sees unlabeled patches with changed
-contrast, brightness and noise (perturbations.py), in the second's, with a box of half the volume of another
-patch (CutMix, labels and confidences alike); the teacher whose turn it is moves, as the running average of the student,
-up to `decay`. With H the entropy in bits and t, u the teachers' softmax on the patches as they came:
+The teachers take turns in random periods of 1 to `period` steps. In the first teacher's periods, the student sees
+unlabeled patches with changed contrast, brightness and noise (perturbations.py); in the second's, patches with a box of
+half the volume of another patch (CutMix, applied to labels and confidences as well). The teacher in turn is updated, as
+the running average of the student, up to `decay`. With H the entropy in bits and t, u the teachers' softmax on the
+unchanged patches:
 
     label   arg-max of e^-H(t) t + e^-H(u) u, normalized, whose greater probability is the confidence; where teachers
-            disagree, and the student's own label of the same voxel is another and more confident, that one
+            disagree, and the student's own label of the voxel differs and is more confident, the student's
     loss    supervised + weight x mean CE of the student over the voxels of confidence `threshold` or more
 
-The weight climbs by a sigmoid ramp until the fraction `ramp` of training, as the authors' at 6000 of 15000 steps.
-Different here: the teachers begin as copies of the student (theirs: random weights of their own), both have dropout on
-and average its batch-norm statistics (theirs: the one at rest is in evaluation mode) and move from the first step
-(theirs: copies of the student until step 80); the box has half the volume and is the same for all patches (theirs: one
-for each, 22 % of the volume on average, cut off at the border); brightness shifts by a share of the patch's mean before
-its contrast changed (theirs: after it; at most 5 % of the patch's range between the two); CutMix moves the student's
-own labels with the patches, where their code leaves them in place.
+The weight climbs by a sigmoid ramp until the fraction `ramp` of training, like the authors' at 6000 of 15000 steps.
+
+Differences from the authors: our teachers begin as copies of the student (theirs: with their own random weights). Both
+have dropout on and average its batch-norm statistics (theirs: the resting one is in evaluation mode), and are updated
+from the first step (theirs: copies of the student until step 80). The box has half the volume and is the same for all
+patches (theirs: one each, with 22 % of the volume on average, cut off at the border). Brightness shifts by a share of
+the patch's mean before the change of contrast (theirs: after it; the difference is at most 5 % of the patch's range).
+CutMix moves the student's own labels with the patches, while their code leaves them in place.
 """
 
 import math
@@ -39,7 +41,7 @@ Turn = Annotated[int, Field(ge=1)]  # steps
 
 
 class ADMT(Algorithm):
-    """A student, and two teachers that follow it by turns."""
+    """A student, and two teachers that follow it alternately."""
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class ADMT(Algorithm):
         return {"student": self.student, "teacher": self.first, "second": self.second}
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
-        """Compute the supervised terms and that of the changed patches; logs what is kept and how teachers agree."""
+        """Compute the supervised terms and that of changed patches; logs the kept share and the teachers' agreement."""
         patches, first_turn = len(batch.image), self.first_turn(progress)
         weak, inside = batch.unlabeled_image, half_box(batch.image.shape[2:], progress.generator("cutmix", CPU))
         chance = progress.generator("intensity", weak.device)
@@ -85,19 +87,19 @@ class ADMT(Algorithm):
         return step
 
     def first_turn(self, progress: Progress) -> bool:
-        """Whether a step is in a period of the first teacher: the first, third, ... of the run's seed."""
+        """Whether a step is in a period of the first teacher: the first, third, ... for the run's seed."""
         generator = replace(progress, step=0).generator("periods", CPU)
         ends = torch.randint(1, self.period + 1, (progress.steps,), generator=generator).cumsum(0)
         return int(torch.searchsorted(ends, progress.step, right=True)) % 2 == 0
 
     def after_step(self, progress: Progress) -> None:
-        """Move the teacher whose turn it is; it has moved in about half of the steps."""
+        """Update the teacher in turn, which was updated in about half of the steps so far."""
         teacher = self.first if self.first_turn(progress) else self.second
         follow(teacher, self.student, ramps.ema_decay(progress.step // 2, self.decay))
 
 
 def together(first: Tensor, second: Tensor, student: Tensor) -> Tensor:
-    """Foreground probability (U, X, Y, Z) that labels, from logits (U, 2, X, Y, Z) of both teachers and the student."""
+    """Foreground probability (U, X, Y, Z) for labels, from logits (U, 2, X, Y, Z) of both teachers and the student."""
     t, u, s = (logits.float().softmax(1) for logits in (first, second, student))
     share = ((losses.entropy(u) - losses.entropy(t)) / math.log(2)).sigmoid()  # e^-H(t) / (e^-H(t) + e^-H(u))
     t, u, s = t[:, 1], u[:, 1], s[:, 1]

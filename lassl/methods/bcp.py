@@ -1,22 +1,24 @@
-"""BCP, bidirectional copy-paste (Bai et al. 2023): labeled and unlabeled patches are put into each other.
+"""BCP, bidirectional copy-paste (Bai et al. 2023): labeled and unlabeled patches are pasted into each other.
 
 M is 0 in a box of `box` times the patch's sides at a random place, the same for all patches of a step, and 1 around it.
-A step's patches are halved into a and b; x is a labeled patch with label y, u an unlabeled one with pseudo-label q.
+A step's patches are split into halves a and b; x is a labeled patch with label y, u an unlabeled one with pseudo-label
+q.
 
-    pre-training   before the fraction `pretrain` of training: x_a M + x_b (1 - M), labels alike, supervised loss S
+    pre-training   before the fraction `pretrain` of training: x_a M + x_b (1 - M), same for labels, supervised loss S
     self-training  x_a M + u_a (1 - M), labels y_a M + q_a (1 - M), and u_b M + x_b (1 - M), labels q_b M + y_b (1 - M):
                    S over the voxels of y plus `weight` (alpha) times S over those of q, summed over the two mixtures
     q              arg-max of the teacher; with `largest_component`, the largest component of each patch
-    teacher        the student's copy until the switch, then its running average (`decay`)
+    teacher        a copy of the student until the switch, then its running average (`decay`)
 
-As in the authors' code there is no ramp, and the teacher's passes have dropout on. Other than there: S is the
-baseline's: its Dice is of the foreground, with squared denominator, over all patches of a mixture (theirs: the mean of
-both classes, linear denominator, patch by patch); both mixtures pass the student as one batch, and all unlabeled
-patches the teacher; the teacher's average begins as a plain mean, batch-norm statistics included, so that what
-pre-training learned leaves it within some steps (theirs keeps 0.37 of it after 100); the switch takes the last weights,
-not those best on test cases, and keeps the optimizer's momentum. The rate falls along `poly` from the first step to the
-last: theirs is constant for 2000 steps of pre-training and 2500 of 15000 after, then falls tenfold every 2500, and its
-mean factor in self-training is 0.19 (here 0.47).
+As in the authors' code, there is no ramp, and the teacher's passes have dropout on.
+
+Differences from the authors: S is the baseline's loss, with the Dice of the foreground, a squared denominator, over all
+patches of a mixture (theirs: the mean of both classes, linear denominator, patch by patch). Both mixtures pass through
+the student as one batch, and all unlabeled patches through the teacher. The teacher's average begins as a plain mean,
+including batch-norm statistics, so that it forgets pre-training within a few steps (theirs keeps 0.37 of it after 100).
+The switch uses the last weights, not those best on test cases, and keeps the optimizer's momentum. The rate falls along
+`poly` from the first step to the last; theirs is constant for 2000 steps of pre-training and 2500 of 15000 after that,
+then falls tenfold every 2500, and its mean factor in self-training is 0.19 (here 0.47).
 """
 
 import math
@@ -89,5 +91,5 @@ class BCP(Algorithm):
         return progress.step - math.ceil(self.pretrain * progress.steps)
 
     def after_step(self, progress: Progress) -> None:
-        """Move the teacher, batch-norm statistics included, towards the student; onto it until the switch."""
+        """Update the teacher, including batch-norm statistics; until the switch it equals the student."""
         follow(self.teacher, self.student, ramps.ema_decay(max(self.since_switch(progress), 0), self.decay))

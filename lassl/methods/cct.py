@@ -1,21 +1,22 @@
-"""CCT: cross-consistency training (Ouali et al. 2020), as SSL4MIS has it for medical images, or as its authors do.
+"""CCT: cross-consistency training (Ouali et al. 2020), as in SSL4MIS for medical images, or as by its authors.
 
-Three more decoders on the V-Net's encoder see the features of all its scales with noise, with dropout, or without the
-voxels of most attention (lassl/learning/perturbations.py). With p the foreground probability of the V-Net and p_k that
-of decoder k:
+Three additional decoders on the V-Net's encoder see the features of all scales with noise, with dropout, or without the
+voxels of highest attention (lassl/learning/perturbations.py). With p the foreground probability of the V-Net and p_k
+that of decoder k:
 
     loss = supervised + w mean over k of mean (p_k - p)^2       over the voxels of the unlabeled patches
 
     form: ssl4mis   the supervised loss is the mean of those of all four decoders, and gradients reach p, too
-    form: authors   the labels teach the V-Net alone, the three learn from the consistency, and p has no gradient
+    form: authors   labels train only the V-Net, the three decoders learn from the consistency, and p has no gradient
 
 w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of training. Weight 0.1 and ramp 1.0 are those of
-SSL4MIS, and belong to its form: decoders that see no label do not learn to segment at this weight. The authors have 30
-and 0.1 with theirs. The row is SSL4MIS's form because it is the one that was written for medical images.
+SSL4MIS, and belong to its form: with this weight, decoders without labels do not learn to segment. The authors use 30
+and 0.1 with their form. The row uses SSL4MIS's form because that was written for medical images.
 
-Different from SSL4MIS: three dimensions, a V-Net (theirs: a 2-D U-Net), and the baseline's Dice (theirs: the mean over
-the classes). Different from the authors in either form: three of their seven perturbations, a decoder for each; the
-features of all scales (theirs: of the last); labeled and unlabeled patches in one pass of the encoder (theirs: two).
+Differences from SSL4MIS: three dimensions, a V-Net (theirs: a 2-D U-Net), and the baseline's Dice (theirs: the mean
+over the classes). Differences from the authors in either form: three of their seven perturbations, with one decoder
+each; features of all scales (theirs: of the last); labeled and unlabeled patches in one pass of the encoder (theirs:
+two).
 """
 
 from collections.abc import Callable
@@ -37,6 +38,8 @@ PERTURBATIONS = (feature_noise, feature_dropout, attention_drop)
 
 class CCT(Algorithm):
     """A V-Net, and three decoders on its encoder that see perturbed features."""
+
+    network_parts = ("encode", "decode", "head", "ups", "decoder")
 
     def __init__(
         self,

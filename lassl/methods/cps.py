@@ -1,19 +1,20 @@
-"""Cross Pseudo Supervision (Chen et al. 2021), its adaptive weight, and CutMix (French et al. 2020) with it.
+"""Cross Pseudo Supervision (Chen et al. 2021), with an adaptive weight, or with CutMix (French et al. 2020).
 
 Each of two networks learns from the labels and from the other's arg-max (Equations 1 to 3 of the adaptive weight's
-paper), the cross terms weighted by `weight` times a sigmoid ramp that ends at the fraction `ramp` of training.
+paper). The cross terms are weighted by `weight` times a sigmoid ramp that ends at the fraction `ramp` of training.
 
     adaptive       the unlabeled term is also multiplied by the mean foreground Dice of both networks on the labeled
-                   batches of the epoch before, 0 in the first epoch (Equation 4); `measure` names another function of
-                   logits and labels to take instead of the Dice
+                   batches of the previous epoch, 0 in the first epoch (Equation 4); `measure` names another function of
+                   logits and labels to use instead of the Dice
     mix: cutmix    both networks see unlabeled patches with a box of each other, and learn from the arg-max of the
-                   other on the patches as they were, mixed in the same way
-    lovasz         weight of Lovasz-Softmax (Berman et al. 2018) beside the cross-entropy of the labeled cases
+                   other network on the unmixed patches, mixed in the same way
+    lovasz         weight of Lovasz-Softmax (Berman et al. 2018), added to the cross-entropy of the labeled cases
 
-The supervised loss is the cross-entropy alone, as in Chen et al.'s code and Gupta and Guo's. Chen et al. take the cross
-term over labeled and unlabeled patches as one mean; here it is a mean of each, so that a weight counts twice as much as
-theirs. SSL4MIS has the unlabeled one alone. Gupta and Guo step their optimizers on labeled and unlabeled patches by
-turns; here a step has both. CPS+CutMix of Chen et al. has three smaller boxes and no cross term of labeled patches.
+The supervised loss is only the cross-entropy, as in the code of Chen et al. and of Gupta and Guo. Chen et al. compute
+the cross term as one mean over labeled and unlabeled patches; here each has its own mean, so that a weight counts twice
+as much as theirs. SSL4MIS has only the unlabeled term. Gupta and Guo alternate optimizer steps on labeled and unlabeled
+patches; here each step has both. CPS+CutMix of Chen et al. has three smaller boxes and no cross term of labeled
+patches.
 """
 
 from typing import Literal
@@ -32,10 +33,10 @@ from lassl.plumbing.plugins import plugin
 class CPS(Algorithm):
     """Two networks that teach each other."""
 
-    epoch: Tensor  # the epoch that is being summed up
+    epoch: Tensor  # the current epoch
     dice_sum: Tensor
     dice_count: Tensor
-    dice_before: Tensor  # mean Dice of the epoch before
+    dice_before: Tensor  # mean Dice of the previous epoch
 
     def __init__(
         self,
@@ -92,7 +93,7 @@ class CPS(Algorithm):
 
     @torch.no_grad()
     def _mixed(self, batch: Batch, progress: Progress) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The batch with its unlabeled patches mixed, and both networks' labels of these, mixed in the same way."""
+        """The batch with mixed unlabeled patches, and both networks' labels for them, mixed in the same way."""
         unlabeled = batch.unlabeled_image
         inside = half_box(unlabeled.shape[2:], progress.generator("cutmix", torch.device("cpu")))
         labels = [cutmix(pseudo_label(network(unlabeled)), inside) for network in (self.first, self.second)]
@@ -101,9 +102,9 @@ class CPS(Algorithm):
 
     @torch.no_grad()
     def _follow_dice(self, dice: Tensor, epoch: int) -> None:
-        """Add to the epoch's mean; when a new epoch begins, the old one's mean becomes `dice_before`.
+        """Add to the epoch's mean; when a new epoch begins, the old mean becomes `dice_before`.
 
-        Without a question to the numbers themselves, for which a GPU would have to be waited for.
+        Does not read the numbers, which would require waiting for a GPU.
         """
         begins = self.epoch != epoch
         self.dice_before.copy_(torch.where(begins, self.dice_sum / self.dice_count, self.dice_before))
@@ -125,7 +126,7 @@ def cross_terms(a: Tensor, b: Tensor) -> Tensor:
 
 
 def taught_terms(a: Tensor, b: Tensor, label_a: Tensor, label_b: Tensor) -> Tensor:
-    """Cross-entropy of each network against the label that the other gave, summed."""
+    """Cross-entropy of each network against the other's label, summed."""
     return losses.cross_entropy(a, label_b) + losses.cross_entropy(b, label_a)
 
 

@@ -1,18 +1,19 @@
-"""DTC: dual-task consistency (Luo et al. 2021): the segmentation and a signed distance map must tell the same.
+"""DTC: dual-task consistency (Luo et al. 2021): the segmentation and a signed distance map must agree.
 
 A second head, a 1x1x1 convolution and tanh on the decoder's features, gives the distance z to the surface in [-1, 1],
 negative inside. With p the foreground probability and D the distance map of a label (lassl/learning/distance.py):
 
     loss = supervised + distance x mean (z - D)^2 + w mean (sigmoid(-steepness z) - p)^2
 
-the second term over the labeled patches, the third over all. w climbs to `weight` by a sigmoid ramp until the fraction
-`ramp` of training. At the published steepness, 1500, the sigmoid is a step but for |z| of some thousandths.
+The second term is over the labeled patches, the third over all. w climbs to `weight` by a sigmoid ramp until the
+fraction `ramp` of training. At the published steepness, 1500, the sigmoid is a step except for |z| below some
+thousandths.
 
-Different here: the supervised loss is the baseline's (theirs: Dice alone); p comes from two logits (theirs: one); the
-second head sees the features before the first one's dropout (theirs: after it); inside, D is the distance to the
-surface voxels (theirs: to the nearest background voxel, and 0 on the surface; 0.04 apart on average); a patch without
-foreground is far outside, D = 1, one full of it far inside, -1 (theirs: 0 and undefined). At profile `paper` the
-schedule is theirs, `step`. Only the V-Net is kept: the second head serves training.
+Differences from the authors: the supervised loss is the baseline's (theirs: Dice alone). p comes from two logits
+(theirs: one). The second head sees the features before the first head's dropout (theirs: after it). Inside, D is the
+distance to the surface voxels (theirs: to the nearest background voxel, and 0 on the surface; the difference is 0.04 on
+average). A patch without foreground has D = 1, one without background -1 (theirs: 0 and undefined). Profile `paper` has
+their schedule, `step`. The model has only the V-Net, because the second head is only for training.
 """
 
 from collections.abc import Callable
@@ -29,6 +30,8 @@ from lassl.model.vnet import VNet
 
 class DTC(Algorithm):
     """A V-Net, and a head for the signed distance on its last features."""
+
+    network_parts = ("encode", "decode", "head")
 
     def __init__(
         self, make_network: Callable[[], VNet], *, weight: Weight, distance: Weight, steepness: Positive, ramp: Ramp

@@ -1,9 +1,9 @@
-"""Entropy minimisation (ADVENT's direct form, Vu et al. 2019): predictions without labels are to be certain.
+"""Entropy minimization (ADVENT's direct form, Vu et al. 2019): predictions without labels should be certain.
 
-Loss: the supervised one plus w(t) mean H(p) / ln 2, H the entropy over the classes, the mean over the voxels of the
-unlabeled patches or, with `patches: all`, of the labeled ones, too. w(t) climbs to `weight` by a sigmoid ramp that ends
-at the fraction `ramp` of training. ADVENT takes unlabeled images alone and a constant weight of 0.001; SSL4MIS takes
-all and climbs to 0.1 at the last of 30000 steps, and so does the row.
+Loss: the supervised loss plus w(t) mean H(p) / ln 2, where H is the entropy over the classes, and the mean is over the
+voxels of the unlabeled patches or, with `patches: all`, of all patches. w(t) climbs to `weight` by a sigmoid ramp that
+ends at the fraction `ramp` of training. ADVENT uses only unlabeled images and a constant weight of 0.001; SSL4MIS uses
+all patches and climbs to 0.1 at the last of 30000 steps, as does the row.
 """
 
 import math
@@ -46,7 +46,7 @@ class EntropyMinimization(Algorithm):
 def mean_entropy(logits: Tensor) -> Tensor:
     """Mean entropy of the softmax over the classes, as a share of ln 2, in [0, 1]: logits (N, 2, X, Y, Z) to a scalar.
 
-    It is the cross-entropy of p with itself, whose gradient in the margin stays finite where p is 0 or 1.
+    It is the cross-entropy of p with itself, whose gradient in the margin stays finite if p is 0 or 1.
     """
     m = margin(logits)
     return F.binary_cross_entropy_with_logits(m, m.sigmoid()) / math.log(2)

@@ -1,23 +1,23 @@
 """Weak-to-strong consistency: FixMatch (Sohn et al. 2020) and CutMix with a mean teacher (French et al. 2020).
 
-A teacher labels the unlabeled patches as they come; the student learns these labels on a strongly changed version:
+A teacher labels the unchanged unlabeled patches; the student learns these labels on a strongly changed version:
 
     loss       supervised + weight(t) sum over kept voxels of CE(student(strong), arg-max of the teacher) / all voxels
     kept       voxels where the teacher's greater probability is `threshold` or more
-    strong     intensity: contrast, brightness and noise (perturbations.py); mix: cutmix puts a box of half the
-               volume of another patch into each, pseudo-labels and kept voxels alike
+    strong     intensity: changes contrast, brightness and noise (perturbations.py); mix: cutmix puts a box of half the
+               volume of another patch into each, also for pseudo-labels and kept voxels
     teacher    student: the student itself, no gradient (FixMatch) | ema: its running average, up to `decay`
-    ramp       fraction of training at which the weight is full; 0: from the first step, as both authors
+    ramp       fraction of training at which the weight is full; 0: from the first step, as by both groups of authors
 
-FixMatch here is intensity and the student as teacher; the weak view is the turned and flipped patch of all methods. It
-is a batch of its own and moves the running statistics of batch norm (theirs: one batch with the rest). The authors,
-who classify, have the cross-entropy alone for labels and seven unlabeled images for a labeled one, and score a running
-average.
+FixMatch here uses changed intensity, with the student as its own teacher. The weak view is the rotated and flipped
+patch of all methods. It is a separate batch and updates the running statistics of batch norm (theirs: one batch with
+the rest). The authors, who classify images, use only the cross-entropy for labels and seven unlabeled images per
+labeled one, and score a running average.
 
-CutMix-MT here differs from FixMatch in the change and the teacher alone. French et al. have another loss: the squared
-difference to the teacher's softmax, weighed by the share of voxels over 0.97. At the same weight, 1.0, the gradient
-here is 10 times as large early in training and 1.5 times late. Their average has 0.99 from the first step (here a plain
-mean first) and is what they score; their boxes differ from image to image. Both teachers' passes have dropout on.
+CutMix-MT here differs from FixMatch only in the change and the teacher. French et al. have another loss: the squared
+difference to the teacher's softmax, weighted by the share of voxels over 0.97. At the same weight, 1.0, the gradient
+here is 10 times as large early in training and 1.5 times late. Their average has a decay of 0.99 from the first step
+(here: first a plain mean) and is scored; their boxes differ between images. Both teachers' passes have dropout on.
 """
 
 import math

@@ -1,15 +1,16 @@
-"""ICT, interpolation consistency training (Verma et al. 2019): between two patches the student is to be linear.
+"""ICT, interpolation consistency training (Verma et al. 2019): the student should be linear between two patches.
 
-Each unlabeled patch u is mixed with its partner v, the unlabeled patches in reverse, by a share l of its own from
-Beta(`alpha`, `alpha`):
+Each unlabeled patch u is mixed with its partner v, from the unlabeled patches in reverse order, with its own share l
+drawn from Beta(`alpha`, `alpha`):
 
     loss = supervised + w(t) mean (p(l u + (1 - l) v) - (l q(u) + (1 - l) q(v)))^2
 
-p is the student's softmax, q that of a teacher, the student's running average up to `decay`; w(t) climbs to `weight` by
-a sigmoid ramp that ends at the fraction `ramp` of training. As in SSL4MIS, dropout is on in the teacher, alpha is 0.2
-and the greatest weight 0.1, at the last of its 30000 steps; it makes one mixture of two patches, this code one of every
-patch, and its teacher sees each patch alone, ours all as one batch. The authors, who classify, have a weight of 100,
-alpha 1.0 or 0.1, one share for a batch, random partners, and blend the teacher's logits where their formula blends q.
+p is the student's softmax, and q that of a teacher, the student's running average up to `decay`. w(t) climbs to
+`weight` by a sigmoid ramp that ends at the fraction `ramp` of training. As in SSL4MIS, dropout is on in the teacher,
+alpha is 0.2, and the final weight is 0.1, which SSL4MIS reaches at the last of 30000 steps. SSL4MIS makes one mixture
+per two patches, this code one per patch; its teacher sees each patch separately, ours all as one batch. The authors,
+who classify images, have a weight of 100, an alpha of 1.0 or 0.1, one share per batch and random partners, and blend
+the teacher's logits although their formula blends q.
 """
 
 import numpy as np
@@ -24,7 +25,7 @@ from lassl.learning.teacher import follow, teacher_of
 
 
 class ICT(Algorithm):
-    """A student that learns on blends of two patches the blends of a teacher's predictions."""
+    """A student that learns to predict, on blends of two patches, the blends of a teacher's predictions."""
 
     def __init__(self, make_network: MakeNetwork, *, weight: Weight, alpha: Positive, decay: Decay, ramp: Ramp):
         super().__init__()
@@ -63,5 +64,5 @@ class ICT(Algorithm):
         return torch.lerp(patches.flip(0), patches, share[:, None]), torch.lerp(taught.flip(0), taught, share)
 
     def after_step(self, progress: Progress) -> None:
-        """Move the teacher, batch-norm statistics included, towards the student."""
+        """Update the teacher, including batch-norm statistics, towards the student."""
         follow(self.teacher, self.student, ramps.ema_decay(progress.step, self.decay))

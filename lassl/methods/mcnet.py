@@ -1,19 +1,19 @@
 """MC-Net (Wu et al. 2021) and MC-Net+ (Wu et al. 2022): decoders on one encoder learn from each other.
 
-The V-Net's own decoder has transposed convolutions, the second trilinear, the third (MC-Net+) nearest interpolation.
-With p_k the foreground probability of decoder k, m_k its margin, and all patches, labeled ones too:
+The V-Net's own decoder has transposed convolutions, the second trilinear and the third (MC-Net+) nearest interpolation.
+With p_k the foreground probability of decoder k and m_k its margin, over all patches, including labeled ones:
 
     loss = 1/2 sum over k of supervised_k + w sum over i != j of mean (p_i - sigmoid(m_j / temperature))^2
 
 The sigmoid is the authors' sharpening of a softmax of two classes. As in their code, the terms of decoders and of pairs
-are summed: 2 pairs of two decoders, 6 of three. `detach` stops the gradient that reaches decoder j through its
-sharpened probability; their code, which came out with MC-Net+, lets it pass. Gradients of all decoders reach the
-encoder. w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of training, as theirs at 6000 of 15000 steps.
+are summed: 2 pairs for two decoders, 6 for three. `detach` stops the gradient that reaches decoder j through its
+sharpened probability; their code, released with MC-Net+, does not stop it. Gradients of all decoders reach the encoder.
+w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of training, like theirs at 6000 of 15000 steps.
 
-Different here: the supervised loss is the baseline's (theirs: Dice alone, with a linear denominator), which near the
-end pulls a fifth as hard, so that at the same weight consistency counts about five times as much as theirs; the rate
-falls along `poly` (theirs: constant); the last weights are scored (theirs: the best on the test cases). Only the V-Net
-is kept, as only its decoder is evaluated.
+Differences from the authors: the supervised loss is the baseline's (theirs: Dice alone, with a linear denominator).
+Near the end its gradient is a fifth of theirs, so that at the same weight consistency counts about five times as much.
+The rate falls along `poly` (theirs: constant). The last weights are scored (theirs: the best on the test cases). The
+model has only the V-Net, because only its decoder is evaluated.
 """
 
 from collections.abc import Callable
@@ -37,6 +37,8 @@ OTHERS: tuple[Upsampling, ...] = ("trilinear", "nearest")
 
 class MCNet(Algorithm):
     """A V-Net, and one or two more decoders on its encoder."""
+
+    network_parts = ("encode", "decode", "head", "ups", "decoder")
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class MCNet(Algorithm):
         return step
 
     def mutual(self, logits: list[Tensor]) -> Tensor:
-        """Squared difference of each decoder's probability and each other's sharpened one: means, summed."""
+        """Mean squared differences between each decoder's probability and every other's sharpened one, summed."""
         margins = [margin(each) for each in logits]
         soft = [m.sigmoid() for m in margins]
         sharp = [((m.detach() if self.detach else m) / self.temperature).sigmoid() for m in margins]

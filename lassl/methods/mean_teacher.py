@@ -1,26 +1,26 @@
-"""Mean teacher (Tarvainen and Valpola 2017) in five ways, among them UA-MT (Yu et al. 2019) and Lovasz-Softmax.
+"""Mean teacher (Tarvainen and Valpola 2017) in five variants, including UA-MT (Yu et al. 2019) and Lovasz-Softmax.
 
 The student follows the teacher on unlabeled cases, by the mean squared difference (or KL) over the voxels of a mask:
 
-    certain    the entropy of the mean of `passes` further passes of the teacher, dropout on, is under a threshold that
-               rises from 0.75 ln 2 to ln 2 (UA-MT)
-    ambiguous  the entropy of the student is over a threshold that rises from 0.75 ln 2 to 0.95 ln 2 (AC-MT, Xu et al.
+    certain    the entropy of the mean of `passes` additional passes of the teacher, with dropout, is below a threshold
+               that rises from 0.75 ln 2 to ln 2 (UA-MT)
+    ambiguous  the entropy of the student is above a threshold that rises from 0.75 ln 2 to 0.95 ln 2 (AC-MT, Xu et al.
                2023): the voxels that UA-MT leaves out
-    all        every voxel: the mean teacher itself
+    all        every voxel: the plain mean teacher
 
 or, with `weighting: uncertainty`, by UnCL (Assefa et al. 2025) over all voxels. The weight climbs by a sigmoid ramp, in
-40 stairs, until the fraction `ramp` of training; thresholds climb over the whole of it. `patches: all` follows on
-labeled patches, too. Here the teacher's batch-norm statistics average the student's, where public code lets its passes
-move them.
+40 stairs, until the fraction `ramp` of training; thresholds climb during all of it. With `patches: all`, the student
+also follows on labeled patches. Here the teacher's batch-norm statistics average those of the student; in public code
+the teacher's own passes update them.
 
-AC-MT's authors train 8000 steps, and their weight is full at 6000 of them: `ramp` is 0.75 at profile `paper`. At other
+AC-MT's authors train for 8000 steps, and their weight is full at step 6000: `ramp` is 0.75 in profile `paper`. In other
 profiles it is 1.0, so that the mean weight over training is 0.038 per 0.1 instead of 0.054.
 
-UnCL is one of three terms of DyCON: CE + Dice + w mse + 0.5 (FeCL + UnCL). As there, it is constant from the first step
-and of all patches, and its target is one noisy pass; its weight, 0.25, is theirs beside a supervised loss of half the
-size. Left out of DyCON: FeCL, a contrastive loss (its code reads labels of unlabeled cases); the plain mse, of weight
-0.1 at the end of a ramp; clipping of gradients to norm 1; 4 + 4 patches a step and 20000 steps. So the row shows what
-UnCL does alone, not DyCON.
+UnCL is one of three terms of DyCON: CE + Dice + w mse + 0.5 (FeCL + UnCL). As there, its weight is constant from the
+first step, it is over all patches, and its target is one noisy pass. Its weight, 0.25, corresponds to theirs, because
+our supervised loss is half as large. Not included from DyCON: FeCL, a contrastive loss (its code reads labels of
+unlabeled cases); the plain mse, with a weight of 0.1 at the end of a ramp; gradient clipping to norm 1; 4 + 4 patches
+per step and 20000 steps. The row therefore shows UnCL alone, not DyCON.
 """
 
 from typing import Literal
@@ -58,9 +58,11 @@ class MeanTeacher(Algorithm):
     ):
         super().__init__()
         if (mask == "certain") != (passes > 0):
-            raise ValueError(f"passes is {passes} and mask '{mask}'; expected passes with mask certain, 0 with others")
+            raise ValueError(
+                f"passes is {passes} and mask is '{mask}'; expected passes above 0 with mask certain, else 0"
+            )
         if weighting == "uncertainty" and (mask, consistency) != ("all", "mse"):
-            raise ValueError("weighting is 'uncertainty'; expected mask all and consistency mse beside it")
+            raise ValueError("weighting is 'uncertainty', which requires mask all and consistency mse")
         self.student = make_network()
         self.teacher = teacher_of(self.student)
         self.weight, self.lovasz = ramps.ClimbingWeight(weight, ramp), lovasz
@@ -90,7 +92,7 @@ class MeanTeacher(Algorithm):
     def follow_teacher(
         self, student: Tensor, target: Tensor, uncertainty: Tensor, progress: Progress
     ) -> tuple[Tensor, Tensor | float]:
-        """The consistency of logits (U, 2, X, Y, Z) with the teacher's, and the share of voxels that it counts."""
+        """The consistency of logits (U, 2, X, Y, Z) with the teacher's, and the share of voxels that count."""
         if self.weighting == "uncertainty":
             return losses.uncertainty_weighted(student, target, ramps.falling_exponent(progress.fraction)), 1.0
         if self.mask == "certain":
@@ -104,10 +106,10 @@ class MeanTeacher(Algorithm):
 
     @torch.no_grad()
     def teach(self, image: Tensor, progress: Progress) -> tuple[Tensor, Tensor]:
-        """Logits (U, 2, X, Y, Z) of one noisy pass over images (U, 1, X, Y, Z), and the entropy (U, X, Y, Z) of others.
+        """Logits (U, 2, X, Y, Z) of a noisy pass over images (U, 1, X, Y, Z), and the entropy (U, X, Y, Z) of others.
 
-        All passes go through the network as one batch, so batch norm sees them together. Without others the entropy
-        is that of the one pass.
+        All passes are one batch, so batch norm sees them together. Without other passes, the entropy is that of the
+        single pass.
         """
         many = image.repeat(self.passes + 1, 1, 1, 1, 1)  # (U (T + 1), 1, X, Y, Z), pass by pass
         generator = progress.generator("noise", image.device)
@@ -121,7 +123,7 @@ class MeanTeacher(Algorithm):
         return target, losses.entropy(mean)
 
     def after_step(self, progress: Progress) -> None:
-        """Move the teacher, batch-norm statistics included, towards the student."""
+        """Update the teacher, including batch-norm statistics, towards the student."""
         follow(self.teacher, self.student, ramps.ema_decay(progress.step))
 
 

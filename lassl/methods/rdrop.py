@@ -1,16 +1,16 @@
-"""R-Drop (Wu et al. 2021): two passes with different dropout are to agree.
+"""R-Drop (Wu et al. 2021): two passes with different dropout should agree.
 
     L = 1/2 [S(p) + S(q)] + weight / 4 x mean over the voxels of [KL(p || q) + KL(q || p)]
 
-with p and q the predictions of the two passes and S the supervised loss: half of the paper's, so that S counts as much
-as in the baseline. The mean is over the `patches` that are asked for, all or unlabeled; gradients pass through both
-sides. The weight climbs by a sigmoid ramp until the fraction `ramp` of training. Both passes are one batch, whose Dice
-and batch-norm statistics are common.
+with p and q the predictions of the two passes and S the supervised loss. This is half of the paper's loss, so that S
+counts as much as in the baseline. The mean is over the option `patches`, all or unlabeled; gradients pass through both
+sides. The weight climbs by a sigmoid ramp until the fraction `ramp` of training. Both passes are one batch, with common
+Dice and batch-norm statistics.
 
-Weight 4.0 with a ramp is SSL4MIS's, whose code for volumes has two networks, a softmax along an axis of space and
-unlabeled patches alone; here, as in the paper, there is one network, and the divergence is over the classes. The
-authors have no ramp and 5 (translation), 1 (language models), 0.7 (summaries) or 0.3 (images). By the same weight the
-formula of the paper is that here, the authors' code has twice the divergence and SSL4MIS's, its axis mended, half.
+Weight 4.0 with a ramp is SSL4MIS's, whose code for volumes has two networks, a softmax along a spatial axis and only
+unlabeled patches. Here, as in the paper, there is one network, and the divergence is over the classes. The authors have
+no ramp and 5 (translation), 1 (language models), 0.7 (summaries) or 0.3 (images). At the same weight, this code matches
+the formula of the paper; the authors' code has twice the divergence, and SSL4MIS's, with its axis fixed, half.
 """
 
 from typing import Literal
@@ -25,7 +25,7 @@ from lassl.learning.margins import symmetric_kl
 
 
 class RDrop(Algorithm):
-    """One network, seen twice with different dropout."""
+    """One network with two passes of different dropout."""
 
     def __init__(
         self,

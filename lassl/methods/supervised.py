@@ -1,4 +1,4 @@
-"""The baseline: V-Net trained on the labeled cases alone."""
+"""The baseline: V-Net trained only on the labeled cases."""
 
 from torch import nn
 

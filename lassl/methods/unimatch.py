@@ -1,21 +1,23 @@
 """UniMatch (Yang et al. 2023): one weak view teaches two strong views and a view with perturbed features.
 
-The network labels the unlabeled patches as they come; voxels count where the greater probability is `threshold` or
-more. With D the soft Dice loss against these labels over these voxels:
+The network labels the unchanged unlabeled patches; voxels count if the greater probability is `threshold` or more. With
+D the soft Dice loss against these labels over these voxels:
 
     loss = supervised + weight (1/4 D(view 1) + 1/4 D(view 2) + 1/2 D(features))
 
-    view 1, 2   contrast, brightness and noise of each patch changed at random (perturbations.py), then CutMix:
-                a box of half the volume of another patch, labels and counted voxels alike
-    features    the patch as it came, channels of the features of every scale dropped at the rate `feature_dropout`
+    view 1, 2   random changes of contrast, brightness and noise of each patch (perturbations.py), then CutMix: a box
+                of half the volume of another patch, also for labels and counted voxels
+    features    the unchanged patch, with channels of the features of every scale dropped at the rate `feature_dropout`
 
-No gradient passes through the labels. As in the authors' code for medical images, the labels are the network's own,
-dropout on, and the decoder sees features with and without the perturbation as one batch. `ramp` is the fraction of
-training at which the weight is full; theirs is from the first step. Different here: that code is of two dimensions; the
-loss is twice theirs, D that of the foreground alone (theirs: the mean over the classes), so that the supervised part is
-the baseline's; boxes come at every step and have half the volume (theirs: at every second, a tenth of the area on
-average), from the same batch (theirs: another, labeled by a pass without dropout); the strong view is contrast,
-brightness and noise (theirs: color and blur); labeled features are not dropped.
+No gradient passes through the labels. As in the authors' code for medical images, the network's own predictions with
+dropout are the labels, and the decoder sees features with and without the perturbation as one batch. `ramp` is the
+fraction of training at which the weight is full; theirs is full from the first step.
+
+Differences from the authors: their code is for two dimensions. Our loss is twice theirs, with D for the foreground only
+(theirs: the mean over the classes), so that the supervised part is the baseline's. Each step has a box of half the
+volume (theirs: every second step, with a tenth of the area on average), from the same batch (theirs: another, labeled
+by a pass without dropout). The strong view changes contrast, brightness and noise (theirs: color and blur). Features of
+labeled patches are not dropped.
 """
 
 import math
@@ -36,7 +38,9 @@ from lassl.model.vnet import VNet
 
 
 class UniMatch(Algorithm):
-    """One network, whose confident predictions are to hold where images or features are changed."""
+    """One network, whose confident predictions should not change if images or features are perturbed."""
+
+    network_parts = ("encode", "decode", "head")
 
     def __init__(
         self,
@@ -58,7 +62,7 @@ class UniMatch(Algorithm):
         return {"network": self.network}
 
     def losses(self, batch: Batch, progress: Progress) -> Step:
-        """Compute the supervised terms and those of the views; logs the shares of the voxels that count."""
+        """Compute the supervised terms and those of the views; logs the shares of voxels that count."""
         patches = len(batch.image)
         features = self.network.encode(batch.image)
         dropped = [F.dropout3d(scale[batch.labeled :], self.feature_dropout) for scale in features]

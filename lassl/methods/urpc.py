@@ -1,18 +1,19 @@
-"""URPC: uncertainty rectified pyramid consistency (Luo et al. 2021, 2022): heads at several scales must tell the same.
+"""URPC: uncertainty rectified pyramid consistency (Luo et al. 2021, 2022): heads at several scales must agree.
 
-The last stages of the decoder have a head each, the network's own and 1x1x1 convolutions whose logits are brought to
-full size by trilinear interpolation. With p_s the softmax at scale s, q its mean over the scales, means over voxels:
+Each of the last stages of the decoder has a head: the network's own, and 1x1x1 convolutions whose logits are
+interpolated trilinearly to full size. With p_s the softmax at scale s, q its mean over the scales, and means over
+voxels:
 
     loss = mean over s of supervised_s + w mean over s of [mean (u_s |q - p_s|^2 / 2) / mean u_s + mean D_s]
     D_s = sum over the classes of q log(q / p_s),    u_s = exp(-D_s)
 
-the second part on unlabeled patches; gradients pass through q and u_s. So SSL4MIS has it;
-`rectify: false` leaves out u_s and D_s. w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of training.
+The second part is over unlabeled patches; gradients pass through q and u_s, as in SSL4MIS. `rectify: false` leaves out
+u_s and D_s. w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of training.
 
-Weight and ramp are those of SSL4MIS, which has URPC for tumors, with 30000 or 60000 steps at a rate of 0.1. Different
-here: a V-Net (theirs: a 3-D U-Net), with dropout of 0.5 before its head and none between the stages of its decoder
-(theirs: 0.5, 0.3, 0.2 and 0.1 before the heads); 3 scales by default (theirs: 4); the baseline's supervised loss at
-each scale (theirs: cross-entropy and the Dice of both classes). The network's own head is evaluated.
+Weight and ramp are those of SSL4MIS, which uses URPC for tumors, with 30000 or 60000 steps at a rate of 0.1.
+Differences: a V-Net (theirs: a 3-D U-Net), with dropout of 0.5 before its head and none between the stages of its
+decoder (theirs: 0.5, 0.3, 0.2 and 0.1 before the heads); 3 scales by default (theirs: 4); the baseline's supervised
+loss at each scale (theirs: cross-entropy and the Dice of both classes). The network's own head is evaluated.
 """
 
 import math
@@ -35,6 +36,8 @@ Scales = Annotated[int, Field(ge=2, le=4)]  # the network's own included
 
 class URPC(Algorithm):
     """A V-Net, and heads on the coarser stages of its decoder."""
+
+    network_parts = ("encode", "ups", "decoder", "head")
 
     def __init__(self, make_network: Callable[[], VNet], *, weight: Weight, scales: Scales, rectify: bool, ramp: Ramp):
         super().__init__()
@@ -62,7 +65,7 @@ class URPC(Algorithm):
         return step
 
     def pyramid(self, image: Tensor) -> list[Tensor]:
-        """Logits (N, 2, X, Y, Z) of all heads, the network's own first, then coarser and coarser ones."""
+        """Logits (N, 2, X, Y, Z) of all heads, the network's own first, then from fine to coarse."""
         *coarse, fine = stages(self.network, self.network.encode(image))
         logits = [self.network.head(fine)]
         for i, head in enumerate(self.heads, start=1):

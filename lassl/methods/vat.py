@@ -1,16 +1,17 @@
 """Virtual adversarial training (Miyato et al. 2018), as a regularizer of a segmentation.
 
-The prediction p(x) is to stay as it is where x moves by `epsilon` in the direction that changes it most:
+The prediction p(x) should not change if x moves by `epsilon` in the direction that changes it most:
 
     d = g / |g|,  g = gradient of KL(p(x) || p(x + xi r)) by r at a random unit r     (one power iteration)
     L = supervised loss + weight x mean KL(p(x) || p(x + epsilon d))
 
 over all patches, labeled or not; no gradient passes through p(x) or d. Norms are Euclidean, over all voxels of one
-patch, in units of the image. `xi` and `epsilon` are those of SS-Net (Wu et al. 2022), which took this method to the
-left atrium; the weight climbs by a sigmoid ramp until the fraction `ramp` of training, there 0.4. SS-Net's distance is
-a soft Dice loss, which also rewards certainty; KL is that of the method itself. As its authors did, all passes drop
-the same features, and those of x + r leave the batch-norm statistics alone, so that the input alone makes a difference
-(SS-Net does not). SS-Net has the weight too, 1.0; its rate falls tenfold every 2500 of 15000 steps, here along `poly`.
+patch, in units of the image. `xi`, `epsilon` and the weight, 1.0, are those of SS-Net (Wu et al. 2022), which applied
+this method to the left atrium. The weight climbs by a sigmoid ramp until the fraction `ramp` of training, 0.4 in
+SS-Net. SS-Net's distance is a soft Dice loss, which also rewards certainty; KL is that of the original method. As by
+its authors, all passes drop the same features, and passes over x + r do not update the batch-norm statistics, so that
+only the input differs (unlike in SS-Net). SS-Net's rate falls tenfold every 2500 of 15000 steps; here it follows
+`poly`.
 """
 
 import torch
@@ -24,7 +25,7 @@ from lassl.learning.passes import frozen_statistics, same_dropout
 
 
 class VAT(Algorithm):
-    """One network, whose predictions resist the small change of the image that would move them most."""
+    """One network, whose predictions resist the small change of the image that would change them most."""
 
     def __init__(
         self,
@@ -72,6 +73,6 @@ class VAT(Algorithm):
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Divide each patch (N, 1, X, Y, Z) by its Euclidean norm; one of zeros stays so."""
+    """Divide each patch (N, 1, X, Y, Z) by its Euclidean norm; a patch of zeros stays zero."""
     norms: Tensor = torch.linalg.vector_norm(vectors, dim=(1, 2, 3, 4), keepdim=True)
     return vectors / norms.clamp_min(1e-12)

@@ -1,1 +1,1 @@
-"""The network, and where and in which number format it runs."""
+"""The network, and the device and number format that it runs in."""

@@ -9,11 +9,11 @@ LANES = 64  # channels that fill the vector registers of torch's kernels in ever
 
 
 class BatchNorm3d(nn.BatchNorm3d):
-    """nn.BatchNorm3d, two to three times faster in training where few channels lie last in memory.
+    """nn.BatchNorm3d, but two to three times faster in training on a CPU with few channels in channels-last layout.
 
-    torch's kernel works along the channels, so that with 8 of them its vectors are mostly empty. Here neighboring
-    voxels are taken together as 64 channels, whose statistics are merged. The result is the same up to rounding. Other
-    layouts, sizes and devices, and evaluation, go the usual way.
+    torch's kernel vectorizes over channels, so with 8 of them its vectors are mostly empty. Here neighboring voxels
+    form 64 channels, whose statistics are merged. The result is the same up to rounding. Other layouts, sizes and
+    devices, and evaluation, use torch's implementation.
     """
 
     running_mean: Tensor
@@ -28,7 +28,8 @@ class BatchNorm3d(nn.BatchNorm3d):
         normalized, mean, variance = _Grouped.apply(x, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
         voxels = x.numel() // self.num_features
         with torch.no_grad():
-            # .data: else the backward of an earlier pass that went the usual way would refuse what it remembers
+            # .data: otherwise the backward of an earlier pass through torch's implementation would fail, because
+            # autograd would find the buffers that it saved modified in place
             self.running_mean.data.lerp_(mean, self.momentum)
             self.running_var.data.lerp_(variance * (voxels / (voxels - 1)), self.momentum)
             self.num_batches_tracked.add_(1)
@@ -40,17 +41,19 @@ class BatchNorm3d(nn.BatchNorm3d):
 
 
 class _Grouped(torch.autograd.Function):
-    """Batch norm of a channels-last volume, seen as 64 channels in which its own repeat."""
+    """Batch norm of a channels-last volume, viewed as 64 channels in which its own channels repeat."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Give the normalized volume, the mean (C,) and the biased variance (C,)."""
+        """Return the normalized volume, the mean (C,) and the biased variance (C,)."""
         wide, repeats = _wide(x), LANES // len(weight)
-        format_of_results = torch.zeros(LANES), torch.ones(LANES)  # float32, whatever the volume's
+        format_of_results = torch.zeros(LANES), torch.ones(LANES)  # float32 for any format of the volume
         found = torch.ops.aten.batch_norm_update_stats(wide, *format_of_results, 0.0)
         means, variances = (values.view(repeats, -1) for values in found)
         mean = means.mean(0)
-        variance = variances.mean(0) + means.var(0, correction=0)  # within the 64, and between those of one channel
+        variance = variances.mean(0) + means.var(
+            0, correction=0
+        )  # within the 64 channels, plus between the copies of one
         ctx.save_for_backward(x, weight, mean, variance)
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance)
@@ -58,7 +61,7 @@ class _Grouped(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        """Give the gradients of the volume, the weight and the bias."""
+        """Return the gradients of the volume, the weight and the bias."""
         x, weight, mean, variance = ctx.saved_tensors
         wide, repeats = _wide(x), LANES // len(weight)
         gradient = _wide(gradients[0].contiguous(memory_format=torch.channels_last_3d))
@@ -76,7 +79,7 @@ class _Grouped(torch.autograd.Function):
 
 def _normalize(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float) -> Tensor:
     """Compute weight (x - mean) / sqrt(variance + eps) + bias, all but x of shape (C,)."""
-    result = torch.empty_like(x)  # a tensor of its own, no view: what follows may work in place
+    result = torch.empty_like(x)  # a new tensor, not a view: later operations may work in place
     values = torch.stack([weight, bias, mean, variance]).repeat(1, LANES // len(weight))  # (4, 64)
     unused = {"save_mean": weight.new_empty(0), "save_invstd": weight.new_empty(0)}
     torch.ops.aten.native_batch_norm.out(_wide(x), *values, False, 0.0, eps, out=_wide(result), **unused)

@@ -1,7 +1,8 @@
-"""Whether torch's convolutions are right here: a few of the V-Net's, in the format of the training, beside fp32.
+"""Checks torch's convolutions on this machine: compares a few of the V-Net's in the format of the training with fp32.
 
 Lists of broken versions are never complete: cuDNN 9.8 to 9.10 compute wrong bf16 convolutions of volumes
-(pytorch#163539), oneDNN 3.12 others on processors with AMX (pytorch#169688). Comparing a few takes less than a second.
+(pytorch#163539), and so does oneDNN 3.12 on processors with AMX (pytorch#169688). The comparison takes less than a
+second.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Convolution = Callable[..., Tensor]  # as torch.nn.functional.conv3d
-TOLERANCE = 0.05  # of the largest value; bf16 is within 0.01, what was wrong was off by more than the value itself
-CHANNELS = 64  # enough that torch takes the kernels of large networks
+Convolution = Callable[..., Tensor]  # such as torch.nn.functional.conv3d
+TOLERANCE = 0.05  # relative to the largest value; bf16 is within 0.01, and known errors exceeded the value itself
+CHANNELS = 64  # enough for torch to use the kernels of large networks
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Case:
 
 
 def smallest(patch: tuple[int, int, int]) -> list[Case]:
-    """The convolutions of a patch (X, Y, Z) where its features are smallest: the last halving, before and after it."""
+    """The convolutions of a patch (X, Y, Z) with the smallest features: the last halving, before and after it."""
     before, after = tuple(n // 8 for n in patch), tuple(n // 16 for n in patch)
     return [
         Case(CHANNELS, CHANNELS, 3, 1, 1, before),
@@ -56,9 +57,9 @@ def wrong(
     autocast: Callable[[], AbstractContextManager[None]],
     convolution: Convolution = F.conv3d,
 ) -> Iterator[str]:
-    """Give a phrase for each result of a convolution, or gradient of it, that is off by more than TOLERANCE.
+    """Describe each result or gradient of a convolution that is off by more than TOLERANCE.
 
-    Random numbers come from a generator of its own, so that no other chance is moved.
+    Random numbers come from a separate generator, so that no other random numbers change.
     """
     for case in cases:
         random = torch.Generator().manual_seed(0)

@@ -1,8 +1,8 @@
-"""The V-Net of the field's public code: its names of the weights, brought to ours.
+"""Converts weights of the V-Net in the field's public code to our names.
 
-The code of UA-MT (Yu et al. 2019) and what descends from it has our plain V-Net, weight for weight. Three ways to name
-its blocks are known: all in one (UA-MT; SASSNet and DTC, which have a second head), `encoder` and `decoder` (SS-Net,
-BCP), and `encoder` and `decoder1` beside further decoders (MC-Net, which is tested with the first).
+The code of UA-MT (Yu et al. 2019) and its descendants have our plain V-Net, weight for weight. They name its blocks in
+three ways: all in one (UA-MT; SASSNet and DTC, with a second head), `encoder` and `decoder` (SS-Net, BCP), and
+`encoder` and `decoder1` with further decoders (MC-Net, which is evaluated with the first).
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,32 +21,32 @@ BLOCKS = {  # ours -> theirs
     **{f"ups.{i}": f"block_{n}_up" for i, n in enumerate(("five", "six", "seven", "eight"))},
     **{f"decoder.{i}": f"block_{n}" for i, n in enumerate(("six", "seven", "eight", "nine"))},
 }
-DECODER = ("ups", "decoder", "head")  # our parts of it; the others are the encoder's
-HEAD, DISTANCE = "out_conv.", "out_conv2."  # where there are two, the first gives a distance, the second the mask
-GAIN = "block_one.conv.1.weight"  # of the first batch norm: as long as the network is wide
-BESIDE = (  # parts that serve training alone
+DECODER = ("ups", "decoder", "head")  # our parts of the decoder; all others belong to the encoder
+HEAD, DISTANCE = "out_conv.", "out_conv2."  # if there are two heads, the first gives a distance, the second the mask
+GAIN = "block_one.conv.1.weight"  # of the first batch norm; its length is the width of the network
+BESIDE = (  # parts that only training uses
     *("decoder2.", "decoder3.", "decoder4."),
     *("projection_head.", "prediction_head.", "contrastive_class_selector_"),
 )
-COUNTER = "num_batches_tracked"  # which older files lack, and no result depends on
-NAMED = 5  # names in an error
+COUNTER = "num_batches_tracked"  # missing in older files; no result depends on it
+NAMED = 5  # how many names an error lists
 DROPOUT = 0.5  # of their networks; it has no weights
-ADVICE = "give the file as its authors published it"
+ADVICE = "use the file as published by its authors"
 
 
 def translated(state: Mapping[str, Tensor], path: object) -> tuple[Network, dict[str, Tensor], list[str]]:
-    """Bring a state dictionary of theirs to our names: the network, its weights (float32), names that were left aside.
+    """Convert a state dictionary to our names; returns the network, its weights (float32) and the ignored names.
 
-    Their names do not tell a network with residual stages from a plain one, and plain is taken. A head of one channel,
-    whose sigmoid is the foreground, becomes two logits, of which the background's is 0. Raises LasslError with a line
-    for each way in which the dictionary of the file (path) is another one.
+    The names do not show whether a network has residual stages; it is taken as plain. A head with one channel, whose
+    sigmoid is the foreground, becomes two logits, with 0 for the background. Raises LasslError with a line for each
+    difference between the dictionary of the file (path) and the expected one.
     """
     encoder = "encoder." if any(name.startswith("encoder.") for name in state) else ""
     decoder = next((p for p in ("decoder1.", "decoder.") if any(name.startswith(p) for name in state)), "")
     gain = state.get(f"{encoder}{GAIN}")
     if not isinstance(gain, Tensor) or gain.ndim != 1 or not len(gain):
         raise LasslError(
-            f"{path}: found {listed(list(state)) or 'nothing'}, expected the V-Net of UA-MT's code or its descendants, "
+            f"{path}: found {listed(list(state)) or 'nothing'}, expected the V-Net of UA-MT or of derived code, "
             f"with batch norm ({GAIN} and so on); {ADVICE}"
         )
     network = Network(width=len(gain), residual=False, dropout=DROPOUT)
@@ -70,14 +70,14 @@ def translated(state: Mapping[str, Tensor], path: object) -> tuple[Network, dict
 
 
 def their_name(ours: str, second_head: bool) -> str:
-    """Name a tensor of our V-Net as they do, without the prefix of its part.
+    """The name of a tensor of our V-Net in their code, without the prefix of its part.
 
     Each of their blocks is a Sequential `conv` of convolution, batch norm and ReLU in turn.
     """
     part, number, *places, tensor = ours.split(".")
     if part == "head":
         return (DISTANCE if second_head else HEAD) + tensor
-    if len(places) == 1:  # of a step down or up, a Sequential with us as well
+    if len(places) == 1:  # part of a step down or up, which is a Sequential in our code, too
         place = int(places[0])
     else:
         kind, depth = places
@@ -88,11 +88,11 @@ def their_name(ours: str, second_head: bool) -> str:
 def differences(
     state: Mapping[str, Tensor], names: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]], aside: list[str]
 ) -> Iterator[str]:
-    """Say in which ways a dictionary has not the tensors that are expected (ours -> theirs; shapes by our names)."""
+    """Describe how a dictionary differs from the expected tensors (names: ours -> theirs; shapes by our names)."""
     if missing := [name for name in names.values() if name not in state and not name.endswith(COUNTER)]:
         yield f"{len(missing)} of {len(names)} tensors of the V-Net are missing: {listed(missing)}"
     if unknown := [name for name in state if name not in {*names.values(), *aside}]:
-        yield f"{len(unknown)} names have no place in the V-Net: {listed(unknown)}"
+        yield f"{len(unknown)} names do not belong to the V-Net: {listed(unknown)}"
     others = []
     for ours, theirs in names.items():
         value = state.get(theirs)
@@ -106,9 +106,9 @@ def differences(
             others.append(f"{theirs}: found {value.dtype} or values that are not finite, expected finite numbers")
     yield from others[:NAMED]
     if len(others) > NAMED:
-        yield f"{len(others) - NAMED} further tensors are wrong in such ways"
+        yield f"{len(others) - NAMED} more tensors are wrong in the same ways"
 
 
 def listed(names: list[str]) -> str:
-    """The first names, and that there are more."""
+    """The first names, with dots if there are more."""
     return ", ".join(map(str, names[:NAMED])) + ", ..." * (len(names) > NAMED)

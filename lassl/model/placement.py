@@ -1,4 +1,4 @@
-"""Where networks run, in which number format and memory layout."""
+"""The device, number format and memory layout in which networks run."""
 
 import os
 from collections.abc import Iterable
@@ -22,26 +22,26 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Placement:
-    """A device, the format of convolutions under autocast and why it was taken, and the memory layout."""
+    """A device, the format of convolutions under autocast and the reason for it, and the memory layout."""
 
     device: torch.device
     dtype: torch.dtype
     channels_last: bool
     reason: str = "asked for"
-    compiled: bool = False  # networks are, for training
+    compiled: bool = False  # networks are compiled for training
 
     @property
     def name(self) -> str:
-        """The format by its name in params.yaml."""
+        """The name of the format in params.yaml."""
         return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
 
     @property
     def slow(self) -> str:
-        """Why this format will be slow here, nothing if it will not."""
+        """The reason why this format will be slow here; empty if it will not."""
         if self.device.type == "cpu" and self.dtype == torch.bfloat16 and not multiplies_bf16():
             return (
-                "this processor multiplies no bf16, and a step may take 46 times as long as in fp32 (seen with "
-                "AVX2 kernels); compute.precision=auto avoids that"
+                "this CPU has no bf16 instructions, so a step may take up to 46 times as long as in fp32 (seen with "
+                "AVX2 kernels); use compute.precision=auto"
             )
         return ""
 
@@ -51,27 +51,27 @@ class Placement:
         return torch.channels_last_3d if self.channels_last else torch.contiguous_format
 
     def tensor(self, x: Tensor) -> Tensor:
-        """Bring a tensor (N, C, X, Y, Z) or (N, X, Y, Z) to the device, the former in the layout."""
+        """Move a tensor (N, C, X, Y, Z) or (N, X, Y, Z) to the device, the former in the layout."""
         layout = self.layout if x.ndim == 5 else torch.contiguous_format
         return x.to(self.device, memory_format=layout, non_blocking=True)
 
     def module(self, module: Module) -> Module:
-        """Bring a network to the device and layout; its weights stay fp32."""
+        """Move a network to the device and layout; its weights stay fp32."""
         return module.to(device=self.device, memory_format=self.layout)  # type: ignore[call-overload,no-any-return]
 
     def compile(self, networks: Iterable[nn.Module]) -> None:
-        """Have the forward and backward passes of networks compiled when they are first made, where that is asked for.
+        """If compilation is on, compile the forward and backward passes of networks at their first use.
 
-        Each shape of a batch has a compiled pass of its own. What is called beside forward() stays as it is.
+        Each shape of a batch has its own compiled pass. Only forward() is compiled.
         """
         for network in networks if self.compiled else ():
             network.compile(dynamic=False)
 
     def check_patch(self, size: tuple[int, int, int], width: int) -> None:
-        """Raise LasslError for training patches (X, Y, Z) that this format gets wrong in a network of this width.
+        """Raise LasslError if this format gives wrong results for training patches (X, Y, Z) and a network width.
 
-        oneDNN's bf16 gradient of a 3x3x3 kernel is garbage where the input is 2 voxels long along x (seen with torch
-        2.13 on x86), which happens inside the V-Net for patches of 16 and 32. What no list knows is tried.
+        oneDNN's bf16 gradient of a 3x3x3 kernel is garbage if the input is 2 voxels long along x (seen with torch 2.13
+        on x86), which happens inside the V-Net for patches of 16 and 32. Other cases are found by a trial computation.
         """
         if self.device.type == "cpu" and self.dtype == torch.bfloat16 and size[0] in WRONG_BF16:
             raise LasslError(
@@ -83,8 +83,8 @@ class Placement:
         tried = smallest(size) + (largest(size, width) if self.device.type == "cuda" else [])
         for finding in wrong(tried, self.device, self.layout, self.autocast):
             raise LasslError(
-                f"compute.precision {self.name}: torch {torch.__version__} computes it wrong on this "
-                f"{self.device.type}, seen beside fp32: {finding}; use compute.precision=fp32, or another torch"
+                f"compute.precision {self.name}: torch {torch.__version__} gives wrong results on this "
+                f"{self.device.type}, compared with fp32: {finding}; use compute.precision=fp32, or another torch"
             )
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -93,22 +93,23 @@ class Placement:
 
 
 def place(compute: Compute, patch: tuple[int, int, int] | None = None) -> Placement:
-    """Turn the configuration into a Placement; `patch` (X, Y, Z) is what networks will see, where that is known.
+    """Turn the configuration into a Placement; `patch` (X, Y, Z) is the size that networks will see, if known.
 
-    Sets for the whole process the threads of torch and, on a GPU, that fp32 is not TF32 and whether algorithms are
-    deterministic; notes a format that will be slow here. Raises LasslError for a device or format
-    that the machine lacks.
+    For the whole process it sets torch's threads and, on a GPU, disables TF32 and chooses whether algorithms are
+    deterministic. Notes if the format will be slow here. Raises LasslError if the machine lacks the device or format.
     """
     available = "cuda" if torch.cuda.is_available() else "cpu"
     name = available if compute.device == "auto" else compute.device
     if name == "cuda" and available == "cpu":
-        raise LasslError("params.yaml: compute.device: found no CUDA device, asked for cuda; use auto or cpu")
+        raise LasslError(
+            "params.yaml: compute.device: cuda was requested but no CUDA device was found; use auto or cpu"
+        )
     if name == "cpu" and compute.precision == "fp16":
-        raise LasslError("params.yaml: compute.precision: fp16 is for CUDA; use auto, bf16 or fp32 on the CPU")
+        raise LasslError("params.yaml: compute.precision: fp16 works only on CUDA; use auto, bf16 or fp32 on the CPU")
     torch.set_num_threads(compute.threads)
     if name == "cuda":
         make_deterministic(compute.deterministic)
-        torch.backends.cudnn.allow_tf32 = False  # fp32 is to be what it is called
+        torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
     precision, reason = str(compute.precision), "asked for"
     if precision == "auto":
         precision, reason = automatic_cuda() if name == "cuda" else automatic_cpu(patch)
@@ -121,7 +122,7 @@ def place(compute: Compute, patch: tuple[int, int, int] | None = None) -> Placem
 
 
 def automatic_cuda() -> tuple[str, str]:
-    """The format for the present GPU, and why."""
+    """The format for this GPU, and the reason."""
     major, minor = torch.cuda.get_device_capability()
     if (major, minor) >= (8, 0):
         return "bf16", f"auto: compute capability {major}.{minor} has bf16"
@@ -129,7 +130,7 @@ def automatic_cuda() -> tuple[str, str]:
 
 
 def automatic_cpu(patch: tuple[int, int, int] | None) -> tuple[str, str]:
-    """The format for this processor and patches (X, Y, Z), and why."""
+    """The format for this processor and patches (X, Y, Z), and the reason."""
     if not multiplies_bf16():
         return "fp32", "auto: the processor multiplies no bf16"
     if patch and patch[0] in WRONG_BF16:
@@ -139,13 +140,13 @@ def automatic_cpu(patch: tuple[int, int, int] | None) -> tuple[str, str]:
 
 @cache
 def multiplies_bf16() -> bool:
-    """Whether the processor multiplies bf16 itself, and torch makes use of it; without, bf16 is emulated."""
+    """Whether the processor has bf16 instructions and torch uses them; otherwise bf16 is emulated."""
     return bool(processor.bf16_units()) and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def make_deterministic(on: bool) -> None:
-    """Let CUDA use only algorithms that give the same bits each time, or try out which are the fastest."""
+    """Restrict CUDA to algorithms that always give the same bits, or let it try which are fastest."""
     if on:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it; read when CUDA starts
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS; read when CUDA starts
     torch.use_deterministic_algorithms(on)
     torch.backends.cudnn.benchmark = not on

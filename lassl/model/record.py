@@ -1,7 +1,7 @@
-"""The record of a run: what was trained on what, how it was evaluated, on which machine.
+"""The record of a run: what was trained on which data, how it was evaluated, and on which machine.
 
-A model's file holds the record of its training; metrics/<profile>/records holds it with the evaluation. Fields with a
-default are those that older records lack.
+A model file has the record of its training; metrics/<profile>/records has it together with the evaluation. Older
+records lack the fields that have a default.
 """
 
 from pathlib import Path
@@ -15,7 +15,8 @@ from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import checked, yaml_text
 from lassl.settings.config import Config
-from lassl.settings.sections import Cases, Compute, Count, Method, Network, Patches, Size, Train
+from lassl.settings.sections import Cases, Compute, Method, Network, Patches, Train
+from lassl.settings.values import Count, Size
 
 
 class Entry(BaseModel):
@@ -24,18 +25,18 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def plain(self) -> dict[str, Any]:
-        """The entry as plain values, without what was not known when it was made."""
+        """The entry as plain values, without fields that were unset when it was made."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
 class Kept(Entry):
-    """How many snapshots a training kept."""
+    """The number of snapshots that a training kept."""
 
     count: Count
 
 
 class Settings(Entry):
-    """Everything that shaped a training: its method, and what is common to the rows of a profile."""
+    """Everything that shaped a training: its method, and the settings shared by the rows of a profile."""
 
     network: Network
     patches: Patches
@@ -47,14 +48,14 @@ class Settings(Entry):
 
     @classmethod
     def of(cls, config: Config, method: str) -> Self:
-        """The settings that params.yaml gives a method."""
+        """The settings of a method in params.yaml."""
         return cls.model_validate(config.settings(method))
 
 
 class Cohort(Entry):
     """A prepared cohort: its name, the hash of its content, spacing (mm, along x, y, z) and orientation of its scans.
 
-    Orientation names the side of the patient that each axis runs towards, as LPS does.
+    The orientation, such as LPS, names the side of the patient to which each axis points.
     """
 
     name: str
@@ -78,21 +79,21 @@ class Computation(Entry):
 
 
 class Training(Computation):
-    """How a training went: why its number format was taken, and how often it went on from a checkpoint."""
+    """How a training went: the reason for its number format, and how often it resumed from a checkpoint."""
 
     resumed: int
     precision_reason: str | None = None
 
 
 class Scored(Entry):
-    """Which weights were scored: the rule, and the step that it chose (None: there was nothing to choose)."""
+    """Which weights were scored: the rule, and the step that it chose (None: there was no choice)."""
 
     use: str
     step: int | None
 
 
 class Reported(Entry):
-    """What a summary is of: a network, all parts of its masks or the largest, and how failed cases count."""
+    """What a summary reports: a network, whole masks or their largest component, and how failed cases count."""
 
     network: str
     largest_component: bool
@@ -100,7 +101,7 @@ class Reported(Entry):
 
 
 class Evaluation(Reported, Computation):
-    """How a run was evaluated: the sliding window, and what its summary is of (see Evaluate)."""
+    """How a run was evaluated: the sliding window, and what its summary reports (see Evaluate)."""
 
     stride: Size
     batch: int
@@ -108,7 +109,7 @@ class Evaluation(Reported, Computation):
 
 
 class SnapshotDice(Entry):
-    """Dice in percent of the default network after `step` steps, by case: of those held out, and of the test cases."""
+    """Dice in percent of the default network after `step` steps, by case, for held-out and for test cases."""
 
     step: int
     held_out: dict[str, float]
@@ -131,19 +132,19 @@ class Trained(Entry):
 
     @property
     def run(self) -> Run:
-        """The run that the record is of."""
+        """The run that the record describes."""
         return Run(profile=self.profile, method=self.method, label_split=self.label_split, seed=self.seed)
 
     @property
     def precision(self) -> str:
-        """The number format of the training; older records tell only which one was asked for."""
+        """The number format of the training; older records have only the requested one."""
         return self.training.precision or self.settings.compute.precision
 
 
 class Evaluated(Trained):
-    """The record of a run that was evaluated: the hash of the table of its cases, and the Dice of its snapshots.
+    """The record of an evaluated run, with the hash of the table of its cases and the Dice of its snapshots.
 
-    Earlier records have the hash of a table of its own for that Dice.
+    Earlier records have the hash of a separate table for the latter.
     """
 
     evaluation: Evaluation
@@ -157,10 +158,12 @@ def read_record(path: Path) -> Evaluated:
     try:
         return checked(Evaluated, read_text(path))
     except OSError as error:
-        raise LasslError(f"{path}: cannot be read ({error.strerror}); `dvc repro` makes it") from None
+        raise LasslError(f"{path}: cannot be read ({error.strerror}); create it with `dvc repro`") from None
     except (yaml.YAMLError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise LasslError(f"{path}: no record of a run ({reason}); restore it from git, or run `dvc repro`") from None
+        raise LasslError(
+            f"{path}: not a valid record of a run ({reason}); restore it from git, or run `dvc repro`"
+        ) from None
 
 
 def record_text(record: Evaluated) -> str:

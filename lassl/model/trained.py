@@ -1,4 +1,4 @@
-"""A trained model on disk: networks, their shape, and the record of how they came to be."""
+"""A trained model on disk: networks, their configuration, and the record of their training."""
 
 import hashlib
 import io
@@ -10,8 +10,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from lassl.model.network import with_weights
 from lassl.model.record import Trained
-from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
 from lassl.settings.sections import Network
@@ -33,36 +33,31 @@ class TrainedModel:
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Self:
-        """Build the model that a file holds. Raises what the parts raise where something else is in it."""
+        """Build the model from the content of a file. Raises the errors of its parts if the content is wrong."""
         config = Network.model_validate(content["network"])
-        networks = {}
-        for name, weights in content["weights"].items():
-            networks[name] = VNet(config)
-            networks[name].load_state_dict(weights)
+        networks = {name: with_weights(config, weights) for name, weights in content["weights"].items()}
         return cls(config, networks, Trained.model_validate(content["record"]), content.get("snapshots", {}))
 
     @property
     def steps(self) -> int:
-        """How many steps the training had."""
+        """The number of training steps."""
         return self.record.settings.train.steps
 
     @property
     def default(self) -> str:
-        """The name of the network that is evaluated unless another is asked for: the first."""
+        """The name of the network that is evaluated by default: the first."""
         return next(iter(self.networks))
 
     def after(self, step: int | None) -> dict[str, nn.Module]:
-        """Give the networks at the end (None), or the default one alone as it was after a number of steps."""
+        """The networks at the end (None), or only the default one as it was after a number of steps."""
         if step is None or step == self.steps:
             return dict(self.networks)
-        network = VNet(self.config)
-        network.load_state_dict(self.snapshots[step])
-        return {self.default: network}
+        return {self.default: with_weights(self.config, self.snapshots[step])}
 
     def named(self, which: str, key: str) -> str:
-        """Name the network that is asked for at `key`: default, ensemble (of several), or one by its name.
+        """The name of the network requested at `key`: default, ensemble (of several), or a name.
 
-        Raises LasslError if the model has none such.
+        Raises LasslError if the model does not have it.
         """
         if which == "default":
             return self.default
@@ -72,13 +67,13 @@ class TrainedModel:
         return which
 
     def members(self, name: str, step: int | None = None) -> dict[str, nn.Module]:
-        """Give the networks whose mean is wanted under a name (see `named`), as after a step (see `after`)."""
+        """The networks to average for a name (see `named`), after a step (see `after`)."""
         networks = self.after(step)
         return networks if name == ENSEMBLE else {name: networks[name]}
 
 
 def save_model(path: Path, model: TrainedModel) -> None:
-    """Write a model; its record gets the hash of all weights, by which two trainings are compared."""
+    """Write a model; its record gets the hash of all weights, which serves to compare trainings."""
     weights = {name: {k: v.cpu() for k, v in n.state_dict().items()} for name, n in model.networks.items()}
     digest = hashlib.sha256()
     for network in weights.values():
@@ -90,7 +85,7 @@ def save_model(path: Path, model: TrainedModel) -> None:
         "snapshots": {step: dict(weights) for step, weights in model.snapshots.items()},
         "record": {**model.record.plain(), "weights_sha256": digest.hexdigest()},
     }
-    buffer = io.BytesIO()  # torch tells a full disk from a path no better than "failed writing"
+    buffer = io.BytesIO()  # writing to a path, torch reports a full disk only as "failed writing"
     torch.save(content, buffer)
     write_bytes(path, buffer.getvalue())
 
@@ -101,5 +96,7 @@ def load_model(path: Path) -> TrainedModel:
         return TrainedModel.of(torch.load(path, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise LasslError(f"{path}: not found; `dvc repro` trains it") from None
+    except LasslError as error:  # of its network's class
+        raise LasslError(f"{path}: {error}") from None
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise LasslError(f"{path}: is no readable model ({error}); delete it and run `dvc repro`") from None
+        raise LasslError(f"{path}: not a readable model ({error}); delete it and run `dvc repro`") from None

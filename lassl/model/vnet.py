@@ -55,11 +55,20 @@ def up(inputs: int) -> nn.Sequential:
 class VNet(nn.Module):
     """Image (N, 1, X, Y, Z) to logits (N, 2, X, Y, Z), background first; X, Y, Z multiples of 16.
 
-    With width 16 and no residual path it is the network behind the published figures: 9.449 M parameters.
+    `width` is the number of channels of the first stage, doubled at each of four halvings. `residual` adds a stage's
+    input to its output. `dropout` is the probability of the two dropouts, at the bottom and before the last
+    convolution. With the defaults it has 9.449 M parameters; without the residual path it is the network behind the
+    published figures. `config` stands for the three. Raises ValueError for a value out of range.
     """
 
-    def __init__(self, config: Network):
+    def __init__(
+        self, config: Network | None = None, *, width: int = 16, residual: bool = True, dropout: float = 0.5
+    ) -> None:
         super().__init__()
+        if config is None:
+            config = Network(width=width, residual=residual, dropout=dropout)
+        elif (width, residual, dropout) != (16, True, 0.5):
+            raise ValueError("VNet: found both a config and width, residual or dropout; give one of the two")
         w = [config.width * 2**i for i in range(5)]
 
         def stage(channels: int, depth: int, inputs: int | None = None) -> Stage:
@@ -80,13 +89,19 @@ class VNet(nn.Module):
     def encode(self, image: Tensor) -> list[Tensor]:
         """Features of five scales: (N, w, X, Y, Z), (N, 2w, X/2, Y/2, Z/2), ..., (N, 16w, X/16, Y/16, Z/16).
 
-        Raises LasslError for a size that cannot be halved four times.
+        Raises LasslError for another shape than (N, 1, X, Y, Z), and for a size that cannot be halved four times.
         """
-        if any(n % 16 for n in image.shape[2:]):
-            size = " x ".join(str(int(n)) for n in image.shape[2:])
+        if image.ndim != 5 or image.shape[1] != 1:
             raise LasslError(
-                f"V-Net: found an image of {size} voxels, expected multiples of 16, since it halves every axis four "
-                "times; pad the image, or see it in windows"
+                f"V-Net: found a tensor of shape {tuple(image.shape)}, expected (N, 1, X, Y, Z): images, one channel, "
+                "three axes; add the axes that are missing, as in image[None, None]"
+            )
+        if any(n % 16 for n in image.shape[2:]):
+            sizes = [int(n) for n in image.shape[2:]]
+            odd = ", ".join(f"{n} along {axis}" for axis, n in zip("xyz", sizes, strict=True) if n % 16)
+            raise LasslError(
+                f"V-Net: found an image of {' x '.join(map(str, sizes))} voxels, expected multiples of 16 (not {odd}), "
+                "since it halves every axis four times; pad the image, or see it in windows"
             )
         h = image
         features = []
@@ -96,7 +111,7 @@ class VNet(nn.Module):
         return [*features, self.bottom(h)]
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
-        """Bring the features of all scales back up to (N, w, X, Y, Z), from which `head` makes logits."""
+        """Decode the features of all scales to (N, w, X, Y, Z), from which `head` computes logits."""
         *skips, h = features
         for stage, double in zip(self.decoder, self.ups, strict=True):
             h = stage(double(h) + skips.pop())

@@ -1,4 +1,4 @@
-"""Files of tensors and plain values, as torch.save writes them, read without running code from them."""
+"""Reads files of tensors and plain values written by torch.save without running code from them."""
 
 import re
 import warnings
@@ -8,19 +8,19 @@ import torch
 
 from lassl.plumbing.errors import LasslError
 
-OBJECT = re.compile(r"GLOBAL ([\w.]+)")  # in what torch says of a function or class that it does not call
+OBJECT = re.compile(r"GLOBAL ([\w.]+)")  # in torch's message about a function or class that it refuses to call
 
 
 def plain_content(path: Path, advice: str) -> object:
-    """Read what a file holds, tensors onto the CPU.
+    """Read the content of a file, with tensors on the CPU.
 
-    Raises LasslError, which ends with the advice, for a damaged file and for one that would run code.
+    Raises LasslError, which ends with the advice, if the file is damaged or would run code.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):  # about other pickles: what comes of them is told below
+        with warnings.catch_warnings(action="ignore"):  # about other pickles, which are reported below
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0]
         if found := OBJECT.search(str(error)):
-            reason = f"{found[1]} is in it, neither tensor nor plain value, and was not run"
-        raise LasslError(f"{path}: is no readable model ({reason}); {advice}") from None
+            reason = f"it contains {found[1]}, which is neither tensor nor plain value and was not run"
+        raise LasslError(f"{path}: not a readable model ({reason}); {advice}") from None

@@ -1,4 +1,4 @@
-"""What known flaws of the field's code do to the figures, for docs/flaws.md: tables from the runs in metrics/."""
+"""The tables of docs/flaws.md, from the runs in metrics/: how known flaws of the field's code change the figures."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,34 +30,34 @@ def flaws() -> list[str]:
 
 
 def honest() -> dict[str, list[Result]]:
-    """The runs of each profile without a flaw: profiles with real scans first, then those with synthetic ones."""
+    """The runs of each profile without a flaw; profiles with real scans come before those with synthetic scans."""
     names = [name for name in profiles() if not any(name.endswith(f"-{flaw}") for flaw in flaws())]
     return {name: read_results(name) for name in sorted(names, key=lambda name: (synthetic(name), name))}
 
 
 def profiles() -> list[str]:
-    """The folders of metrics/ with scores of test cases by runs of ours, but those of the tests (metrics/tiny*)."""
+    """The folders of metrics/ in which our own runs scored test cases, without those of the tests (metrics/tiny*)."""
     names = {path.parts[1] for path in Path("metrics").glob("*/records/[!.]*-d*-s*.yaml")}
     return sorted(profile for profile in names if not profile.startswith(TESTS) and TUNING not in profile)
 
 
 def has_table(profile: str) -> bool:
-    """Whether a table of a profile was made."""
+    """Whether a profile has a table."""
     return (metrics_folder(profile) / "table.json").is_file()
 
 
 def synthetic(profile: str) -> bool:
-    """Whether a profile has a table that calls its scans so."""
+    """Whether a profile has a table that says that its scans are synthetic."""
     return has_table(profile) and read_table(profile).statistics.scans == "synthetic"
 
 
 def table(heads: Sequence[str], lines: list[list[str]], nothing: str = UNKNOWN) -> str:
-    """A table, or what stands in its place where nothing can be shown."""
+    """A table, or the text `nothing` if it would have no lines."""
     return grid(heads, lines) if lines else nothing
 
 
 def selection() -> str:
-    """What choosing a snapshot on the test cases adds to the last weights: the optimism of test-set selection."""
+    """How much choosing a snapshot on the test cases adds to the last weights: the optimism of test-set selection."""
     lines = []
     for profile, results in honest().items():
         for method, group in by_method(results, []).items():
@@ -68,19 +68,19 @@ def selection() -> str:
                 cells = [number(final), number(chosen), number(chosen - final, "+"), number(most, "+")]
                 lines.append([profile, method, str(len(pairs)), *cells])
     return table(
-        ["profile", "method", "runs", "Dice of the last [%]", "oracle [%]", "optimism", "most in one run"],
+        ["profile", "method", "runs", "Dice of the last [%]", "oracle [%]", "optimism", "largest in one run"],
         lines,
     )
 
 
 def last_and_best(snapshots: pd.DataFrame) -> tuple[float, float]:
-    """Mean test Dice in percent of the last weights, and of those that are best on the test cases."""
+    """Mean test Dice in percent of the last weights, and of the weights that are best on the test cases."""
     means = snapshots[snapshots["part"] == "test"].groupby("step")[DICE.column].mean()
     return float(means[last(snapshots)]), float(means[best(snapshots, "test")])
 
 
 def empties() -> str:
-    """What counting an empty prediction with a distance of 0 does, where there was one."""
+    """How counting an empty prediction with a distance of 0 changes the mean distances."""
     lines, total = [], 0
     for profile, results in honest().items():
         for method, group in by_method(results, []).items():
@@ -92,7 +92,7 @@ def empties() -> str:
     return table(
         ["profile", "method", "empty", *(f"{m.name}: {p.heading}" for m in MAIN_DISTANCES for p in POLICIES.values())],
         lines,
-        f"*None of the {total} predictions in these profiles is empty: nothing to count, so the flaw changes nothing.*",
+        f"*None of the {total} predictions in these profiles is empty, so this flaw changes nothing.*",
     )
 
 
@@ -104,7 +104,7 @@ def distances(group: Sequence[Result]) -> Iterator[str]:
 
 
 def trained(flaw: str) -> str:
-    """What a flaw that changes the training, or its data, does to the Dice. Raises LasslError for an unknown one."""
+    """How a flaw of the training, or of its data, changes the Dice. Raises LasslError if the flaw is unknown."""
     if flaw not in flaws():
         raise LasslError(f"{FLAWS / flaw}.yaml: not found; expected one of the flaws {listed(flaws())}")
     heads = ["profile", "method", "pairs", f"honest {DICE.heading}", f"flawed {DICE.heading}"]
@@ -114,17 +114,17 @@ def trained(flaw: str) -> str:
         for method, flawed in by_method(runs, []).items():
             if sound := [r for r in results if r.record.method == method]:
                 lines.append([profile, method, *comparison(flawed, sound), moves(profile)])
-    return table([*heads, "difference", "a pair moves by"], lines)
+    return table([*heads, "difference", "SD of a pair"], lines)
 
 
 def moves(profile: str) -> str:
-    """Cell: by how much the difference of a pair of trainings moves (SD), as the profile's table has it."""
+    """Cell: the SD of the difference of a pair of trainings, from the profile's table."""
     noise = read_table(profile).design.noise if has_table(profile) else None
     return number(noise.pair if noise else None)
 
 
 def comparison(flawed: Sequence[Result], sound: Sequence[Result]) -> Iterator[str]:
-    """Cells: shared runs, both means over them, the difference with its interval and p where there are two pairs."""
+    """Cells: shared runs, both means over them, the difference; with interval and p if there are two pairs or more."""
     flawed_dice, sound_dice = scores(flawed, DICE.column), scores(sound, DICE.column)
     shared = flawed_dice.index.intersection(sound_dice.index)
     differences = complete(paired(flawed_dice, sound_dice))
@@ -136,14 +136,14 @@ def comparison(flawed: Sequence[Result], sound: Sequence[Result]) -> Iterator[st
 
 
 def fields() -> str:
-    """What the crop around the label gives away: the same weights on other fields of view."""
+    """How much the crop around the label helps: the same weights on other fields of view."""
     lines = []
     for profile, results in honest().items():
         for method, group in by_method(results, []).items():
             measured = [(field, [r for r in group if r.names.field(field).is_file()]) for field in get_args(Field)]
             lines += [[profile, method, *against_crop(runs, field)] for field, runs in measured if runs]
-    heads = [f"{DICE.name} on the crop [{DICE.unit}]", f"{DICE.name} there [{DICE.unit}]"]
-    heads += [f"{HD95.name} on the crop", f"{HD95.name} there"]
+    heads = [f"{DICE.name} on the crop [{DICE.unit}]", f"{DICE.name} on the field [{DICE.unit}]"]
+    heads += [f"{HD95.name} on the crop", f"{HD95.name} on the field"]
     return table(["profile", "method", "field", "runs", *heads], lines)
 
 

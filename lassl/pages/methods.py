@@ -1,4 +1,4 @@
-"""Each method in words and formulas, its options and costs, for docs/methods.md: from the code and the settings."""
+"""The sections of docs/methods.md, from the code and the settings: each method's text, formulas, options and costs."""
 
 import inspect
 import re
@@ -24,12 +24,12 @@ from lassl.settings.sections import Method
 
 PAGE = DOCS / "methods.md"
 COSTS = DOCS / "costs.yaml"
-REDUCED = "compact"  # the profile whose weights are shown beside the published ones
+REDUCED = "compact"  # the profile whose weights are shown next to the published ones
 HEAD_OR_METHOD = re.compile(r"^(?:## (?P<head>.*)|<!-- method: (?P<algorithm>\w+) -->)$", re.MULTILINE)
 
 
 class Costs(BaseModel):
-    """What benchmarks/costs.py measured: the time of a step of each row by that of the baseline's, and on what."""
+    """What benchmarks/costs.py measured: the time per step of each row relative to the baseline, and on what."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,17 +43,17 @@ class Costs(BaseModel):
 
 
 def contents() -> str:
-    """A list of the page's methods under its headings, each with its rows and a link. Raises LasslError."""
+    """List the page's methods under its headings, each with its rows and a link. Raises LasslError."""
     titles, lines, counts, head = known_titles(), [], [], None
     for found in HEAD_OR_METHOD.finditer(PAGE.read_text("utf-8")):
         if algorithm := found["algorithm"]:
             rows, name = rows_of(algorithm, "paper"), class_of(algorithm).__name__
             short = dict.fromkeys(titles.get(row, row).split(" & ")[0] for row in rows)
-            lines += [f"- {head}"] * (head is not None) + [f"  - [{name}](#{name.lower()}): {listed(short)}"]
+            lines += [f"- {head}"] * (head is not None) + [f"    - [{name}](#{name.lower()}): {listed(short)}"]
             counts.append(len(rows))
         head = found["head"]
-    told = f"{len(counts)} algorithms in `lassl/methods/`, in {sum(counts)} rows of `conf/method/`:"
-    return "\n".join([told, "", *lines])
+    lead = f"{len(counts)} algorithms in `lassl/methods/`, in {sum(counts)} rows of `conf/method/`:"
+    return "\n".join([lead, "", *lines])
 
 
 def method(algorithm: str) -> str:
@@ -66,24 +66,24 @@ def method(algorithm: str) -> str:
 
 
 def costs() -> str:
-    """What the cost of a step is, or that there is none."""
+    """Explain the cost of a step, or say that it was not measured."""
     if (found := measured()) is None:
         return "Cost of a step: *not measured yet*."
     return wrapped(
-        f"Cost: time of a step by that of `{found.baseline}`, median of {found.turns} turns, profile "
+        f"Cost: time per step relative to `{found.baseline}`, median of {found.turns} rounds, profile "
         f"`{found.profile}`, {found.device}, {found.threads} threads, torch {found.torch}."
     )
 
 
 def measured() -> Costs | None:
-    """The costs that were measured, if any were. Raises LasslError."""
+    """The measured costs, or None. Raises LasslError."""
     return checked(Costs, COSTS.read_text("utf-8")) if COSTS.is_file() else None
 
 
 def rows_of(algorithm: str, profile: str) -> dict[str, Method]:
-    """The rows of an algorithm in conf/method/field.yaml; where it has none, the row of its own name.
+    """The rows of an algorithm in conf/method/field.yaml, or, if it has none there, those of its own file.
 
-    Raises LasslError where there is no such algorithm or row.
+    Raises LasslError if the algorithm or its rows do not exist.
     """
     if algorithm not in algorithms():
         raise LasslError(f"lassl/methods/{algorithm}.py: not found; expected one of {listed(algorithms())}")
@@ -92,17 +92,17 @@ def rows_of(algorithm: str, profile: str) -> dict[str, Method]:
     for rows in (composed(profile, file).methods for file in files):
         if found := {name: row for name, row in rows.items() if row.algorithm == algorithm}:
             return found
-    raise LasslError(f"{own}: found no row of the algorithm {algorithm} there; write one (README.md: A new method)")
+    raise LasslError(f"{own}: found no row of the algorithm {algorithm} there; write one (docs/add-a-method.md)")
 
 
 def composed(profile: str, method: str = "field") -> Config:
-    """The settings of a profile with the rows of a file of conf/method/, field.yaml unless named. Raises LasslError."""
+    """The settings of a profile with the rows of a file in conf/method/. Raises LasslError."""
     return _composed(CONF.resolve(), profile, method)
 
 
 @cache
 def _composed(conf: Path, profile: str, method: str) -> Config:
-    """The settings that a folder conf/, that of this folder, gives: once, for it takes half a second."""
+    """The settings composed from the folder `conf`; cached, because composing takes half a second."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
         compose(path, f"profile={profile}", f"method={method}")
@@ -110,7 +110,7 @@ def _composed(conf: Path, profile: str, method: str) -> Config:
 
 
 def alike(methods: Mapping[str, Method]) -> dict[str, list[str]]:
-    """The rows of an algorithm that differ in more than their cases, each with those that do not."""
+    """Group rows that differ only in their numbers of cases: the first row of each group -> the others."""
     found: dict[str, list[str]] = {}
     own = {name: row.model_dump(exclude={"labeled", "unlabeled"}) for name, row in methods.items()}
     for name in methods:
@@ -123,21 +123,21 @@ def alike(methods: Mapping[str, Method]) -> dict[str, list[str]]:
 
 
 def known_titles() -> dict[str, str]:
-    """The titles in metrics/published.yaml by row."""
+    """Row -> title, from metrics/published.yaml."""
     published = parse_yaml(PUBLISHED.read_text("utf-8"))
     return {row: entry["title"] for row, entry in {**published.get("field", {}), **published["rows"]}.items()}
 
 
 def named(rows: Mapping[str, list[str]], titles: Mapping[str, str]) -> str:
-    """Titles and names of the rows, each with those that differ from it in labeled cases alone, and what it is.
+    """List the rows with titles and names, each with those that differ from it only in their numbers of cases.
 
-    What it is stands at the head of its file; a row that is alone is what the text of its algorithm says.
+    If there are several groups, each gets the comment at the head of its file; a single one needs no further text.
     """
     lines = []
     for first, others in rows.items():
         line, *further = (f"**{titles[row]}** (`{row}`)" if row in titles else f"`{row}`" for row in (first, *others))
         if further:
-            line += f"; with other cases {listed(further)}"
+            line += f"; with other numbers of cases: {listed(further)}"
         if len(rows) > 1:
             line += ":\n" + textwrap.indent(heading(CONF / "method" / f"{first}.yaml"), "  ")
         lines.append(f"- {line}")
@@ -151,16 +151,16 @@ def options(
     algorithm = published[next(iter(rows))].algorithm
     parameters = inspect.signature(class_of(algorithm)).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-    told = {"weight": whose(rows)} | commented(rows)
+    texts = {"weight": whose(rows)} | commented(rows)
     lines = []
     for name, default in defaults.items():
         values = [word(published[row].options.get(name, default)) for row in rows]
-        lines.append([f"`{name}`", *values, told.get(name, "")])
+        lines.append([f"`{name}`", *values, texts.get(name, "")])
     batches = [published[row].batch for row in rows]
-    patches = told.get("batch", "patches of labeled + unlabeled cases in a step")
+    patches = texts.get("batch", "labeled + unlabeled patches per step")
     lines.append(["`batch`", *(f"{batch.labeled} + {batch.unlabeled}" for batch in batches), patches])
     for name in ("schedule", "weight_decay"):
-        lines.append([f"`{name}`", *(word(getattr(published[row], name)) for row in rows), told.get(name, "")])
+        lines.append([f"`{name}`", *(word(getattr(published[row], name)) for row in rows), texts.get(name, "")])
     if "weight" in defaults:
         lines.append([f"`weight` in `{REDUCED}`", *(word(reduced[row].options["weight"]) for row in rows), ""])
     if costs is not None:
@@ -169,7 +169,7 @@ def options(
 
 
 def commented(rows: Iterable[str]) -> dict[str, str]:
-    """The comments of the files of rows, and of those that they build on, by key; the first one that has any counts."""
+    """Key -> comment, from the files of rows and those that they build on; the first file with a comment wins."""
     files = dict.fromkeys(file for row in rows for file in files_of(row, CONF))
     found: dict[str, str] = {}
     for file in files:
@@ -178,17 +178,17 @@ def commented(rows: Iterable[str]) -> dict[str, str]:
 
 
 def whose(rows: Iterable[str]) -> str:
-    """Whose the weights of rows are: the comments of those of conf/config.yaml that their files refer to."""
-    told, found = comments(CONF / "config.yaml"), dict[str, list[str]]()
+    """The sources of the rows' weights: the comments of the `weights` in conf/config.yaml that their files refer to."""
+    texts, found = comments(CONF / "config.yaml"), dict[str, list[str]]()
     for row in rows:
-        texts = [file.read_text("utf-8") for file in files_of(row, CONF)]
-        keys = re.findall(r"\$\{weights\.(\w+)\}", "".join(texts))
-        found.setdefault(told[keys[0]] if keys else "", []).append(f"`{row}`")
+        files = [file.read_text("utf-8") for file in files_of(row, CONF)]
+        keys = re.findall(r"\$\{weights\.(\w+)\}", "".join(files))
+        found.setdefault(texts[keys[0]] if keys else "", []).append(f"`{row}`")
     if len(found) == 1:
         return next(iter(found))
     return ". ".join(f"{listed(names)}: {text}" for text, names in found.items())
 
 
 def word(value: Any) -> str:
-    """A value as YAML has it."""
+    """A value as YAML writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)

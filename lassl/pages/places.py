@@ -1,7 +1,7 @@
-"""Fills the marked places of README.md and docs/, whose text is written by hand, from metrics/, the code and conf/.
+"""Fills the marked places of README.md and docs/ from metrics/, the code and conf/; the rest is written by hand.
 
 A place begins with the line `<!-- KIND -->`, or `<!-- KIND: WORD, WORD -->`, and ends with `<!-- end of KIND -->`.
-What stands between them is made by the function that KINDS names, which takes the words.
+The function that KINDS names writes what is between them; it takes the words.
 """
 
 import inspect
@@ -36,19 +36,19 @@ MARK = re.compile(r"^[ \t]*(<!--.*)$", re.MULTILINE)
 
 
 def filled(text: str, path: Path) -> str:
-    """Put into every marked place of a page what it has to hold. Raises LasslError, which names the file and line."""
+    """Fill every marked place of a page. Raises LasslError, which names the file and line."""
     inside = [place.span() for place in PLACE.finditer(text)]
     for mark in MARK.finditer(text):
         if not any(start <= mark.start() < end for start, end in inside):
             raise LasslError(
-                f"{path}:{line(text, mark)}: found '{mark[1]}', which begins or ends no place; write a place as "
-                "'<!-- KIND: WORDS -->' and, below it, '<!-- end of KIND -->', each on a line of its own"
+                f"{path}:{line(text, mark)}: found '{mark[1]}', which does not begin or end a place; expected "
+                "'<!-- KIND: WORDS -->' and, below it, '<!-- end of KIND -->', each on its own line"
             )
     return PLACE.sub(lambda place: f"{place['mark']}\n{content(place, path)}\n{place['end']}", text)
 
 
 def content(place: re.Match[str], path: Path) -> str:
-    """Make what a place of a page holds. Raises LasslError, which names the file and line."""
+    """Make the content of a place. Raises LasslError, which names the file and line."""
     where = f"{path}:{line(place.string, place)}: {place['mark']}"
     words = place["words"].split(", ") if place["words"] else []
     if place["kind"] not in KINDS:
@@ -58,7 +58,7 @@ def content(place: re.Match[str], path: Path) -> str:
         inspect.signature(make).bind(*words)
     except TypeError:
         expected = listed(f"{p.name}".upper() for p in inspect.signature(make).parameters.values()) or "none"
-        raise LasslError(f"{where}: found {len(words)} words behind the kind; expected {expected}") from None
+        raise LasslError(f"{where}: found {len(words)} words after the kind; expected {expected}") from None
     try:
         return make(*words).rstrip("\n")
     except LasslError as error:
@@ -66,17 +66,17 @@ def content(place: re.Match[str], path: Path) -> str:
 
 
 def line(text: str, match: re.Match[str]) -> int:
-    """The number of the line that a match begins in."""
+    """The number of the line on which a match begins."""
     return text.count("\n", 0, match.start()) + 1
 
 
 def pages() -> list[Path]:
-    """The files that may have marked places: README.md and the pages in docs/."""
+    """The files that may contain marked places: README.md and the pages in docs/."""
     return [Path("README.md"), *sorted(DOCS.glob("*.md"))]
 
 
 def write() -> None:
-    """Fill the places of every page: of all of them, or, where one is wrong, of none. Raises LasslError."""
+    """Fill the places of all pages, or of none if one is wrong. Raises LasslError."""
     before = {path: path.read_text("utf-8") for path in pages()}
     after = {path: filled(text, path) for path, text in before.items()}
     for path, text in after.items():

@@ -1,25 +1,22 @@
-"""Tables of results and of trials on the pages, from metrics/.
+"""Tables of results and of hyper-parameter searches on the pages, from metrics/.
 
-`<!-- table: compact -->`         the whole table of a profile, metrics/compact/table.md
-`<!-- table: compact, short -->`  its rows in seven columns at most, for a first look
+`<!-- table: compact -->`         the full table of a profile, metrics/compact/table.md
+`<!-- table: compact, short -->`  its rows in at most seven columns, for a first look
 `<!-- table: compact, quick -->`  the mean Dice of two profiles side by side
 `<!-- trials: compact -->`        the trials of a profile's tuning mode
 """
 
 import csv
-from collections.abc import Mapping
 
 from lassl.pages.prose import wrapped
 from lassl.paths import TUNING, metrics_folder
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.tables import grid, interval, listed, number
-from lassl.results.document import Published, Row, Table, read_table
-from lassl.results.layout import against, differences
-from lassl.results.markdown import paragraph, side_by_side, titled
-from lassl.results.measures import DICE, HD95
+from lassl.plumbing.tables import grid, listed
+from lassl.results.document import Table, read_table
+from lassl.results.layout import short_layout, short_rows
+from lassl.results.markdown import body, paragraph, side_by_side
+from lassl.results.measures import DICE
 from lassl.results.remarks import (
-    CHOSEN,
-    LARGEST,
     cohort,
     pairs,
     scored_cases,
@@ -30,16 +27,16 @@ from lassl.results.remarks import (
 from lassl.results.search import SCORES, read_trials, trials_table
 
 SHORT = "short"
-EARLIER = "earlier.csv"  # trials of which no record was kept, as they stand in the table
-MEAN = "mean Dice"  # the column of EARLIER by which the best trial of a method is found
+EARLIER = "earlier.csv"  # trials without records, with the columns of the table
+MEAN = "mean Dice"  # the column of EARLIER that decides which trial of a method is best
 
 
 def table(profile: str, other: str | None = None) -> str:
-    """A profile's table: whole; with SHORT in few columns, or beside that of another profile. Raises LasslError."""
+    """A profile's table: in full, in few columns (SHORT), or side by side with another profile. Raises LasslError."""
     if other is None:
         source = metrics_folder(profile) / "table.md"
         if not source.is_file():
-            raise LasslError(f"{source}: not found; make it with `lassl tables {profile}`, or name another profile")
+            raise LasslError(f"{source}: not found; create it with `lassl tables {profile}`, or name another profile")
         return source.read_text("utf-8")
     if other == SHORT:
         return short(read_table(profile))
@@ -47,7 +44,7 @@ def table(profile: str, other: str | None = None) -> str:
 
 
 def trials(profile: str) -> str:
-    """The trials of a profile: earlier ones, of which figures alone are left, then those with a record.
+    """The trials of a profile: first the earlier ones without records, then those with a record.
 
     Raises LasslError.
     """
@@ -57,61 +54,31 @@ def trials(profile: str) -> str:
         parts.append(earlier((folder / EARLIER).read_text("utf-8")))
     if read_trials(folder):
         parts += [
-            f"Trials with a record (`{folder / SCORES}`); min: of training, beside whatever else ran:",
+            f"Trials with a record (`{folder / SCORES}`); min: training time in minutes, with other jobs running:",
             trials_table(folder),
         ]
     if not parts:
-        raise LasslError(f"{folder}: found no trials; gather them with `lassl search`, or name another profile")
+        raise LasslError(f"{folder}: found no trials; collect them with `lassl search`, or name another profile")
     return "\n\n".join(parts) + "\n"
 
 
 def earlier(text: str) -> str:
-    """Render a file of earlier trials, the best of each method in bold, under a sentence that says what they are."""
+    """Render a file of earlier trials under a sentence that explains them, with the best of each method in bold."""
     rows = list(csv.DictReader(text.splitlines()))
     best = {row["method"]: max(float(r[MEAN]) for r in rows if r["method"] == row["method"]) for row in rows}
-    told = f"Trials from before records were kept, {len(rows)}: these figures are all that is left of them."
+    lead = f"{len(rows)} earlier trials without records; only these figures remain."
     bold = [row | {MEAN: f"**{row[MEAN]}**"} if float(row[MEAN]) == best[row["method"]] else row for row in rows]
-    return f"{told}\n\n{grid(list(rows[0]), (list(row.values()) for row in bold))}"
+    return f"{lead}\n\n{grid(list(rows[0]), (list(row.values()) for row in bold))}"
 
 
 def short(table: Table) -> str:
     """Render a table in seven columns at most, and below it what a reader has to know about them."""
-    rows, others = list(table.rows.values()), table.references
-    published = any(row.published for row in rows)
-    heads = ["Method", "labels", DICE.heading, HD95.heading]
-    if published:
-        heads.append(f"published {DICE.name}")
-    heads += against(others)
-    lines = [short_row(row, others, published) for row in rows]
     texts = [remark(table), *map(paragraph, [*tuning_notice(table), *pairs(table), *warnings(table)])]
-    return "\n\n".join([grid(heads, lines), *map(wrapped, texts)]) + "\n"
-
-
-def short_row(row: Row, others: Mapping[str, Row], published: bool) -> list[str]:
-    """Cells of a row: labeled cases, Dice with its interval, 95HD, published Dice, the differences to the baselines."""
-    dice, hd95 = row.scores[DICE.key], row.scores[HD95.key]
-    cells = [
-        titled(row.title, filter(None, row.evaluation)),
-        listed(row.labeled) or "-",
-        f"{number(dice.mean)} {interval(dice.low, dice.high)}",
-        number(hd95.mean),
-    ]
-    if published:
-        figures = row.published
-        cells.append(f"{figures.dice:g}{known(figures)}" if figures else "")
-    return [*cells, *(" ".join(parts) for parts in differences(row, others))]
-
-
-def known(figures: Published) -> str:
-    """What is known of published figures: which weights they are of, and that parts of the masks were left out."""
-    parts = [CHOSEN[figures.chosen]] if figures.chosen != "unknown" else []
-    if figures.parts == "largest":
-        parts.append(LARGEST)
-    return f" ({', '.join(parts)})" if parts else ""
+    return "\n\n".join([body(short_layout(table)), *map(wrapped, texts)]) + "\n"
 
 
 def remark(table: Table) -> str:
-    """What the figures are of: the scans, the scale, the trainings, the empty predictions, and the tests."""
+    """Describe the scans, the scale, the trainings, the empty predictions, and the tests."""
     rows = list(table.rows.values())
     steps = listed(sorted({steps for row in rows for steps in row.steps}))
     runs = "" if all(len(row.runs) <= 1 for row in rows) else ", means over a row's trainings"
@@ -121,17 +88,20 @@ def remark(table: Table) -> str:
         empty(sum(row.failed for row in rows)),
     ]
     if any(found[DICE.key].trainings for row in rows for found in row.compared.values()):
-        sentences.append("Intervals and p of differences: trainings and patients both random; Holm's correction.")
+        sentences.append(
+            "In intervals and p-values of differences, trainings and patients are random; p is Holm-corrected."
+        )
     sentences += shown_by(table)
-    if sources := list(dict.fromkeys(row.published.source for row in rows if row.published)):
-        sentences.append(f"Published ({'; '.join(sources)}): on the real scans at full resolution.")
-        if any(row.published and row.published.chosen != "unknown" for row in rows):
-            sentences.append("In brackets their weights: last, or best on test.")
+    figures = [row.published for row in short_rows(table).values() if row.published]
+    if sources := list(dict.fromkeys(each.source for each in figures)):
+        sentences.append(f"Published figures ({'; '.join(sources)}) are for the real scans at full resolution.")
+        if any(each.chosen != "unknown" for each in figures):
+            sentences.append("In brackets: how their weights were chosen.")
     return " ".join(sentences)
 
 
 def empty(failed: int) -> str:
-    """How many predictions are empty, and how they enter the distances."""
+    """Say how many predictions are empty, and how they count in the distances."""
     if not failed:
         return "No prediction is empty."
-    return f"Empty predictions: {failed}; the distances leave them out, unless a row's name says how they count."
+    return f"Empty predictions: {failed}. Distances leave them out, unless a row's title says how they count."

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, even after a power cut."""
+"""Writes files that are either complete or absent, even after a power cut."""
 
 import fcntl
 import hashlib
@@ -11,15 +11,15 @@ from pathlib import Path
 
 from lassl.plumbing.errors import FULL, LasslError, in_words, system_error
 
-PROBE = 2**16  # bytes, which a disk has to spare that is not full
+PROBE = 2**16  # bytes; a disk that cannot store as many is full
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name next to `path` to write a file under; it takes its real name when the block ends well.
+    """Give a temporary path next to `path` for writing a file; it is renamed to `path` if the block succeeds.
 
-    The content is on the disk before the name changes. The temporary name keeps the suffix, since libraries choose the
-    format by it. Raises LasslError when the disk is full; the file that was there before stays.
+    The content is on the disk before the name changes. The temporary name keeps the suffix, because libraries choose
+    the format by it. Raises LasslError if the disk is full; an existing file then stays.
     """
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
@@ -36,16 +36,16 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def _tell_full(path: Path, error: Exception) -> None:
-    """Raise LasslError if an error while `path` was made is that of a full disk, which may not be said in its text."""
+    """Raise LasslError if an error while writing `path` is due to a full disk, even if its text does not say so."""
     if system_error(error) in FULL or (isinstance(error, RuntimeError) and _is_full(path.parent)):
         raise LasslError(
-            f"{path}: no space left to write it; free some on that disk and run the same command again "
-            "(what was saved before is whole)"
+            f"{path}: no space left on the disk; free some space and run the same command again "
+            "(files saved before are complete)"
         ) from None
 
 
 def _is_full(folder: Path) -> bool:
-    """Whether a folder takes no further file of PROBE bytes."""
+    """Whether a folder has no space for another file of PROBE bytes."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(PROBE))
@@ -65,37 +65,37 @@ def _flush(path: Path) -> None:
 
 
 def holds(name: str) -> Callable[[Path], bool]:
-    """Give a function that tells a folder of ours by a file that we always write into it."""
+    """A function that recognizes a folder written by lassl by a file that is always in it."""
     return lambda folder: (folder / name).is_file()
 
 
 def holds_only(pattern: str) -> Callable[[Path], bool]:
-    """Give a function that tells a folder of ours by its content: nothing but files of a pattern, such as *.tsv."""
+    """A function that recognizes a folder written by lassl by containing only files of a pattern, such as *.tsv."""
     return lambda folder: all(path.match(pattern) and path.is_file() for path in folder.iterdir())
 
 
 def foreign(path: Path, ours: Callable[[Path], bool]) -> str:
-    """What keeps a folder from being replaced, and what to do; nothing where it is absent, empty or `ours`."""
+    """Say why a folder must not be replaced, and what to do; empty if it is absent, empty or `ours`."""
     if path.is_symlink():
-        return f"{path}: found a link, expected a folder or nothing, since it would be replaced; remove the link"
+        return f"{path}: found a link, expected a folder or nothing, because it would be replaced; remove the link"
     if not path.exists():
         return ""
     if not path.is_dir():
-        return f"{path}: found a file, expected a folder or nothing, since it would be replaced; move the file"
+        return f"{path}: found a file, expected a folder or nothing, because it would be replaced; move the file"
     if any(path.iterdir()) and not ours(path):
-        return f"{path}: found a folder that lassl did not write, and would replace; move it, or choose another name"
+        return f"{path}: found a folder that lassl did not write and would replace; move it, or choose another name"
     return ""
 
 
 def linked_away(paths: Iterable[Path], root: Path = Path()) -> list[str]:
-    """Give a line for each link on the way to outputs, relative paths, that leads out of the project in `root`.
+    """Give a line for each link in the (relative) paths of outputs that leads out of the project in `root`.
 
-    DVC runs a stage that writes there, and then refuses what it wrote.
+    DVC would run a stage that writes there, and then refuse its outputs.
     """
     folders = dict.fromkeys(folder for path in paths for folder in (*reversed(path.parents), path))
     return [
-        f"{folder}: found a link to {target}, but DVC takes no results from outside of the project; remove the link, "
-        "and let DVC keep its files on the other disk: `dvc cache dir --local FOLDER` with a folder there, then "
+        f"{folder}: found a link to {target}, but DVC does not accept results outside the project; remove the link, "
+        "and let DVC store its files on the other disk: `dvc cache dir --local FOLDER` with a folder there, then "
         "`dvc config --local cache.type symlink`"
         for folder in folders
         if (root / folder).is_symlink() and not (target := (root / folder).resolve()).is_relative_to(root.resolve())
@@ -104,10 +104,10 @@ def linked_away(paths: Iterable[Path], root: Path = Path()) -> list[str]:
 
 @contextmanager
 def whole_folder(path: Path, ours: Callable[[Path], bool] = lambda folder: False) -> Iterator[Path]:
-    """Give an empty temporary folder next to `path`, which it replaces if the block ends well; else it is removed.
+    """Give an empty temporary folder next to `path`, which it replaces if the block succeeds; otherwise it is removed.
 
-    `ours` tells whether a folder that is there already was written here. Raises LasslError for another one, which stays
-    as it is, and when the disk is full; by default only an empty folder is replaced.
+    `ours` says whether an existing folder was written by lassl. Raises LasslError for a foreign folder, which stays
+    unchanged, and if the disk is full; by default only an empty folder is replaced.
     """
     if problem := foreign(path, ours):
         raise LasslError(problem)
@@ -130,7 +130,7 @@ def whole_folder(path: Path, ours: Callable[[Path], bool] = lambda folder: False
 
 
 def check_free(paths: Iterable[Path], overwrite: bool) -> None:
-    """Raise LasslError where a file that a command is to write is there already, unless it may `overwrite` files.
+    """Raise LasslError if a file that a command would write exists, unless it may `overwrite` files.
 
     A folder is never replaced by a file.
     """
@@ -138,22 +138,22 @@ def check_free(paths: Iterable[Path], overwrite: bool) -> None:
         if path.is_dir():
             raise LasslError(f"{path}: found a folder, expected a file or nothing; give another name")
         if path.exists() and not overwrite:
-            raise LasslError(f"{path}: is there already; give another folder or name, or --overwrite to replace it")
+            raise LasslError(f"{path}: exists already; give another folder or name, or use --overwrite to replace it")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file that is whole or absent. Raises LasslError when the disk is full."""
+    """Write a file completely or not at all. Raises LasslError if the disk is full."""
     with whole(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file that is whole or absent. Raises LasslError when the disk is full."""
+    """Write a text file completely or not at all. Raises LasslError if the disk is full."""
     write_bytes(path, text.encode())
 
 
 def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark. Raises LasslError for another encoding."""
+    """Read a text file in UTF-8, with or without a byte order mark. Raises LasslError if it has another encoding."""
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -164,14 +164,14 @@ def read_text(path: Path) -> str:
 
 
 def unreadable(folders: Iterable[Path]) -> Iterator[str]:
-    """Give a line for each folder that is there and may not be looked into; `glob` takes it for an empty one."""
+    """Give a line for each existing folder without read permission, which `glob` would treat as empty."""
     for folder in folders:
         try:
             next(os.scandir(folder), None)
         except PermissionError as error:
             yield str(in_words(error))
         except OSError:
-            continue  # whoever needs it says what is wrong
+            continue  # the code that needs it reports the problem
 
 
 def text_hash(text: str) -> str:
@@ -181,9 +181,9 @@ def text_hash(text: str) -> str:
 
 @contextmanager
 def held(path: Path, told: Callable[[str], str]) -> Iterator[None]:
-    """Keep every other process from this block meanwhile: the file is locked, and has the number of this process.
+    """Prevent other processes from entering this block: the file is locked and contains this process's number.
 
-    Raises LasslError where one is in it: `told` gives the text for that process's number.
+    Raises LasslError if another process is in the block; `told` returns the text for that process's number.
     """
     with path.open("a+") as lock:
         try:

@@ -1,4 +1,4 @@
-"""The machine that computes: device, threads and versions, and how its memory is used."""
+"""Describes the machine (device, threads and versions), and controls and measures its memory."""
 
 import ctypes
 import os
@@ -19,7 +19,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # names and numbers
 def machine(device: torch.device) -> dict[str, Any]:
     """Describe the machine for a record: device, threads, cores, versions of Python, torch and numpy.
 
-    The name of a CPU is followed by its instruction sets, since one name, as AMD EPYC, is of several processors.
+    The name of a CPU is followed by its instruction sets, because one name, such as AMD EPYC, covers many processors.
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor.name()
     if device.type == "cpu":
@@ -35,10 +35,10 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def keep_memory(on: bool = True) -> None:
-    """Let glibc keep freed memory for the next step, instead of returning it to the system and asking for it again.
+    """Let glibc keep freed memory for the next step, instead of returning it to the system.
 
-    Every step frees and takes the same gigabytes, so this costs little memory at the peak. On Linux with glibc only;
-    does nothing elsewhere. `on=False` sets the limits that glibc reaches by itself in such a process.
+    Every step frees and allocates the same gigabytes, so this adds little to the peak. Works only on Linux with glibc,
+    and does nothing elsewhere. `on=False` sets the limits that glibc reaches by itself in such a process.
     """
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return
@@ -49,11 +49,11 @@ def keep_memory(on: bool = True) -> None:
 
 
 def peak_memory_mib(device: torch.device) -> int:
-    """Most memory in MiB that this process has used so far: on the GPU, or resident on the CPU."""
+    """Peak memory of this process so far in MiB: allocated on the GPU, or resident on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) // 2**20
     status = Path("/proc/self/status")
-    if status.exists():  # Linux; there getrusage also counts what the parent process had
+    if status.exists():  # Linux, where getrusage also counts memory of the parent process
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) // 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,4 +1,4 @@
-"""Processes that share work out among them."""
+"""A pool of worker processes."""
 
 import multiprocessing
 import os
@@ -12,10 +12,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def process_pool(module: str) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool with a process for each core, which have imported `module`; work that is left is dropped on an error.
+    """Give a pool with one process per core, which have imported `module`; after an error, remaining work is dropped.
 
-    They start from a server without threads: a fork of this process, which may have some, could wait for a lock for
-    ever.
+    They start from a server without threads: a fork of this process, which may have threads, could wait for a lock
+    forever.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([module])
@@ -27,9 +27,9 @@ def process_pool(module: str) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the parent, which ends this process, and end also where the parent was killed.
+    """Leave Ctrl-C to the parent, which ends this process, and also end if the parent is killed.
 
-    Errors that cannot be caught are not told: on a full disk HDF5 has one for each object, beside the one that is.
+    Errors that cannot be caught are not printed: on a full disk HDF5 has one per object, besides the one raised.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.excepthook = lambda *_: None

@@ -1,4 +1,4 @@
-"""The processor: its name, and what it computes in bf16. Only the standard library is needed."""
+"""The processor: its name and its bf16 instructions. Needs only the standard library."""
 
 import platform
 import re
@@ -8,14 +8,14 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def name(cpuinfo: Path = CPUINFO) -> str:
-    """Name of the processor, as far as the system tells."""
+    """Name of the processor, as far as the system reports it."""
     lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
 
 def bf16_units(cpuinfo: Path = CPUINFO) -> list[str]:
-    """Instruction sets for bf16 that the system lists: avx512_bf16, amx_bf16 (x86), bf16 (Arm); none if unknown."""
+    """Instruction sets for bf16 that the system lists: avx512_bf16, amx_bf16 (x86), bf16 (Arm); empty if unknown."""
     text = cpuinfo.read_text("utf-8") if cpuinfo.is_file() else ""
     lines = [line for line in text.splitlines() if re.match(r"flags\s*:|Features\s*:", line)]
     return sorted({word for line in lines for word in line.split() if word.endswith("bf16")})

@@ -1,12 +1,12 @@
-"""The code behind a stage: a hash of what the modules do that it imports, directly or through others.
+"""Hashes the code behind a stage: all modules that it imports, directly or indirectly.
 
-The hash of a module is over its statements without comments, docstrings and messages, with each import of the project's
-own modules replaced by the hash of the imported module. So files may be moved or renamed, docstrings and messages
-written again without making a result stale, while an edit of what a module does changes the hash of all that import it.
+The hash of a module covers its statements without comments, docstrings and messages; each import of the project's own
+modules is replaced by the hash of the imported module. You can therefore move or rename files and rewrite docstrings
+and messages without making results stale, while changing what a module does changes the hash of all that import it.
 
-Messages are texts for people: those in `raise`, those given to `note`, `tell` and progress bars, and any other text of
-three words or more, unless a method is called on it, as in "x y z".split(). Where text is the result, as in a table,
-they count (`prose`).
+Messages are texts for people: those in `raise`, in calls of `note`, `tell` and progress bars, and any other text of
+three words or more, unless a method is called on it, as in "x y z".split(). They count (`prose`) if text is the result,
+as in a table.
 """
 
 import ast
@@ -20,16 +20,16 @@ from lassl.plumbing.files import text_hash
 from lassl.plumbing.plugins import NAMED
 
 PACKAGES = ("lassl", "pipeline")
-# modules that compute no number of a result, as lassl.plumbing does not: they prepare the process, read settings, whose
-# values count by themselves, and name files
+# modules that do not compute numbers of results: they prepare the process, name files, or read settings, whose values
+# count by themselves
 NO_NUMBERS = ("lassl", "pipeline", "lassl.paths")
-ROOMS_OF_NONE = ("lassl.plumbing", "lassl.settings")  # nor do modules of these rooms
+ROOMS_OF_NONE = ("lassl.plumbing", "lassl.settings")  # the same holds for all modules of these packages
 TELLING = ("note", "tell", "bar")  # functions that show a text to the user
-SENTENCE = re.compile(r"[^\W\d_]{2,}(?:\W+[^\W\d_]+){2}")  # three words, apart by blanks or marks
+SENTENCE = re.compile(r"[^\W\d_]{2,}(?:\W+[^\W\d_]+){2}")  # three words, separated by blanks or punctuation
 
 
 def source(module: str, root: Path) -> Path | None:
-    """File of one of the project's modules, such as lassl.data.raw; None for any other name."""
+    """The file of a module of the project, such as lassl.data.raw; None for any other name."""
     if module.split(".")[0] not in PACKAGES:
         return None
     stem = root.joinpath(*module.split("."))
@@ -37,7 +37,7 @@ def source(module: str, root: Path) -> Path | None:
 
 
 def imported(node: ast.AST) -> Iterator[tuple[str, str, str]]:
-    """What an import statement names: module, name in it (or an empty text), local name."""
+    """The names in an import statement: module, name in it (or an empty text), local name."""
     if isinstance(node, ast.Import):
         yield from ((alias.name, "", alias.asname or alias.name) for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module:
@@ -45,14 +45,14 @@ def imported(node: ast.AST) -> Iterator[tuple[str, str, str]]:
 
 
 def code_hash(module: str, root: Path = Path(), hashes: dict[str, str] | None = None, prose: bool = False) -> str:
-    """Hash, 16 hexadecimal digits, of what a module does, with all that it imports and that counts.
+    """Hash (16 hexadecimal digits) what a module does, including all imports that count.
 
-    The module's own name does not enter it. `hashes` has those of other modules so far; this one's, and those of what
-    it imports, are added. `prose`: messages count. Raises ValueError for modules that import each other in a circle.
+    The module's own name does not matter. `hashes` has the hashes of other modules so far; those of this module and its
+    imports are added. `prose`: messages count. Raises ValueError for circular imports.
     """
     hashes = {} if hashes is None else hashes
     if module not in hashes:
-        hashes[module] = ""  # while it is being made: an import that comes back here finds this
+        hashes[module] = ""  # until it is computed: a circular import finds this
         path = source(module, root)
         assert path is not None, module
         statements, names = stripped(path.read_text("utf-8"), prose)
@@ -65,12 +65,12 @@ def code_hash(module: str, root: Path = Path(), hashes: dict[str, str] | None = 
                 imports.add(" ".join([local, word, hashed, *packages(target, root, prose)]))
         hashes[module] = text_hash("\n".join([statements, *sorted(imports)]))[:16]
     if not hashes[module]:
-        raise ValueError(f"{module} imports itself, through others: part the two")
+        raise ValueError(f"{module} imports itself through other modules; remove the circle")
     return hashes[module]
 
 
 def counts(module: str, root: Path) -> bool:
-    """Whether a module is one of the project's and may compute a number of a result."""
+    """Whether a module belongs to the project and may compute a number of a result."""
     exempt = module in NO_NUMBERS or module.startswith(ROOMS_OF_NONE)
     return not exempt and source(module, root) is not None
 
@@ -83,12 +83,12 @@ def packages(module: str, root: Path, prose: bool = False) -> list[str]:
     return [text_hash(text)[:16] for text in texts if text]
 
 
-@cache  # by the text: a file is behind many stages
+@cache  # by text, since a file is behind many stages
 def stripped(text: str, prose: bool = False) -> tuple[str, tuple[tuple[str, str, str], ...]]:
-    """The statements of a file without what does not count, and what its imports of the project's modules name.
+    """The statements of a file that count, and the names that it imports from the project's modules.
 
-    The names are as `imported` gives them. Left out are comments, docstrings, those imports, statements under
-    `if TYPE_CHECKING` and, without `prose`, messages.
+    The names are as `imported` gives them. Comments, docstrings, these imports, statements under `if TYPE_CHECKING`
+    and, without `prose`, messages do not count.
     """
     stripper = _Stripper(prose)
     tree = stripper.visit(ast.parse(text))
@@ -96,11 +96,11 @@ def stripped(text: str, prose: bool = False) -> tuple[str, tuple[tuple[str, str,
 
 
 class _Stripper(ast.NodeTransformer):
-    """Takes out of a tree what does not count, and keeps what imports of the project's modules name."""
+    """Removes from a tree what does not count, and collects the names imported from the project's modules."""
 
     def __init__(self, prose: bool):
         self.prose = prose
-        self.showing = False  # within a statement or call whose texts are for the user
+        self.showing = False  # inside a statement or call whose texts are for the user
         self.names: list[tuple[str, str, str]] = []
 
     def visit(self, node: ast.AST) -> Any:
@@ -108,7 +108,7 @@ class _Stripper(ast.NodeTransformer):
             node.body = node.body[ast.get_docstring(node) is not None :]
         result = super().visit(node)
         if getattr(result, "body", None) == [] and not isinstance(result, ast.Module):
-            result.body = [ast.Pass()]  # a statement must stand there
+            result.body = [ast.Pass()]  # a body needs a statement
         return result
 
     def visit_Import(self, node: ast.Import | ast.ImportFrom) -> ast.AST | None:
@@ -150,12 +150,12 @@ class _Stripper(ast.NodeTransformer):
 
 
 def for_types(statement: ast.stmt) -> bool:
-    """Whether a statement is for type checkers alone: `if TYPE_CHECKING`."""
+    """Whether a statement is only for type checkers: `if TYPE_CHECKING`."""
     return isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING"
 
 
 def named_modules(settings: object) -> list[str]:
-    """The project's modules whose functions are named in settings, at any depth, as in lassl.flaws.overlap:overlap."""
+    """The project's modules whose functions settings name at any depth, such as lassl.flaws.overlap:overlap."""
     if isinstance(settings, Mapping):
         return sorted({module for value in settings.values() for module in named_modules(value)})
     if not isinstance(settings, str) or not NAMED.fullmatch(settings):
@@ -165,7 +165,7 @@ def named_modules(settings: object) -> list[str]:
 
 
 def fingerprint(*modules: str, root: Path = Path(), prose: bool = False) -> str:
-    """One hash, 64 hexadecimal digits and a line's end, of the code behind some modules, whatever their order.
+    """One hash (64 hexadecimal digits and a newline) of the code behind some modules, in any order.
 
     `prose`: messages count, too.
     """

@@ -9,8 +9,8 @@ import pandas as pd
 from lassl.data.prepared import Prepared
 from lassl.data.raw import CHALLENGE_SPACING_MM
 from lassl.evaluation.evaluate import case_scores
-from lassl.evaluation.external_masks import ScoredFolder, digest
-from lassl.evaluation.external_record import REPORTED, Imported, Segmented
+from lassl.evaluation.external_masks import digest
+from lassl.evaluation.external_record import REPORTED, Imported, ScoredFolder, Segmented
 from lassl.images.geometry import Volume
 from lassl.model.placement import place
 from lassl.model.record import Cohort

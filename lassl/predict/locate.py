@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from lassl.images.geometry import Array, Box, Geometry
+from lassl.images.geometry import Array, Box, Geometry, Triple, Volume
 from lassl.predict.settings import Crop
 
 LARGE = 0.25  # of the largest component: what is smaller is no structure of its own
@@ -38,3 +38,10 @@ def box_around(mask: Array, geometry: Geometry, crop: Crop) -> Box | None:
         box.append(slice(max(side.start - more, 0), min(side.stop + more, n)))
     x, y, z = box
     return x, y, z if crop.along_z else slice(0, mask.shape[2])
+
+
+def expected_box(scan: Volume, crop: Crop) -> Triple:
+    """Guess the voxels of `box_around` before anything was found: the least size with its margins."""
+    sides = zip(scan.array.shape, scan.geometry.spacing_mm, crop.least_mm, crop.margins_mm, strict=True)
+    x, y, z = (min(n, max(round((least + 2 * margin) / mm), 1)) for n, mm, least, margin in sides)
+    return x, y, z if crop.along_z else scan.array.shape[2]

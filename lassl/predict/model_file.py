@@ -4,7 +4,8 @@ The file is a dictionary of plain values and tensors, which torch.load(weights_o
 
     format         "lassl model"
     version        1
-    network        the configuration of the V-Net: width, residual, dropout
+    network        the configuration of the V-Net: width, residual, dropout; of another network also the name of its
+                   class and its options
     weights        for each network by its name, the default first: its tensors by theirs, in single or half precision
     needs          how it predicts: see PredictSettings in lassl/predict/settings.py
     record         the record of the training: see Trained in lassl/model/record.py; of weights that were trained
@@ -93,6 +94,8 @@ def read_exported(path: Path) -> Exported:
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:  # ValidationError is a ValueError
         reason = str(error).splitlines()[0]
         raise LasslError(f"{path}: damaged or edited ({reason}); export or copy it again") from None
+    except LasslError as error:  # of its network's class
+        raise LasslError(f"{path}: {error}") from None
     return Exported(model, settings_of(model.record), metrics_of(model.record), volumes_of(model.record))
 
 

@@ -10,12 +10,16 @@ from torch import Tensor, nn
 from lassl.evaluation.external_record import Imported
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import whole
+from lassl.plumbing.plugins import told
 from lassl.predict.model_file import Exported
+from lassl.settings.sections import VNET
 
 MULTIPLE = 16  # the V-Net halves every axis four times
 OPSET = 17
-SIZES = {0: "batch", 2: "x", 3: "y", 4: "z"}  # axes whose length is chosen when the file is used
+BATCH = {0: "batch"}  # axes whose length is chosen when the file is used
+SIZES = {**BATCH, 2: "x", 3: "y", 4: "z"}  # of the V-Net
 INPUT = f"window of pooled voxels, float32 (batch, 1, x, y, z); x, y, z: multiples of {MULTIPLE}, others are refused"
+FIXED = "window of pooled voxels, float32 (batch, 1, x, y, z); x, y, z: "  # of another network: the training's window
 OUTPUT = "probability of foreground, float32 (batch, 1, x, y, z)"
 
 
@@ -45,21 +49,29 @@ def write_onnx(path: Path, exported: Exported) -> None:
     model, record = exported.model, exported.model.record
     run = f"imported/{record.name}" if isinstance(record, Imported) else f"{record.profile}/{record.run.name}"
     needs = {key: _text(value) for key, value in exported.settings.model_dump(mode="json").items()}
-    told = {**needs, "input": INPUT, "output": OUTPUT, "run": run}
+    vnet = model.config.name == VNET
+    image = INPUT if vnet else f"{FIXED}{' x '.join(map(str, exported.settings.window))}"
     with whole(path) as temporary, warnings.catch_warnings(action="ignore"):
-        torch.onnx.export(
-            Foreground(model.networks[model.default]).eval(),
-            (torch.zeros(1, 1, *exported.settings.window),),
-            temporary,
-            input_names=["image"],
-            output_names=["probability"],
-            dynamic_axes={"image": SIZES, "probability": SIZES},
-            opset_version=OPSET,
-            dynamo=False,  # the exporter that torch prefers, as its warnings say, takes a further package
-        )
+        try:
+            torch.onnx.export(
+                Foreground(model.networks[model.default]).eval(),
+                (torch.zeros(1, 1, *exported.settings.window),),
+                temporary,
+                input_names=["image"],
+                output_names=["probability"],
+                dynamic_axes=dict.fromkeys(("image", "probability"), SIZES if vnet else BATCH),
+                opset_version=OPSET,
+                dynamo=False,  # the exporter that torch prefers, as its warnings say, takes a further package
+            )
+        except Exception as error:
+            if vnet or isinstance(error, OSError):
+                raise
+            raise LasslError(
+                f"{path}: torch cannot write network {model.config.name} as ONNX ({told(error)})"
+            ) from None
         network = onnx.load(temporary)
-        network.graph.input[0].doc_string, network.graph.output[0].doc_string = INPUT, OUTPUT
-        onnx.helper.set_model_props(network, told)
+        network.graph.input[0].doc_string, network.graph.output[0].doc_string = image, OUTPUT
+        onnx.helper.set_model_props(network, {**needs, "input": image, "output": OUTPUT, "run": run})
         onnx.save(network, temporary)
 
 

@@ -3,19 +3,80 @@
 import locale
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lassl.data.raw import LAYOUTS, image_problems
 from lassl.images import dicom, volumes
-from lassl.images.geometry import Volume
+from lassl.images.geometry import Array, Volume
 from lassl.images.names import SUFFIXES, utf8
+from lassl.images.preview import write_preview
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import whole
 
 MASK = "mask"
+PREVIEW = "preview"
 CASE_IMAGES = {name.split(".")[0] for layout in LAYOUTS for name in layout.files["image"]}  # image, lgemri, ...
+CASE_LABELS = {name.split(".")[0] for layout in LAYOUTS for name in layout.files["label"]} - CASE_IMAGES
+VOXELS = (".raw", ".zraw")  # files that belong to a .mhd
+
+
+@dataclass
+class Found:
+    """Scans of a folder, each with the sub-folder where its files are written; and the files that are not scans."""
+
+    scans: dict[Path, Path] = field(default_factory=dict)
+    others: list[Path] = field(default_factory=list)
+
+
+def scans_in(folder: Path, output: Path) -> Found:
+    """Find all scans in a folder and those below: image files, and folders of DICOM slices.
+
+    A folder that has slices itself is one scan. Labels beside images, hidden files and what is in `output` are none.
+    Raises LasslError where there are none.
+    """
+    found = Found()
+    with same_locale():
+        _search(folder, Path(), found, {output.resolve()})
+    if not found.scans:
+        names = f"; found {_some(found.others)}" if found.others else ""
+        raise LasslError(
+            f"{folder}: found no scans, expected files that end in {', '.join(SUFFIXES)}, or DICOM slices{names}"
+        )
+    return found
+
+
+def _search(folder: Path, within: Path, found: Found, seen: set[Path]) -> None:
+    """Add the scans of a folder, which is `within` the one that was given; `seen` are folders to be left out."""
+    seen.add(folder.resolve())
+    if dicom.holds_slices(folder):
+        found.scans[folder] = within.parent
+        return
+    for path in sorted(folder.iterdir()):
+        name = path.name.lower()
+        if name.startswith(".") or name.endswith(VOXELS):
+            continue
+        if path.is_dir():
+            if path.resolve() not in seen:
+                _search(path, within / path.name, found, seen)
+        elif name.endswith(SUFFIXES) and name.split(".")[0] not in CASE_LABELS:
+            named_by_folder = split_name(path)[0] == path.parent.name and within.name == path.parent.name
+            found.scans[path] = within.parent if named_by_folder else within
+        else:
+            found.others.append(path)
+
+
+def _some(paths: Sequence[Path], most: int = 5) -> str:
+    """How many files these are, with the names of the first ones."""
+    names = ", ".join(path.name for path in paths[:most])
+    return f"{len(paths)} other file{'s' * (len(paths) > 1)} ({names}{', ...' * (len(paths) > most)})"
+
+
+def passed_over(folder: Path, others: Sequence[Path]) -> str:
+    """Tell of the files of a folder that are no scans."""
+    return f"note: {folder}: passed over {_some(others)}, not scans by their names"
 
 
 def split_name(scan: Path) -> tuple[str, str]:
@@ -41,9 +102,10 @@ def split_name(scan: Path) -> tuple[str, str]:
 
 
 def output_files(scan: Path, folder: Path, maps: Iterable[str] = ()) -> dict[str, Path]:
-    """Name the files of a scan in `folder`: MASK's, and by its name that of each map. Raises LasslError."""
+    """Name the files of a scan in `folder`: that of each map, a PNG for PREVIEW, and last MASK's. Raises LasslError."""
     name, suffix = split_name(scan)
-    return {MASK: folder / f"{name}{suffix}", **{kind: folder / f"{name}-{kind}{suffix}" for kind in maps}}
+    files = {kind: folder / (f"{name}.png" if kind == PREVIEW else f"{name}-{kind}{suffix}") for kind in maps}
+    return {**files, MASK: folder / f"{name}{suffix}"}
 
 
 def check_outputs(planned: Mapping[Path, Mapping[str, Path]]) -> None:
@@ -112,13 +174,26 @@ def write_output(path: Path, volume: Volume) -> None:
 
     It is one file, whole or absent. Raises LasslError.
     """
-    try:
+    with _writing(path):
         if path.suffix == ".mhd":  # as .mha, the header and the voxels are one file, which every reader of .mhd takes
             with whole(path) as temporary:
                 volumes.write_volume(temporary.with_suffix(".mha"), volume)
                 temporary.with_suffix(".mha").rename(temporary)
         else:
             volumes.write_volume(path, volume)
+
+
+def write_picture(path: Path, scan: Volume, mask: Array) -> None:
+    """Write the preview of a scan and its mask (X, Y, Z), a PNG, whole or absent. Raises LasslError."""
+    with _writing(path):
+        write_preview(path, scan, mask)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raise LasslError with what SimpleITK or the system says of a file that cannot be written."""
+    try:
+        yield
     except (RuntimeError, OSError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise LasslError(f"{path}: cannot be written ({reason}); see to its folder and run the same again") from None

@@ -11,14 +11,14 @@ from lassl.images.geometry import Array, Box, Triple, Volume, orientation
 from lassl.images.grids import ALIKE, Grid, covering, fits, resampled, shifted, turned
 from lassl.model.trained import ENSEMBLE
 from lassl.plumbing.errors import LasslError
-from lassl.predict.locate import box_around, in_the_middle
+from lassl.predict.locate import box_around, expected_box, in_the_middle
 from lassl.predict.settings import Crop, PredictSettings
-from lassl.predict.slabs import held_bytes, plan
+from lassl.predict.slabs import held_bytes, plan, windows_to_see
 from lassl.predict.task import PROBABILITY, UNCERTAINTY, Task
 from lassl.predict.uncertainty import dropping, entropy
 from lassl.seeds import stream_seed
 
-# chosen on training cases, see docs/own-data.md
+# chosen on training cases, see docs/segment.md
 CERTAIN = 0.9  # the probability above which a voxel counts in finding the structure
 SMALLER = 0.5  # the share of a scan that a second pass sees at most: a scan that is a crop already is seen as a whole
 
@@ -39,7 +39,8 @@ def segment(volume: Volume, task: Task) -> dict[str, Array]:
     """
     scan = turned(volume, task.settings.orientation)
     check_extent(scan, task.settings)
-    maps = _in_two_passes(scan, task, task.settings.crop) if task.settings.crop else _in_slabs(scan, task)
+    with task.progress.counting(task.networks):
+        maps = _in_two_passes(scan, task, task.settings.crop) if task.settings.crop else _in_slabs(scan, task)
     code = orientation(volume.geometry)
     return {name: turned(Volume(array, scan.geometry), code).array for name, array in maps.items()}
 
@@ -52,7 +53,8 @@ def _in_two_passes(scan: Volume, task: Task, crop: Crop) -> dict[str, Array]:
     seen as a whole. Intensities are normalized over the whole scan in any case.
     """
     first = replace(task, settings=task.settings.model_copy(update={"stride": task.settings.window}), passes=0)
-    found = in_the_middle(_in_slabs(scan, first)[PROBABILITY] > CERTAIN, scan.geometry)
+    later = windows_to_see(expected_box(scan, crop), scan.geometry, task)
+    found = in_the_middle(_in_slabs(scan, first, later)[PROBABILITY] > CERTAIN, scan.geometry)
     box = box_around(found, scan.geometry, crop)
     if box is None or math.prod(side.stop - side.start for side in box) > SMALLER * scan.array.size:
         return _in_slabs(scan, task)
@@ -65,21 +67,23 @@ def _in_two_passes(scan: Volume, task: Task, crop: Crop) -> dict[str, Array]:
     return maps
 
 
-def _in_slabs(scan: Volume, task: Task) -> dict[str, Array]:
+def _in_slabs(scan: Volume, task: Task, later: int = 0) -> dict[str, Array]:
     """Compute the maps of a scan, axes as in the training, on its own grid.
 
     What does not fit into the memory in one piece is done in slabs along the longest axis that overlap by one window;
     each is windowed alone, and the cut lies in the middle of the overlap. Less than a window from a cut, a voxel lacks
     some of the windows that it would see in one piece; further away it sees the same ones. Where voxels are resampled,
-    each slab has a grid of its own, so windows lie elsewhere by a part of a voxel. Raises LasslError when not even one
-    window fits.
+    each slab has a grid of its own, so windows lie elsewhere by a part of a voxel. `later` windows follow these. Raises
+    LasslError when not even one window fits.
     """
     axis, slabs = plan(scan, task)
+    boxes = [_box(scan, axis, slab.seen) for slab in slabs]
+    task.progress.expect(later + sum(windows_to_see(scan.array[b].shape, scan.geometry, task) for b in boxes))
     maps = {name: np.empty(scan.array.shape, np.float32) for name in task.maps}
-    for slab in slabs:
+    for slab, box in zip(slabs, boxes, strict=True):
         offset = slab.seen.start
         inner = _along(axis, slice(slab.kept.start - offset, slab.kept.stop - offset))
-        for name, part in _piece(scan, _box(scan, axis, slab.seen), task).items():
+        for name, part in _piece(scan, box, task).items():
             maps[name][_along(axis, slab.kept)] = part[inner]
     return maps
 
@@ -128,6 +132,7 @@ def _native(image: Array, task: Task) -> dict[str, Array]:
     windows = task.settings.windows
     maps = {PROBABILITY: _mean(image, task, windows)}
     if task.passes:
+        task.progress.tell_slow()
         total = np.zeros(image.shape, np.float32)
         for n in range(task.passes):
             with dropping(task.networks, stream_seed(0, "uncertainty", n)):

@@ -13,7 +13,7 @@ from lassl.images.geometry import Geometry, Volume, orientation, volume_ml
 from lassl.model.record import Cohort, Evaluation, Trained, read_record
 from lassl.paths import prepared_folder
 from lassl.plumbing.errors import LasslError, note
-from lassl.settings.sections import Positive, Size
+from lassl.settings.values import Positive, Size
 
 NORMALIZATION: Literal["whole volume mean and standard deviation"] = "whole volume mean and standard deviation"
 # of the h5 that the field passes on (Yu et al. 2019), in voxels

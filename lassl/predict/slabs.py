@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from lassl.images.geometry import Volume
+from lassl.evaluation.inference import window_starts
+from lassl.images.geometry import Geometry, Triple, Volume
 from lassl.images.grids import covering
 from lassl.plumbing.errors import LasslError
 from lassl.predict.task import Task
@@ -38,7 +39,7 @@ def plan(scan: Volume, task: Task) -> tuple[int, list[Slab]]:
         least = needed_bytes(scan, axis, min(lengths), task) / 2**30
         raise LasslError(
             f"a scan of {scan.array.shape} voxels takes at least {least:.2g} GiB, with one window at a time; found a "
-            f"bound of {task.memory_gib:g} GiB: raise --memory"
+            f"bound of {task.memory_gib:g} GiB: raise --memory (memory_gib)"
         )
     advance = max(length - overlap, 1)
     starts = range(0, n - length + advance, advance)
@@ -75,3 +76,13 @@ def needed_bytes(scan: Volume, axis: int, length: int, task: Task) -> int:
 def held_bytes(scan: Volume, task: Task) -> int:
     """Estimate what is held of a scan throughout: it, as read and turned, and its maps."""
     return scan.array.size * (2 * scan.array.itemsize + 4 * len(task.maps))
+
+
+def windows_to_see(size: Triple, geometry: Geometry, task: Task) -> int:
+    """Count the windows that the networks of a task see of a volume of `size` voxels, in all passes."""
+    settings = task.settings
+    grid = covering(size, geometry, settings.orientation, settings.spacing_mm)
+    pooled = (math.ceil(n / settings.pool) for n in grid.size)
+    sides = zip(pooled, settings.window, settings.stride, strict=True)
+    windows = math.prod(len(window_starts(max(n, window), window, stride)) for n, window, stride in sides)
+    return windows * len(task.networks) * (1 + task.passes)

@@ -1,7 +1,10 @@
-"""What is asked of trained networks: which of them, where they run, which maps they make."""
+"""What is asked of trained networks: which of them, where they run, which maps they make; and how far they are."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,12 +17,54 @@ from lassl.settings.sections import Compute
 PROBABILITY, UNCERTAINTY = "probability", "uncertainty"
 
 
+@dataclass
+class Progress:
+    """How far a scan is, in windows that a network sees: `done` of `total`, which is an estimate at first.
+
+    `moved` is called after each forward pass, `slow` once before the passes of an uncertainty, with the seconds that
+    they will take.
+    """
+
+    moved: Callable[[int, int], None] = lambda done, total: None
+    slow: Callable[[float], None] = lambda seconds: None
+    done: int = 0
+    total: int = 0
+    told: bool = False
+    started: float = field(default_factory=time.perf_counter)
+
+    @contextmanager
+    def counting(self, networks: Mapping[str, nn.Module]) -> Iterator[None]:
+        """Count the windows that the networks see in this block, and measure the time from its beginning."""
+        self.started = time.perf_counter()
+        hooks = [network.register_forward_hook(self._count) for network in networks.values()]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _count(self, network: nn.Module, images: tuple[Any, ...], logits: Any) -> None:
+        self.done += len(images[0])
+        self.total = max(self.total, self.done)
+        self.moved(self.done, self.total)
+
+    def expect(self, windows: int) -> None:
+        """Take it that so many windows are still to come."""
+        self.total = self.done + windows
+
+    def tell_slow(self) -> None:
+        """Call `slow` if that was not done yet: nearly all of what is left is the passes of an uncertainty."""
+        if not self.told and self.done:
+            self.told = True
+            self.slow((time.perf_counter() - self.started) / self.done * (self.total - self.done))
+
+
 @dataclass(frozen=True)
 class Task:
     """Networks whose mean is wanted, in evaluation mode; how they predict and where they run; what is asked for.
 
     `normalized` scans are taken as they are. `passes` Monte-Carlo dropout passes make an uncertainty, 0 none.
-    `memory_gib` bounds the arrays of one scan, see `needed_bytes`.
+    `memory_gib` bounds the arrays of one scan, see `needed_bytes`. `progress` is of one scan.
     """
 
     networks: Mapping[str, nn.Module]
@@ -28,6 +73,7 @@ class Task:
     normalized: bool = False
     passes: int = 0
     memory_gib: float = 4.0
+    progress: Progress = field(default_factory=Progress)
 
     @property
     def maps(self) -> list[str]:

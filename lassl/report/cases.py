@@ -1,4 +1,4 @@
-"""The cases that the report shows: which ones, their slices with outlines, their surfaces."""
+"""The cases that the report shows: scans, masks and uncertainty of all of them, surfaces of three."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,13 @@ from lassl.paths import PROBABILITY
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import bar
 from lassl.report import figures
-from lassl.report.slices import box_around, chosen_slices, gray_range, outline, picture
 from lassl.report.surface import distances_mm, small
+from lassl.report.volume import box_around, gray_range, runs, sheet, step_of, thinned
 from lassl.results.measures import DICE
 from lassl.results.runs import Result, score_table
 
 UNDECIDED = log(2)  # nats: no entropy of two classes is larger
+VOXELS = 60e6  # at most, of all cases together
 LEAST_MM = 2  # the colors of distances reach at least so far
 
 
@@ -85,69 +86,59 @@ def fits(result: Result, prepared: Prepared) -> bool:
 def views(rows: Sequence[Shown], ranks: Mapping[str, str], prepared: Prepared) -> list[dict[str, Any]]:
     """What the page's script needs of each case. Raises LasslError for a mask that is missing or of another size.
 
-    The colors of distances have one `limit` in mm, the median of the masks' `reach`: some colors end there.
+    The cases of `ranks` have surfaces, too. The colors of their distances have one `limit` in mm, the median of the
+    masks' `reach`: some colors end there.
     """
-    cases = [view(rank, case, rows, prepared) for rank, case in ranks.items()]
-    reaches = [reach for content in cases for row in content["rows"] if (reach := row.pop("reach"))]
+    names = sorted(rows[0].result.reported_cases()["case"])
+    most = VOXELS / len(names)
+    rank_of = {case: rank for rank, case in ranks.items()}
+    cases = [view(case, rank_of.get(case), rows, prepared, most) for case in bar(names, "report", "case", len(names))]
+    reaches = [reach for content in cases for reach in content.pop("reaches") if reach]
     limit = max(LEAST_MM, ceil(np.median(reaches))) if reaches else LEAST_MM
     return [content | {"limit": limit} for content in cases]
 
 
-def view(rank: str, case: str, rows: Sequence[Shown], prepared: Prepared) -> dict[str, Any]:
-    """One case: pictures and outlines of its slices, and its surfaces."""
-    image, reference = prepared.read_image(case), prepared.read_label(case) > 0
-    masks = [cropped(row.result, case, prepared) > 0 for row in rows]
-    box = box_around([reference, *masks])
+def view(case: str, rank: str | None, rows: Sequence[Shown], prepared: Prepared, most: float) -> dict[str, Any]:
+    """One case: its scan, reference and masks; the surfaces of one that has a rank. At most so many voxels."""
+    reference = prepared.read_label(case) > 0
+    masks = {row.row: cropped(row.result, case, prepared) > 0 for row in rows}
+    box = box_around([reference, *masks.values()])
+    step = step_of(box, most)
+    shown = thinned(box, step)
+    image = prepared.read_image(case)[shown]
     spacing = prepared.geometry(case).spacing_mm
-    numbers = chosen_slices(box[2])
-    dark, bright = gray_range(image[box])
+    maps = {row.row: uncertainty(row, case, reference.shape, thinned(box, 2 * step)) for row in rows if row.uncertain}
+    found = {name: surface_of(mask, reference, spacing) for name, mask in masks.items() if rank and mask.any()}
     return {
-        "rank": rank,
         "case": case,
-        "size": [s.stop - s.start for s in box[:2]],
-        "voxel": spacing[:2],
-        "numbers": numbers,
-        "pictures": [picture(image[(*box[:2], z)], dark, bright) for z in numbers],
-        "reference": outlines(reference, box, numbers),
-        "surface": figures.ghost(small(reference), spacing),
-        "rows": [
-            row_view(row, case, mask, reference, box, numbers, prepared)
-            for row, mask in bar(zip(rows, masks, strict=True), f"report, case {case}", "row", len(rows))
-        ],
+        "rank": rank,
+        "start": [side.start for side in box],
+        "step": step,
+        "voxel": [length * step for length in spacing],
+        "image": sheet(image, *gray_range(image)),
+        "reference": runs(reference[shown]),
+        "masks": {name: runs(mask[shown]) for name, mask in masks.items()},
+        "uncertainty": {name: found for name, found in maps.items() if found},
+        "dice": {row.row: row.dice(case) for row in rows},
+        "ghost": figures.ghost(small(reference), spacing) if rank else None,
+        "surfaces": {name: trace for name, (trace, _) in found.items()},
+        "reaches": [reach for _, reach in found.values()],
     }
 
 
-def row_view(
-    row: Shown, case: str, mask: Array, reference: Array, box: Box, numbers: Sequence[int], prepared: Prepared
-) -> dict[str, Any]:
-    """One row's outlines, surface (None for an empty mask) and uncertainty (None if it is not shown) of a case.
-
-    `reach` is the 95th percentile of the surface's distances in mm, whatever their sign.
-    """
-    spacing = prepared.geometry(case).spacing_mm
-    surface, reach = None, 0.0
-    if mask.any():
-        mesh = small(mask)
-        distances = distances_mm(mesh, reference, spacing)
-        surface, reach = figures.colored_surface(mesh, spacing, distances), float(np.percentile(abs(distances), 95))
-    uncertainty = None
-    if row.uncertain and row.probabilities.is_dir():
-        probability = read_probability(row.probabilities / f"{case}.nrrd", mask.shape)
-        uncertainty = [picture(entropy(probability[(*box[:2], z)]), 0, UNDECIDED) for z in numbers]
-    return {
-        "row": row.row,
-        "title": row.title,
-        "dice": row.dice(case),
-        "outlines": outlines(mask, box, numbers),
-        "surface": surface,
-        "uncertainty": uncertainty,
-        "reach": reach,
-    }
+def surface_of(mask: Array, reference: Array, spacing: tuple[float, ...]) -> tuple[figures.Figure, float]:
+    """A mask's surface, and its reach: the 95th percentile of its distances in mm, whatever their sign."""
+    mesh = small(mask)
+    distances = distances_mm(mesh, reference, spacing)
+    return figures.colored_surface(mesh, spacing, distances), float(np.percentile(abs(distances), 95))
 
 
-def outlines(mask: Array, box: Box, numbers: Sequence[int]) -> list[str]:
-    """The mask's outline in each slice of the box."""
-    return [outline(mask[(*box[:2], z)]) for z in numbers]
+def uncertainty(row: Shown, case: str, size: Triple, box: Box) -> dict[str, Any] | None:
+    """Entropy of the probability behind a mask, black 0 and white ln 2; None where no probability was kept."""
+    if not row.probabilities.is_dir():
+        return None
+    probability = read_probability(row.probabilities / f"{case}.nrrd", size)
+    return sheet(entropy(probability[box]), 0, UNDECIDED)
 
 
 def cropped(result: Result, case: str, prepared: Prepared) -> Array:

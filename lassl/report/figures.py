@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from lassl.report.colors import variables
 from lassl.report.surface import Mesh
 
 Figure = dict[str, Any]
 Curves = Mapping[str, "pd.Series[float]"]  # quantity -> values by step
 Styles = Mapping[str, Mapping[str, str]]  # row -> its `style`
-# Okabe and Ito's colors for all kinds of sight, without yellow; gray instead of black, for dark pages.
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#888888")
+COLORS = variables().rows  # CSS variables, which the page's script reads by its theme
 LOOKS = (  # of lines and points: rows with the same color differ by them
     ("solid", "circle"),
     ("dash", "square"),
@@ -22,7 +22,6 @@ LOOKS = (  # of lines and points: rows with the same color differ by them
     ("longdash", "cross"),
     ("longdashdot", "star"),
 )
-SIGNED = [[0, "#0072B2"], [0.5, "#E8E8E8"], [1, "#D55E00"]]  # inside, on, outside the reference
 POINTS = 300  # at most, of a line
 PANEL_POINTS = 100_000  # at most, of a panel: where it has more than 166 runs, their lines have fewer points
 SMOOTHED = 1 / 40  # of a curve: the window of the moving mean
@@ -34,6 +33,18 @@ PANELS = {  # titles of quantities, those to come first in their order
     "mask_share": "Share of voxels in the mask",
     "agreement": "Agreement of two predictions (Dice)",
     "learning_rate": "Learning rate",
+    "cross_entropy": "Cross-entropy of labeled patches",
+    "dice_loss": "Dice loss of labeled patches",
+    "supervised_first": "Supervised loss, first network",
+    "supervised_second": "Supervised loss, second network",
+    "consistency": "Consistency loss",
+    "cross_labeled": "Cross loss of labeled patches",
+    "cross_unlabeled": "Cross loss of unlabeled patches",
+    "cross_consistency": "Cross consistency of the decoders",
+    "mutual": "Mutual loss of the decoders",
+    "strong": "Loss of strongly changed patches",
+    "kept": "Share of voxels whose pseudo-label is kept",
+    "kept_foreground": "The same within the foreground",
 }
 
 
@@ -94,14 +105,32 @@ def _panel(name: str, runs: Mapping[str, Curves], rows: Sequence[str], styles: S
     every = zip(runs.items(), rows, strict=True)
     logged = [(run, quantities[name], row) for (run, quantities), row in every if name in quantities]
     points = min(POINTS, PANEL_POINTS // (2 * len(logged)))
+    smooth = {run: smoothed(raw) for run, raw, _ in logged}
+    together = coinciding(smooth)
     for run, raw, row in logged:
-        smooth = raw.rolling(max(1, round(len(raw) * SMOOTHED)), center=True, min_periods=1).mean()
-        for values, look, tip in ((raw, {"opacity": 0.25}, "skip"), (smooth, {}, "all")):
+        behind = next((runs[runs.index(run) + 1 :] for runs in together if run in runs), [])
+        thick = 2 + 2 * min(len(behind), 3)  # a line behind others shows on both of their sides
+        for values, look, tip in ((raw, {"opacity": 0.25}, "skip"), (smooth[run], {}, "all")):
             dash = "solid" if look else styles[row]["dash"]
-            line = {"color": styles[row]["color"], "width": 1 if look else 2, "dash": dash}
+            line = {"color": styles[row]["color"], "width": 1 if look else thick, "dash": dash}
             x, y = thinned(values, points)
             figure.add_scatter(x=x, y=y, mode="lines", name=run, meta=row, line=line, hoverinfo=tip, **look)
+    figure.update_layout(meta=together)
     return _plain(figure)
+
+
+def smoothed(raw: "pd.Series[float]") -> "pd.Series[float]":
+    """The moving mean of a curve."""
+    return raw.rolling(max(1, round(len(raw) * SMOOTHED)), center=True, min_periods=1).mean()
+
+
+def coinciding(lines: Curves) -> list[list[str]]:
+    """The runs whose lines lie on each other, in groups of two or more."""
+    groups: dict[bytes, list[str]] = {}
+    for run, values in lines.items():
+        place = np.concatenate([values.index.to_numpy(np.float64), values.to_numpy(np.float64).round(6)])
+        groups.setdefault(place.tobytes(), []).append(run)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def thinned(values: "pd.Series[float]", points: int) -> tuple[Any, Any]:
@@ -115,7 +144,6 @@ def colored_surface(mesh: Mesh, spacing_mm: tuple[float, ...], distances: Any) -
     trace = go.Mesh3d(
         **_places(mesh, spacing_mm),
         intensity=_coarse(distances),
-        colorscale=SIGNED,
         colorbar={"title": "mm", "thickness": 12},
         hovertemplate="%{intensity:.1f} mm<extra></extra>",
         lighting={"ambient": 0.6, "diffuse": 0.6, "specular": 0.1},
@@ -144,9 +172,9 @@ def _coarse(lengths_mm: Any) -> Any:
 def surface_layout() -> Figure:
     """A scene without axes, equal in all directions, seen along y with z upwards: as a rule from the front."""
     hidden = {"visible": False}
-    camera = {"eye": {"x": 0.0, "y": -2.0, "z": 0.4}, "up": {"x": 0, "y": 0, "z": 1}}
+    camera = {"eye": {"x": 0.0, "y": -1.15, "z": 0.25}, "up": {"x": 0, "y": 0, "z": 1}}
     scene = {"xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "data", "camera": camera}
-    figure = _figure(height=460, scene=scene, uirevision="same")
+    figure = _figure(scene=scene, uirevision="same")
     figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0})
     return dict(_plain(figure)["layout"])
 

@@ -104,7 +104,7 @@ def training_alone(table: Table) -> float | None:
     if not table.design.training:
         return None
     power = made_again(table.design.training, table.scored_cases).power(1, 1)
-    return power and power.half_width
+    return power.half_width if power else None
 
 
 def limits(differences: Sequence[Difference], band: float | None) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-// What moves on the report: the chosen rows, the table's order, the chosen case, slices, surfaces, the figures' theme.
+// What moves on the report: the chosen rows, the tables' order, the masks, the figures and their theme, downloads.
 function unpacked(id) {
   const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
@@ -11,32 +11,28 @@ const all = (selector, from = document) => [...from.querySelectorAll(selector)];
 const one = (selector, from = document) => from.querySelector(selector);
 const still = { responsive: true, displaylogo: false, displayModeBar: false };
 
-// The figures take the page's colors.
-const drawn = [];
-const shade = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-function theme() {
-  const lines = shade("--line");
-  return {
-    "font.color": shade("--text"),
-    "xaxis.gridcolor": lines, "yaxis.gridcolor": lines, "xaxis.linecolor": lines, "yaxis.linecolor": lines,
-    "xaxis.zerolinecolor": lines, "yaxis.zerolinecolor": lines,
-    "hoverlabel.bgcolor": shade("--panel"), "hoverlabel.font.color": shade("--text"),
-  };
-}
-function paint(place) {
-  return Plotly.relayout(place, place.id === "surface" ? { "font.color": shade("--text") } : theme());
+// The figures take the page's colors: "var(--row0)" stands for the theme's.
+const shade = (name, place = document.documentElement) => getComputedStyle(place).getPropertyValue(name).trim();
+const color = (value, place) => shade(value.slice(4, -1), place);
+const painted = (trace) => Object.fromEntries(Object.entries(trace).map(([key, part]) =>
+  [key, part?.color?.startsWith?.("var(") ? { ...part, color: color(part.color) } : part]));
+function themed(layout) {
+  const [lines, font] = [shade("--line"), { ...layout.font, color: shade("--text") }];
+  const axis = { gridcolor: lines, linecolor: lines, zerolinecolor: lines };
+  const hoverlabel = { bgcolor: shade("--panel"), font };
+  return { ...layout, font, hoverlabel, xaxis: { ...layout.xaxis, ...axis }, yaxis: { ...layout.yaxis, ...axis } };
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  drawn.forEach(paint);
-  showCase(one("#case-choice").value);
+  choose();
+  if (data.cases.length) showSurface();
 });
 
 // Rows: the boxes say which are shown, everywhere on the page.
-const MANY = 14;  // rows from which a strip takes the page's whole width
 const boxes = all("#choice input[data-row]");
 const chosen = () => boxes.filter((box) => box.checked).map((box) => box.dataset.row);
 function choose() {
   const rows = new Set(chosen());
+  one("#count").textContent = `${rows.size} of ${boxes.length}`;
   for (const part of all("main [data-row]").filter((part) => part.tagName !== "INPUT")) {
     part.hidden = !rows.has(part.dataset.row);
   }
@@ -45,11 +41,14 @@ function choose() {
     whole.checked = checked.every(Boolean);
     whole.indeterminate = checked.some(Boolean) && !whole.checked;
   }
-  showGroups();
-  one(".plots.pairs").classList.toggle("many", rows.size > MANY);
+  results.show();
+  showCases();
   strips.forEach(showStrip);
   panels.forEach(showPanel);
-  if (data.cases.length) chooseSurface();
+  if (data.cases.length) {
+    chooseSurface();
+    draw();
+  }
 }
 boxes.forEach((box) => box.addEventListener("change", choose));
 all("#choice .whole").forEach((whole) => whole.addEventListener("change", () => {
@@ -61,54 +60,122 @@ all("[data-choose]").forEach((button) => button.addEventListener("click", () => 
   choose();
 }));
 
-// Table: a press on a head sorts all rows by it, a second one the other way round, a third one groups them again.
-const table = one("table.sortable");
-const heads = all("thead th", table);
-const grouped = all("tbody tr", table);
-const sorted = () => heads.some((head) => head.getAttribute("aria-sort") !== "none");
-function showGroups() {
-  const shown = new Set(all("tr[data-row]:not([hidden])", table).map((row) => row.dataset.group));
-  for (const row of all("tr.group", table)) row.hidden = sorted() || shown.size < 2 || !shown.has(row.dataset.group);
+// Tables: a press on a head sorts by it, a second one the other way round, a third one restores the order.
+function sortable(table) {
+  const heads = all("thead th", table);
+  const lines = all("tbody tr", table);
+  const text = (line, column) => line.children[column].firstChild?.textContent.trim() ?? "";
+  const sorted = () => heads.find((head) => head.getAttribute("aria-sort") !== "none");
+  function show() {
+    const groups = new Set(all("tr[data-row]:not([hidden])", table).map((line) => line.dataset.group));
+    for (const line of all("tr.group", table)) {
+      line.hidden = Boolean(sorted()) || groups.size < 2 || !groups.has(line.dataset.group);
+    }
+  }
+  function order() {
+    const head = sorted();
+    const column = heads.indexOf(head);
+    const rising = head?.getAttribute("aria-sort") === "ascending";
+    const rows = lines.filter((line) => !line.classList.contains("group"));
+    const numbers = head && rows.some((line) => !Number.isNaN(parseFloat(text(line, column)))) && column > 0;
+    const compare = (a, b) => {
+      const [s, t] = [text(a, column), text(b, column)];
+      if (!numbers) return (rising ? 1 : -1) * s.localeCompare(t);
+      const [x, y] = [parseFloat(s), parseFloat(t)];  // cells without a number come last
+      if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
+      return rising ? x - y : y - x;
+    };
+    one("tbody", table).append(...(head ? rows.sort(compare) : lines));
+    show();
+  }
+  heads.forEach((head, column) => one("button", head).addEventListener("click", () => {
+    const ways = column ? ["none", "descending", "ascending"] : ["none", "ascending", "descending"];
+    const way = ways[(ways.indexOf(head.getAttribute("aria-sort")) + 1) % 3];
+    heads.forEach((other) => other.setAttribute("aria-sort", "none"));
+    head.setAttribute("aria-sort", way);
+    order();
+  }));
+  return { show, order };
 }
-function sort(head) {
-  const column = heads.indexOf(head);
-  const ways = column ? ["none", "descending", "ascending"] : ["none", "ascending", "descending"];
-  const way = ways[(ways.indexOf(head.getAttribute("aria-sort")) + 1) % 3];
-  heads.forEach((other) => other.setAttribute("aria-sort", "none"));
-  head.setAttribute("aria-sort", way);
-  const rising = way === "ascending";
-  const text = (row) => row.children[column].firstChild?.textContent.trim() ?? "";
-  const rows = grouped.filter((row) => row.dataset.row);
-  const numbers = rows.some((row) => !Number.isNaN(parseFloat(text(row))));
-  const compare = (a, b) => {
-    if (!numbers) return (rising ? 1 : -1) * text(a).localeCompare(text(b));
-    const [x, y] = [parseFloat(text(a)), parseFloat(text(b))];  // cells without a number come last
-    if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
-    return rising ? x - y : y - x;
-  };
-  one("tbody", table).append(...(way === "none" ? grouped : rows.sort(compare)));
-  showGroups();
-}
-heads.forEach((head) => one("button", head).addEventListener("click", () => sort(head)));
+const results = sortable(one("#table"));
+one("#more").addEventListener("click", ({ target }) => {
+  const more = target.getAttribute("aria-pressed") !== "true";
+  target.setAttribute("aria-pressed", more);
+  target.textContent = more ? "Fewer columns" : "More columns";
+  all(".more").forEach((cell) => { cell.hidden = !more; });
+});
 
-// Scores by case: the chosen rows beside each other; the last line of each figure runs through the chosen case.
+// CSV of the whole table, and of the scores of all cases in all rows.
+const measures = data.strips.map((strip) => strip.layout.yaxis.title.text);
+const score = (strip, row, name) => {
+  const trace = strip.data.find((t) => t.customdata && t.meta === row);
+  return trace?.y[trace.customdata.indexOf(name)] ?? null;
+};
+const tables = {
+  table: () => all("#table thead tr, #table tr[data-row]").map((line) =>
+    [...line.children].map((cell) => cell.innerHTML.replace(/<br>/g, " ").replace(/<[^>]*>/g, "").trim())
+      .map((html) => new DOMParser().parseFromString(html, "text/html").body.textContent)),
+  cases: () => [["case", "row", ...measures], ...all("tr[data-case]").flatMap((line) => Object.keys(data.rows).map((row) =>
+    [line.dataset.case, data.rows[row], ...data.strips.map((strip) => score(strip, row, line.dataset.case) ?? "")]))],
+};
+const csv = (name) => tables[name]().map((line) =>
+  line.map((cell) => (/[",\n]/.test(cell) ? `"${String(cell).replace(/"/g, '""')}"` : cell)).join(",")).join("\r\n") + "\r\n";
+all("[data-csv]").forEach((button) => button.addEventListener("click", () => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([csv(button.dataset.csv)], { type: "text/csv" }));
+  link.download = `${data.profile}-${button.dataset.csv}.csv`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}));
+
+// Cases: their scores in one row or on average, sorted and filtered; a press opens the masks.
+const caseTable = sortable(one("#cases"));
+function showCases() {
+  const row = one("#case-row").value;
+  const rows = row ? [row] : chosen();
+  const [part, most] = [one("#case-name").value.toLowerCase(), parseFloat(one("#case-most").value)];
+  for (const line of all("tr[data-case]")) {
+    const name = line.dataset.case;
+    const means = data.strips.map((strip) => {
+      const values = rows.map((each) => score(strip, each, name)).filter((value) => value !== null);
+      return values.length ? values.reduce((a, b) => a + b) / values.length : null;
+    });
+    means.forEach((mean, n) => { line.children[n + 1].textContent = mean === null ? "-" : mean.toFixed(2); });
+    line.hidden = !name.toLowerCase().includes(part) || means[0] > most;
+  }
+  caseTable.order();
+}
+one("#case-row").addEventListener("change", showCases);
+["#case-name", "#case-most"].forEach((id) => one(id).addEventListener("input", showCases));
+function openCase(name) {
+  mark(name);
+  const n = data.cases.findIndex((each) => each.case === name);
+  if (n < 0) return;
+  one("#view").value = n;
+  showView();
+  one("#viewer").scrollIntoView();
+}
+all("#cases .open").forEach((button) => button.addEventListener("click", () => openCase(button.textContent)));
+
+// Scores by case: the chosen rows beside each other; the last line of each figure runs through the marked case.
 const strips = all(".strip");
 const order = Object.keys(data.rows);
+let marked = "";
 async function showStrip(place, n) {
   const figure = data.strips[n];
   const rows = chosen().filter((row) => figure.data.some((trace) => trace.meta === row));
   const traces = figure.data.filter((trace) => !trace.meta || rows.includes(trace.meta)).map((trace) => {
     const shift = rows.indexOf(trace.meta) - order.indexOf(trace.meta);
-    return { ...trace, x: trace.x.map((x) => x + shift) };
+    return painted({ ...trace, x: trace.x.map((x) => x + shift) });
   });
   const ticks = { tickvals: rows.map((_, place) => place), ticktext: rows.map((row) => data.rows[row]) };
   const layout = { ...figure.layout, xaxis: { ...figure.layout.xaxis, ...ticks, range: [-0.6, rows.length - 0.4] } };
-  await Plotly.react(place, traces, layout, still);
-  await Plotly.Plots.resize(place);
-  await paint(place);
-  showCase(one("#case-choice").value);
+  await Plotly.react(place, traces, themed(layout), still);
+  mark(marked);
 }
-function showCase(name) {
+function mark(name) {
+  marked = name;
+  all("tr[data-case]").forEach((line) => line.classList.toggle("chosen", line.dataset.case === name));
   for (const place of strips.filter((place) => place.data)) {
     const [x, y] = [[], []];
     for (const trace of place.data.filter((t) => t.customdata)) {
@@ -121,82 +188,218 @@ function showCase(name) {
     Plotly.restyle(place, line, [place.data.length - 1]);
   }
 }
-one("#case-choice").addEventListener("change", (event) => showCase(event.target.value));
 
 // Training: the lines of the chosen rows.
 const panels = all(".curve");
 function showPanel(place) {
+  const figure = data.curves[place.dataset.name];
   const rows = new Set(chosen());
-  const visible = place.data.map((trace) => rows.has(trace.meta));
-  place.hidden = !visible.includes(true);
-  Plotly.restyle(place, { visible }, visible.map((_, n) => n));
-  if (!place.hidden) Plotly.Plots.resize(place);
+  const traces = figure.data.map((trace) => painted({ ...trace, visible: rows.has(trace.meta) }));
+  place.parentElement.hidden = !traces.some((trace) => trace.visible);
+  return Plotly.react(place, traces, themed(figure.layout), still);
 }
 
-// Slices: all rows show the same one.
-const slider = one("#slice");
-const view = () => data.cases[one("input[name=view]:checked").value];
-function draw(svg, uri, shown, label) {
-  const [width, height] = shown.size;
-  const [dx, dy] = shown.voxel;
-  svg.setAttribute("viewBox", `0 0 ${width * dx} ${height * dy}`);
-  svg.setAttribute("aria-label", label);
-  const image = one("image", svg);
-  image.setAttribute("width", width * dx);
-  image.setAttribute("height", height * dy);
-  image.setAttribute("href", uri);
-  all("path", svg).forEach((path) => path.setAttribute("transform", `scale(${dx} ${dy})`));
+// What is folded is drawn to its size when it opens.
+all("details").forEach((part) => part.addEventListener("toggle", () => {
+  if (part.open) all(".plot", part).filter((place) => place.data).forEach((place) => Plotly.Plots.resize(place));
+}));
+
+// Masks: a scan is a sheet of slices, a mask lengths of runs; both become one byte a voxel, x fastest.
+async function opened({ size, columns, jpeg }) {
+  const picture = new Image();
+  picture.src = jpeg;
+  await picture.decode();
+  const sheet = new OffscreenCanvas(picture.width, picture.height).getContext("2d", { willReadFrequently: true });
+  sheet.drawImage(picture, 0, 0);
+  const [width, height, slices] = size;
+  const values = new Uint8Array(width * height * slices);
+  for (let z = 0; z < slices; z++) {
+    const tile = sheet.getImageData((z % columns) * width, Math.floor(z / columns) * height, width, height).data;
+    for (let n = 0, to = z * width * height; n < width * height; n++) values[to + n] = tile[4 * n];
+  }
+  return { size, values };
 }
-function showSlice() {
-  const shown = view();
-  const n = Number(slider.value);
-  const label = `${shown.case}, slice ${shown.numbers[n]}`;
-  one("#slice-number").textContent = `${shown.numbers[n]} (${n + 1} of ${shown.numbers.length})`;
-  slider.setAttribute("aria-valuetext", `slice ${shown.numbers[n]}`);
-  all("figure.row").forEach((figure, index) => {
-    const row = shown.rows[index];
-    const [masks, uncertainty] = all("svg.slice", figure);
-    draw(masks, shown.pictures[n], shown, `${row.title}, ${label}: reference and prediction`);
-    one("path.reference", figure).setAttribute("d", shown.reference[n]);
-    one("path.prediction", figure).setAttribute("d", row.outlines[n]);
-    uncertainty.toggleAttribute("hidden", !row.uncertainty);
-    if (row.uncertainty) draw(uncertainty, row.uncertainty[n], shown, `${row.title}, ${label}: uncertainty`);
-    one(".score", figure).textContent = `Dice ${row.dice.toFixed(1)} %` + (row.surface ? "" : ", empty prediction");
+function filled(runs, size) {
+  const mask = new Uint8Array(size[0] * size[1] * size[2]);
+  let place = 0;
+  runs.forEach((length, n) => {
+    if (n % 2) mask.fill(1, place, place + length);
+    place += length;
   });
+  return mask;
 }
-function showView() {
-  const shown = view();
-  slider.max = shown.numbers.length - 1;
-  slider.value = Math.floor(shown.numbers.length / 2);
-  one("#uncertainty-note").textContent = shown.rows.some((row) => row.uncertainty)
-    ? "Beside a slice of a row of the first choice: the entropy of the predicted probability; black 0 (sure), " +
-      "white ln 2 (undecided). Straight bright lines are borders of the windows that a scan is predicted in."
-    : "";
-  showSlice();
-  showSurface();
+const planes = all(".plane").map((figure) => {
+  const across = Number(figure.dataset.across);
+  const [h, v] = [[1, 2], [0, 2], [0, 1]][across];
+  return { figure, across, h, v, canvas: one("canvas", figure), slider: one("input", figure), upwards: v === 2 };
+});
+let scan = null;  // what is open
+let cross = [0, 0, 0];
+async function showView() {
+  const n = Number(one("#view").value);
+  const view = await unpacked(`view-${n}`).json();
+  const image = await opened(view.image);
+  if (n !== Number(one("#view").value)) return;
+  scan = { ...view, n, size: image.size, gray: image.values, reference: filled(view.reference, image.size), decoded: {}, maps: {} };
+  cross = scan.size.map((length) => Math.floor(length / 2));
+  for (const label of all("#overlays [data-row]")) {
+    const row = label.dataset.row;
+    one(".score", label).textContent = `${scan.dice[row].toFixed(1)} %` + (scan.masks[row].length > 1 ? "" : ", empty");
+  }
+  for (const { slider, across } of planes) slider.max = scan.size[across] - 1;
+  document.body.dataset.view = scan.case;
+  mark(scan.case);
+  await draw();
+}
+const maskOf = (row) => (row === "reference" ? scan.reference : (scan.decoded[row] ??= filled(scan.masks[row], scan.size)));
+async function mapOf(row) {
+  if (scan.uncertainty[row] && !scan.maps[row]) {
+    const at = scan;
+    at.maps[row] = await opened(at.uncertainty[row]);
+  }
+  return scan.maps[row];
+}
+const rgb = (name) => [1, 3, 5].map((n) => parseInt(shade(name, one(".scan")).slice(n, n + 2), 16));
+async function draw() {
+  if (!scan) return;
+  const [mode, row] = [one("#mode").value, one("#of-row").value];
+  one("#of").hidden = mode === "outlines";
+  one("#difference-key").hidden = mode !== "differences";
+  one("#overlays").hidden = mode !== "outlines";
+  const map = mode === "uncertainty" ? await mapOf(row) : null;
+  const told = { outlines: "", differences: `: ${data.rows[row]} minus reference`, uncertainty: `: ${data.rows[row]}` };
+  one("#view-note").textContent = `${scan.case}, ${mode}${told[mode]}` +
+    (mode === "uncertainty" && !map ? "; no probability was kept for this row" : "");
+  const lines = all("#overlays input:checked").filter((box) => !box.closest("[hidden]")).map((box) => box.value);
+  for (const plane of planes) drawPlane(plane, mode, row, map, lines);
+}
+function drawPlane({ figure, across, h, v, canvas, slider, upwards }, mode, row, map, lines) {
+  const strides = [1, scan.size[0], scan.size[0] * scan.size[1]];
+  const [width, height] = [scan.size[h], scan.size[v]];
+  const start = cross[across] * strides[across];
+  const at = (x, y) => start + x * strides[h] + (upwards ? height - 1 - y : y) * strides[v];
+  const [dark, bright] = [Number(one("#dark").value), Number(one("#bright").value)];
+  const picture = new ImageData(width, height);
+  const [inside, outside] = [rgb("--inside"), rgb("--outside")];
+  const mask = mode === "differences" ? maskOf(row) : null;
+  const coarse = (x, y) => {
+    const place = [0, 0, 0];
+    [place[across], place[h], place[v]] = [cross[across], x, upwards ? height - 1 - y : y];
+    const [i, j, k] = place.map((p, n) => Math.min(Math.floor(p / 2), map.size[n] - 1));
+    return map.values[i + map.size[0] * (j + map.size[1] * k)];
+  };
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const [n, voxel] = [4 * (x + width * y), at(x, y)];
+      const gray = (255 * (scan.gray[voxel] - dark)) / Math.max(bright - dark, 1);
+      const tint = mask && mask[voxel] !== scan.reference[voxel] ? (mask[voxel] ? outside : inside) : map ? [255, 170, 60] : null;
+      const share = mask && tint ? 0.65 : map ? coarse(x, y) / 255 : 0;
+      for (let c = 0; c < 3; c++) picture.data[n + c] = gray * (1 - share) + (tint ? tint[c] * share : 0);
+      picture.data[n + 3] = 255;
+    }
+  }
+  const small = new OffscreenCanvas(width, height);
+  small.getContext("2d").putImageData(picture, 0, 0);
+  const zoom = Number(one("#zoom").value);
+  const shown = [width / zoom, height / zoom];
+  const middle = [cross[h] + 0.5, upwards ? height - cross[v] - 0.5 : cross[v] + 0.5];
+  const corner = [width, height].map((length, n) => Math.min(Math.max(middle[n] - shown[n] / 2, 0), length - shown[n]));
+  const ratio = (height * scan.voxel[v]) / (width * scan.voxel[h]);
+  canvas.width = Math.max(1, Math.round(canvas.clientWidth * devicePixelRatio));
+  canvas.height = Math.max(1, Math.round(canvas.width * ratio));
+  const pen = canvas.getContext("2d");
+  const [sx, sy] = [canvas.width / shown[0], canvas.height / shown[1]];
+  pen.drawImage(small, ...corner, ...shown, 0, 0, canvas.width, canvas.height);
+  const bold = devicePixelRatio * 1.6;
+  if (mode === "outlines") lines.forEach((name) => outline(pen, maskOf(name), at, [width, height], corner, [sx, sy], name, bold));
+  pen.setLineDash([]);
+  pen.lineWidth = devicePixelRatio;
+  pen.strokeStyle = "rgba(255,255,255,0.55)";
+  const [cx, cy] = [(middle[0] - corner[0]) * sx, (middle[1] - corner[1]) * sy];
+  pen.stroke(new Path2D(`M0 ${cy}H${canvas.width}M${cx} 0V${canvas.height}`));
+  slider.value = cross[across];
+  const number = scan.start[across] + cross[across] * scan.step;
+  one("output", figure).textContent = number;
+  slider.setAttribute("aria-valuetext", `slice ${number}`);
+  figure.view = { corner, sx, sy, height };
+}
+const DASHES = { solid: [], dash: [7, 4], dot: [2, 3], dashdot: [7, 3, 2, 3], longdash: [12, 4], longdashdot: [12, 3, 2, 3] };
+function outline(pen, mask, at, [width, height], [left, top], [sx, sy], name, bold) {
+  const value = (x, y) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : mask[at(x, y)]);
+  pen.beginPath();
+  for (let y = 0; y <= height; y++) {
+    for (let x = 0; x <= width; x++) {
+      const here = value(x, y);
+      const [px, py] = [(x - left) * sx, (y - top) * sy];
+      if (here !== value(x - 1, y)) pen.rect(px, py, 0, sy);
+      if (here !== value(x, y - 1)) pen.rect(px, py, sx, 0);
+    }
+  }
+  const look = name === "reference" ? { color: "var(--reference)", dash: "solid" } : data.styles[name];  // scans are dark
+  pen.setLineDash(DASHES[look.dash].map((length) => length * devicePixelRatio));
+  pen.lineWidth = name === "reference" ? 1.6 * bold : bold;
+  pen.strokeStyle = color(look.color, one(".scan"));
+  pen.stroke();
+}
+function move(axis, to) {
+  cross[axis] = Math.min(Math.max(to, 0), scan.size[axis] - 1);
+  draw();
+}
+for (const { figure, across, h, v, canvas, slider, upwards } of planes) {
+  const point = (event) => {
+    if (!scan || !(event.buttons & 1)) return;
+    const box = canvas.getBoundingClientRect();
+    const { corner, sx, sy, height } = figure.view;
+    const x = Math.floor(corner[0] + ((event.clientX - box.left) * devicePixelRatio) / sx);
+    const y = Math.floor(corner[1] + ((event.clientY - box.top) * devicePixelRatio) / sy);
+    cross[h] = Math.min(Math.max(x, 0), scan.size[h] - 1);
+    move(v, upwards ? height - 1 - y : y);
+  };
+  canvas.addEventListener("pointerdown", point);
+  canvas.addEventListener("pointermove", point);
+  canvas.addEventListener("keydown", (event) => {
+    const rising = upwards ? 1 : -1;
+    const moves = {
+      ArrowLeft: [h, -1], ArrowRight: [h, 1], ArrowUp: [v, rising], ArrowDown: [v, -rising],
+      PageUp: [across, 1], PageDown: [across, -1],
+    };
+    if (!scan || !moves[event.key]) return;
+    event.preventDefault();
+    const [axis, by] = moves[event.key];
+    move(axis, cross[axis] + by);
+  });
+  slider.addEventListener("input", () => move(across, Number(slider.value)));
 }
 
-// Surfaces: one at a time, seen from the same side.
+// Surfaces of three cases, one at a time, seen from the same side.
 const turned = one("#surface");
 async function showSurface() {
-  const shown = view();
-  const row = shown.rows[one("#surface-row").value];
-  const traces = row.surface ? [{ ...row.surface, cmin: -shown.limit, cmax: shown.limit }] : [];
-  if (one("#ghost").checked) traces.push({ ...shown.surface });
-  one("#surface-note").textContent = `${shown.case}, ${row.title}: ` +
-    (row.surface ? `the colors end at ${shown.limit} mm.` : "the prediction is empty.");
+  const name = one("#surface-case").value;
+  const view = await unpacked(`view-${data.cases.findIndex((each) => each.case === name)}`).json();
+  const row = one("#surface-row").value;
+  const found = view.surfaces[row];
+  const colorscale = [[0, shade("--inside")], [0.5, "#e8e8e8"], [1, shade("--outside")]];
+  const traces = found ? [{ ...found, colorscale, cmin: -view.limit, cmax: view.limit }] : [];
+  if (one("#ghost").checked) traces.push({ ...view.ghost });
+  one("#surface-note").textContent = `${name}, ${data.rows[row]}: ` +
+    (found ? `the colors end at ${view.limit} mm.` : "the prediction is empty.");
   const layout = { ...data.scene, font: { color: shade("--text") } };
-  if (turned.layout?.scene?.camera) layout.scene = { ...layout.scene, camera: turned.layout.scene.camera };
+  const narrow = Math.max(1, (2.2 * turned.clientHeight) / turned.clientWidth);  // step back where the panel is not wide
+  const eye = Object.fromEntries(Object.entries(data.scene.scene.camera.eye).map(([axis, at]) => [axis, at * narrow]));
+  layout.scene = { ...layout.scene, camera: turned.layout?.scene?.camera ?? { ...layout.scene.camera, eye } };
   await Plotly.react(turned, traces, layout, { ...still, scrollZoom: false });
 }
 function chooseSurface() {
-  const choice = one("#surface-row");
-  all("option", choice).forEach((option) => { option.disabled = option.hidden; });
-  if (!choice.selectedOptions[0]?.disabled) return;
-  const free = all("option:not([disabled])", choice)[0];
-  if (!free) return;
-  choice.value = free.value;
-  showSurface();
+  for (const choice of [one("#surface-row"), one("#of-row")]) {
+    all("option", choice).forEach((option) => {
+      option.disabled = option.hidden = !chosen().includes(option.value);
+    });
+    if (!choice.selectedOptions[0]?.disabled) continue;
+    const free = all("option:not([disabled])", choice)[0];
+    if (!free) continue;
+    choice.value = free.value;
+    if (choice.id === "surface-row") showSurface();
+  }
 }
 function turn(sideways, upwards) {
   const camera = turned.layout.scene.camera;
@@ -210,34 +413,36 @@ function turn(sideways, upwards) {
   return Plotly.relayout(turned, { "scene.camera": { ...camera, eye } });
 }
 if (data.cases.length) {
-  slider.addEventListener("input", showSlice);
-  all("input[name=view]").forEach((choice) => choice.addEventListener("change", showView));
-  one("#surface-row").addEventListener("change", showSurface);
-  one("#ghost").addEventListener("change", showSurface);
+  const step = (by) => {
+    const choice = one("#view");
+    choice.value = (Number(choice.value) + by + data.cases.length) % data.cases.length;
+    showView();
+  };
+  one("#previous").addEventListener("click", () => step(-1));
+  one("#next").addEventListener("click", () => step(1));
+  one("#view").addEventListener("change", showView);
+  ["#overlays", "#mode", "#of-row"].forEach((id) => one(id).addEventListener("change", draw));
+  ["#dark", "#bright", "#zoom"].forEach((id) => one(id).addEventListener("input", draw));
+  one("#reset").addEventListener("click", () => {
+    for (const [id, value] of [["#dark", 0], ["#bright", 255], ["#zoom", 1]]) one(id).value = value;
+    cross = scan.size.map((length) => Math.floor(length / 2));
+    draw();
+  });
+  new ResizeObserver(draw).observe(one(".planes"));
+  ["#surface-case", "#surface-row", "#ghost"].forEach((id) => one(id).addEventListener("change", showSurface));
   all("[data-turn]").forEach((button) =>
     button.addEventListener("click", () => turn(...button.dataset.turn.split(",").map(Number))));
-  showView();
-  drawn.push(turned);
+  one("#view").value = Math.max(data.cases.findIndex((each) => each.rank === "median"), 0);
+  await showView();
+  await showSurface();
 }
 
 // At first: what the boxes say.
-for (const place of panels) {
-  const figure = data.curves[place.dataset.name];
-  await Plotly.newPlot(place, figure.data, figure.layout, still);
-  drawn.push(place);
-  paint(place);
-}
+for (const place of panels) await showPanel(place);
 for (const [n, place] of strips.entries()) {
   await showStrip(place, n);
-  drawn.push(place);
-  const show = (event) => {
-    const name = event.points[0].customdata;
-    if (!name || name === one("#case-choice").value) return;
-    one("#case-choice").value = name;
-    showCase(name);
-  };
-  place.on("plotly_hover", show);
-  place.on("plotly_click", show);
+  place.on("plotly_hover", ({ points }) => { if (points[0].customdata) mark(points[0].customdata); });
+  place.on("plotly_click", ({ points }) => { if (points[0].customdata) openCase(points[0].customdata); });
 }
 choose();
 document.body.dataset.drawn = "";

@@ -7,7 +7,7 @@ from selenium.webdriver.common.by import By
 from lassl.plumbing.errors import LasslError
 from lassl.report.browser import chromium, show
 
-SELECTORS = {"cases": ".plots.pairs", "curves": "#training", "slices": ".pictures", "surface": "#surface"}
+SELECTORS = {"cases": ".strip", "curves": "#training", "slices": ".scan", "surface": "#surface"}
 WIDTH = 1280  # pixels
 
 

@@ -19,6 +19,9 @@ from lassl.paths import report_page
 from lassl.plumbing.files import holds, whole_folder
 from lassl.report import figures, origin
 from lassl.report.cases import Shown, extremes, fits, means_of_cases, showable, views
+from lassl.report.colors import DARK, LIGHT, variables
+from lassl.report.columns import columns
+from lassl.report.forest import HEADINGS, NARROW, WIDE, forest
 from lassl.results.document import REFERENCES, Table, read_table
 from lassl.results.layout import layout
 from lassl.results.measures import MAIN
@@ -27,12 +30,6 @@ from lassl.results.runs import Result, by_method, read_results
 
 HERE = Path(__file__).parent
 SIDES = {"L": "left", "R": "right", "P": "back", "A": "front", "S": "head", "I": "feet"}
-HEADINGS = {  # of the groups of rows
-    "table": "Published table",
-    "field": "Other methods of the field, by Dice",
-    "own": "Own rows",
-    "external": "Masks and weights from elsewhere",
-}
 FIELD_FIRST = 5  # rows of the field that are shown before others are chosen
 Groups = Mapping[str, Sequence[Result]]  # by method
 
@@ -60,22 +57,25 @@ def gather(profile: str, folder: Path, tuning: int = 0) -> dict[str, Any]:
     shown = [] if prepared is None else showable(titles, groups, first, prepared)
     trained = [r for group in groups.values() for r in group if r.names.curves.is_dir()]
     curves = {r.names.name: read_curves(r.names.curves) for r in trained}
+    views_of = views(shown, extremes(groups), prepared) if prepared and shown else []
     data = {
+        "profile": profile,
         "rows": titles,
+        "styles": styles,
         "strips": strips(titles, groups, styles),
         "curves": figures.curves(curves, [r.record.method for r in trained], styles),
-        "cases": [] if prepared is None or not shown else views(shown, extremes(groups), prepared),
+        "cases": [{"case": view["case"], "rank": view["rank"]} for view in views_of],
         "scene": figures.surface_layout(),
     }
     return {
-        "profile": profile,
         "synthetic": table.statistics.scans == "synthetic",
         "tuning": [remark.text for remark in tuning_notice(table)],
         "kind": CASES[table.scored],
         "cohort": table.cohort,
-        "published": any(row.published for row in table.rows.values()),
         "sides": [] if prepared is None else sides(prepared),
-        "table": layout(table),
+        "forests": [Markup(forest(table, variables(), size)) for size in (WIDE, NARROW)],
+        "table": columns(table),
+        "told": layout(table),
         "groups": {group: HEADINGS[group] for group in dict.fromkeys(row.group for row in table.rows.values())},
         "styles": styles,
         "first": first,
@@ -90,6 +90,7 @@ def gather(profile: str, folder: Path, tuning: int = 0) -> dict[str, Any]:
         "runs": origin.run_lines(results),
         "records": {r.names.name: record_text(r.record) for r in results},
         "data": data,
+        "views": views_of,
     }
 
 
@@ -152,7 +153,12 @@ def render(content: Mapping[str, Any]) -> str:
     )
     inlined = {name: Markup((HERE / f"page.{name}").read_text(encoding="utf-8")) for name in ("css", "js")}
     data = json.dumps(content["data"], allow_nan=False, separators=(",", ":"))
-    packed = {"packed_data": pack(data), "packed_plotly": pack(get_plotlyjs())}
+    packed = {
+        "packed_data": pack(data),
+        "packed_views": [pack(json.dumps(view, allow_nan=False, separators=(",", ":"))) for view in content["views"]],
+        "packed_plotly": pack(get_plotlyjs()),
+        "colors": {"light": Markup(LIGHT.css()), "dark": Markup(DARK.css())},
+    }
     return environment.get_template("page.html.j2").render(**content, **inlined, **packed)
 
 

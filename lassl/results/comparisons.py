@@ -1,4 +1,4 @@
-"""Rows beside the baselines: paired differences, tested over other trainings and patients, and over patients alone."""
+"""Compares rows with the baselines: paired differences, tested over trainings and patients, and over patients alone."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -14,12 +14,12 @@ from lassl.statistics.patients import compare, holm
 from lassl.statistics.scores import paired
 from lassl.statistics.trainings import TwoWay, complete, two_way
 
-CLIP = 0.01  # Dice is held to [CLIP, 1 - CLIP] before its logit is taken
+CLIP = 0.01  # Dice is clipped to [CLIP, 1 - CLIP] before its logit is computed
 Tables = Mapping[str, Mapping[str, pd.DataFrame]]  # row -> key of a measure -> (label split, seed) x cases
 
 
 def compared(tables: Tables, statistics: Statistics) -> dict[str, dict[str, dict[str, Difference]]]:
-    """Differences of each row to the baselines that are there: `against_baseline`, `against_matched`."""
+    """Differences of each row to the existing baselines: `against_baseline`, `against_matched`."""
     tables = {row: {**scores, LOGIT_DICE.key: logit(scores[DICE.key])} for row, scores in tables.items()}
     differences = {
         key: against(tables, getattr(statistics, word), family(tables, word, statistics), statistics)
@@ -31,7 +31,8 @@ def compared(tables: Tables, statistics: Statistics) -> dict[str, dict[str, dict
 def family(rows: Collection[str], word: str, statistics: Statistics) -> list[str]:
     """The rows whose tests against a reference (`baseline` or `matched`) are corrected together.
 
-    A family that the settings name is of tests against the baseline: against the matched one nothing is corrected.
+    If the settings name a family, it applies to tests against the baseline; tests against the matched one stay
+    uncorrected.
     """
     if statistics.family is None:
         return [row for row in rows if row not in (statistics.baseline, statistics.matched)]
@@ -39,7 +40,7 @@ def family(rows: Collection[str], word: str, statistics: Statistics) -> list[str
 
 
 def logit(dice: pd.DataFrame) -> pd.DataFrame:
-    """The logit of Dice in percent, clipped: it stretches what lies near 100 %, where trainings move little."""
+    """The logit of clipped Dice in percent; it stretches values near 100 %, where trainings vary little."""
     share = (dice / 100).clip(CLIP, 1 - CLIP)
     return pd.DataFrame(np.log(share / (1 - share)))
 
@@ -47,10 +48,10 @@ def logit(dice: pd.DataFrame) -> pd.DataFrame:
 def against(
     tables: Tables, baseline: str | None, family: Collection[str], statistics: Statistics
 ) -> dict[str, dict[str, Difference]]:
-    """Compare every other row with a baseline, if it is there, by each score, of which Dice is the primary one.
+    """Compare every other row with a baseline, if it exists, by each score; Dice is the primary score.
 
-    `trainings`: pairs and cases both random; None with less than two pairs. Holm's correction is over the family, for
-    Dice alone. `patients`: other patients, these trainings; Holm's correction over all rows, for each score by itself.
+    `trainings`: pairs and cases are random; None with fewer than two pairs; Dice alone is Holm-corrected, over the
+    family. `patients`: new patients, with these trainings; Holm-corrected over all rows for each score.
     """
     if baseline is None or baseline not in tables:
         return {}
@@ -82,14 +83,14 @@ def correct(tests: Mapping[str, TwoWay | None], family: Collection[str]) -> dict
 
 
 def told(test: TwoWay | None, p_holm: float | None = None) -> TwoWayTest | None:
-    """A two-way test as table.json has it; `p_holm` is None outside a family."""
+    """A two-way test in the form of table.json; `p_holm` is None outside a family."""
     return None if test is None else TwoWayTest(**rounded({**asdict(test), "p_holm": p_holm}))
 
 
 def mean_of_family(tables: Tables, statistics: Statistics) -> Family | None:
-    """The mean of the family that the settings name against the baseline: one two-way test by Dice, one by its logit.
+    """Two-way tests of the mean of the settings' family against the baseline, by Dice and by its logit.
 
-    Over the runs that all of them have; None where the settings name no family, or a row is missing.
+    They use the runs that all rows share. None if the settings do not name a family, or if a row is missing.
     """
     rows: Sequence[str] = statistics.family or ()
     if not rows or not {*rows, statistics.baseline} <= set(tables):
@@ -106,10 +107,10 @@ def mean_of_family(tables: Tables, statistics: Statistics) -> Family | None:
 
 
 def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Four decimals, and None for what is undefined or has no bound."""
+    """Round to four decimals; None for undefined or infinite values."""
     return {k: v if isinstance(v, int) else None if not finite(v) else round(float(v), 4) for k, v in values.items()}
 
 
 def finite(value: float | None) -> bool:
-    """Whether a value is a number with a bound."""
+    """Whether a value is a finite number."""
     return value is not None and bool(np.isfinite(value))

@@ -22,7 +22,7 @@ def details(table: Table) -> str:
 
 
 def tests(table: Table) -> list[str]:
-    """Differences to each baseline: over trainings and patients where there are pairs, and over patients alone."""
+    """Tests against each baseline: over trainings and patients if there are pairs, and over patients alone."""
     parts = []
     for key, baseline in table.references.items():
         others = [row for row in table.rows.values() if row is not baseline]
@@ -42,11 +42,12 @@ def over_trainings(key: str, baseline: Row, others: Sequence[Row]) -> str:
         cells = [uncorrected(test) if test else "-" for test in found]
         lines.append([row.title, str(row.compared[key][DICE.key].pairs), *cells])
     return (
-        f"## Other trainings and other patients: against {baseline.title}\n\n"
-        "Mean difference, 95 % interval and p without any correction:\n"
+        f"## For new trainings and new patients: against {baseline.title}\n\n"
+        "Mean difference, 95 % interval and uncorrected p-value:\n"
         f"{TWO_WAY}.\n"
-        f"Scores but Dice are secondary. Logit Dice: of Dice held to [{CLIP}, {1 - CLIP}]. Distances: over the cases\n"
-        "that have one in every pair.\n\n"
+        "All scores except Dice are secondary. Logit Dice is computed from Dice clipped to "
+        f"[{CLIP}, {1 - CLIP}].\n"
+        "Distances are over the cases that have one in every pair.\n\n"
     ) + grid(["Method", "pairs", *(measure.heading for measure in measures)], lines)
 
 
@@ -66,23 +67,24 @@ def over_patients(key: str, baseline: Row, others: Sequence[Row]) -> str:
         lines.append([row.title, *cells, *(p_value(each.patients.p_holm) for each in found)])
     holm = [f"p, Holm: {measure.name}" for measure in MAIN]
     return (
-        f"## Other patients, these trainings: against {baseline.title}\n\n"
-        "Wilcoxon signed-rank test over the cases, Holm's correction over the rows for each score, and a bootstrap\n"
-        "interval over the cases. **They take the trainings as they are and say nothing about the methods**: by them\n"
-        "a row may differ from its own second training.\n\n"
+        f"## For new patients, with these trainings: against {baseline.title}\n\n"
+        "Wilcoxon signed-rank tests over cases, Holm-corrected over the rows for each score, and bootstrap intervals\n"
+        "over cases. **They take the trainings as fixed and say nothing about the methods**: in such a test a row may\n"
+        "differ significantly from its own second training.\n\n"
     ) + grid(["Method", f"{DICE.name}, difference", "95 % interval", "p", *holm], lines)
 
 
 def more(rows: Sequence[Row], cases: str) -> str:
-    """Other measures of the same masks; `cases` says what kind of cases they are of."""
+    """Other measures of the same masks; `cases` names the kind of the scored cases."""
     lines = []
     for row in rows:
         found = [row.more[measure.key] for measure in OTHERS]
         lines.append([row.title, *(f"{number(values.mean)} ± {number(values.std)}" for values in found)])
     return (
         "## More measures\n\n"
-        f"Mean ± standard deviation over {cases}. ASSD: both directions. *Larger way*: the larger of the two\n"
-        "directions' 95th percentiles, where 95HD pools them. Volume error: signed, of the reference's volume.\n"
+        f"Mean ± standard deviation over {cases}. ASSD averages both directions. *Larger direction* is the larger of\n"
+        "the two directions' 95th percentiles; 95HD pools both directions. Volume error is signed and relative to the\n"
+        "volume of the reference.\n"
         f"{failed_cases(rows)}\n\n"
     ) + grid(["Method", *(measure.heading for measure in OTHERS)], lines)
 
@@ -96,26 +98,27 @@ def failures(rows: Sequence[Row]) -> str:
         lines.append([row.title, str(row.failed), *map(number, distances)])
     return (
         "## Failures under three policies\n\n"
-        "Mean ASD and 95HD in voxels when an empty prediction is left out, counts with the diagonal of its volume (no\n"
-        "distance is larger), or counts 0, the best value there is: a flaw of older code, shown to be recognised.\n\n"
+        "Mean ASD and 95HD in voxels if an empty prediction is left out, counts as the diagonal of its volume (the\n"
+        "largest possible distance), or counts as 0. The last is the best possible value: a flaw of older code, shown\n"
+        "so that you can recognize it.\n\n"
     ) + grid(["Method", "failed", *heads], lines)
 
 
 def variants(rows: Sequence[Row]) -> str:
-    """Scores of every network and their ensemble, with all parts and the largest."""
+    """Scores of every network and of their ensemble, with whole masks and with the largest component alone."""
     lines = []
     for row in rows:
         for name, means in row.variants.items():
             lines.append([row.title, name, *(number(means[measure.key]) for measure in MAIN)])
     return (
         "## Networks, ensembles and the largest component\n\n"
-        "What the same runs score by another choice of the network, and when only the largest connected part of a\n"
-        "mask is kept.\n\n"
+        "Scores of the same runs with each choice of network, and with only the largest connected component of each\n"
+        "mask.\n\n"
     ) + grid(["Method", "network, parts", *(measure.heading for measure in MAIN)], lines)
 
 
 def variance(rows: Sequence[Row]) -> str:
-    """Where the variance of the Dice comes from."""
+    """The sources of the variance of Dice."""
     lines = []
     for row in rows:
         found = row.variance[DICE.key]
@@ -123,8 +126,8 @@ def variance(rows: Sequence[Row]) -> str:
         lines.append([row.title, runs(row), *map(number, deviations)])
     return (
         "## Sources of variance\n\n"
-        "Standard deviations in percent Dice by source: label splits, seeds within a label split, scored cases,\n"
-        "and the rest (interaction of case and run). A dash where the runs cannot tell; with one seed for each label\n"
-        "split the seed's part is in the label split's, with one run the rest is in the case's. Last column: standard\n"
-        "deviation of the runs' means.\n\n"
+        "Standard deviations in percent Dice by source: label splits, seeds within a label split, scored cases, and\n"
+        "the rest (interaction of case and run). A dash means that the runs cannot separate this source. With one\n"
+        "seed per label split, the variance of seeds is part of that of label splits; with one run, the rest is part\n"
+        "of that of cases. Last column: standard deviation of the runs' means.\n\n"
     ) + grid(["Method", "runs", "label split", "seed", "case", "rest", "runs' means"], lines)

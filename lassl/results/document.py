@@ -1,6 +1,6 @@
-"""table.json: the models of what it holds, and the one function that reads and checks it.
+"""The data models of table.json, and the only function that reads and checks it.
 
-Scores are in the units of their measures; None stands for a value that is not defined.
+Scores are in the units of their measures; None is an undefined value.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -23,19 +23,19 @@ Value = FiniteFloat | None
 
 
 def _with(*expected: Measure | str) -> AfterValidator:
-    """Give a check that a mapping has just these keys, or those of these measures."""
+    """A check that a mapping has exactly these keys, or the keys of these measures."""
     keys = [each.key if isinstance(each, Measure) else each for each in expected]
 
     def check(values: dict[str, Any]) -> dict[str, Any]:
         if set(values) != set(keys):
-            raise ValueError(f"found {', '.join(values) or 'nothing'}; expected {', '.join(keys)}")
+            raise ValueError(f"found {', '.join(values) or 'nothing'}, expected {', '.join(keys)}")
         return values
 
     return AfterValidator(check)
 
 
 class Mean(Entry):
-    """Mean over all runs and cases, and standard deviation over the cases' means over the runs."""
+    """Mean over all runs and cases, and standard deviation over cases (of each case's mean over the runs)."""
 
     mean: Value
     std: Value
@@ -50,7 +50,7 @@ class Spread(Mean):
 
 
 class TwoWayTest(Entry):
-    """A mean difference with its 95 % interval, pairs and cases both random; `p_holm` is None outside a family."""
+    """A mean difference with its 95 % interval, for random pairs and cases; `p_holm` is None outside a family."""
 
     difference: Value
     low: Value
@@ -63,7 +63,7 @@ class TwoWayTest(Entry):
 
 
 class PatientTest(Entry):
-    """A difference with its 95 % interval over the cases alone; `p_holm` is corrected over all rows."""
+    """A difference with its 95 % interval over cases alone; `p_holm` is corrected over all rows."""
 
     low: Value
     high: Value
@@ -72,7 +72,7 @@ class PatientTest(Entry):
 
 
 class Difference(Entry):
-    """A row minus a reference, by one score; `trainings` is None with less than two pairs."""
+    """A row minus a reference, by one score; `trainings` is None with fewer than two pairs."""
 
     difference: Value
     cases: int
@@ -85,7 +85,7 @@ Differences = Annotated[dict[str, Difference], _with(*MAIN, LOGIT_DICE)]
 
 
 class Family(Entry):
-    """The tests of the mean of several rows against the baseline; None where there are less than two pairs."""
+    """The tests of the mean of several rows against the baseline; None with fewer than two pairs."""
 
     rows: tuple[str, ...]
     dice: TwoWayTest | None
@@ -93,7 +93,7 @@ class Family(Entry):
 
 
 class Power(Entry):
-    """What the pairs can show, in points of Dice: half the 95 % interval, and the smallest differences."""
+    """What the pairs can detect, in points of Dice: half the 95 % interval, and the smallest differences."""
 
     half_width: Value
     smallest: Value
@@ -101,7 +101,7 @@ class Power(Entry):
 
 
 class Design(Entry):
-    """What is known of the noise of a profile's Dice, and what its pairs can show (see lassl/results/power.py)."""
+    """The noise of a profile's Dice, and what its pairs can detect (see lassl/results/power.py)."""
 
     training: Deviation | None
     rows: int
@@ -113,21 +113,21 @@ class Design(Entry):
 
 
 class Published(Entry):
-    """Figures of a paper, how their weights were chosen, what of the masks was scored, who printed them, their note."""
+    """Figures of a paper: how the weights were chosen, which parts of masks were scored, the source, and a note."""
 
     dice: FiniteFloat
     jaccard: Value = None
     asd: Value = None
     hd95: Value = None
     chosen: Literal["last", "test", "unknown"]
-    parts: Literal["all", "largest"] = "all"  # of each mask that are scored
+    parts: Literal["all", "largest"] = "all"  # of each mask that was scored
     source: str
     note: str | None = None
 
 
 Means = Annotated[dict[str, Value], _with(*MAIN)]
 Distances = Annotated[dict[str, Value], _with(*MAIN_DISTANCES)]
-Figures = Annotated[  # in the file {} stands for none
+Figures = Annotated[  # {} in the file means none
     Published | None,
     BeforeValidator(lambda figures: figures or None),
     WrapSerializer(lambda figures, plain: {} if figures is None else plain(figures)),
@@ -135,9 +135,9 @@ Figures = Annotated[  # in the file {} stands for none
 
 
 class Row(Entry):
-    """A row: what was trained, its scores, the different settings of its runs, and how it compares.
+    """A row: what was trained, its scores, the distinct settings of its runs, and its differences to the baselines.
 
-    Masks from elsewhere have no runs, settings or minutes. Settings are plain values, only compared with each other.
+    External masks have no runs, settings or minutes. Settings are plain values and are only compared with each other.
     """
 
     title: str
@@ -165,7 +165,7 @@ class Row(Entry):
 
     @property
     def compared(self) -> dict[str, dict[str, Difference]]:
-        """The differences to each reference that the row is compared with, by their name in the row."""
+        """The differences to each reference of the row, by their name in the row."""
         found = {"against_baseline": self.against_baseline, "against_matched": self.against_matched}
         return {key: differences for key, differences in found.items() if differences is not None}
 
@@ -173,8 +173,8 @@ class Row(Entry):
 class Table(Entry):
     """A profile's table.
 
-    `lacking`: rows by the pair that lacks them; `missing`: published rows that were not run. All of `statistics` has
-    to be set, defaults too, since `plain` leaves out what is not.
+    `lacking`: pair -> rows that it lacks; `missing`: published rows that were not run. All of `statistics` must be set
+    explicitly, including defaults, because `plain` leaves out unset fields.
     """
 
     profile: str
@@ -197,23 +197,23 @@ class Table(Entry):
         for key, reference in self.references.items():
             for name, row in self.rows.items():
                 if row is not reference and key not in row.compared:
-                    raise ValueError(f"rows.{name}.{key}: not there, though row {reference.title} is")
+                    raise ValueError(f"rows.{name}.{key}: missing, although row {reference.title} exists")
         return self
 
     @property
     def references(self) -> dict[str, Row]:
-        """The rows that are there of those that others are compared with, by the name of the differences to them."""
+        """The existing baselines, by the name of the differences to them."""
         names = {key: getattr(self.statistics, word) for word, key in REFERENCES.items()}
         return {key: self.rows[name] for key, name in names.items() if name in self.rows}
 
 
 def read_table(profile: str) -> Table:
-    """Read a profile's table.json. Raises LasslError where it is not there, or not what the models tell."""
+    """Read a profile's table.json. Raises LasslError if it does not exist or does not fit the models."""
     path = metrics_folder(profile) / "table.json"
     if not path.is_file():
-        raise LasslError(f"{path}: not found; make it with `dvc repro`, or name a profile that has one")
+        raise LasslError(f"{path}: not found; create it with `dvc repro`, or name a profile with a table")
     try:
         return Table.model_validate_json(read_text(path), strict=True)
     except ValidationError as error:
-        advice = "restore it from git, or make it again with `dvc repro`"
+        advice = "restore it from git, or create it again with `dvc repro`"
         raise LasslError(f"{path}: not a table of results ({first_reason(error)}); {advice}") from None

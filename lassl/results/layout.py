@@ -1,20 +1,31 @@
 """What a table shows, from its table.json, as plain text for Markdown, page and terminal: heads, cells, remarks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 
 from lassl.plumbing.tables import interval, listed, number, probability
-from lassl.results.document import REFERENCES, Difference, Row, Spread, Table, TwoWayTest
-from lassl.results.measures import DICE, LOGIT_DICE, MAIN
+from lassl.results.document import REFERENCES, Difference, Row, Table, TwoWayTest
+from lassl.results.measures import DICE, HD95, LOGIT_DICE, MAIN, Measure
 from lassl.results.remarks import CHOSEN, LARGEST, Remark, remarks
+
+Cell = tuple[str, ...]  # it may have a second part, such as the interval of its mean
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its head, and its cell in a row."""
+
+    head: str
+    cell: Callable[[Row], Cell]
 
 
 @dataclass(frozen=True)
 class Line:
     """A row as it is shown: title, departures from the default evaluation, and a cell for each further column.
 
-    `name` and `group` are those of the table.json. A cell may have a second part, such as the interval of its mean.
+    `name` and `group` are those of the table.json.
     `published` are the figures of a paper in the same columns, the first being what they are called; there are none,
     or some for the first columns, empty where a column has none.
     """
@@ -23,7 +34,7 @@ class Line:
     group: str
     title: str
     departures: tuple[str, ...]
-    cells: tuple[tuple[str, ...], ...]
+    cells: tuple[Cell, ...]
     published: tuple[str, ...]
 
 
@@ -38,13 +49,43 @@ class Layout:
 
 
 def layout(table: Table) -> Layout:
-    """Lay a table out."""
+    """Lay a table out, with published figures under the rows that have some."""
     others = table.references
-    first, *further = (measure.heading for measure in MAIN)
-    heads = ["Method", first, *against(others), *further, "failed", "cases", "labeled + unlabeled"]
-    heads += ["runs", "steps", "min"]
-    lines = (line(name, row, others) for name, row in table.rows.items())
-    return Layout(tests(table, others), tuple(heads), tuple(lines), tuple(remarks(table)))
+    first, *further = (Column(measure.heading, partial(score, measure=measure)) for measure in MAIN)
+    columns = [first, *differences(others), *further, *made()]
+    lines = (line(name, row, columns, published(row, len(others))) for name, row in table.rows.items())
+    return Layout(tests(table, others), heads(columns), tuple(lines), tuple(remarks(table)))
+
+
+def short_layout(table: Table) -> Layout:
+    """Lay out the `short_rows` of a table for a first look: seven columns at most, no tests, no remarks."""
+    rows = short_rows(table)
+    baseline = {key: row for key, row in table.references.items() if key == REFERENCES["baseline"]}
+    columns = [
+        Column("labels", lambda row: (listed(row.labeled) or "-",)),
+        Column(DICE.heading, dice_and_interval),
+        Column(HD95.heading, lambda row: (number(row.scores[HD95.key].mean),)),
+    ]
+    if any(row.published for row in rows.values()):
+        columns.append(Column(f"published {DICE.name}", published_dice))
+    columns += differences(baseline)
+    return Layout((), heads(columns), tuple(line(name, row, columns) for name, row in rows.items()), ())
+
+
+def short_rows(table: Table) -> Mapping[str, Row]:
+    """The rows of the published table; all rows where none of these was run."""
+    return {name: row for name, row in table.rows.items() if row.group == "table"} or table.rows
+
+
+def heads(columns: Sequence[Column]) -> tuple[str, ...]:
+    """The heads of a table, that of the titles first."""
+    return ("Method", *(column.head for column in columns))
+
+
+def line(name: str, row: Row, columns: Sequence[Column], published: tuple[str, ...] = ()) -> Line:
+    """Lay a row out."""
+    departures = tuple(filter(None, row.evaluation))
+    return Line(name, row.group, row.title, departures, tuple(column.cell(row) for column in columns), published)
 
 
 def tests(table: Table, others: Mapping[str, Row]) -> tuple[tuple[str, ...], ...]:
@@ -91,41 +132,43 @@ def p_value(p: float | None) -> str:
     return probability(p).removeprefix("= ")
 
 
-def against(others: Mapping[str, Row]) -> list[str]:
-    """Heads of the differences to the rows that others are compared with."""
-    return [f"{DICE.name} against {row.title}" for row in others.values()]
-
-
-def line(name: str, row: Row, others: Mapping[str, Row]) -> Line:
-    """Lay a row out: its scores, what they are worth beside others, and how it was trained."""
-    first, *further = (score(row.scores[measure.key]) for measure in MAIN)
-    cells = [
-        first,
-        *differences(row, others),
-        *further,
-        (str(row.failed),),
-        (str(row.cases),),
-        *((cell,) for cell in trained(row)),
-    ]
-    departures = tuple(filter(None, row.evaluation))
-    return Line(name, row.group, row.title, departures, tuple(cells), published(row, len(others)))
-
-
-def score(values: Spread) -> tuple[str, str]:
+def score(row: Row, measure: Measure) -> Cell:
     """Mean and standard deviation over cases; interval of the mean."""
+    values = row.scores[measure.key]
     return f"{number(values.mean)} ± {number(values.std)}", interval(values.low, values.high)
 
 
-def differences(row: Row, others: Mapping[str, Row]) -> list[tuple[str, ...]]:
-    """For each row that others are compared with: mean difference of Dice; interval and p of a two-way test, if any."""
-    cells: list[tuple[str, ...]] = []
-    for key, other in others.items():
-        if row is other:
-            cells.append(("baseline",))
-            continue
-        found = row.compared[key][DICE.key]
-        cells.append((number(found.difference, "+"), *counted(found.trainings)))
-    return cells
+def dice_and_interval(row: Row) -> Cell:
+    """Mean Dice, and its interval."""
+    values = row.scores[DICE.key]
+    return number(values.mean), interval(values.low, values.high)
+
+
+def published_dice(row: Row) -> Cell:
+    """The published Dice, and what is known of the weights and masks behind it; empty without any."""
+    figures = row.published
+    if not figures:
+        return ("",)
+    known = [CHOSEN[figures.chosen]] if figures.chosen != "unknown" else []
+    if figures.parts == "largest":
+        known.append(LARGEST)
+    return (f"{figures.dice:g}", *([f"({', '.join(known)})"] if known else []))
+
+
+def differences(others: Mapping[str, Row]) -> list[Column]:
+    """A column for each row that others are compared with."""
+    return [
+        Column(f"{DICE.name} against {other.title}", partial(difference, key=key, other=other))
+        for key, other in others.items()
+    ]
+
+
+def difference(row: Row, key: str, other: Row) -> Cell:
+    """Mean difference of Dice to another row; interval and p of a two-way test, if any."""
+    if row is other:
+        return ("baseline",)
+    found = row.compared[key][DICE.key]
+    return (number(found.difference, "+"), *counted(found.trainings))
 
 
 def counted(test: TwoWayTest | None) -> tuple[str, ...]:
@@ -137,13 +180,19 @@ def counted(test: TwoWayTest | None) -> tuple[str, ...]:
     return (f"{interval(test.low, test.high, '+')}, p {p}",)
 
 
-def trained(row: Row) -> list[str]:
-    """Cells that tell of a row's trainings, of which nothing is known where its masks were made elsewhere."""
-    if not row.runs:
-        return ["-", runs(row), "-", "-"]
-    counts = f"{listed(row.labeled)} + {listed(row.unlabeled)}"
-    minutes = "-" if row.training_minutes is None else f"{row.training_minutes:g}"
-    return [counts, runs(row), listed(row.steps), minutes]
+def made() -> list[Column]:
+    """Columns that tell what a row's scores are of, and how it was trained, where that is known."""
+    return [
+        Column("failed", lambda row: (str(row.failed),)),
+        Column("cases", lambda row: (str(row.cases),)),
+        Column(
+            "labeled + unlabeled",
+            lambda row: (f"{listed(row.labeled)} + {listed(row.unlabeled)}" if row.runs else "-",),
+        ),
+        Column("runs", lambda row: (runs(row),)),
+        Column("steps", lambda row: (listed(row.steps) or "-",)),
+        Column("min", lambda row: ("-" if row.training_minutes is None else f"{row.training_minutes:g}",)),
+    ]
 
 
 def runs(row: Row) -> str:

@@ -5,21 +5,25 @@ from itertools import chain, repeat
 
 from lassl.plumbing.tables import grid, number
 from lassl.results.document import Table
-from lassl.results.layout import Line, layout
+from lassl.results.layout import Layout, Line, layout
 from lassl.results.measures import DICE
 from lassl.results.remarks import Remark
 
 
 def table(content: Table) -> str:
-    """Render a table: tests that count trainings, our rows over published ones, and what to know of them."""
+    """Render a table: the tests over trainings, our rows with published figures below each, and the remarks."""
     shown = layout(content)
-    cells = chain.from_iterable(lines(line, len(shown.heads)) for line in shown.lines)
     tests = f"{grid(shown.tests[0], shown.tests[1:])}\n\n" if shown.tests else ""
-    return f"{tests}{grid(shown.heads, cells)}\n\n{paragraphs(map(paragraph, shown.remarks))}"
+    return f"{tests}{body(shown)}\n\n{paragraphs(map(paragraph, shown.remarks))}"
+
+
+def body(shown: Layout) -> str:
+    """The rows of a table under its heads."""
+    return grid(shown.heads, chain.from_iterable(lines(line, len(shown.heads)) for line in shown.lines))
 
 
 def lines(line: Line, width: int) -> Iterable[list[str]]:
-    """Cells of a row of ours, and of the published figures under it if there are any, in so many columns."""
+    """Cells of one of our rows, and of the published figures below it if there are any, in `width` columns."""
     yield [titled(line.title, line.departures), *(" ".join(parts) for parts in line.cells)]
     if line.published:
         yield [*line.published, *repeat("", width - len(line.published))]

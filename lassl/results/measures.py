@@ -1,4 +1,4 @@
-"""The measures of a mask that tables and figures show: what they are called, and their units."""
+"""The measures of a mask that tables and figures show: their names and units."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Measure:
 
     @property
     def heading(self) -> str:
-        """Name and unit, as over a column of a table."""
+        """Name and unit, for the head of a column."""
         return f"{self.name} [{self.unit}]"
 
 
@@ -25,7 +25,7 @@ JACCARD = Measure("jaccard", SUMMARY["jaccard"], "Jaccard", "%")
 ASD = Measure("asd", SUMMARY["asd"], "ASD", "voxel")
 HD95 = Measure("hd95", SUMMARY["hd95"], "95HD", "voxel")
 MAIN = (DICE, JACCARD, ASD, HD95)  # of the summary
-LOGIT_DICE = Measure("logit_dice", SUMMARY["dice"], "logit Dice", "logit")  # beside Dice in tests alone
+LOGIT_DICE = Measure("logit_dice", SUMMARY["dice"], "logit Dice", "logit")  # only in tests, next to Dice
 MAIN_DISTANCES = tuple(measure for measure in MAIN if measure.column in DISTANCES)
 
 
@@ -36,11 +36,11 @@ def _other(column: str, name: str, unit: str) -> Measure:
 
 OTHERS = (  # of the page of details
     _other("assd_voxel", "ASSD", "voxel"),
-    _other("hd95_max_voxel", "95HD, larger way", "voxel"),
+    _other("hd95_max_voxel", "95HD, larger direction", "voxel"),
     _other("asd_mm", "ASD", "mm"),
     _other("hd95_mm", "95HD", "mm"),
     _other("assd_mm", "ASSD", "mm"),
-    _other("hd95_max_mm", "95HD, larger way", "mm"),
+    _other("hd95_max_mm", "95HD, larger direction", "mm"),
     _other("surface_dice_1mm_percent", "surface Dice at 1 mm", "%"),
     _other("volume_error_percent", "volume error", "%"),
 )

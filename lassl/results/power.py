@@ -1,7 +1,7 @@
-"""How much trainings move a mean Dice, from every row that was trained more than once, and what a table can show.
+"""How much the mean Dice varies between trainings of one row, and which differences a table can detect.
 
-Trainings of one row, label split and settings count wherever in metrics/ their records are; that they ran with
-another seed, on another processor or in another number format is what makes them differ. Equal weights count once.
+Every record in metrics/ of the same row, label split and settings counts. Such trainings differ in their seed,
+processor or number format. Equal weights count once.
 """
 
 import json
@@ -27,18 +27,18 @@ Groups = Mapping[str, Sequence[Result]]  # row -> its runs
 
 @dataclass(frozen=True)
 class Design:
-    """What is known of the noise of a profile's Dice, in percent, and of its rows."""
+    """The noise of a profile's Dice, in percent, and the size of its comparisons."""
 
-    training: Deviation | None  # of a row's mean Dice when it is trained again
-    rows: int  # that were trained more than once: what `training` is from
+    training: Deviation | None  # of a row's mean Dice when it is retrained
+    rows: int  # trained more than once; `training` is estimated from them
     noise: Noise | None  # of differences to the baseline
-    compared: int  # rows with two or more pairs: what `noise` is from; 0: it is from trainings made again
+    compared: int  # rows with two or more pairs, from which `noise` is estimated; 0: estimated from `training`
     pairs: int  # of a row with the baseline
-    family: int  # tests that are corrected together
-    minutes: float  # of one pair: training and scoring of all rows
+    family: int  # number of tests that are corrected together
+    minutes: float  # for one pair: training and scoring of all rows
 
     def told(self) -> document.Design:
-        """The design and what it can show, as table.json has them."""
+        """The design and what it can detect, as in table.json."""
         power = self.noise.power(self.pairs, self.family) if self.noise and self.pairs else None
         return document.Design(
             training=Deviation(**rounded(asdict(self.training))) if self.training else None,
@@ -52,7 +52,7 @@ class Design:
 
 
 def design(groups: Groups, statistics: Statistics) -> Design:
-    """What is known of the noise of these rows, and of all like them in metrics/. Raises LasslError."""
+    """Estimate the noise of these rows from them and from all records of the same scale. Raises LasslError."""
     repeated = trained_again([result.record for group in groups.values() for result in group])
     squares = [found for dice in repeated if (found := mean_squares(dice))]
     freedom = sum(found.runs - 1 for found in squares)
@@ -89,7 +89,7 @@ def to_baseline(groups: Groups, statistics: Statistics) -> dict[str, Values]:
 
 
 def between(squares: Sequence[MeanSquares]) -> Noise:
-    """The noise of differences that were made in pairs, pooled over rows by their degrees of freedom."""
+    """The noise of paired differences, pooled over rows by their degrees of freedom."""
     weights = [found.runs - 1 for found in squares]
     pair = np.average([found.run_variance for found in squares], weights=weights)
     patient = np.average([found.case_variance for found in squares], weights=weights)
@@ -97,15 +97,15 @@ def between(squares: Sequence[MeanSquares]) -> Noise:
 
 
 def made_again(training: Deviation, cases: int) -> Noise:
-    """The noise of two trainings, each of which moves as trainings made again do.
+    """The noise of a difference between two trainings, each of which varies as retrainings do.
 
-    One pair does not tell what patients add to it, so that is left out: differences move at least so much.
+    One pair does not show what patients add to it, so this is a lower bound.
     """
     return Noise(float(np.sqrt(2)) * training.value, 0.0, cases, training.freedom)
 
 
 def trained_again(like: Sequence[Evaluated]) -> list[Values]:
-    """Dice (trainings, cases) of each row, split and settings that was trained more than once at the scale of others.
+    """Dice (trainings, cases) of each row, split and settings trained more than once at the scale of `like`.
 
     Raises LasslError.
     """
@@ -119,18 +119,18 @@ def trained_again(like: Sequence[Evaluated]) -> list[Values]:
 
 
 def dice(result: Result) -> Values:
-    """Dice in percent of the cases, by name."""
+    """Dice in percent of the cases, sorted by name."""
     return result.reported_cases().set_index("case")[DICE.column].sort_index().to_numpy(dtype=np.float64)
 
 
 def scale(record: Evaluated) -> str:
-    """What rows of one scale have in common: the data, the network, its patches and steps, and who is scored."""
+    """A key of what rows of one scale share: the data, the network, patches, steps and scored cases."""
     settings = record.settings.model_dump(mode="json", include={"network", "patches", "train", "cases"})
     return json.dumps([record.cohort.hash, settings], sort_keys=True)
 
 
 def row_and_draw(record: Evaluated) -> str:
-    """What trainings of one row with the same labels have in common."""
+    """A key of what trainings of one row with the same labels share."""
     shown: Any = {"network": True, "largest_component": True, "stride": True, "snapshot": {"use": True}}
     evaluation = record.evaluation.model_dump(mode="json", include=shown)
     settings = record.settings.method.model_dump(mode="json")
@@ -145,24 +145,24 @@ def minutes(group: Sequence[Result]) -> float:
 
 
 def in_words(design: document.Design, one: bool) -> str:
-    """The design of a table in words: how much trainings move, and what so many can show; `one`: of each row."""
-    texts = ["One training of each row says nothing about the methods."] if one else []
+    """Describe a design: how much trainings vary and what they can detect; `one`: no row has more than one."""
+    texts = ["One training per row says nothing about the methods."] if one else []
     if training := design.training:
         low, high = number(training.low), number(training.high)
         texts.append(
-            f"Trained again, a row moves its mean Dice by {number(training.value)} points (SD, 95 % {low} to "
-            f"{high}, from {row_count(design.rows)} of this scale)."
+            f"Retraining a row changes its mean Dice by {number(training.value)} points (SD; 95 % interval {low} to "
+            f"{high}; from {row_count(design.rows)} of this scale)."
         )
     if design.noise and design.compared:
         pair = number(design.noise.pair)
-        texts.append(f"The difference of a pair moves by {pair} points (SD, from {row_count(design.compared)}).")
+        texts.append(f"The difference of a pair varies by {pair} points (SD; from {row_count(design.compared)}).")
     if power := design.power:
         many = f"{design.pairs} pairs" if design.pairs > 1 else "One pair"
         one_test, strictest = (number(value, decimals=1) for value in (power.smallest, power.smallest_in_family))
-        family = f", of {strictest} in a family of {design.family}" if design.family > 1 else ""
-        texts.append(f"{many} can show a difference of {one_test} points (80 % power){family}.")
+        family = f", or {strictest} in a family of {design.family} tests" if design.family > 1 else ""
+        texts.append(f"{many} can detect a difference of {one_test} points with 80 % power{family}.")
     elif one:
-        texts.append("How much a training moves a row is not known at this scale: none was trained twice.")
+        texts.append("How much retraining changes a row is unknown at this scale, because no row was trained twice.")
     return " ".join(texts)
 
 

@@ -1,4 +1,4 @@
-"""The scores behind a profile's table, read back from metrics/: of its evaluated runs, and of masks made elsewhere."""
+"""Reads the scores behind a profile's table from metrics/: those of its evaluated runs, and of external masks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from lassl.statistics.scores import INDEX
 
 @dataclass(frozen=True)
 class ScoredMasks:
-    """The scores of one mask of each test case, or of several by network and parts, of which one is reported."""
+    """The scores of one mask per test case, or of several by network and parts, one of which is reported."""
 
-    run: tuple[int, int]  # label split and seed; (-1, -1) where the masks were made elsewhere
+    run: tuple[int, int]  # label split and seed; (-1, -1) for external masks
     reported: Reported
     cases: pd.DataFrame
 
     def reported_cases(self, policy: Policy | None = None) -> pd.DataFrame:
-        """The scores that are reported; failed cases count as they do there, or by another policy."""
+        """The reported scores; failed cases count as reported, or by another policy."""
         return policy.count(self._chosen) if policy else self._counted
 
     @cached_property
@@ -41,26 +41,26 @@ class ScoredMasks:
         return self.counted(self._chosen)
 
     def counted(self, cases: pd.DataFrame) -> pd.DataFrame:
-        """Let failed cases among some of the scores count as in those that are reported."""
+        """Count failed cases among these scores as in the reported ones."""
         return counted(cases, self.reported.failures)
 
 
 @dataclass(frozen=True)
 class Result(ScoredMasks):
-    """A run that was evaluated: its record, the scores of its test cases in all variants, those of its snapshots."""
+    """An evaluated run: its record, the scores of its test cases in all variants, and those of its snapshots."""
 
     record: Evaluated
     snapshots: pd.DataFrame
 
     @property
     def names(self) -> Run:
-        """The run by its full name, which knows its files."""
+        """The run, which knows the paths of its files."""
         return self.record.run
 
 
 @dataclass(frozen=True)
 class ExternalResult(ScoredMasks):
-    """Masks, or weights, from elsewhere, scored by `lassl evaluate`, and the title of their row."""
+    """External masks or imported weights, scored by `lassl evaluate`, and the title of their row."""
 
     title: str
 
@@ -70,20 +70,20 @@ def read_results(profile: str) -> list[Result]:
     folder = metrics_folder(profile) / "records"
     records = [read_record(path) for path in folder.glob("[!.]*.yaml")]
     if not records:
-        raise LasslError(f"{folder}: found no run; make some with `dvc exp run -S profile={profile}`")
+        raise LasslError(f"{folder}: found no runs; make some with `dvc exp run -S profile={profile}`")
     results = [read_result(record) for record in sorted(records, key=lambda r: (r.method, r.label_split, r.seed))]
     first = results[0]
     for other in results:
         if set(other.cases["case"]) != set(first.cases["case"]):
             raise LasslError(
-                f"{other.names.cases}: not the test cases of {first.names.cases}; they cannot stand in one table: "
-                "run both again with `dvc repro`, or delete the files of the old one"
+                f"{other.names.cases}: its test cases differ from those of {first.names.cases}, so they cannot be in "
+                "one table; run both again with `dvc repro`, or delete the files of the old one"
             )
     return results
 
 
 def read_result(record: Evaluated) -> Result:
-    """Read the scores that a record vouches for. Raises LasslError."""
+    """Read the scores that belong to a record. Raises LasslError."""
     run = record.run
     return Result(
         run=(record.label_split, record.seed),
@@ -95,9 +95,9 @@ def read_result(record: Evaluated) -> Result:
 
 
 def _snapshots(record: Evaluated) -> pd.DataFrame:
-    """The Dice of a run's snapshots, from its record or from the table that an earlier one vouches for.
+    """The Dice of a run's snapshots, from its record, or from the table that belongs to an earlier record.
 
-    Raises LasslError where that table is missing or changed; one without a row need not be there.
+    Raises LasslError if that table is missing or changed; a table without rows may be missing.
     """
     path, sha256 = record.run.snapshots, record.snapshots_sha256
     if sha256 is None or (sha256 == NO_ROWS and not path.is_file()):
@@ -106,21 +106,21 @@ def _snapshots(record: Evaluated) -> pd.DataFrame:
 
 
 def _scores(path: Path, record: Path, sha256: str, command: str) -> pd.DataFrame:
-    """Read scores that a record vouches for; `command` would make them again. Raises LasslError."""
+    """Read scores that belong to a record; `command` creates them again. Raises LasslError."""
     if not path.is_file():
-        raise LasslError(f"{path}: not found, though {record} exists; run `{command}` or delete the record")
+        raise LasslError(f"{path}: not found, although {record} exists; run `{command}` or delete the record")
     if text_hash(path.read_text("utf-8")) != sha256:
-        raise LasslError(f"{path}: not what {record} was written with; restore both from git")
+        raise LasslError(f"{path}: its content does not match {record}; restore both from git")
     return read_scores(path)
 
 
 def read_scores(path: Path | TextIO) -> pd.DataFrame:
-    """Read a table of cases and scores: a score may be empty, and a case may be called NA, nan or 007."""
+    """Read a table of cases and scores; a score may be empty, and a case may be named NA, nan or 007."""
     return pd.read_csv(path, dtype={"case": str}, keep_default_na=False, na_values=[""])
 
 
 def read_external(like: Result) -> dict[str, ExternalResult]:
-    """Read by name what `lassl evaluate` scored on the test cases of a run of ours.
+    """Read the results of `lassl evaluate` on the test cases of the run `like`, by name.
 
     Failures count as in that run. Raises LasslError.
     """
@@ -142,9 +142,9 @@ def by_method(results: Sequence[Result], order: Sequence[str]) -> dict[str, list
 
 
 def whole_pairs(results: Sequence[Result], pairs: Pairs | None) -> tuple[Sequence[Result], dict[int, list[str]]]:
-    """The runs of the pairs that count, all without pairs; and of each pair that was begun, the rows that it lacks.
+    """The runs of complete pairs (all runs if there are no pairs); and the rows that each incomplete pair lacks.
 
-    Raises LasslError where no pair counts.
+    Raises LasslError if no pair is complete.
     """
     if pairs is None:
         return results, {}
@@ -157,7 +157,7 @@ def whole_pairs(results: Sequence[Result], pairs: Pairs | None) -> tuple[Sequenc
     if not whole:
         raise LasslError(
             f"{metrics_folder(results[0].record.profile)}: no pair of label split k and seed k has all of "
-            f"{', '.join(pairs.rows)}; run what is missing, then `dvc repro` makes the table"
+            f"{', '.join(pairs.rows)}; run the missing ones, then create the table with `dvc repro`"
         )
     return [result for result in results if result.run in whole], lacking
 
@@ -168,13 +168,13 @@ def scores(group: Sequence[ScoredMasks], column: str) -> pd.DataFrame:
 
 
 def mean(values: pd.DataFrame) -> float:
-    """Mean of the defined values of all runs and cases, NaN if there are none."""
+    """Mean of the defined values of all runs and cases, or NaN."""
     array = values.to_numpy(dtype=np.float64)
     return float(np.nanmean(array)) if np.isfinite(array).any() else np.nan
 
 
 def score_table(frames: Mapping[tuple[int, int], pd.DataFrame], column: str) -> pd.DataFrame:
     """One score of all cases: a row for each (label split, seed), a column for each case."""
-    rows = [frame.set_index("case")[column] for frame in frames.values()]
+    rows = [pd.Series(frame[column].to_numpy(), pd.Index(frame["case"])) for frame in frames.values()]
     index = pd.MultiIndex.from_tuples(list(frames), names=INDEX)
-    return pd.DataFrame([row.to_numpy() for row in (r.reindex(rows[0].index) for r in rows)], index, rows[0].index)
+    return pd.DataFrame([row.reindex(rows[0].index).to_numpy() for row in rows], index, rows[0].index)

@@ -1,10 +1,9 @@
-"""Trials: the runs with other settings that were scored on training cases, and what was chosen among them.
+"""Hyper-parameter search: collects the trials, which are runs scored on training cases.
 
-A trial is a run of the tuning mode (conf/mode/tuning.yaml), told apart by its settings. `lassl search` gathers them
-from the working folder, the last commit and the experiments of DVC into two files of metrics/<profile>-tuning.
-search.jsonl has a line for each trial: the record of its run. search.csv has the cases of all trials, with the run and
-a hash of its settings as the first columns. Without these two columns the lines of a trial are the table of cases whose
-hash its record has.
+A trial is a run of the tuning mode (conf/mode/tuning.yaml), identified by its settings. `lassl search` collects trials
+from the working folder, the last commit and DVC's experiments into two files in metrics/<profile>-tuning. search.jsonl
+has the record of a run in each line. search.csv has the cases of all trials, with the run and a hash of its settings in
+the first two columns. The other columns of a trial's lines are the table of cases whose hash is in its record.
 """
 
 import json
@@ -32,9 +31,15 @@ from lassl.plumbing.yaml_text import checked, first_reason
 from lassl.results.runs import read_scores
 
 SCORES, RECORDS = "search.csv", "search.jsonl"
-FIRST = "run,key,"  # the columns of SCORES before those of a table of cases
-LINE = re.compile(r"(.+?-d\d+-s\d+,[0-9a-f]{8},)(.*)")  # a line of SCORES: the prefix of its trial, and a case
-SHOWN = ("network.width", "network.dropout", "train.steps", "train.lr", "train.schedule")  # beside a method's options
+FIRST = "run,key,"  # columns of SCORES before those of a table of cases
+LINE = re.compile(r"(.+?-d\d+-s\d+,[0-9a-f]{8},)(.*)")  # a line of SCORES: the trial's prefix, and a case
+SHOWN = (
+    "network.width",
+    "network.dropout",
+    "train.steps",
+    "train.lr",
+    "train.schedule",
+)  # shown in addition to a method's options
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Trial:
 
     @property
     def scores(self) -> dict[str, float | int | None]:
-        """Means over the training cases that were scored: Dice and Jaccard [%], ASD and 95HD [voxel], failed cases."""
+        """Means over the scored training cases: Dice and Jaccard [%], ASD and 95HD [voxel], failed cases."""
         return summary(self.cases, self.record.evaluation)
 
     @property
@@ -67,13 +72,13 @@ class Trial:
 
 
 def folders() -> list[Path]:
-    """The folders metrics/<profile>-tuning of which there is something here or in an experiment."""
+    """The folders metrics/<profile>-tuning that exist here or in an experiment."""
     names = {path.name for path in METRICS.glob(f"*{TUNING}")}
     try:
         for commit in commits_with(METRICS.as_posix()):
             names |= {Path(p).name for p in git("ls-tree", "--name-only", commit, f"{METRICS.as_posix()}/").split()}
     except (OSError, subprocess.CalledProcessError):
-        pass  # no git: what lies here is gathered all the same
+        pass  # without git, only this folder is searched
     return [METRICS / name for name in sorted(names) if name.endswith(TUNING)]
 
 
@@ -91,7 +96,7 @@ def sources(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def gather(folder: Path, found: Iterable[tuple[str, str]]) -> int:
-    """Add what was found, texts of record and cases, to a folder's trials; give how many are new. Raises LasslError."""
+    """Add trials, given as texts of record and cases, to a folder; return the number of new ones. Raises LasslError."""
     known = {trial.prefix: trial for trial in read_trials(folder)}
     before = len(known)
     for record, cases in found:
@@ -103,35 +108,37 @@ def gather(folder: Path, found: Iterable[tuple[str, str]]) -> int:
 
 
 def trial_of(folder: Path, record: str, cases: str) -> Trial:
-    """The trial that a run's record and table of cases tell of. Raises LasslError."""
+    """The trial of a run's record and table of cases. Raises LasslError."""
     try:
         trial = Trial(checked(Evaluated, record), cases)
     except (yaml.YAMLError, ValidationError) as error:
-        raise LasslError(f"{folder}/records: no record of a run ({str(error).splitlines()[0]}); delete it") from None
+        raise LasslError(
+            f"{folder}/records: not a valid record of a run ({str(error).splitlines()[0]}); delete it"
+        ) from None
     if text_hash(cases) != trial.record.cases_sha256:
-        raise LasslError(f"{folder}/{trial.record.run.name}.csv: not what its record was written with; run it again")
+        raise LasslError(f"{folder}/{trial.record.run.name}.csv: its content does not match its record; run it again")
     return trial
 
 
 def write(folder: Path, trials: Sequence[Trial]) -> None:
-    """Write all trials of a folder. Raises LasslError where their tables have different columns."""
+    """Write all trials of a folder. Raises LasslError if their tables have different columns."""
     columns = trials[0].text.split("\n")[0]
     lines = [FIRST + columns]
     for trial in trials:
         heads, *cases = trial.text.removesuffix("\n").split("\n")
         if heads != columns:
             raise LasslError(
-                f"{folder}: the cases of {trial.record.run.name} have the columns {heads}, those of another trial "
-                f"{columns}; move {SCORES} and {RECORDS}, or delete the run's files, and gather again"
+                f"{folder}: the cases of {trial.record.run.name} have the columns {heads}, but those of another trial "
+                f"have {columns}; move {SCORES} and {RECORDS}, or delete the run's files, and run `lassl search` again"
             )
         lines += [trial.prefix + case for case in cases]
     records = [json.dumps(trial.record.plain()) for trial in trials]
-    write_text(folder / SCORES, "\n".join(lines) + "\n")  # before the records: lines without one are passed over
+    write_text(folder / SCORES, "\n".join(lines) + "\n")  # before the records: lines without one are ignored
     write_text(folder / RECORDS, "\n".join(records) + "\n")
 
 
 def read_trials(folder: Path) -> list[Trial]:
-    """The trials of a folder, by run and settings. Raises LasslError for scores that were edited."""
+    """The trials of a folder, by run and settings. Raises LasslError if scores were edited."""
     path, table = folder / RECORDS, folder / SCORES
     if not path.is_file():
         return []
@@ -142,11 +149,13 @@ def read_trials(folder: Path) -> list[Trial]:
             record = Evaluated.model_validate_json(text, strict=True)
         except ValidationError as error:
             reason = first_reason(error)
-            raise LasslError(f"{path}: line {place}: no record of a run ({reason}); restore it from git") from None
+            raise LasslError(
+                f"{path}: line {place}: not a valid record of a run ({reason}); restore it from git"
+            ) from None
         prefix = Trial(record, "").prefix
         trial = Trial(record, cases.get(prefix, ""))
         if text_hash(trial.text) != record.cases_sha256:
-            raise LasslError(f"{table}: {prefix[:-1]} is not what {path} was written with; restore both from git")
+            raise LasslError(f"{table}: the lines of {prefix[:-1]} do not match {path}; restore both from git")
         trials.append(trial)
     return trials
 
@@ -162,7 +171,7 @@ def cases_by_prefix(text: str) -> dict[str, str]:
 
 
 def trials_table(folder: Path) -> str:
-    """The trials of a folder as Markdown: what was set, and what that gave on the training cases; the best in bold."""
+    """The trials of a folder as Markdown: settings, and scores on the training cases, with the best in bold."""
     trials = sorted(read_trials(folder), key=lambda t: (t.record.method, str(settings_of(t))))
     best = {m: max(dice(t) for t in trials if t.record.method == m) for m in {t.record.method for t in trials}}
     varied = [name for name in SHOWN if len({settings_of(t)[name] for t in trials}) > 1]

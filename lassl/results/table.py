@@ -1,4 +1,4 @@
-"""All runs of a profile -> the results table: what the rows score, and how sure that is."""
+"""Builds the results table from all runs of a profile: the scores of the rows and their uncertainty."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ from lassl.statistics.variance import Variance, variance_split
 
 
 def table(profile: str, statistics: Statistics, published: Path = PUBLISHED) -> str:
-    """Write a profile's table.json, table.md and details.md, and give the text of table.md. Raises LasslError."""
+    """Write a profile's table.json, table.md and details.md; return the text of table.md. Raises LasslError."""
     content = build(profile, statistics, parse_yaml(read_text(published)))
     folder = metrics_folder(profile)
     write_text(folder / "table.json", json.dumps(content.plain(), indent=1) + "\n")
@@ -37,9 +37,9 @@ def table(profile: str, statistics: Statistics, published: Path = PUBLISHED) -> 
 
 
 def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) -> Table:
-    """Gather a profile's runs into rows, in the order of `grouped`, external ones last.
+    """Collect a profile's runs into rows, in the order of `grouped`, with external rows last.
 
-    `published` is the content of metrics/published.yaml; runs of the tuning mode stand beside none of its figures.
+    `published` is the content of metrics/published.yaml; its figures are not shown for runs of the tuning mode.
     Raises LasslError.
     """
     results, lacking = runs.whole_pairs(runs.read_results(profile), statistics.pairs)
@@ -69,7 +69,7 @@ def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) ->
         devices=tuple(sorted({r.record.training.device for r in results})),
         scored="tuning" if tuned else "test",
         scored_cases=first.cases["case"].nunique(),
-        statistics=Statistics(**statistics.model_dump()),  # every field counts as set, its default too
+        statistics=Statistics(**statistics.model_dump()),  # so that every field counts as set, even a default
         rows=rows,
         family=mean_of_family(tables, statistics),
         design=design(groups, statistics).told(),
@@ -82,7 +82,7 @@ def build(profile: str, statistics: Statistics, published: Mapping[str, Any]) ->
 def grouped(results: Sequence[Result], published: Mapping[str, Any]) -> tuple[dict[str, list[Result]], dict[str, str]]:
     """The runs by method, and the group of each: table, field or own.
 
-    The published table comes first in its order, then the field by our mean Dice, best first, then own rows.
+    Rows of the published table come first, in its order; then the field by our mean Dice, best first; then own rows.
     """
     groups = runs.by_method(results, list(published["rows"]))
     dice = {name: mean(scores(group, DICE.column)) for name, group in groups.items() if name in published["field"]}
@@ -95,7 +95,7 @@ def grouped(results: Sequence[Result], published: Mapping[str, Any]) -> tuple[di
 def title_and_figures(
     method: str, group: Sequence[Result], shown: bool, published: Mapping[str, Any]
 ) -> tuple[str, Published | None]:
-    """The title of a row and its published figures; where none are shown, the title has the runs' label counts."""
+    """The title of a row and its published figures; if they are not shown, the title has the runs' label counts."""
     figures = dict({**published["rows"], **published["field"]}.get(method, {}))
     text = figures.pop("title", method)
     return (text, figures_of(method, figures)) if shown else (own_title(text, group), None)
@@ -111,15 +111,15 @@ def own_title(text: str, group: Sequence[Result]) -> str:
 
 
 def figures_of(row: str, figures: Mapping[str, Any]) -> Published | None:
-    """The published figures of a row, None without any. Raises LasslError for others than a table shows."""
+    """The published figures of a row, or None. Raises LasslError if they are not valid."""
     try:
         return Published(**figures) if figures else None
     except ValidationError as error:
-        raise LasslError(f"{PUBLISHED}: {row}: {first_reason(error)}; mend it there") from None
+        raise LasslError(f"{PUBLISHED}: {row}: {first_reason(error)}; fix it there") from None
 
 
 def row(group: Sequence[Result], told: Mapping[str, Any]) -> Row:
-    """A row of our runs: what was trained, beside what else is told of it."""
+    """A row of our own runs: what was trained, and the other fields (`told`)."""
     records = [r.record for r in group]
     return Row(
         runs=tuple(r.run for r in group),
@@ -137,14 +137,14 @@ def row(group: Sequence[Result], told: Mapping[str, Any]) -> Row:
 
 
 def shared(record: Evaluated) -> dict[str, Any]:
-    """The settings that every row should have in common; for precision auto, the format that was taken."""
+    """The settings that every row should share; precision auto is replaced by the actual format."""
     settings = record.settings.model_dump(mode="json", exclude={"snapshots", "method"})
     settings["compute"]["precision"] = record.precision
     return settings
 
 
 def departures(evaluation: Evaluation) -> str:
-    """Name what departs from the default evaluation; empty where nothing does."""
+    """Name all departures from the default evaluation; empty if there are none."""
     parts = {
         f"{evaluation.network} network": evaluation.network in ("teacher", "second", "ensemble"),
         "largest component only": evaluation.largest_component,
@@ -155,7 +155,7 @@ def departures(evaluation: Evaluation) -> str:
 
 
 def external_row(result: ExternalResult, told: Mapping[str, Any]) -> Row:
-    """The row of masks or weights from elsewhere: it has no runs of ours, and how it was trained is not known."""
+    """The row of external masks or imported weights, which has no runs of ours and whose training is unknown."""
     names = ("runs", "labeled", "unlabeled", "steps", "devices", "stride", "shared", "method")
     unknown: dict[str, Any] = dict.fromkeys(names, ())
     return Row(
@@ -169,7 +169,7 @@ def external_row(result: ExternalResult, told: Mapping[str, Any]) -> Row:
 
 
 def scored(group: Sequence[ScoredMasks], tables: Mapping[str, pd.DataFrame], statistics: Statistics) -> dict[str, Any]:
-    """What a row scores, and where its variance comes from."""
+    """The scores of a row, and the sources of their variance."""
     return {
         "cases": next(iter(tables.values())).shape[1],
         "failed": int(sum(r.reported_cases()["failed"].sum() for r in group)),
@@ -182,12 +182,12 @@ def scored(group: Sequence[ScoredMasks], tables: Mapping[str, pd.DataFrame], sta
 
 
 def mean_and_std(values: pd.DataFrame) -> dict[str, Value]:
-    """Mean of the defined values of all runs and cases, and standard deviation over the cases' means over the runs."""
+    """Mean of all defined values, and standard deviation over cases (of each case's mean over the runs)."""
     return rounded({"mean": mean(values), "std": values.mean().std()})
 
 
 def spread(values: pd.DataFrame, statistics: Statistics) -> Spread:
-    """Mean, its interval, and the standard deviations over cases and over the runs' means; None where undefined."""
+    """Mean, its interval, and the standard deviations over cases and over the runs' means; None if undefined."""
     low, high = interval(values, count=statistics.resamples, seed=statistics.seed)
     return Spread(**mean_and_std(values), **rounded({"low": low, "high": high, "std_runs": values.mean(axis=1).std()}))
 
@@ -202,7 +202,7 @@ def failures(group: Sequence[ScoredMasks]) -> dict[str, dict[str, Value]]:
 
 
 def variants(group: Sequence[ScoredMasks]) -> dict[str, dict[str, Value]]:
-    """Mean scores of every network that all runs have, and the ensemble, with all parts and with the largest alone."""
+    """Mean scores of every network that all runs have and of the ensemble, with whole masks and largest components."""
     means = {}
     kinds = [list(r.cases[["network", "parts"]].drop_duplicates().itertuples(index=False, name=None)) for r in group]
     for network, parts in (kind for kind in kinds[0] if all(kind in others for others in kinds)):
@@ -212,7 +212,7 @@ def variants(group: Sequence[ScoredMasks]) -> dict[str, dict[str, Value]]:
 
 
 def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
-    """The different values in the order of their first appearance."""
+    """The distinct values in the order of their first appearance."""
     different: list[Any] = []
     for value in values:
         if value not in different:

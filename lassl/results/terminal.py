@@ -1,4 +1,4 @@
-"""A profile's results for a terminal of 80 columns: the scores, what they are of, and where the whole table is."""
+"""A profile's results for a terminal of 80 columns: the scores, what they measure, and where the full table is."""
 
 import rich.table
 from rich import box
@@ -10,15 +10,15 @@ from lassl.results.document import Table, read_table
 from lassl.results.measures import DICE, MAIN
 from lassl.results.remarks import cohort, pairs, scored_cases, shown_by, tuning_notice, warnings
 
-WIDTH = 80  # columns, also where no terminal is
+WIDTH = 80  # columns, also without a terminal
 WARNING = "bold yellow"
-ABSENT = "not here; with this profile in params.yaml `dvc repro` brings it"  # from DVC's cache, or makes it
+ABSENT = "not found; set this profile in params.yaml and run `dvc repro`"  # which restores it from the cache, or runs
 
 
 def show(profile: str, absent: str = ABSENT) -> None:
-    """Print a profile's results from its table.json: nothing is computed again. Raises LasslError.
+    """Print a profile's results from its table.json, without computing anything. Raises LasslError.
 
-    `absent` is what is said of a page that is not in its place.
+    `absent`: the text to print if the page does not exist.
     """
     table = read_table(profile)
     synthetic = table.statistics.scans == "synthetic"
@@ -33,14 +33,14 @@ def show(profile: str, absent: str = ABSENT) -> None:
     console.print(grid(table))
     console.print()
     console.print(explanation(table))
-    console.print(f"Whole table: {metrics_folder(profile) / 'table.md'}", style="bold", soft_wrap=True)
+    console.print(f"Full table:  {metrics_folder(profile) / 'table.md'}", style="bold", soft_wrap=True)
     console.print(f"Page:        {page}", style="bold", soft_wrap=True)
     if not page.is_file():
         console.print(f"             {absent}")
 
 
 def grid(table: Table) -> rich.table.Table:
-    """A line for each row: Dice with its interval, the other scores, and the published Dice if there is any."""
+    """A line for each row: Dice with its interval, the other scores, and the published Dice if any row has one."""
     rows = table.rows.values()
     published = any(row.published for row in rows)
     heads = [measure.name for measure in MAIN]
@@ -62,12 +62,12 @@ def grid(table: Table) -> rich.table.Table:
 
 
 def short(value: float | None) -> str:
-    """One decimal, or a dash for what is undefined."""
+    """One decimal, or a dash for an undefined value."""
     return number(value, decimals=1)
 
 
 def explanation(table: Table) -> str:
-    """What the columns are, and which failed cases the distances leave out or count."""
+    """Explain the columns, and list the failed cases."""
     rows = table.rows.values()
     failed = [f"{row.title} {row.failed}" for row in rows if row.failed]
     steps = listed(sorted({steps for row in rows for steps in row.steps}))

@@ -1,6 +1,6 @@
-"""Brings runs of other clones together: their entries of dvc.lock, stage by stage, and their files in metrics/.
+"""Collects runs from other clones: their entries in dvc.lock, stage by stage, and their files in metrics/.
 
-Entries are taken as DVC wrote them there, so that `dvc repro` still finds out what does not fit.
+Entries are copied as DVC wrote them, so that `dvc repro` still detects what does not fit.
 """
 
 import hashlib
@@ -20,14 +20,15 @@ from lassl.runs.lockfile import LOCK, Entries, parse_entries, read_entries, stag
 from lassl.runs.requested import asked, stages_of
 from lassl.settings.config import Config
 
-Read = Callable[[Path], bytes | None]  # the content of a file of the project, None if it is not there
+Read = Callable[[Path], bytes | None]  # the content of a file of the project, None if it does not exist
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that was made: its entries of dvc.lock, its files in metrics/, and its bits.
+    """A finished run: its entries in dvc.lock, its files in metrics/, and its bits.
 
-    Those are the hash of its weights and all files but its record, which has times: the same wherever it was made.
+    The bits are the hash of its weights and all files except its record, which contains times. They do not depend on
+    where the run was made.
     """
 
     entries: Entries
@@ -37,16 +38,16 @@ class Finished:
 
 @dataclass(frozen=True)
 class Here:
-    """DVC's stages of this folder by their names, and the settings that they depend on, each read one time.
+    """DVC's stages in this folder by name, and the settings that they depend on, which are read only once.
 
-    DVC itself parses params.yaml again for each stage, which was nine tenths of the time that sixty runs took.
+    DVC parses params.yaml again for each stage, which took most of the time of collecting 60 runs.
     """
 
     stages: Mapping[str, Any]
     known: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     def settings(self, dependency: Any) -> Any:
-        """What a dependency on params.yaml has here, by the names of its keys."""
+        """The values here of a dependency on params.yaml, by key."""
         names = (dependency.def_path, *dependency.params)
         if names not in self.known:
             self.known[names] = dependency.read_params()
@@ -54,12 +55,12 @@ class Here:
 
 
 class Refused(LasslError):
-    """A run of a source does not belong here; the text says why."""
+    """A run of a source does not fit this clone; the text says why."""
 
 
 @dataclass
 class Collected:
-    """What was found, in a line for each run and source: taken, the same bits again, refused and why, other bits."""
+    """A line for each run and source: taken, equal to one already found, refused (with the reason), or different."""
 
     taken: list[str] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
@@ -70,9 +71,9 @@ class Collected:
 def collect(config: Config, sources: Sequence[str], overwrite: bool = False) -> Collected:
     """Take the finished runs of params.yaml from clones' folders or branches; the first source that has a run counts.
 
-    A run that is here already, made from what is here, stays; so do other scores of a run, whatever they were made
-    from, unless they are to be replaced (`overwrite`). Waits while another DVC process has the lock. Raises
-    LasslError for a source that is none, or where the prepared data are not here; then nothing was taken.
+    Keeps runs that are finished here, and other scores of a run unless `overwrite` is set. Waits while another DVC
+    process holds the lock. Raises LasslError, without taking anything, if a source does not exist or the prepared
+    data are missing here.
     """
     from dvc.repo import Repo
 
@@ -85,21 +86,23 @@ def collect(config: Config, sources: Sequence[str], overwrite: bool = False) -> 
         for source, read in readers.items():
             for name, run in runs_of(config, source, read, folder, found.refused).items():
                 if name not in here and name not in taken and not overwrite and (kept := lost(run)):
-                    found.refused.append(f"{name} of {source}: refused, {kept} has other scores; see --overwrite")
+                    found.refused.append(
+                        f"{name} of {source}: refused because {kept} has different scores; --overwrite replaces them"
+                    )
                     continue
                 first, other = ("here", here[name]) if name in here else taken.setdefault(name, (source, run))
                 if other is run:
                     found.taken.append(f"{name} of {source}")
                 elif other.bits == run.bits:
-                    found.same.append(f"{name} of {source}: the same bits as {first}")
+                    found.same.append(f"{name} of {source}: identical to {first}")
                 else:
-                    found.different.append(f"{name} of {source}: other bits than {first}, which counts")
+                    found.different.append(f"{name} of {source}: differs from {first}, which is kept")
         write([run for _, run in taken.values()])
     return found
 
 
 def lost(run: Finished) -> Path | None:
-    """A file here with other bits than those of a run, None if there is none; times in records do not count."""
+    """A file here that differs from that of a run, or None; times in records do not count."""
     _, files = run.bits
     return next((path for path, file in files.items() if path.is_file() and path.read_bytes() != file), None)
 
@@ -118,17 +121,19 @@ def write(runs: Sequence[Finished]) -> None:
 
 
 def reader(name: str) -> Read:
-    """How the files of a clone's folder, or of a branch of this repository, are read. Raises LasslError for neither."""
+    """A reader of files in a clone's folder or on a branch of this repository. Raises LasslError if it is neither."""
     folder = Path(name)
     if folder.is_dir():
         return lambda path: (folder / path).read_bytes() if (folder / path).is_file() else None
     if is_commit(name):
         return partial(content, name)
-    raise LasslError(f"{name}: neither a folder nor a branch here; give a clone's folder, or `git fetch` the branch")
+    raise LasslError(
+        f"{name}: not a folder and not a local branch; give the folder of a clone, or `git fetch` the branch"
+    )
 
 
 def entries_of(read: Read, source: str, config: Config) -> Entries:
-    """The entries that a source has of the runs of a profile, those beside dvc.lock among them. Raises LasslError."""
+    """The entries of a source in dvc.lock and in the profile's stages.yaml. Raises LasslError."""
     entries: Entries = {}
     for path in (stages_file(config.name), LOCK):
         entries |= parse_entries(read(path) or b"", f"{path} of {source}")
@@ -136,7 +141,7 @@ def entries_of(read: Read, source: str, config: Config) -> Entries:
 
 
 def runs_of(config: Config, source: str, read: Read, here: Here, refused: list[str]) -> dict[str, Finished]:
-    """The finished runs of params.yaml that a source has; `refused` gets a line for each that does not belong here."""
+    """The finished runs of params.yaml in a source; adds a line to `refused` for each that does not fit this clone."""
     entries, runs = entries_of(read, source, config), {}
     for name, run in asked(config).items():
         names = stages_of(config, run)
@@ -144,29 +149,29 @@ def runs_of(config: Config, source: str, read: Read, here: Here, refused: list[s
             try:
                 runs[name] = finished({stage: entries[stage] for stage in names}, read, run, here)
             except Refused as reason:
-                refused.append(f"{name} of {source}: refused, {reason}")
+                refused.append(f"{name} of {source}: refused because {reason}")
     return runs
 
 
 def finished(entries: Entries, read: Read, run: Run, here: Here) -> Finished:
-    """A run as a source has it. Raises Refused where it was made from something else than what is here."""
+    """A run as in a source. Raises Refused if its inputs differ from those here."""
     outs = {out["path"]: out["md5"] for entry in entries.values() for out in entry["outs"]}
     if reasons := [reason for name, entry in entries.items() for reason in misfits(here, name, entry, outs)]:
-        raise Refused(f"made from other {listed(dict.fromkeys(reasons))}")
+        raise Refused(f"these inputs differ: {listed(dict.fromkeys(reasons))}")
     files: dict[Path, bytes] = {}
     for path in (Path(path) for path in outs if path.startswith(f"{METRICS}/")):
         file = read(path)
         if file is None or hashlib.md5(file, usedforsecurity=False).hexdigest() != outs[path.as_posix()]:
-            raise Refused(f"{path} is {'not there' if file is None else 'not what dvc.lock says there'}")
+            raise Refused(f"{path} {'is missing' if file is None else 'does not match dvc.lock'} there")
         files[path] = file
     weights = parse_yaml(files[run.record]).get("weights_sha256", "")  # early records have none
     return Finished(entries, files, (weights, {path: file for path, file in files.items() if path != run.record}))
 
 
 def misfits(here: Here, name: str, entry: Mapping[str, Any], outs: Mapping[str, str]) -> Iterator[str]:
-    """What an entry was made from that is not so here, in words; `outs`: hashes of what its own run made, by path.
+    """Describe each input of an entry that differs here; `outs`: path -> hash, for the outputs of its own run.
 
-    Raises LasslError where data or code are not here.
+    Raises LasslError if data or code are missing here.
     """
     from dvc.dependency import ParamsDependency
 
@@ -182,7 +187,7 @@ def misfits(here: Here, name: str, entry: Mapping[str, Any], outs: Mapping[str, 
             changed = differences(entry.get("params", {}).get(path, {}), here.settings(dep))
             yield from (f"settings ({change})" for change in changed)
         elif path not in outs and not dep.exists:
-            raise LasslError(f"{path}: not here, so nothing can be compared with it; `dvc repro prepare` makes it")
+            raise LasslError(f"{path}: not found here, so it cannot be compared; create it with `dvc repro prepare`")
         elif theirs.get(path) != (outs.get(path) or dep.get_hash().value):
             yield f"code ({path})" if path.startswith("build/code/") else f"data ({path})"
 

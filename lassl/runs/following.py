@@ -1,4 +1,4 @@
-"""Runs that are made side by side, followed by their logs and what their bars write, and shown together."""
+"""Follows runs that are made at the same time by their logs and progress files, and shows them together."""
 
 import re
 import subprocess
@@ -16,14 +16,14 @@ from rich.text import Text
 from lassl.plumbing.progress import read_bar
 
 STAGE = re.compile(r"Running stage '(\w+)(?:@|')")
-EVERY = 30  # seconds between lines where no terminal is
-TRAINING = 0.8  # share of a run's time that its training takes, roughly
-SURE = 0.05  # share of the work after which the time left is told
+EVERY = 30  # seconds between lines without a terminal
+TRAINING = 0.8  # rough share of the training in the time of a run
+SURE = 0.05  # share of the work after which the time left is shown
 
 
 @dataclass
 class Making:
-    """A run that a process of its own makes in one of the places for workers, its log, and the file of its bar."""
+    """A run in progress: its process, its place among the workers, its log, and its progress file."""
 
     name: str
     place: Mapping[str, str]
@@ -36,7 +36,7 @@ class Making:
     told: str = ""
 
     def follow(self) -> None:
-        """Read which stage runs, from what is new in the log, and how far it is, from the file of its bar."""
+        """Read the current stage from the new lines of the log, and its progress from the progress file."""
         for stage in STAGE.findall(self.log.read().decode("utf-8", "replace")):
             self.stage, self.percent, self.told = stage.replace("_", " "), 0, ""
         if now := read_bar(self.progress):
@@ -46,15 +46,15 @@ class Making:
 
     @property
     def share(self) -> float:
-        """How much of it is done, from 0 to 1, roughly: the training is what takes longest."""
+        """The rough share that is done, from 0 to 1; the training takes most of the time."""
         return {"waiting": 0.0, "train": TRAINING * self.percent / 100}.get(self.stage, TRAINING)
 
 
 class Display:
-    """What is made and what is left, kept up to date on a terminal, else a line for each run and each half minute."""
+    """Shows progress: kept up to date on a terminal, else a line for each run and every half minute."""
 
     def __init__(self, minutes: Mapping[str, float], count: int):
-        """`minutes` are those that each run is expected to take, `count` is of all runs, made before or not."""
+        """`minutes`: expected time of each unfinished run; `count`: number of all runs, finished ones included."""
         self.minutes, self.count, self.made = dict(minutes), count, count - len(minutes)
         self.ended: set[str] = set()
         self.started = self.written = time.monotonic()
@@ -62,29 +62,29 @@ class Display:
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Start the display."""
         if self.console.is_terminal:
             self.live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Clear what was kept up to date."""
+        """Clear the display."""
         self.live.stop()
 
     def say(self, text: str) -> None:
-        """Write a line, above what is kept up to date."""
+        """Write a line above the display."""
         self.console.print(text, soft_wrap=True)
 
     def end(self, making: Making, made: bool) -> None:
-        """Tell that a run came to its end."""
+        """Report that a run has ended."""
         self.ended.add(making.name)
         self.made += made
-        how = f"made in {clock(time.monotonic() - making.started)}" if made else f"not made, see {making.log.name}"
-        self.say(f"{making.name}: {how}; {self.made} of {self.count} runs are made")
+        how = f"finished in {clock(time.monotonic() - making.started)}" if made else f"failed, see {making.log.name}"
+        self.say(f"{making.name}: {how}; {self.made} of {self.count} runs are finished")
         making.log.close()
 
     def show(self, busy: Sequence[Making]) -> None:
-        """Show the runs that are being made."""
+        """Show the runs in progress."""
         if self.console.is_terminal:
             self.live.update(self.picture(busy), refresh=True)
         elif time.monotonic() - self.written >= EVERY:
@@ -93,15 +93,15 @@ class Display:
             self.say(f"{self.summary(busy)}: {now}")
 
     def summary(self, busy: Sequence[Making]) -> str:
-        """How much is made, since when, and the time left, once there is something to tell it by."""
+        """The finished runs, the time passed, and the time left once it can be estimated."""
         passed = time.monotonic() - self.started
         now = {making.name: making.share for making in busy} | dict.fromkeys(self.ended, 1.0)
         share = sum(self.minutes[name] * part for name, part in now.items()) / sum(self.minutes.values())
         left = f", about {clock(passed * (1 - share) / share)} left" if share > SURE else ""
-        return f"{self.made} of {self.count} runs made, {clock(passed)} passed{left}"
+        return f"{self.made} of {self.count} runs finished, {clock(passed)} passed{left}"
 
     def picture(self, busy: Sequence[Making]) -> RenderableType:
-        """The summary, and a line for each run that is being made."""
+        """The summary, and a line for each run in progress."""
         table = Table.grid(padding=(0, 2))
         for making in busy:
             percent = f"{making.percent} %" if making.told else ""

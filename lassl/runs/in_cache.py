@@ -1,6 +1,6 @@
-"""Runs that lie in DVC's cache, though files in their place, and dvc.lock, are those of other settings.
+"""Finds runs in DVC's cache while the workspace and dvc.lock belong to other settings.
 
-The cache has trainings and evaluations; figures, and scores of other fields of view, are written again from them.
+The cache has trainings and evaluations; figures and scores of other fields of view are written again from them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def left_and_kept(config: Config, runs: Mapping[str, Run], changed: Changes) -> tuple[dict[str, str], list[str]]:
-    """How far each run is that is not made; and the names of those that `dvc repro` puts in place from its cache.
+    """The state of each unfinished run, and the names of the runs that `dvc repro` restores from its cache.
 
-    The latter still have to be scored on other fields of view where `fields` asks for them: they count as evaluated.
+    If `fields_of_view` is set, the latter count as evaluated, because they still have to be scored on those fields.
     """
     left = {name: how_far for name, run in runs.items() if (how_far := state(config, run, changed)) is not None}
     found = in_cache({name: stages_of(config, runs[name])[:2] for name, how in left.items() if how != "evaluated"})
@@ -29,9 +29,9 @@ def left_and_kept(config: Config, runs: Mapping[str, Run], changed: Changes) -> 
 
 
 def in_cache(runs: Mapping[str, Sequence[str]]) -> set[str]:
-    """The names of the runs that `dvc repro` takes from its cache and does not make; each is given with its stages.
+    """The names of the runs that `dvc repro` restores from its cache; `runs`: name -> stages.
 
-    What the stages depend on has to be up to date. Raises LasslError for a dvc.yaml or dvc.lock that DVC cannot read.
+    The inputs of the stages have to be up to date. Raises LasslError if DVC cannot read dvc.yaml or dvc.lock.
     """
     if not runs:
         return set()
@@ -44,14 +44,14 @@ def in_cache(runs: Mapping[str, Sequence[str]]) -> set[str]:
 
 
 def _kept(repo: "Repo", stages: Sequence["Stage"], hashes: dict[str, Any]) -> bool:
-    """Whether the run cache has outputs of all stages for their present inputs; `hashes` has those of files by path."""
+    """Whether the run cache has the outputs of all stages for their present inputs; `hashes`: path -> hash."""
     for stage in stages:
         for dep in stage.deps:
             if dep.def_path in hashes:
                 dep.hash_info, dep.meta = hashes[dep.def_path]
             elif dep.exists:
                 dep.save()
-                if not hasattr(dep, "params"):  # those of params.yaml are a stage's own
+                if not hasattr(dep, "params"):  # parameters differ between stages
                     hashes[dep.def_path] = dep.hash_info, dep.meta
         if (entry := _entry(repo, stage)) is None:
             return False
@@ -63,7 +63,7 @@ def _kept(repo: "Repo", stages: Sequence["Stage"], hashes: dict[str, Any]) -> bo
 
 
 def _entry(repo: "Repo", stage: "Stage") -> Any:
-    """What the run cache has of a stage with these inputs, None for nothing; none of them has to be in its place."""
+    """The entry of the run cache for a stage with these inputs, or None; the inputs need not exist in the workspace."""
     from dvc.stage.cache import _get_cache_hash
     from dvc.stage.serialize import to_single_stage_lockfile
 

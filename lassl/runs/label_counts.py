@@ -1,4 +1,4 @@
-"""Whether a cohort has as many training cases, and labels of them, as the rows of params.yaml ask for."""
+"""Checks whether a cohort has enough training cases and labels for the rows of params.yaml."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from lassl.settings.origins import files_of, value
 
 
 def too_few(config: Config, root: Path = Path()) -> list[str]:
-    """Give a line for each row that cannot be trained on the cohort, before anything is made of it.
+    """Give a line for each row that cannot be trained on the cohort.
 
-    Raises LasslError for a split file or a folder of scans that cannot be read.
+    Raises LasslError if the split file or the folder of scans cannot be read.
     """
     train, with_label = to_learn_from(config, root)
     if config.cases.tuning and not _scored(config, root):
         return [
-            f"{config.data.split}: {len(train)} training cases, {len(with_label)} with a label, and cases.tuning is "
-            f"{config.cases.tuning}; leave some to train on"
+            f"{config.data.split}: found {len(train)} training cases, {len(with_label)} with a label, but cases.tuning "
+            f"is {config.cases.tuning}; leave some to train on"
         ]
     problems = []
     for name, method in config.methods.items():
@@ -32,18 +32,20 @@ def too_few(config: Config, root: Path = Path()) -> list[str]:
 
 
 def _remedy(name: str, tuning: int) -> str:
-    """Where the counts of a row come from."""
+    """Say where to change the counts of a row."""
     row = Path(f"conf/method/{name}.yaml")
     counts = [value(file, [key]) for file in files_of(name, Path("conf")) for key in ("labeled", "unlabeled")]
-    if not any(isinstance(count, int) and count for count in counts):  # but ${labels...}
-        return "they are `labels` of the profile"
+    if not any(isinstance(count, int) and count for count in counts):  # only ${labels...}
+        return "the numbers come from `labels` of the profile"
     if not tuning:
-        return f"they are in {row}"
-    return f"write ${{labels.few.labeled}} and ${{labels.few.unlabeled}} in {row}, which the tuning mode lowers"
+        return f"the numbers are in {row}"
+    return (
+        f"in {row} use ${{labels.few.labeled}} and ${{labels.few.unlabeled}}, because the tuning mode lowers only these"
+    )
 
 
 def to_learn_from(config: Config, root: Path = Path()) -> tuple[tuple[str, ...], set[str]]:
-    """The training cases, and which of them have a label to learn from, without those that are scored in tuning.
+    """The training cases, and those of them with a label to learn from, both without the cases scored in tuning.
 
     Raises LasslError.
     """
@@ -53,7 +55,7 @@ def to_learn_from(config: Config, root: Path = Path()) -> tuple[tuple[str, ...],
 
 
 def _scored(config: Config, root: Path) -> list[str]:
-    """The cases that are scored in tuning; none where they would be all, or are too few."""
+    """The cases that are scored in tuning; empty if too few have labels or none would be left."""
     train, with_label = _all(config, root)
     tuned = config.cases.tuning
     scored = [case for case in train if case in with_label][-tuned:] if tuned else []
@@ -61,7 +63,7 @@ def _scored(config: Config, root: Path) -> list[str]:
 
 
 def _all(config: Config, root: Path) -> tuple[tuple[str, ...], set[str]]:
-    """All training cases of the split file, and which of them have a label that is not withheld."""
+    """All training cases of the split file, and those of them with a label that is not withheld."""
     folder, split = root / config.data.folder, root / config.data.split
     cases = read_split(split)
     train, with_label = cases.train, set(cases.train) - cases.withheld

@@ -1,7 +1,7 @@
-"""A command that ends with whoever started it: `python -m lassl.runs.leash COMMAND...`, its input a pipe from there.
+"""Runs a command that ends with its parent: `python -m lassl.runs.leash COMMAND...`, with a pipe as its input.
 
-When the other end of the pipe is closed, by a kill as by any other end, the command and all in its process group get
-SIGINT: trainings save themselves.
+When the parent's end of the pipe closes, even by a kill, the command and its process group get SIGINT, so that
+trainings save themselves.
 """
 
 import fcntl
@@ -17,11 +17,11 @@ from pathlib import Path
 from lassl.plumbing.errors import command, note
 from lassl.plumbing.files import held
 
-LOCK = "LASSL_REPRO_LOCK"  # names the descriptor of a file that is locked until the last command has ended
+LOCK = "LASSL_REPRO_LOCK"  # the descriptor of a file that stays locked until the last command has ended
 
 
 def main() -> None:
-    """Run the command to its end, whatever this process is sent meanwhile; gives its exit code."""
+    """Run the command to its end, whatever signals arrive, and exit with its code."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda *_: None)  # not SIG_IGN, which the command would inherit
@@ -34,9 +34,9 @@ def main() -> None:
 def start(
     words: Sequence[str | Path], environment: Mapping[str, str], output: int | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a command in a session of its own, which hears no Ctrl-C of this terminal and ends with this process.
+    """Start a command in its own session; it does not receive Ctrl-C from this terminal and ends with this process.
 
-    It writes to this process's terminal or files unless another `output` is given.
+    It writes to the terminal or files of this process unless `output` is given.
     """
     return subprocess.Popen(
         [sys.executable, "-m", "lassl.runs.leash", *words],
@@ -50,27 +50,27 @@ def start(
 
 
 def inherited() -> list[int]:
-    """The file that is locked as long as commands of a `make repro` run, if there is one."""
+    """The file that stays locked while commands of a `make repro` run, if there is one."""
     return [int(os.environ[LOCK])] if LOCK in os.environ else []
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Be the only `make repro` in this folder; waits for commands of one that was killed, and says so.
+    """Be the only `make repro` in this folder; waits for the commands of a killed one, and says so.
 
-    Raises LasslError where another one is at work.
+    Raises LasslError if another one is running.
     """
     Path("build").mkdir(exist_ok=True)
 
-    def told(process: str) -> str:
-        todo = "wait for it, or stop it with `kill` and that number"
-        return f"{Path.cwd()}: another `make repro` is at work here, process {process}; {todo}"
+    def busy(process: str) -> str:
+        todo = f"wait for it, or stop it with `kill {process}`"
+        return f"{Path.cwd()}: another `make repro` is running here (process {process}); {todo}"
 
-    with held(Path("build/repro.lock"), told), open("build/commands.lock", "a+") as commands:
+    with held(Path("build/repro.lock"), busy), open("build/commands.lock", "a+") as commands:
         try:
             fcntl.flock(commands, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            note("waiting for trainings of a `make repro` that was killed: they finish their step and save themselves")
+            note("waiting for the trainings of a killed `make repro`, which finish their step and save")
             fcntl.flock(commands, fcntl.LOCK_EX)
         os.environ[LOCK] = str(commands.fileno())
         try:
@@ -80,7 +80,7 @@ def alone() -> Iterator[None]:
 
 
 def interrupt_at_the_end() -> None:
-    """Wait for the end of who started this, and interrupt the process group."""
+    """Wait for the end of the parent, and interrupt the process group."""
     os.read(0, 1)
     os.killpg(0, signal.SIGINT)
 

@@ -1,8 +1,8 @@
-"""dvc.lock holds the runs that params.yaml names; entries of others are kept in metrics/<profile>/stages.yaml.
+"""Keeps only the runs of params.yaml in dvc.lock; entries of other runs are in metrics/<profile>/stages.yaml.
 
-DVC reads all of dvc.lock at every command and reads and writes it after every stage, which takes seconds for some
-hundred runs. Entries are moved as they are, so that nothing is lost; while they are in dvc.lock, `dvc pull` and
-`dvc checkout` know the files of their profile.
+DVC reads all of dvc.lock at every command, and reads and writes it after every stage; with hundreds of runs this takes
+seconds. Entries are moved unchanged, so nothing is lost. While they are in dvc.lock, `dvc pull` and `dvc checkout`
+know the files of their profile.
 """
 
 import re
@@ -21,14 +21,14 @@ from lassl.settings.config import Config
 
 LOCK = Path("dvc.lock")
 OUTPUT = re.compile(r"(?:models|predictions|metrics|report)/([^/]+)(?:/.*-d(\d+)-s(\d+)\b)?")
-Entries = dict[str, Any]  # what DVC writes of each stage, by the stage's name
+Entries = dict[str, Any]  # stage -> what DVC writes about it
 
 
 def sync_lock(config: Config, root: Path = Path()) -> None:
-    """Move entries of other profiles, splits and seeds than those of `config` out of dvc.lock, and its own ones back.
+    """Move entries of other profiles, splits and seeds than those of `config` out of dvc.lock, and its own back in.
 
-    Those of other methods stay: to run one method and then all of them is the usual way to work. Waits while another
-    DVC process has dvc.lock. Raises LasslError for a file that is no YAML; then nothing was moved.
+    Entries of other methods stay, because it is usual to run one method and then all. Waits while another DVC process
+    holds dvc.lock. Raises LasslError, without moving anything, if a file is not valid YAML.
     """
     from dvc.lock import make_lock
     from dvc.utils.serialize import dump_yaml
@@ -51,7 +51,7 @@ def stages_file(profile: str) -> Path:
 
 
 def divide(entries: Entries, config: Config) -> tuple[Entries, dict[str, Entries]]:
-    """The entries that `config` names, whatever the method, or that are of no profile; and the others, by profile."""
+    """The entries of `config` (of any method) and those without a profile; and the others, by profile."""
     current: Entries = {}
     others: dict[str, Entries] = defaultdict(dict)
     for name, entry in entries.items():
@@ -65,7 +65,7 @@ def divide(entries: Entries, config: Config) -> tuple[Entries, dict[str, Entries
 
 
 def profile_and_run(entry: Entries) -> tuple[str | None, tuple[int, int] | None]:
-    """The profile of an entry's outputs, None if they have none; and label split and seed where they are of one run."""
+    """The profile of an entry's outputs, if any; and label split and seed, if they belong to one run."""
     for out in entry.get("outs", []):
         if match := OUTPUT.match(out["path"]):
             profile, label_split, seed = match.groups()
@@ -74,16 +74,16 @@ def profile_and_run(entry: Entries) -> tuple[str | None, tuple[int, int] | None]
 
 
 def read_entries(path: Path) -> Entries:
-    """Read the entries of a file in the format of dvc.lock, none if it is not there. Raises LasslError for no YAML."""
+    """Read a file in the format of dvc.lock; empty if it does not exist. Raises LasslError if it is not valid YAML."""
     return parse_entries(path.read_bytes(), str(path)) if path.is_file() else {}
 
 
 def parse_entries(content: bytes, name: str) -> Entries:
-    """The entries of the content of such a file; `name` is what an error calls it. Raises LasslError for no YAML."""
+    """Parse the content of such a file; errors call it `name`. Raises LasslError if it is not valid YAML."""
     try:
         stages = (parse_yaml(content) or {}).get("stages")
     except yaml.YAMLError as error:
-        raise LasslError(f"{name}: no YAML ({error}); restore it with `git checkout {name}`") from None
+        raise LasslError(f"{name}: not valid YAML ({error}); restore it with `git checkout {name}`") from None
     return dict(stages or {})
 
 
@@ -95,7 +95,7 @@ def add_entries(path: Path, entries: Entries) -> None:
 
 
 def unnamed_models(config: Config, cache: Path, root: Path = Path()) -> list[str]:
-    """Paths of models in DVC's cache that `config` does not name: `dvc gc -w` would delete them. Raises LasslError."""
+    """Paths of models in DVC's cache outside `config`, which `dvc gc -w` would delete. Raises LasslError."""
     if not cache.is_dir():
         return []
     named = {config.run(*run).model.as_posix() for run in product(config.methods, config.label_splits, config.seeds)}

@@ -1,4 +1,4 @@
-"""The folders that the pipeline writes and replaces: what keeps it from doing so is found before anything is made."""
+"""The folders that the pipeline writes and replaces; finds what prevents this before anything runs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +12,9 @@ from lassl.settings.config import Config
 
 
 def in_the_way(config: Config, root: Path = Path()) -> list[str]:
-    """Give a line for each link that leads outputs out of the project in `root`, else for each folder that is not ours.
+    """Give a line for each link that leads outputs out of the project in `root`, else for each foreign folder.
 
-    DVC removes the outputs of a stage before it runs, whoever wrote them.
+    DVC removes the outputs of a stage before the stage runs, even if they were written by others.
     """
     folders = replaced(config)
     files = [run.model.parent for run in asked(config).values()]
@@ -24,7 +24,7 @@ def in_the_way(config: Config, root: Path = Path()) -> list[str]:
 
 
 def replaced(config: Config) -> dict[Path, Callable[[Path], bool]]:
-    """The folders that are replaced as a whole, and for each how one is told that was written here."""
+    """The folders that are replaced as a whole, each with a test whether the project wrote it."""
     runs = asked(config).values()
     return {
         **{raw_folder(cohort): only_phantoms for cohort in config.phantom.cohorts},

@@ -1,4 +1,4 @@
-"""The checkpoints that the authors of UA-MT published: fetched, imported and scored, as `make published` does."""
+"""Downloads, imports and scores the checkpoints that the authors of UA-MT published, as `make published` does."""
 
 import shutil
 import tempfile
@@ -7,8 +7,7 @@ from pathlib import Path
 
 from lassl.data.la2018 import SOURCES, get, sha256
 from lassl.data.prepared import open_prepared
-from lassl.evaluation.external_masks import write_external
-from lassl.evaluation.external_record import Imported, read_external_record
+from lassl.evaluation.external_record import Imported, read_external_record, write_external
 from lassl.paths import EXTERNAL, IMPORTED, metrics_folder
 from lassl.plumbing.errors import LasslError, note
 from lassl.predict.import_weights import import_weights, read_imported, score_imported
@@ -16,7 +15,7 @@ from lassl.results.table import table
 from lassl.results.terminal import show
 from lassl.settings.config import Config
 
-REPOSITORY = SOURCES[0][0]  # which has the scans, too
+REPOSITORY = SOURCES[0][0]  # it has the scans, too
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,12 @@ class Checkpoint:
 
     @property
     def file(self) -> Path:
-        """Where it is kept here."""
+        """Where it is saved."""
         return IMPORTED / f"{self.name}.pth"
 
     @property
     def model(self) -> Path:
-        """The model that is made of it."""
+        """The model converted from it."""
         return IMPORTED / f"{self.name}.pt"
 
 
@@ -46,18 +45,18 @@ CHECKPOINTS = (
 
 
 def fetch(settings: Config, repository: str = REPOSITORY) -> None:
-    """Copy the checkpoints that are not here from a git repository, and make models of all. Raises LasslError.
+    """Copy the missing checkpoints from a git repository, and convert all to models. Raises LasslError.
 
-    Raises it before that where the test cases of `settings` are synthetic.
+    Raises it before copying anything if the test cases of `settings` are synthetic.
     """
     if settings.statistics.scans == "synthetic":
         raise LasslError(
-            f"params.yaml: found profile {settings.name}, whose scans are synthetic, expected one of the real scans: "
-            "run `lassl compose profile=compact` first, or another profile"
+            f"params.yaml: found profile {settings.name}, whose scans are synthetic; expected a profile of real scans: "
+            "first run `lassl compose profile=compact`, or another profile"
         )
     for checkpoint in CHECKPOINTS:
         if not checkpoint.file.is_file():
-            note(f"{repository}: fetching '{checkpoint.path}'")
+            note(f"{repository}: downloading '{checkpoint.path}'")
             take(repository, checkpoint)
         refuse_others(checkpoint)
         import_weights(checkpoint.file, checkpoint.name, checkpoint.title, checkpoint.model)
@@ -65,7 +64,7 @@ def fetch(settings: Config, repository: str = REPOSITORY) -> None:
 
 
 def refuse_others(checkpoint: Checkpoint) -> None:
-    """Raise LasslError where a model or scores of a checkpoint's name are there that are of other weights."""
+    """Raise LasslError if a model or scores with a checkpoint's name exist for other weights."""
     found: dict[Path, Imported | None] = {}
     if checkpoint.model.exists():
         found[checkpoint.model] = read_imported(checkpoint.model)[0].record
@@ -74,7 +73,9 @@ def refuse_others(checkpoint: Checkpoint) -> None:
         found[path] = segmented.weights if segmented else None
     for path, weights in found.items():
         if weights is None or weights.checkpoint_sha256 != sha256(checkpoint.file):
-            raise LasslError(f"{path}: is of other weights than {checkpoint.file}, and would be replaced; rename it")
+            raise LasslError(
+                f"{path}: belongs to other weights than {checkpoint.file} and would be replaced; rename it"
+            )
 
 
 def take(repository: str, checkpoint: Checkpoint) -> None:
@@ -86,14 +87,14 @@ def take(repository: str, checkpoint: Checkpoint) -> None:
             get(repository, checkpoint.path, copy)
         except LasslError as error:
             raise LasslError(
-                f"{error}; try again later, or put the file there by hand as {checkpoint.file}, or name a copy of the "
+                f"{error}; try again later, save the file yourself as {checkpoint.file}, or name a copy of the "
                 "repository: lassl published fetch REPOSITORY"
             ) from None
         shutil.move(copy, checkpoint.file)
 
 
 def score(settings: Config) -> None:
-    """Score the models on the profile's test cases, and make its table anew if it has runs. Raises LasslError."""
+    """Score the models on the profile's test cases, and update its table if it has runs. Raises LasslError."""
     prepared = open_prepared(settings.data.prepared)
     for checkpoint in CHECKPOINTS:
         scored = score_imported(*read_imported(checkpoint.model), prepared, settings)
@@ -102,4 +103,4 @@ def score(settings: Config) -> None:
         table(settings.name, settings.statistics)
         show(settings.name)
     else:
-        note(f"{EXTERNAL}: has the scores; profile {settings.name} has no runs yet, beside which they could stand")
+        note(f"{EXTERNAL}: has the scores, but profile {settings.name} has no runs yet to show them with")

@@ -1,4 +1,4 @@
-"""`make repro`: all that `dvc repro` makes, with as many runs at a time as this machine takes."""
+"""`make repro`: does what `dvc repro` does, with as many runs at a time as this machine can take."""
 
 import os
 import signal
@@ -22,13 +22,13 @@ from lassl.runs.telling import closing, stages_told
 from lassl.runs.workers import workers
 from lassl.settings.config import Config
 
-PAUSE = 0.2  # seconds between two looks at the workers
+PAUSE = 0.2  # seconds between checks of the workers
 Process = subprocess.Popen[bytes]
 SCRIPTS = Path(sys.executable).parent  # where dvc and lassl are
 
 
 def make_all(settings: Config, runs: Sequence[str], count: int | None) -> None:
-    """Make these runs, or all, with so many workers, and the table. Raises LasslError, and Stopped by a signal."""
+    """Make these runs, or all, with `count` workers, and the table. Raises LasslError, and Stopped after a signal."""
     started = time.monotonic()
     dvc("repro", "prepare")
     left = to_make(settings, runs)
@@ -40,12 +40,14 @@ def make_all(settings: Config, runs: Sequence[str], count: int | None) -> None:
         dvc("repro")
     show(settings.name)
     if failed:
-        raise LasslError(f"not made: {listed(failed)}; logs/ tells why, the table has the others")
+        raise LasslError(
+            f"these runs failed: {listed(failed)}; see logs/ for the reasons; the table has the other runs"
+        )
     print(closing(settings, time.monotonic() - started))
 
 
 def dvc(*words: str) -> None:
-    """Run DVC, and tell which stages it runs; where it fails it has said why, and its exit code is taken over.
+    """Run DVC and print the stages that it runs. If it fails, exit with its code, because it printed the reason.
 
     Raises Stopped.
     """
@@ -60,9 +62,9 @@ def dvc(*words: str) -> None:
 
 
 def to_make(settings: Config, names: Sequence[str]) -> dict[str, float]:
-    """The runs of these names, or of all, that are not made yet, and the minutes that each will take (1: not known).
+    """The unfinished runs of these names, or of all, and the minutes that each will take (1 if unknown).
 
-    Of all: without those in DVC's cache, which `dvc repro` puts in their place together.
+    Without names, leaves out the runs in DVC's cache, which `dvc repro` restores all at once.
     """
     runs = asked(settings)
     how_far, kept = left_and_kept(settings, {name: runs[name] for name in names or runs}, changes())
@@ -76,9 +78,9 @@ def to_make(settings: Config, names: Sequence[str]) -> dict[str, float]:
 
 
 def make(left: Mapping[str, float], places: Sequence[Mapping[str, str]], count: int) -> list[str]:
-    """Make runs, one in each place at a time, the longest first, so that none is left alone at the end.
+    """Make runs, one per place at a time; the longest come first, so that none is left alone at the end.
 
-    Gives those that failed. Raises Stopped after SIGTERM, SIGHUP and Ctrl-C.
+    Returns the failed runs. Raises Stopped after SIGTERM, SIGHUP and Ctrl-C.
     """
     waiting, free, failed = sorted(left, key=lambda name: -left[name]), list(places), list[str]()
     busy: list[Making] = []
@@ -97,13 +99,13 @@ def make(left: Mapping[str, float], places: Sequence[Mapping[str, str]], count: 
                 display.show(busy)
                 time.sleep(PAUSE)
         except KeyboardInterrupt as interruption:
-            display.say("stopping after this step of each training, to save it; once more to stop at once")
+            display.say("stopping: each training finishes its step and saves; press Ctrl-C again to stop at once")
             raise stopped([making.process for making in busy], interruption) from None
     return failed
 
 
 def start(name: str, place: Mapping[str, str]) -> Making:
-    """Begin to make a run in a session of its own, which hears no Ctrl-C of this terminal."""
+    """Start a run in its own session, which does not receive Ctrl-C from this terminal."""
     log = Path("logs") / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.touch()
@@ -118,14 +120,14 @@ def start(name: str, place: Mapping[str, str]) -> Making:
 
 
 def stopped(busy: Sequence[Process], interruption: KeyboardInterrupt) -> Stopped:
-    """Stop what still runs, and give what is to be raised."""
+    """Stop the processes that still run, and return the exception to raise."""
     stop(busy)
-    number = next(iter(interruption.args), signal.SIGINT)  # that of another signal comes with it
-    return Stopped("stopped; what is made stays, and the same command goes on", number)
+    number = next(iter(interruption.args), signal.SIGINT)  # another signal's number is in args
+    return Stopped("stopped; finished work is kept, and the same command continues", number)
 
 
 def stop(busy: Sequence[Process]) -> None:
-    """Let trainings save themselves and end; a second Ctrl-C ends them at once, a third one whatever still runs."""
+    """Let trainings save and end; a second Ctrl-C ends them at once, a third kills whatever still runs."""
     for number in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
         try:
             for process in busy:

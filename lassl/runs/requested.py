@@ -1,4 +1,4 @@
-"""The runs that params.yaml asks for: the stages of each, what is left to make of it, and how long that will take."""
+"""The runs of params.yaml: the stages of each, its state, and how long the rest will take."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,35 +11,37 @@ from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
 from lassl.settings.config import Config
 
-Changes = Mapping[str, list[Any]]  # what DVC's status tells of each stage that is not up to date
+Changes = Mapping[str, list[Any]]  # DVC's status of each stage that is not up to date
 
 
 def asked(config: Config) -> dict[str, Run]:
-    """The runs of params.yaml by their names as profile/method-d0-s0, in the order of dvc.yaml."""
+    """Name (profile/method-d0-s0) -> run, for the runs of params.yaml in the order of dvc.yaml."""
     runs = [config.run(*run) for run in product(config.methods, config.label_splits, config.seeds)]
     return {f"{run.profile}/{run.name}": run for run in runs}
 
 
 def find(config: Config, name: str) -> Run:
-    """The run of a name. Raises LasslError for one that params.yaml does not ask for."""
+    """The run with this name. Raises LasslError if params.yaml does not contain it."""
     runs = asked(config)
     if name not in runs:
         known = f"{next(iter(runs), 'none')} and {len(runs) - 1} others" if len(runs) > 1 else ", ".join(runs) or "none"
-        raise LasslError(f"{name}: not among the runs that params.yaml asks for ({known}); `lassl runs` lists them")
+        raise LasslError(
+            f"{name}: not a run of params.yaml, which has {known}; `lassl runs --names` lists the unfinished ones"
+        )
     return runs[name]
 
 
 def stages_of(config: Config, run: Run) -> list[str]:
-    """The names of a run's stages in dvc.yaml, in the order in which they are made."""
+    """The names of a run's stages in dvc.yaml, in the order in which they run."""
     key = f"{run.profile}-{run.method}-{run.label_split}-{run.seed}"
     fields = [f"fields_of_view@{key}-{field}" for field in config.fields_of_view]
     return [f"train@{key}", f"evaluate@{key}", f"publish@{key}", *fields]
 
 
 def changes() -> Changes:
-    """What DVC's status tells of each stage that is not up to date; waits while another DVC process has the lock.
+    """DVC's status of each stage that is not up to date; waits while another DVC process holds the lock.
 
-    Raises LasslError for a dvc.yaml or dvc.lock that DVC cannot read.
+    Raises LasslError if DVC cannot read dvc.yaml or dvc.lock.
     """
     from dvc.repo import Repo
 
@@ -50,19 +52,19 @@ def changes() -> Changes:
 
 @contextmanager
 def refused_by_dvc() -> Iterator[None]:
-    """Raise LasslError where DVC cannot read dvc.yaml or dvc.lock."""
+    """Raise LasslError if DVC cannot read dvc.yaml or dvc.lock."""
     from dvc.exceptions import DvcException
 
     try:
         yield
     except DvcException as error:
-        raise LasslError(f"dvc.yaml or dvc.lock: {error}; see what `dvc status` says") from None
+        raise LasslError(f"dvc.yaml or dvc.lock: {error}; run `dvc status` to see more") from None
 
 
 def state(config: Config, run: Run, changed: Changes) -> str | None:
-    """How far a run is: missing, trained or evaluated, and None for one that is made.
+    """The state of a run: missing, trained or evaluated, or None if it is finished.
 
-    Models and masks that are not in their place, but in DVC's cache, count as made: DVC puts them back.
+    Models and masks that are missing but in DVC's cache count as finished, because DVC restores them.
     """
     train, evaluate, *others = stages_of(config, run)
     if differs(changed.get(train, []), cached=True):
@@ -73,7 +75,7 @@ def state(config: Config, run: Run, changed: Changes) -> str | None:
 
 
 def differs(found: Iterable[Any], cached: bool) -> bool:
-    """Whether a stage has to run, by what DVC's status tells of it; `cached`: its outputs are kept in DVC's cache."""
+    """Whether a stage has to run, by DVC's status; `cached`: its outputs are in DVC's cache."""
     for finding in found:
         if isinstance(finding, str):  # such as: changed command
             return True
@@ -85,12 +87,12 @@ def differs(found: Iterable[Any], cached: bool) -> bool:
 
 
 def not_prepared(changed: Changes) -> list[str]:
-    """The stages before all runs that are not up to date."""
+    """The stages before all runs (up to prepare) that are not up to date."""
     return [name for name in changed if name.split("@")[0] in ("ready", "code", "phantom", "prepare")]
 
 
 def alike(config: Config, run: Run, records: Iterable[Evaluated]) -> list[Evaluated]:
-    """Records of runs whose steps cost the same: network, patches, algorithm and batch are those of `run`."""
+    """Records of runs whose steps cost as much as those of `run`: same network, patches, algorithm and batch."""
 
     def cost(settings: Settings) -> tuple[object, ...]:
         return settings.network, settings.patches, settings.method.algorithm, settings.method.batch
@@ -100,7 +102,7 @@ def alike(config: Config, run: Run, records: Iterable[Evaluated]) -> list[Evalua
 
 
 def minutes(config: Config, how_far: str, like: Iterable[Evaluated]) -> float | None:
-    """Expected minutes for the rest of a run by the median of like runs, wherever they ran; None if there are none."""
+    """Expected minutes for the rest of a run, from the median of similar runs on any machine; None without any."""
     records = list(like)
     if not records:
         return None

@@ -1,4 +1,4 @@
-"""What `make repro` tells beside the progress of runs: the stages that DVC runs, and at the end what to do next."""
+"""What `make repro` prints besides the progress of runs: the stages that DVC runs, and at the end what to do next."""
 
 import os
 import sys
@@ -11,14 +11,14 @@ from lassl.runs.following import STAGE, clock
 from lassl.settings.config import Config
 
 REAL = Path("data/raw/la2018")  # where `make la2018` puts the real scans
-PATIENCE = 5  # seconds for the last lines, where a process that outlives DVC keeps the pipe open
+PATIENCE = 5  # seconds to wait for the last lines if a process that outlives DVC keeps the pipe open
 
 
 @contextmanager
 def stages_told() -> Iterator[int]:
-    """A file descriptor to take as DVC's stdout: the stages that it runs are told on stderr, all else is left out.
+    """Give a file descriptor for DVC's stdout that prints only the stages that run, on stderr.
 
-    DVC lists each stage that did not change, and advises to add dvc.lock alone to git. Its errors are on stderr.
+    It hides DVC's list of unchanged stages and its advice to add only dvc.lock to git. DVC's errors go to stderr.
     """
     reading, writing = os.pipe()
     thread = threading.Thread(target=_tell, args=(reading,), daemon=True)
@@ -31,7 +31,7 @@ def stages_told() -> Iterator[int]:
 
 
 def _tell(reading: int) -> None:
-    """Copy the lines that tell which stage runs from a pipe to stderr, up to its end."""
+    """Copy the lines that name a running stage from a pipe to stderr, until it ends."""
     with os.fdopen(reading, encoding="utf-8", errors="replace") as lines:
         for line in lines:
             if STAGE.search(line):
@@ -39,7 +39,7 @@ def _tell(reading: int) -> None:
 
 
 def closing(config: Config, seconds: float) -> str:
-    """The time that all of it took, and what to type next."""
+    """The total time, and what to type next."""
     lines = [f"Took {clock(seconds)}. Open the page in a browser."]
     if config.statistics.scans == "synthetic":
         bring = ["  make la2018"] * (not REAL.is_dir())

@@ -1,4 +1,4 @@
-"""How many runs this machine makes side by side, and on which of its cards."""
+"""How many runs this machine can make at the same time, and on which GPUs."""
 
 import math
 import os
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lassl.settings.config import Config
 
-# memory that a training on the CPU takes: in proportion to the values of the network's first stage for one patch
+# memory that a training on the CPU needs: proportional to the number of values in the network's first stage per patch
 PAPER_VALUES, PAPER_GIB = 16 * 112 * 112 * 80, 8  # channels times voxels of a patch in the paper profile
-LEAST_GIB = 2  # however small the patch
+LEAST_GIB = 2  # even for the smallest patch
 CARDS = "CUDA_VISIBLE_DEVICES"
 
 
@@ -20,20 +20,20 @@ def cores() -> int:
 
 
 def memory_gib() -> float:
-    """The memory of the machine."""
+    """The memory of the machine in GiB."""
     return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)
 
 
 def training_gib(config: "Config") -> float:
-    """The memory that a training takes on a CPU, from above."""
+    """An upper bound in GiB for the memory of a training on a CPU."""
     return max(LEAST_GIB, PAPER_GIB * config.network.width * math.prod(config.patches.size) / PAPER_VALUES)
 
 
 def cards(config: "Config") -> list[str]:
-    """The cards that trainings may use, as CUDA_VISIBLE_DEVICES calls them; none where they run on the CPU."""
+    """The GPUs that trainings may use, as named in CUDA_VISIBLE_DEVICES; empty if they run on the CPU."""
     if config.compute.device == "cpu":
         return []
-    import torch  # here: who asks for a CPU needs no torch
+    import torch  # here, because it is not needed with device=cpu
 
     count = torch.cuda.device_count()
     named = os.environ.get(CARDS)
@@ -41,10 +41,10 @@ def cards(config: "Config") -> list[str]:
 
 
 def workers(config: "Config", count: int | None = None) -> list[Mapping[str, str]]:
-    """What each worker has in its environment beside that of this process.
+    """The environment variables of each worker, in addition to those of this process.
 
-    By default there is one for each card; without a card one for every `compute.threads` cores, as far as the memory
-    goes. More workers than cards share them in turn.
+    By default there is one worker per GPU or, without a GPU, one per `compute.threads` cores as long as the memory
+    suffices. If there are more workers than GPUs, they share them in turn.
     """
     if found := cards(config):
         return [{CARDS: found[worker % len(found)]} for worker in range(count or len(found))]

@@ -1,1 +1,1 @@
-"""params.yaml: composed from conf/, checked and read; which file of conf/ a value comes from."""
+"""Composes params.yaml from conf/, checks and reads it, and finds the file of conf/ that a value comes from."""

@@ -18,18 +18,18 @@ PARAMS, CONF = Path("params.yaml"), Path("conf")
 
 
 def compose(output: Path, *overrides: str) -> None:
-    """Write the composition of conf/ with overrides such as "profile=compact". Raises LasslError for wrong ones."""
+    """Compose conf/ with overrides such as "profile=compact" into a file. Raises LasslError if they are wrong."""
     try:
         compose_and_dump(output, str(CONF.resolve()), None, "config", "", list(overrides))
     except (HydraException, OmegaConfBaseException) as error:
         reason = " ".join(re.split("Config search path|See https", str(error))[0].split())
-        raise LasslError("\n".join(to_quote(overrides)) or f"{reason}; mend {shlex.join(overrides)} or conf/") from None
+        raise LasslError("\n".join(to_quote(overrides)) or f"{reason}; fix {shlex.join(overrides)} or conf/") from None
     except (UnicodeDecodeError, yaml.YAMLError):
         raise LasslError("\n".join(conf_files.problems(CONF))) from None
 
 
 def to_quote(overrides: Sequence[str]) -> list[str]:
-    """Give a line for each override whose value Hydra does not take for one text, with the way to quote it."""
+    """Give a line for each override whose value Hydra does not read as plain text, with the way to quote it."""
     parser, lines = OverridesParser.create(), []
     for override in overrides:
         key, equals, value = override.partition("=")
@@ -39,5 +39,7 @@ def to_quote(overrides: Sequence[str]) -> list[str]:
             plain = not equals
         if not plain:
             quoted = value.replace("'", r"\'")
-            lines.append(f"{override}: the value is no plain text to Hydra; quote it, as in \"{key}='{quoted}'\"")
+            lines.append(
+                f"{override}: Hydra does not read the value as plain text; quote it, as in \"{key}='{quoted}'\""
+            )
     return lines

@@ -16,7 +16,6 @@ from lassl.settings.origins import ABSENT, origin
 from lassl.settings.sections import (
     Cases,
     Compute,
-    Count,
     Data,
     Evaluate,
     Field,
@@ -31,12 +30,13 @@ from lassl.settings.sections import (
     Statistics,
     Train,
 )
+from lassl.settings.values import Count
 
-NAME = "expected the name of a folder, without slash, line break or dot in front"
+NAME = "expected a folder name without slash, line break or leading dot"
 
 
 class Config(Section):
-    """All of params.yaml; `variant` is added to the profile's name where runs depart from it on purpose."""
+    """All of params.yaml; `variant` is added to the profile's name if runs depart from the profile on purpose."""
 
     profile: str
     variant: Annotated[str, pydantic.Field(pattern=r"^(-[\w-]+)?$")]
@@ -51,7 +51,7 @@ class Config(Section):
     snapshots: Snapshots
     weights: dict[
         str, Annotated[float, pydantic.Field(ge=0)]
-    ]  # a method's copy is what counts: lassl/settings/copies.py
+    ]  # only the methods' copies are read: lassl/settings/copies.py
     labels: Labels
     evaluate: Evaluate
     fields_of_view: tuple[Field, ...]
@@ -78,24 +78,24 @@ class Config(Section):
 
     @property
     def drawn_elsewhere(self) -> str:
-        """What is wrong where phantoms are to be drawn, but scans of another folder prepared; else nothing."""
+        """An error message if phantoms would be drawn in one folder but scans read from another; else empty."""
         if self.drawn or not self.phantom.cohorts:
             return ""
         return (
             f"params.yaml: data.folder: found {self.data.folder}, but phantom.cohorts is {list(self.phantom.cohorts)}, "
-            f"whose scans are drawn in {raw_folder(self.phantom.cohorts[0])}; for scans of your own take a profile of "
-            "real scans, such as compact, or phantom.cohorts=[]"
+            f"whose scans are drawn in {raw_folder(self.phantom.cohorts[0])}; for your own scans use a profile for "
+            "real scans, such as compact, or set phantom.cohorts=[]"
         )
 
     @model_validator(mode="after")
     def _tuning_has_a_folder_of_its_own(self) -> Self:
         if (self.cases.tuning > 0) != self.variant.startswith(TUNING):
             raise ValueError(
-                f"cases.tuning is {self.cases.tuning} and variant '{self.variant}'; scores of training cases go to a "
-                "folder of their own: take both from conf/mode/tuning.yaml with mode=tuning, or neither"
+                f"cases.tuning is {self.cases.tuning} and variant '{self.variant}', but scores of training cases need "
+                "their own folder; set both with mode=tuning (conf/mode/tuning.yaml), or neither"
             )
         if self.cases.tuning and self.fields_of_view:
-            raise ValueError("cases.tuning is above 0, but fields_of_view are of test cases; set fields_of_view to []")
+            raise ValueError("cases.tuning is above 0, but fields_of_view score test cases; set fields_of_view to []")
         return self
 
     @model_validator(mode="after")
@@ -107,7 +107,7 @@ class Config(Section):
         if self.snapshots.use != "last" and self.evaluate.network != "default":
             raise ValueError(
                 f"snapshots.use is {self.snapshots.use} and evaluate.network {self.evaluate.network}, "
-                "but snapshots are of the default network; use that"
+                "but snapshots exist only for the default network; use that one"
             )
         return self
 
@@ -121,16 +121,16 @@ class Config(Section):
                 )
             if max(self.patches.size) == 16 and method.batch.labeled + method.batch.unlabeled == 1:
                 raise ValueError(
-                    f"methods.{name}.batch is one patch of {list(self.patches.size)}, which the V-Net makes one voxel, "
-                    "and batch norm needs two; take two patches or a larger patches.size"
+                    f"methods.{name}.batch is one patch of {list(self.patches.size)}, which the V-Net reduces to one "
+                    "voxel, but batch norm needs two; use two patches or a larger patches.size"
                 )
         return self
 
     def run(self, method: str, label_split: int, seed: int) -> Run:
-        """Name one run of this profile. Raises LasslError for a method that params.yaml does not have."""
+        """Return one run of this profile. Raises LasslError if params.yaml does not have the method."""
         if method not in self.methods:
             known = ", ".join(self.methods) or "none"
-            raise LasslError(f"params.yaml: no method '{method}' under methods (found: {known}); see conf/method/")
+            raise LasslError(f"params.yaml: methods has no '{method}' (found: {known}); see conf/method/")
         return Run(profile=self.name, method=method, label_split=label_split, seed=seed)
 
     def settings(self, method: str) -> dict[str, Any]:
@@ -143,14 +143,16 @@ class Config(Section):
 def load(path: Path = Path("params.yaml")) -> Config:
     """Read and check params.yaml. Raises LasslError with a line for each wrong, missing or unknown key.
 
-    A line names the file of conf/ that the key comes from, where that can be told.
+    Each line names the file of conf/ that the key comes from, if it can be found.
     """
     try:
         config = checked(Config, text := read_text(path))
     except FileNotFoundError:
-        raise LasslError(f"{path}: not found; run from the project's folder") from None
+        raise LasslError(f"{path}: not found; run this in the project's folder") from None
     except yaml.YAMLError as error:
-        raise LasslError(f"{path}: no YAML ({no_yaml(error)}); mend it, or compose it by `make params`") from None
+        raise LasslError(
+            f"{path}: not valid YAML ({no_yaml(error)}); fix it, or write it again with `make params`"
+        ) from None
     except ValidationError as error:
         values = parse_yaml(text)
         lines = [f"{path}: {_finding(dict(e))}{_where(dict(e), values, path)}" for e in error.errors()]
@@ -161,7 +163,7 @@ def load(path: Path = Path("params.yaml")) -> Config:
 
 
 def _names(config: Config) -> Iterator[tuple[str, str]]:
-    """The values that become names of folders and files, each with its key."""
+    """The values that become names of folders and files, with their keys."""
     yield "profile", config.profile
     yield "data.cohort", config.data.cohort
     yield from (("phantom.cohorts", name) for name in config.phantom.cohorts)
@@ -169,7 +171,7 @@ def _names(config: Config) -> Iterator[tuple[str, str]]:
 
 
 def _finding(error: dict[str, Any]) -> str:
-    """Describe an error of pydantic: the key, what is wrong, and the value if it is short."""
+    """Describe a pydantic error: the key, what is wrong, and the value if it is short."""
     value = repr(error["input"])
     shown = f" (found {value})" if len(value) <= 60 else ""
     key = ".".join(map(str, error["loc"]))
@@ -177,9 +179,9 @@ def _finding(error: dict[str, Any]) -> str:
 
 
 def _where(error: dict[str, Any], values: Any, path: Path) -> str:
-    """The file of conf/ in which to mend an error of pydantic, if one can be told."""
+    """Say in which file of conf/ to fix a pydantic error, if it can be found."""
     found = ABSENT if error["type"] == "missing" else error["input"]
     file = origin(error["loc"], found, values, path.parent / "conf")
     if file is None:
         return ""
-    return f"; {'write it in' if found is ABSENT else 'mend it in'} {file}"
+    return f"; {'add it to' if found is ABSENT else 'fix it in'} {file}"

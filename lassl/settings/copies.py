@@ -1,4 +1,4 @@
-"""Weights and labels of params.yaml that somebody edited there, though only the methods' copies of them are read."""
+"""Finds weights and labels edited in params.yaml, where such an edit has no effect: only the methods' copies count."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,9 @@ REFERENCE = re.compile(r"\$\{((?:weights|labels)\.[\w.]+)\}")
 
 
 def edited(settings: Config, conf: Path = Path("conf")) -> list[str]:
-    """A line for each weight or number of labels that differs from a method's copy and that no file of conf/ gives.
+    """A line for each weight or number of labels that differs from a method's copy and is in no file of conf/.
 
-    Raises LasslError or yaml.YAMLError for a file that cannot be read, which `conf_files.problems` finds.
+    Raises LasslError or yaml.YAMLError for an unreadable file, which `conf_files.problems` reports.
     """
     values = dict(flat(settings.model_dump(mode="json", include={"weights", "labels"})))
     lines = {}
@@ -26,14 +26,14 @@ def edited(settings: Config, conf: Path = Path("conf")) -> list[str]:
             value, copy = values.get(reference), copies.get(key)
             if copy != value and value not in given(reference, settings.profile, conf):
                 lines[reference] = (
-                    f"params.yaml: {reference} is {value}, but methods.{name}.{key} is {copy} and is what counts: "
-                    f"compose both with `dvc exp run -S {reference}={value}`, or edit the method's"
+                    f"params.yaml: {reference} is {value}, but only methods.{name}.{key} counts, which is {copy}; "
+                    f"set both with `dvc exp run -S {reference}={value}`, or edit that of the method"
                 )
     return list(lines.values())
 
 
 def references(method: str, conf: Path) -> dict[str, str]:
-    """The keys of a method that conf/ takes from elsewhere, such as options.weight, and from where: weights.cps."""
+    """Keys of a method that refer to other keys in conf/, such as options.weight -> weights.cps."""
     contents = [read(file) for file in reversed(files_of(method, conf))]
     keys = {key: value for content in contents for key, value in flat(content)}
     found = {key: REFERENCE.fullmatch(str(value)) for key, value in keys.items()}
@@ -41,23 +41,23 @@ def references(method: str, conf: Path) -> dict[str, str]:
 
 
 def given(key: str, profile: str, conf: Path) -> list[Any]:
-    """The values that the defaults, a profile with what it builds on, and all other choices of conf/ give to a key."""
+    """The values of a key in the defaults, in a profile and its bases, and in all other choices of conf/."""
     names, contents = [profile], [read(conf / "config.yaml")]
     for name in names:
         contents.append(read(conf / "profile" / f"{name}.yaml"))
         names += [n for n in contents[-1].get("defaults", []) if isinstance(n, str) and n not in {"_self_", *names}]
-    rows = ("method", "profile")  # folders that were read, or that give no such key
+    rows = ("method", "profile")  # folders that were read already, or that never set such a key
     contents += [read(path) for path in sorted(conf.glob("*/*.yaml")) if path.parent.name not in rows]
     return [value for content in contents for known, value in flat(content) if known == key]
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a file of conf/, nothing where there is none."""
+    """The content of a file of conf/, empty if it does not exist."""
     return (parse_yaml(read_text(path)) or {}) if path.is_file() else {}
 
 
 def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """All values of nested mappings by their keys, joined by dots."""
+    """All values of nested mappings, with their keys joined by dots."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{above}{key}.")

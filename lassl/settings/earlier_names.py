@@ -1,4 +1,4 @@
-"""Names in earlier records, model files and settings, and what they are called now: what was written stays readable."""
+"""Earlier names -> present names, so that older records, model files and settings stay readable."""
 
 ALGORITHMS = {
     "alternate_teachers": "admt",

@@ -1,4 +1,4 @@
-"""Which file of conf/ a value of params.yaml comes from, so that an error can name the file that has to be changed."""
+"""Finds the file of conf/ that a value of params.yaml comes from, so that an error can name the file to change."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,15 @@ import yaml
 from lassl.plumbing.yaml_text import parse_yaml
 
 ABSENT = object()
-UNSET = "???"  # what Hydra calls a value that another file has to give
-BASE = re.compile(r"- ([\w-]+)@_here_")  # in a method of conf/method/: the one that it builds on
+UNSET = "???"  # Hydra's mark for a value that another file has to set
+BASE = re.compile(r"- ([\w-]+)@_here_")  # in a file of conf/method/: the method that it builds on
 
 
 def origin(key: Sequence[str | int], found: Any, params: Any, conf: Path) -> Path | None:
-    """The file of a folder conf/ that sets a key of params.yaml to the value that was found there.
+    """The file of `conf` that sets a key of params.yaml to the value `found`.
 
-    A key that is missing (`found` is ABSENT) belongs into the file that a method builds on, one of value ??? into its
-    own. None where no file can be told: the value came with `-S`, or was written into params.yaml by hand.
+    A missing key (`found` is ABSENT) belongs in the file that a method builds on, a key with the value ??? in its own
+    file. None if no file matches: the value came with `-S`, or was written into params.yaml by hand.
     """
     if key[:1] == ("methods",) and len(key) > 1:
         files, rest = [file for file in files_of(str(key[1]), conf) if file.is_file()], key[2:]
@@ -33,7 +33,7 @@ def origin(key: Sequence[str | int], found: Any, params: Any, conf: Path) -> Pat
 
 
 def same(written: Any, found: Any) -> bool:
-    """Whether a file's value is the one found: numbers by what they are worth, sections by being there."""
+    """Whether a file's value equals the one found; compares numbers by value, sections only by their presence."""
     if isinstance(found, Mapping):
         return isinstance(written, Mapping)
     try:
@@ -43,7 +43,7 @@ def same(written: Any, found: Any) -> bool:
 
 
 def files_of(name: str, conf: Path) -> list[Path]:
-    """The file of a method, and those that it builds on, in order."""
+    """The file of a method and the files that it builds on, in order."""
     files = [conf / f"method/{name}.yaml"]
     for file in files:
         text = file.read_text("utf-8", "replace") if file.is_file() else ""
@@ -53,7 +53,7 @@ def files_of(name: str, conf: Path) -> list[Path]:
 
 
 def value(file: Path, key: Sequence[str | int]) -> Any:
-    """What a file sets a key to; ABSENT if it sets none, or cannot be read."""
+    """The value of a key in a file; ABSENT if the file does not set it or cannot be read."""
     try:
         content = parse_yaml(file.read_bytes())
     except (OSError, yaml.YAMLError):

@@ -4,30 +4,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator, model_serializer, model_validator
 
 from lassl.paths import prepared_folder
-from lassl.plumbing.plugins import NAMED
 from lassl.settings.earlier_names import ALGORITHMS
+from lassl.settings.values import Count, Positive, Size, Structures, plugin_name
 
-Positive = Annotated[int, pydantic.Field(ge=1)]
-Count = Annotated[int, pydantic.Field(ge=0)]
 Field = Literal["whole", "center", "padded"]
-Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
+VNET = "vnet"  # the network that is ours
 
 
-def _plugin(*words: str) -> AfterValidator:
-    """Accept one of our words, or the name of a function that does the same job: see lassl/plumbing/plugins.py."""
-
-    def known(name: str) -> str:
-        if name not in words and not NAMED.fullmatch(name):
-            raise ValueError(f"expected {', '.join(words)}, or a function's name as in package.module:function")
-        return name
-
-    return AfterValidator(known)
-
-
-Schedule = Annotated[str, _plugin("step", "poly", "constant")]
+Schedule = Annotated[str, plugin_name("step", "poly", "constant")]
 
 
 class Section(BaseModel):
@@ -37,7 +24,7 @@ class Section(BaseModel):
 
 
 class Phantom(Section):
-    """The synthetic cohort: names of the cohorts to make (none for real data), volume size, seed."""
+    """The synthetic cohort: names of the cohorts to draw (none for real data), volume size, seed."""
 
     cohorts: tuple[str, ...]
     size: Size
@@ -50,17 +37,18 @@ class Data(Section):
     cohort: str
     folder: Path
     split: Path
+    structures: Structures | None = None
     crop: Literal["label", "none"]
     crop_z: bool
     margin: tuple[Count, Count]
-    margins: Annotated[str, _plugin("seeded")]
+    margins: Annotated[str, plugin_name("seeded")]
     min_size: Size
     seed: int
 
     @model_validator(mode="after")
     def _margin_in_order(self) -> Self:
         if self.margin[0] > self.margin[1]:
-            raise ValueError(f"margin {list(self.margin)} runs backwards; give the smaller one first")
+            raise ValueError(f"margin {list(self.margin)} is in the wrong order; give the smaller number first")
         return self
 
     @property
@@ -70,11 +58,26 @@ class Data(Section):
 
 
 class Network(Section):
-    """The V-Net: channels of its first stage, residual stages, dropout probability."""
+    """The network: `vnet` with the last three keys, or a class by its name, which gets `options` as keywords.
 
+    Of the V-Net: channels of the first stage, residual stages, dropout probability.
+    """
+
+    name: Annotated[str, plugin_name(VNET, kind="class")] = VNET  # older records lack it and the next
+    options: dict[str, Any] = {}
     width: Positive
     residual: bool
     dropout: Annotated[float, pydantic.Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _the_vnet_has_none(self) -> Self:
+        if self.name == VNET and self.options:
+            raise ValueError(f"options {self.options} are for a class of your own; the V-Net takes none")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before_for_the_vnet(self, plain: Any) -> dict[str, Any]:
+        return {key: value for key, value in plain(self).items() if self.name != VNET or key not in ("name", "options")}
 
 
 class Patches(Section):
@@ -87,12 +90,12 @@ class Patches(Section):
     @classmethod
     def _halves_four_times(cls, size: Size) -> Size:
         if any(n % 16 for n in size):
-            raise ValueError("expected multiples of 16, since the V-Net halves every axis four times")
+            raise ValueError("expected multiples of 16, because the V-Net halves every axis four times")
         return size
 
 
 class Train(Section):
-    """What every row shares: the number of steps, the optimizer's rate and momentum, a schedule for all rows."""
+    """Settings shared by all rows: number of steps, learning rate, momentum, and a schedule for all rows."""
 
     steps: Positive
     lr: Annotated[float, pydantic.Field(gt=0)]
@@ -101,32 +104,32 @@ class Train(Section):
 
 
 class Cases(Section):
-    """Which training cases serve as what: the unlabeled ones; how many labeled ones choose a snapshot only.
+    """The use of training cases: which are unlabeled, and how many labeled ones are held out to choose a snapshot.
 
-    `tuning` of them are scored in the place of the test cases, to choose settings on; 0: the test cases are scored.
+    `tuning` labeled cases are scored instead of the test cases, to choose settings; 0: the test cases are scored.
     """
 
-    unlabeled: Annotated[str, _plugin("rest")]
+    unlabeled: Annotated[str, plugin_name("rest")]
     held_out: Count
     tuning: Count = 0  # older records lack it
 
 
 class Snapshots(Section):
-    """How many states of the second half of training are kept beside the last, and which of them all is scored."""
+    """How many states from the second half of training are kept besides the last, and which state is scored."""
 
     count: Count
-    use: Annotated[str, _plugin("last", "validated")]
+    use: Annotated[str, plugin_name("last", "validated")]
 
 
 class Counts(Section):
-    """Training cases that are labeled and unlabeled."""
+    """Numbers of labeled and unlabeled training cases."""
 
     labeled: Positive
     unlabeled: Count
 
 
 class Labels(Section):
-    """Training cases that the seven rows learn from; `all`: labeled ones. A method's copy is what counts."""
+    """Numbers of training cases for the seven rows; `all`: labeled ones. Only the methods' copies are read."""
 
     few: Counts
     more: Counts
@@ -135,55 +138,58 @@ class Labels(Section):
 
 
 class Evaluate(Section):
-    """The sliding window's stride in pooled voxels, windows per pass, and what the summary is of."""
+    """The sliding window's stride in pooled voxels, windows per pass, and which scores the summary shows."""
 
     stride: Size
     batch: Positive
     network: Literal["default", "teacher", "second", "ensemble"]
     largest_component: bool
-    failures: Annotated[str, _plugin("excluded", "diagonal")]
+    failures: Annotated[str, plugin_name("excluded", "diagonal")]
 
 
 class Pairs(Section):
-    """Pairs of a registered experiment, k being label split k with seed k: one counts once all `rows` have it."""
+    """Pairs of a registered experiment: pair k is label split k with seed k, and counts once all `rows` have it."""
 
     rows: tuple[str, ...]
     planned: tuple[Count, ...]
-    least: Positive  # how many have to count at the end
+    least: Positive  # pairs that a result needs
 
 
 class Statistics(Section):
-    """The rows that others are compared with, the family of tests, bootstrap replicates, and what the table says."""
+    """The baselines, the family of tests, bootstrap replicates, and what the table says about the scans."""
 
     baseline: str
-    matched: str | None  # sees as many labeled patches a step as most semi-supervised rows
-    family: tuple[str, ...] | None = None  # whose tests against the baseline are corrected together; None: see conf/
+    matched: str | None  # sees as many labeled patches per step as most semi-supervised rows
+    family: tuple[str, ...] | None = (
+        None  # rows whose tests against the baseline are corrected together; None: see conf/
+    )
     pairs: Pairs | None = None  # None: all runs count
     resamples: Positive
     seed: Count
     scans: Literal["real", "synthetic"]  # the kind that the cohort has
-    published: bool  # whether published figures stand beside the rows
+    published: bool  # whether the table shows published figures
 
 
 class Compute(Section):
-    """Where and in which number format networks run; `compile`: on a GPU, they are trained compiled by torch.
+    """Device and number format of the networks; `compile`: torch compiles them for training on a GPU.
 
-    `threads` are those of one process on a CPU.
+    `threads`: number of CPU threads of one process.
     """
 
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "bf16", "fp16", "fp32"]
     channels_last: bool
     deterministic: bool
-    compile: bool = False  # older records lack it and the next
-    threads: Positive = 2  # as all of them had
+    compile: bool = False  # older records lack this and the next key
+    threads: Positive = 2  # the value of all older runs
 
 
 class Running(Section):
-    """How a training goes about it, without influence on its result: loading processes, minutes between checkpoints."""
+    """How a training goes about it, without influence on its result: loading processes, checkpoints, live curves."""
 
     workers: Count
     checkpoint_minutes: Annotated[float, pydantic.Field(ge=0)]
+    tensorboard: bool = False
 
 
 class BatchSize(Section):
@@ -194,7 +200,7 @@ class BatchSize(Section):
 
 
 class Method(Section):
-    """A row of the table: an algorithm, its options, its label counts and its optimiser."""
+    """A row of the table: an algorithm, its options, its label counts and its optimizer."""
 
     algorithm: Annotated[str, BeforeValidator(lambda name: ALGORITHMS.get(name, name))]
     labeled: Positive
@@ -208,7 +214,7 @@ class Method(Section):
     def _unlabeled_cases_have_patches(self) -> Self:
         if (self.unlabeled > 0) != (self.batch.unlabeled > 0):
             raise ValueError(
-                f"unlabeled is {self.unlabeled} (cases) and batch.unlabeled {self.batch.unlabeled} (their patches in a "
-                "step); expected both above 0, or both 0 (`labels` sets the cases of the table's rows)"
+                f"unlabeled is {self.unlabeled} (cases) but batch.unlabeled is {self.batch.unlabeled} (their patches "
+                "per step); expected both above 0, or both 0 (`labels` sets the cases of the table's rows)"
             )
         return self

@@ -1,1 +1,1 @@
-"""How sure the figures of a table are, for other patients and for other trainings."""
+"""The uncertainty of a table's figures, with respect to new patients and new trainings."""

@@ -1,6 +1,6 @@
-"""Other patients, these trainings: bootstrap intervals and signed-rank tests over cases, and Holm's correction.
+"""For new patients, with these trainings: bootstrap intervals and signed-rank tests over cases, and Holm's correction.
 
-Nothing here knows how much a training moves a score (see lassl/statistics/trainings.py).
+Nothing here accounts for variation between trainings (see lassl/statistics/trainings.py).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lassl.statistics.scores import DIGITS, in_order, paired
 
-Weights = NDArray[np.float64]  # (replicates, runs or cases): how often each was picked
+Weights = NDArray[np.float64]  # (replicates, runs or cases): how often each was drawn
 Values = NDArray[np.float64]
 
 
@@ -21,10 +21,10 @@ Values = NDArray[np.float64]
 def resamples(runs: tuple[tuple[int, int], ...], cases: int, count: int, seed: int) -> tuple[Weights, Weights]:
     """Bootstrap weights of runs (count, len(runs)) and of cases (count, cases).
 
-    Picks as many label splits as there are, with replacement, and for each as many of its seeds as it has. A replicate
-    has one sample of cases for all runs, since all are scored on the same ones (Owen 2007, The pigeonhole bootstrap):
-    new cases for each run would divide the variance between cases by the number of runs, though more runs tell nothing
-    of other patients. The cases picked do not depend on the runs.
+    Draws label splits with replacement, and for each draw as many of its seeds as it has, also with replacement. A
+    replicate has one sample of cases for all runs, because all runs are scored on the same cases (Owen 2007, The
+    pigeonhole bootstrap): new cases for each run would divide the variance between cases by the number of runs,
+    although more runs say nothing about other patients. The drawn cases do not depend on the runs.
     """
     rng = np.random.default_rng(seed)
     case_weights = _picks(rng, np.full(count, cases), cases)
@@ -40,12 +40,12 @@ def resamples(runs: tuple[tuple[int, int], ...], cases: int, count: int, seed: i
 
 
 def _picks(rng: np.random.Generator, picks: NDArray[np.number], things: int) -> Weights:
-    """How often each of some things is picked, in replicates of so many picks: (count,) -> (count, things)."""
+    """How often each of `things` is drawn in replicates with `picks` draws each: (count,) -> (count, things)."""
     return rng.multinomial(picks.astype(np.int64), np.full(things, 1 / things)).astype(np.float64)
 
 
 def _means(scores: pd.DataFrame, weights: tuple[Weights, Weights]) -> Values:
-    """Mean of the defined scores in each replicate (count,), NaN where there are none."""
+    """Mean of the defined scores in each replicate (count,), NaN if there are none."""
     run_weights, case_weights = weights
     values = scores.to_numpy(dtype=np.float64)
     defined = ~np.isnan(values)
@@ -58,9 +58,9 @@ def _means(scores: pd.DataFrame, weights: tuple[Weights, Weights]) -> Values:
 def interval(scores: pd.DataFrame, level: float = 0.95, count: int = 10000, seed: int = 0) -> tuple[float, float]:
     """Percentile bootstrap interval (low, high) of the mean of the defined scores, NaN if there are none.
 
-    Replicates without a defined score are left out. One run gives the ordinary bootstrap over cases, which knows
-    nothing of other trainings. Few label splits make it too narrow: resampling D of them shows (D - 1) / D of their
-    variance.
+    Replicates without a defined score are left out. With one run it is the ordinary bootstrap over cases, which ignores
+    variation between trainings. With few label splits it is too narrow: resampling D of them shows only (D - 1) / D of
+    their variance.
     """
     scores = in_order(scores)
     if not scores.notna().any(axis=None):
@@ -72,7 +72,7 @@ def interval(scores: pd.DataFrame, level: float = 0.95, count: int = 10000, seed
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row against a baseline over other patients, in units of the score; NaN where nothing is defined."""
+    """A row against a baseline with respect to new patients, in units of the score; NaN if undefined."""
 
     difference: float  # mean over the runs and cases of both, row minus baseline
     low: float  # bootstrap interval over the cases
@@ -86,9 +86,9 @@ def compare(
 ) -> Comparison:
     """Compare by paired differences: interval, and two-sided Wilcoxon signed-rank test over the cases.
 
-    Both take each case's mean difference over the runs, so they speak of other cases and of these runs alone. Zero
-    differences are dropped (Wilcoxon 1945); p is 1 if all are zero. With n differences left it is at least 2 / 2^n. It
-    is exact up to 50 of them without ties; scipy chooses otherwise.
+    Both use each case's mean difference over the runs, so they hold for new cases but only for these runs. Zero
+    differences are dropped (Wilcoxon 1945); p is 1 if all are zero. With n differences left, p is at least 2 / 2^n. It
+    is exact for up to 50 differences without ties; otherwise scipy chooses.
     """
     differences = paired(scores, baseline)
     by_case = differences.mean().dropna()
@@ -103,14 +103,14 @@ def _signed_rank(differences: Values) -> float:
     import scipy.stats  # takes half a second, and only tests need it
 
     rounded = np.round(differences, DIGITS)
-    moved = rounded[rounded != 0]  # dropped here because scipy leaves the exact test when it sees a zero
+    moved = rounded[rounded != 0]  # dropped here because scipy abandons the exact test if there is a zero
     if not len(moved):
         return 1.0 if len(rounded) else np.nan
     return float(scipy.stats.wilcoxon(moved).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values of a family of tests, at most 1 (Holm 1979, step-down). NaN stay NaN and do not count."""
+    """Adjusted p-values of a family of tests, at most 1 (Holm 1979, step-down). NaN stays NaN and does not count."""
     adjusted = np.array(p_values, dtype=np.float64)
     order = np.argsort(adjusted)[: np.count_nonzero(~np.isnan(adjusted))]  # NaN are sorted last
     steps = adjusted[order] * np.arange(len(order), 0, -1)

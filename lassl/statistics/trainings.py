@@ -1,9 +1,9 @@
-"""Other trainings and other patients: a test that counts trainings, and what a number of them can show.
+"""For new trainings and new patients: a test that accounts for trainings, and what a number of them can detect.
 
-Paired differences of two rows are a table of pairs and cases: a pair is a training of each with the same label split
-and seed. Pairs and cases are both random, as readers and cases are in studies with several readers (Dorfman, Berbaum
-and Metz 1992); a training takes the place of a reader. Pairs that share a label split count as if each had its own:
-what they show is of that label split.
+Paired differences of two rows are a table of pairs and cases; a pair is one training of each row with the same label
+split and seed. Pairs and cases are both random factors, like readers and cases in multi-reader studies (Dorfman,
+Berbaum and Metz 1992), with trainings in place of readers. Pairs that share a label split count as if each had its own;
+the result then holds for that label split only.
 """
 
 from dataclasses import dataclass
@@ -35,17 +35,17 @@ class MeanSquares:
 
     @property
     def case_variance(self) -> float:
-        """Estimated variance between cases that is no matter of the run, at least 0, as the test takes it."""
+        """Estimated variance between cases apart from the runs, at least 0, as used in the test."""
         return max(self.case - self.rest, 0.0) / self.runs
 
 
 def complete(scores: pd.DataFrame) -> Values:
-    """The scores of the cases that are defined in every run: (runs, cases)."""
+    """The scores (runs, cases) of the cases that are defined in every run."""
     return in_order(scores).dropna(axis=1).to_numpy(dtype=np.float64)
 
 
 def mean_squares(grid: Values) -> MeanSquares | None:
-    """Mean squares of a complete table (runs, cases); None with less than two runs or two cases."""
+    """Mean squares of a complete table (runs, cases); None with fewer than two runs or two cases."""
     runs, cases = grid.shape
     if runs < 2 or cases < 2:
         return None
@@ -62,7 +62,7 @@ def mean_squares(grid: Values) -> MeanSquares | None:
 
 @dataclass(frozen=True)
 class TwoWay:
-    """A mean difference with pairs and cases both random, in units of the score."""
+    """A mean difference with pairs and cases as random factors, in units of the score."""
 
     difference: float  # over the cases that are defined in every pair
     low: float
@@ -74,12 +74,12 @@ class TwoWay:
 
 
 def two_way(grid: Values, level: float = 0.95) -> TwoWay | None:
-    """Mean, interval and test of differences (pairs, cases), all defined; None with less than two pairs or cases.
+    """Mean, interval and test of differences (pairs, cases), all defined; None with fewer than two pairs or cases.
 
     The variance of the mean is (run + max(case - rest, 0)) / (pairs x cases) in mean squares; its degrees of freedom
-    are those of Hillis 2007 (Statistics in Medicine 26). At 5 % it rejects 5 to 6 % of true null hypotheses with three
-    pairs or more, 8 to 10 % with two where patients differ (simulated). Without variance between pairs it is a z-test
-    over the cases; without any at all p is 1 for a difference of zero, else 0.
+    are those of Hillis 2007 (Statistics in Medicine 26). In simulations at a level of 5 %, it rejects 5 to 6 % of true
+    null hypotheses with three or more pairs, and 8 to 10 % with two pairs if patients differ. Without variance between
+    pairs it is a z-test over the cases; without any variance p is 1 for a difference of zero, else 0.
     """
     squares = mean_squares(grid)
     if squares is None:
@@ -107,34 +107,34 @@ class Deviation:
 
 
 def deviation(sum_of_squares: float, freedom: int) -> Deviation:
-    """The standard deviation of a sum of squared deviations with so many degrees of freedom, at least 1."""
+    """The standard deviation from a sum of squared deviations and its degrees of freedom, at least 1."""
     low, high = (float(np.sqrt(sum_of_squares / chdtri(freedom, tail))) for tail in (0.025, 0.975))
     return Deviation(float(np.sqrt(sum_of_squares / freedom)), freedom, low, high)
 
 
 @dataclass(frozen=True)
 class Power:
-    """What a number of pairs shows, in units of the score."""
+    """What a number of pairs can detect, in units of the score."""
 
     half_width: float  # of the 95 % interval of a difference
-    smallest: float  # true difference that the test at 5 % finds with 80 % power
-    smallest_in_family: float  # the same for the smallest p of a family by Holm's correction, its strictest step
+    smallest: float  # true difference that the test at 5 % detects with 80 % power
+    smallest_in_family: float  # the same in the strictest step of Holm's correction of a family
 
 
 @dataclass(frozen=True)
 class Noise:
-    """How much differences move: standard deviations between pairs and between patients, and the number of cases.
+    """How much differences vary: standard deviations between pairs and between patients, and the number of cases.
 
-    `freedom`: of the deviation between pairs, where other trainings tell it; a single pair has none of its own.
+    `freedom`: of the deviation between pairs if it comes from other trainings; a single pair has none of its own.
     """
 
     pair: float  # of a pair's mean difference over the cases
-    patient: float  # of a case's difference, beside what trainings do to it
+    patient: float  # of a case's difference, apart from the effect of trainings
     cases: int
     freedom: int | None = None
 
     def power(self, pairs: int, family: int, alpha: float = 0.05, power: float = 0.8) -> Power | None:
-        """What so many pairs show; None for one pair where nothing is known from other trainings."""
+        """What this number of pairs can detect; None for one pair if nothing is known from other trainings."""
         freedom: float | None = pairs - 1 or self.freedom
         if not freedom:
             return None

@@ -1,4 +1,4 @@
-"""Where the variance of a row's scores comes from: label splits, seeds, cases, and the rest."""
+"""The sources of the variance of a row's scores: label splits, seeds, cases, and the rest."""
 
 from dataclasses import dataclass
 
@@ -13,22 +13,22 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Variance:
-    """Standard deviations in units of the score, by source; None where the runs and cases cannot tell."""
+    """Standard deviations in units of the score, by source; None if the runs and cases cannot separate a source."""
 
     label_split: float | None  # between label splits
     seed: float | None  # between seeds of one label split
     case: float | None  # between test cases
-    rest: float | None  # of a case in a run, beside all these: their interaction
+    rest: float | None  # of a case in a run, apart from the others: their interaction
 
 
 def variance_split(scores: pd.DataFrame) -> Variance:
     """Split the variance by a balanced random-effects analysis: score = mean + split + seed in split + case + rest.
 
-    Mean squares are equated with their expectations, negative estimates become 0 (Searle, Casella and McCulloch 1992,
-    Variance Components, Chapter 4). One label split: its part is None. One seed for each label split: the seed's part
-    is None and in the label split's. One run: only the case's part, the sample standard deviation, which has the rest
-    in it. Less than two cases: nothing. Where label splits have unequal numbers of seeds only the seeds of all label
-    splits are used, then only the cases that are defined in every run.
+    Mean squares are equated with their expectations, and negative estimates become 0 (Searle, Casella and McCulloch
+    1992, Variance Components, Chapter 4). With one label split, its part is None. With one seed per label split, the
+    seed's part is None and included in the label split's. With one run, there is only the case's part, the sample
+    standard deviation, which includes the rest. With fewer than two cases, all are None. If label splits have unequal
+    numbers of seeds, only seeds present in all label splits count, and then only cases defined in every run.
     """
     grid = _grid(in_order(scores))
     label_splits, seeds, cases = grid.shape
@@ -58,7 +58,7 @@ def _grid(scores: pd.DataFrame) -> Values:
 
 
 def _mean_square(deviations: Values, repeated: int, freedom: int) -> float | None:
-    """Sum of squares over the whole grid by its degrees of freedom, None if there are none."""
+    """Sum of squares over the whole grid divided by its degrees of freedom, or None without any."""
     return repeated * float((deviations**2).sum()) / freedom if freedom else None
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: whole, verified, bound to all that shaped them; the two newest are kept."""
+"""Checkpoints of a training: complete, verified, and bound to everything that shaped them; keeps the two newest."""
 
 import hashlib
 import io
@@ -12,23 +12,23 @@ import torch
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import held, write_bytes
 
-KEPT = 2  # if the newest turns out damaged, the one before it serves
+KEPT = 2  # if the newest is damaged, the one before it is used
 
 
 class Checkpoints:
-    """The checkpoints of one run in a folder of their own; `shaped_by` names and describes all that the training uses.
+    """The checkpoints of one run in their own folder; `shaped_by` names and describes everything the training uses.
 
-    A file is the sha256 of the rest, a line feed, and what torch.save makes of tensors and plain values.
+    A file has the sha256 of the rest, a line feed, and the output of torch.save for tensors and plain values.
     """
 
     def __init__(self, folder: Path, shaped_by: dict[str, str]):
         self.folder = folder
         self.shaped_by = shaped_by
-        self.good: list[Path] = []  # those written or read here, newest first
+        self.good: list[Path] = []  # written or read here, newest first
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep every other process from training the same run meanwhile. Raises LasslError if one does already."""
+        """Prevent other processes from training the same run. Raises LasslError if one does already."""
         self.folder.mkdir(parents=True, exist_ok=True)
 
         def told(process: str) -> str:
@@ -41,7 +41,7 @@ class Checkpoints:
             yield
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state after `step` steps; the one before stays, others go. Raises LasslError on a full disk."""
+        """Write the state after `step` steps, keeping only the one before. Raises LasslError on a full disk."""
         path = self.folder / f"step-{step:08d}.pt"
         self._write(path, state)
         self.good = [path, *(p for p in self.good if p != path)][:KEPT]
@@ -49,15 +49,15 @@ class Checkpoints:
             old.unlink()
 
     def load(self) -> dict[str, Any] | None:
-        """Give the newest sound state of this training, None if there is none; says what it passes over and why."""
+        """The newest valid state of this training, or None; notes which files are skipped and why."""
         for path in sorted(self.folder.glob("step-*.pt"), reverse=True):
             try:
                 content = read(path)
             except LasslError as error:
-                note(f"note: {error}; looking for an earlier one")
+                note(f"note: {error}; trying an earlier checkpoint")
                 continue
             if differs := [k for k, v in self.shaped_by.items() if content["shaped_by"].get(k) != v]:
-                note(f"note: {path} is of another training (not the same {', '.join(differs)}), so it is not used")
+                note(f"note: {path}: ignored, because it belongs to another training (different {', '.join(differs)})")
                 continue
             self.good = [path]
             state: dict[str, Any] = content["state"]
@@ -65,13 +65,13 @@ class Checkpoints:
         return None
 
     def keep(self, name: str, state: dict[str, Any]) -> Path:
-        """Write a state aside, to be looked at with `read`; no training goes on from it."""
+        """Save a state for inspection with `read`; no training resumes from it."""
         path = self.folder / f"{name}.pt"
         self._write(path, state)
         return path
 
     def remove(self) -> None:
-        """Remove them all, once the training is done; a file that somebody put beside them stays."""
+        """Remove all checkpoints once the training is done; other files in the folder stay."""
         for path in (*self.folder.glob("step-*.pt"), *self.folder.glob("not-finite-*.pt"), self.folder / "lock"):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # not empty
@@ -85,10 +85,10 @@ class Checkpoints:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU, running nothing that may be in it. Raises LasslError if it is damaged."""
+    """Read a checkpoint onto the CPU without running code from it. Raises LasslError if it is damaged."""
     digest, _, packed = path.read_bytes().partition(b"\n")
     if digest != _digest(packed):
-        raise LasslError(f"{path} is damaged (its {path.stat().st_size} bytes are not those that were written)")
+        raise LasslError(f"{path}: damaged checkpoint (its {path.stat().st_size} bytes do not match their checksum)")
     content: dict[str, Any] = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
     return content
 

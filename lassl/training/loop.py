@@ -1,4 +1,4 @@
-"""The training loop: the only one, for every algorithm. It can stop at any instant and go on as if it had not."""
+"""The only training loop, for all algorithms. It can stop at any moment and resume as if it had not stopped."""
 
 import signal
 import time
@@ -8,14 +8,14 @@ import pandas as pd
 import torch
 
 from lassl.data.patches import PatchSource, loader
-from lassl.learning.base import Progress
+from lassl.learning.base import Algorithm, Progress
 from lassl.methods import build
+from lassl.model.network import build_network
 from lassl.model.placement import Placement
-from lassl.model.vnet import VNet
 from lassl.plumbing.errors import LasslError, Stopped, note
 from lassl.plumbing.files import holds_only, whole_folder
 from lassl.plumbing.plugins import plugin
-from lassl.plumbing.progress import bar, recent
+from lassl.plumbing.progress import bar, live_curves, recent
 from lassl.seeds import stream_seed
 from lassl.settings.config import Config
 from lassl.settings.sections import Method
@@ -33,23 +33,24 @@ def fit(
     seed: int,
     checkpoints: Checkpoints | None = None,
     curves: Path | None = None,
+    board: Path | None = None,
+    algorithm: type[Algorithm] | None = None,
 ) -> State:
-    """Train an algorithm for config.train.steps on a source of patches and give its last state. Raises LasslError.
+    """Train an algorithm for config.train.steps on a source of patches and return its last state. Raises LasslError.
 
     With `checkpoints` it goes on from the last one and writes one every few minutes, and the curves so far with it.
-    SIGTERM and Ctrl-C write one, too, after the step that is being made.
+    SIGTERM and Ctrl-C write one, too, after the step that is being made. Curves go to `board` as well, step by step. A
+    class given as `algorithm` trains in the place of the one that the method names.
     """
     steps = config.train.steps
     schedule = plugin("schedule", config.train.schedule or method.schedule, SCHEDULES)
     keep = snapshot_steps(steps, config.snapshots.count)
-    state = first_state(config, method, placement, seed)
-    if checkpoints and (saved_state := checkpoints.load()):
-        state.load_state_dict(saved_state)
-        state.resumed += 1
-        note(f"going on from step {state.step} of {steps}")
+    state = first_state(config, method, placement, seed, algorithm)
+    if checkpoints:
+        resume(state, checkpoints, steps)
     batches = loader(source, range(state.step, steps), config.running.workers, placement.device)
     began, saved = time.monotonic() - state.seconds, time.monotonic()
-    with stop_request() as asked:
+    with live_curves(board) as follow, stop_request() as asked:
         shown = bar(batches, "train", "step", steps, state.step)
         try:
             for batch in shown:
@@ -57,11 +58,12 @@ def fit(
                 rates = [config.train.lr * schedule(state.step, steps, network) for network in groups]
                 state.advance(batch, Progress(state.step, steps, source.epoch(state.step), seed), rates, placement)
                 shown.set_postfix_str(recent(state.curves), refresh=False)
+                follow(state.curves)
                 if state.step in keep:
                     state.take_snapshot()
                 state.seconds = time.monotonic() - began
                 if state.step == steps:
-                    continue  # the loader ends here, and the bar is full
+                    continue  # let the loader end and the bar fill up
                 stop = asked()
                 if checkpoints and (stop or time.monotonic() - saved >= 60 * config.running.checkpoint_minutes):
                     checkpoints.save(state.step, state.state_dict())
@@ -75,15 +77,26 @@ def fit(
     return state
 
 
+def resume(state: State, checkpoints: Checkpoints, steps: int) -> None:
+    """Load the last checkpoint into a state, if there is one."""
+    if saved := checkpoints.load():
+        state.load_state_dict(saved)
+        state.resumed += 1
+        note(f"resuming from step {state.step} of {steps}")
+
+
 def snapshot_steps(steps: int, count: int) -> set[int]:
-    """Steps after which a snapshot is kept: evenly spaced from the middle of training, the last step left out."""
+    """Steps after which a snapshot is kept: evenly spaced from the middle of training, without the last step."""
     return {(steps * (count + i)) // (2 * count) for i in range(count)}
 
 
-def first_state(config: Config, method: Method, placement: Placement, seed: int) -> State:
-    """Make the algorithm with its initial weights, and its optimizer."""
+def first_state(
+    config: Config, method: Method, placement: Placement, seed: int, algorithm: type[Algorithm] | None = None
+) -> State:
+    """Make the algorithm with its initial weights, and its optimizer; `algorithm` as in `fit`."""
     torch.manual_seed(stream_seed(seed, "weights"))
-    module = placement.module(build(method.algorithm, lambda: VNet(config.network), method.options)).train()
+    built = build(algorithm or method.algorithm, lambda: build_network(config.network), method.options)
+    module = placement.module(built).train()
     placement.compile(module.networks.values())
     optimizer = sgd(module, config.train.lr, config.train.momentum, method.weight_decay)
     scaler = torch.amp.GradScaler(placement.device.type, enabled=placement.dtype == torch.float16)
@@ -91,13 +104,13 @@ def first_state(config: Config, method: Method, placement: Placement, seed: int)
 
 
 def stopped(by: int, step: int, steps: int, saved: bool) -> Stopped:
-    """Say by which signal a training was stopped, and what becomes of it."""
-    kept = "it is saved, and the same command goes on from there" if saved else "nothing is saved"
+    """Say which signal stopped a training, and whether it can resume."""
+    kept = "it is saved, and the same command resumes from there" if saved else "nothing is saved"
     return Stopped(f"stopped by {signal.Signals(by).name} after step {step} of {steps}; {kept}", by)
 
 
 def explained(error: NotFinite, state: State, source: PatchSource, checkpoints: Checkpoints | None) -> LasslError:
-    """Keep the state and the batch that gave a loss which is not finite, and say where they are and what to do."""
+    """Save the state and the batch that gave a non-finite loss, and say where they are and what to do."""
     advice = "try a lower train.lr or compute.precision=fp32, and look at the curves before this step"
     if not checkpoints:
         return LasslError(f"{error}; {advice}")
@@ -105,11 +118,11 @@ def explained(error: NotFinite, state: State, source: PatchSource, checkpoints: 
     seen = {"image": batch.image, "label": batch.label}
     path = checkpoints.keep(f"not-finite-{error.step:08d}", {**state.state_dict(), "batch": seen})
     later = "" if state.step == error.step else f", the state after {state.step} steps"
-    return LasslError(f"{error}; the state and the batch that gave it are in {path}{later}; {advice}")
+    return LasslError(f"{error}; state and batch are saved in {path}{later}; {advice}")
 
 
 def write_curves(folder: Path, curves: list[dict[str, float]]) -> None:
-    """Write a table of step and value for each name in `folder`, as `dvc plots show` draws them."""
+    """Write a table of step and value for each name to `folder`, in the format of `dvc plots show`."""
     frame = pd.DataFrame(curves).rename_axis("step")
     with whole_folder(folder, holds_only("*.tsv")) as temporary:
         for name, values in frame.items():

@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: factors on it, plain functions of the steps done."""
+"""Learning-rate schedules: plain functions from the number of completed steps to a factor."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Stage `train`: one run, from prepared scans to a model with the record of how it came to be."""
+"""Stage `train`: one run, from prepared scans to a model with the record of its training."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from lassl.data.label_split import UNLABELED, LabelSplit, choose_cases
 from lassl.data.patches import PatchSource
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images.geometry import orientation
-from lassl.methods import check, module_of
+from lassl.methods import check, check_network, module_of
 from lassl.model.placement import Placement, place
 from lassl.model.record import Cohort, Settings, Trained, Training
 from lassl.model.trained import TrainedModel, save_model
@@ -25,12 +25,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def train(config: Config, run: Run) -> None:
-    """Train one run on the prepared cohort, from its last checkpoint if there is one; writes its model and its curves.
+    """Train one run on the prepared cohort, from its last checkpoint if there is one; writes its model and curves.
 
-    Raises LasslError; whatever happens, the checkpoints written so far stay good.
+    Raises LasslError; checkpoints written so far stay valid in any case.
     """
     method = config.methods[run.method]
     check({run.method: method})
+    check_network({run.method: method}, config.network, config.patches.size)
     prepared = open_prepared(config.data.prepared, config.cases.tuning)
     placement = place(config.compute, config.patches.size)
     placement.check_patch(config.patches.size, config.network.width)
@@ -42,7 +43,8 @@ def train(config: Config, run: Run) -> None:
         label_split = cases_of(config, method, prepared, run.label_split)
         source = PatchSource(prepared, label_split, config.patches, method.batch, run.seed)
         source.bring_to(placement.device)
-        state = fit(config, method, source, placement, run.seed, checkpoints, run.curves)
+        board = run.tensorboard if config.running.tensorboard else None
+        state = fit(config, method, source, placement, run.seed, checkpoints, run.curves, board)
         write_curves(run.curves, state.curves)
         record = record_of(config, run, prepared, label_split, state, placement)
         save_model(run.model, TrainedModel(config.network, state.algorithm.networks, record, state.snapshots))
@@ -50,7 +52,7 @@ def train(config: Config, run: Run) -> None:
 
 
 def shaped_by(config: Config, run: Run, cohort: str, code: str, placement: Placement) -> dict[str, str]:
-    """All that decides the bits of a run's weights, in words: a checkpoint serves only where they are all the same."""
+    """Everything that determines the bits of a run's weights, as text; a checkpoint is used only if all are equal."""
     computer = machine(placement.device)
     return {
         "run": f"{run.profile}/{run.name}",
@@ -63,7 +65,7 @@ def shaped_by(config: Config, run: Run, cohort: str, code: str, placement: Place
 
 
 def cases_of(config: Config, method: Method, prepared: Prepared, label_split: int) -> LabelSplit:
-    """Choose the cases that a label split of a method trains on. Raises LasslError."""
+    """Choose the cases for a label split of a method. Raises LasslError."""
     others = plugin("cases.unlabeled", config.cases.unlabeled, UNLABELED)
     counts = (method.labeled, method.unlabeled, label_split, config.cases.held_out)
     return choose_cases(prepared.split.train, prepared.with_label, *counts, others)
@@ -72,7 +74,7 @@ def cases_of(config: Config, method: Method, prepared: Prepared, label_split: in
 def record_of(
     config: Config, run: Run, prepared: Prepared, label_split: LabelSplit, state: State, placement: Placement
 ) -> Trained:
-    """Tell what was trained on what, where, and how it went."""
+    """The record of what was trained, on which data, where, and how it went."""
     grid = prepared.geometry(next(iter(prepared.cases)))
     x, y, z = grid.spacing_mm
     return Trained(

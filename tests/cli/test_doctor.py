@@ -62,8 +62,8 @@ def test_in_an_empty_folder_it_names_what_is_missing(tmp_path, monkeypatch, caps
     missing = [line for line in text.splitlines() if line.startswith("missing  ")]
     assert [line.split("; ")[0].removeprefix("missing  ") for line in missing] == [
         "params.yaml: not found",
-        f"{tmp_path}: no git repository",
-        f"{tmp_path}: no .dvc with dvc.yaml",
+        f"{tmp_path}: not a git repository",
+        f"{tmp_path}: .dvc or dvc.yaml not found",
     ]
     assert "cannot be checked without a valid params.yaml" in text
     assert "warning  data/raw/la2018: found no scans" in text
@@ -78,10 +78,10 @@ def test_in_a_clone_nothing_is_missing_that_the_phantoms_need(clone, monkeypatch
         "ok       params.yaml: profile quick, vnet_16, ",
         "ok       git: at commit ",
         "ok       DVC: repository",
-        "warning  DVC: no remote: results cannot be shared; `dvc remote add --default NAME URL`",
-        "ok       data/raw/synthetic: phantoms, which `dvc repro` draws",
+        "warning  DVC: no remote, so results cannot be shared; run `dvc remote add --default NAME URL`",
+        "ok       data/raw/synthetic: phantoms; `dvc repro` draws them",
         "warning  data/raw/la2018: found no scans",
-        "warning  data/prepared/synthetic: not there yet; `dvc repro` makes it",
+        "warning  data/prepared/synthetic: does not exist yet; `dvc repro` creates it",
     ):
         assert any(line.startswith(start) for line in text.splitlines()), start
     assert all(line[:9].strip() in ("ok", "warning") for line in text.splitlines())
@@ -104,8 +104,8 @@ def test_without_any_package_it_still_tells_that_they_are_missing(clone):
     )
     assert (done.returncode, done.stderr) == (1, "")
     lines = done.stdout.splitlines()
-    assert any(line.startswith("missing  ") and line.endswith(": not installed; `make install`") for line in lines)
-    assert any(line.startswith("warning  params.yaml: cannot be checked (ModuleNotFoundError") for line in lines)
+    assert any(line.startswith("missing  ") and line.endswith(": not installed; run `make install`") for line in lines)
+    assert any(line.startswith("warning  params.yaml: check failed (ModuleNotFoundError") for line in lines)
     assert any(line.startswith("ok       git: at commit ") for line in lines)
 
 
@@ -116,7 +116,7 @@ def test_a_check_that_cannot_be_made_says_so_and_keeps_what_it_found():
 
     assert check_project.attempt("the moon", broken) == [
         Finding("ok", "the first half"),
-        Finding("warning", "the moon: cannot be checked (RuntimeError: no such thing)"),
+        Finding("warning", "the moon: check failed (RuntimeError: no such thing)"),
     ]
 
 
@@ -145,8 +145,8 @@ def test_the_python_of_the_stages_is_this_one(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     found = only(check_machine.environment(tmp_path))
     assert found.mark == "missing"
-    assert found.found.startswith(f"{tmp_path}/bin/python: DVC runs each stage by it, and it is not this Python")
-    assert found.todo == "`source .venv/bin/activate` first, or use `make repro`"
+    assert found.found.startswith(f"{tmp_path}/bin/python: DVC runs each stage with it, but this Python is")
+    assert found.todo == "run `source .venv/bin/activate` first, or use `make repro`"
     other_python(tmp_path / "conda", r"/opt/conda\nTrue\n")  # with packages of its own
     monkeypatch.setenv("PATH", str(tmp_path / "conda"))
     assert only(check_machine.environment(tmp_path)).mark == "warning"
@@ -160,7 +160,7 @@ def test_a_venv_that_was_moved_is_told(tmp_path):
     assert list(check_machine.environment(tmp_path)) == []
     (tmp_path / ".venv/bin/activate").write_text("VIRTUAL_ENV='/elsewhere/lassl/.venv'\n")
     assert only(check_machine.environment(tmp_path)) == Finding(
-        "missing", f"{tmp_path}/.venv: was made for another folder, and moved", "`make install`"
+        "missing", f"{tmp_path}/.venv: was created for another folder and moved", "run `make install`"
     )
 
 
@@ -177,15 +177,15 @@ def test_packages_are_compared_with_the_constraints(tmp_path):
     found = list(check_machine.packages(tmp_path / "constraints.txt", needed))
     assert marks(found) == ["missing", "warning", "warning", "ok"]
     assert found[0].found == "nowhere-to-be-found: not installed"
-    assert found[1].found == f"PyYAML {check_machine.installed('pyyaml')}, not 0.1: figures may differ"
-    assert found[2].found == "1 of constraints.txt not installed: no-such-package"
-    assert found[3].found == "1 of 3 packages are as in constraints.txt"
+    assert found[1].found == f"PyYAML {check_machine.installed('pyyaml')}, expected 0.1: figures may differ"
+    assert found[2].found == "not installed from constraints.txt (1): no-such-package"
+    assert found[3].found == "1 of 3 packages have the version in constraints.txt"
 
 
 def test_a_version_that_is_pinned_for_another_python_is_not_asked_for(tmp_path):
     (tmp_path / "c.txt").write_text('absent-too==1.0 ; python_version < "3"\nabsent==2.0; python_version >= "3"\n')
     told = [finding.found for finding in check_machine.packages(tmp_path / "c.txt", [])]
-    assert told[0] == "1 of c.txt not installed: absent" and told[1].startswith("0 of 1 ")
+    assert told[0] == "not installed from c.txt (1): absent" and told[1].startswith("0 of 1 ")
 
 
 def test_a_build_of_the_same_version_is_no_difference(tmp_path):
@@ -225,7 +225,7 @@ def test_bf16_is_read_from_the_processors_abilities(tmp_path, text, flags):
 def test_a_processor_that_tells_nothing_is_not_judged(tmp_path):
     found = list(check_machine.cpu(tmp_path / "cpuinfo"))
     assert marks(found) == ["ok", "warning"]
-    assert "not known" in found[1].found
+    assert "support is unknown" in found[1].found
 
 
 @pytest.mark.parametrize(("mib", "mark"), [(8192, "warning"), (11019, "ok"), (24576, "ok")])
@@ -305,7 +305,7 @@ def test_a_file_of_conf_that_dvc_could_not_compose_is_told(tmp_path):
     (tmp_path / "conf/profile/paper.yaml").write_text("# schön", "latin-1")
     found = list(check_project.conf(tmp_path / "conf"))
     assert marks(found) == ["missing", "missing"]
-    assert "paper.yaml: found byte 0xf6" in found[0].found and "the key label_splits is there twice" in found[1].found
+    assert "paper.yaml: found byte 0xf6" in found[0].found and "the key label_splits occurs twice" in found[1].found
 
 
 def test_what_may_not_be_read_is_missing(tmp_path, monkeypatch):
@@ -314,13 +314,13 @@ def test_what_may_not_be_read_is_missing(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", "split.csv")
 
     assert check_project.attempt("data", locked)[1].mark == "missing"
-    assert "data: split.csv: permission denied; see to its owner" in str(check_project.attempt("data", locked)[1])
+    assert "data: split.csv: permission denied; check its owner" in str(check_project.attempt("data", locked)[1])
     locked_folder(monkeypatch, tmp_path / "raw/A")
     write_case(tmp_path / "raw", "A", (6, 5, 4))
     write_case(tmp_path / "raw", "B", (6, 5, 4))
     (tmp_path / "split.csv").write_text("case,split\nA,train\nB,test\n")
     found = only(check_data.scans(tmp_path / "raw", tmp_path / "split.csv", True))
-    assert str(found).startswith(f"missing  {tmp_path}/raw/A: permission denied; see to its owner")
+    assert str(found).startswith(f"missing  {tmp_path}/raw/A: permission denied; check its owner")
 
 
 def test_the_cache_and_the_remotes_of_dvc_are_found_where_its_configuration_says(clone):
@@ -346,7 +346,7 @@ def test_scans_are_counted_against_the_split(tmp_path):
     (tmp_path / "raw/C/laendo.nrrd").unlink()
     (tmp_path / "raw/B/lgemri.nrrd").unlink()
     found = only(check_data.scans(tmp_path / "raw", split, True))
-    told = f"2 of 3 cases of {split} (challenge), 2 files are not there, as {tmp_path / 'raw/B/lgemri.nrrd'}"
+    told = f"2 of 3 cases of {split} (challenge), 2 files are missing, such as {tmp_path / 'raw/B/lgemri.nrrd'}"
     assert (found.mark, found.found) == ("missing", f"{tmp_path / 'raw'}: {told}")
     assert only(check_data.scans(tmp_path / "raw", split, False)).mark == "warning"
     found = list(check_data.scans(tmp_path / "nowhere", tmp_path / "no.csv", True))
@@ -370,12 +370,12 @@ def labels(tmp_path: Path, tuning: int, labeled: int, unlabeled: int) -> Finding
 
 def test_labels_are_counted_without_the_cases_that_the_tuning_mode_scores(tmp_path):
     assert labels(tmp_path, 0, 2, 4).found.endswith("split.csv: 5 of 6 training cases have a label to learn from, "
-                                                    "enough for each row")  # fmt: skip
+                                                    "enough for every row")  # fmt: skip
     assert labels(tmp_path, 2, 2, 2).found.endswith("3 of 4 training cases have a label to learn from, "
-                                                    "enough for each row")  # fmt: skip
+                                                    "enough for every row")  # fmt: skip
     found = labels(tmp_path, 2, 2, 4)
-    assert found.mark == "missing" and "asked for 2 labeled + 4 unlabeled cases, found 4 training cases" in found.found
-    assert "6 training cases, 5 with a label, and cases.tuning is 6; leave" in labels(tmp_path, 6, 1, 1).found
+    assert found.mark == "missing" and "expected 2 labeled + 4 unlabeled cases, found 4 training cases" in found.found
+    assert "found 6 training cases, 5 with a label, but cases.tuning is 6; leave" in labels(tmp_path, 6, 1, 1).found
 
 
 def test_it_is_said_where_sweeps_belong():
@@ -384,7 +384,7 @@ def test_it_is_said_where_sweeps_belong():
     cases = CONFIG.cases.model_copy(update={"tuning": 16})
     found = only(check_project.tuning(CONFIG.model_copy(update={"cases": cases, "variant": "-tuning"})))
     assert str(found) == (
-        "ok       tuning: the last 16 labeled training cases are scored; sweeps go to metrics/quick-tuning"
+        "ok       tuning: runs score the last 16 labeled training cases; searches go to metrics/quick-tuning"
     )
 
 
@@ -398,3 +398,12 @@ def test_a_prepared_cohort_is_counted_and_a_damaged_one_is_made_again(tiny_data,
     assert (found.mark, found.found) == ("warning", f"{folder}: 7 of 8 prepared cases")
     (folder / "manifest.json").write_text("{")
     assert "damaged" in only(check_data.prepared(folder)).found
+
+
+def test_curves_that_are_asked_for_need_their_package(monkeypatch):
+    asked = CONFIG.model_copy(update={"running": CONFIG.running.model_copy(update={"tensorboard": True})})
+    monkeypatch.setattr(check_project, "installed", lambda name: None)
+    assert only(check_project.curves(asked)).mark == "missing"
+    assert list(check_project.curves(CONFIG)) == []
+    monkeypatch.setattr(check_project, "installed", lambda name: "2.21")
+    assert list(check_project.curves(asked)) == []

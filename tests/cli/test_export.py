@@ -91,8 +91,13 @@ def test_a_damaged_foreign_or_newer_file_is_refused(tmp_path):
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 1
     (tmp_path / "flipped.pt").write_bytes(flipped)
-    told = {"cut": "no readable model", "empty": "no readable model", "foreign": "something else", "newer": "version 2"}
-    for name, text in (told | {"flipped": r"damaged|no readable"}).items():
+    told = {
+        "cut": "not a readable model",
+        "empty": "not a readable model",
+        "foreign": "something else",
+        "newer": "version 2",
+    }
+    for name, text in (told | {"flipped": r"damaged|not a readable"}).items():
         with pytest.raises(LasslError, match=rf"{name}\.pt: .*({text})") as error:
             read_exported(tmp_path / f"{name}.pt")
         assert "\n" not in str(error.value)
@@ -111,7 +116,7 @@ def test_reading_a_model_runs_nothing(tmp_path, monkeypatch):
     with open("pickle.pt", "wb") as file:
         pickle.dump(Trap(), file)
     for name in ("trap.pt", "pickle.pt"):
-        with pytest.raises(LasslError, match=rf"{name}: is no readable model"):
+        with pytest.raises(LasslError, match=rf"{name}: not a readable model"):
             read_exported(Path(name))
     assert not Path("trapped").exists()
 
@@ -127,7 +132,7 @@ def test_export_refuses_other_suffixes_and_the_model_itself(tmp_path):
         lassl("export", RUN, "-o", tmp_path / "model.onnx")
     with pytest.raises(LasslError, match=r"model\.pt: found the suffix '\.pt', expected \.onnx"):
         lassl("export", RUN, "-o", tmp_path / "model.pt", "--format", "onnx")
-    with pytest.raises(LasslError, match="--half: is for --format lassl alone"):
+    with pytest.raises(LasslError, match="--half: works only with --format lassl"):
         lassl("export", RUN, "-o", tmp_path / "model.onnx", "--format", "onnx", "--half")
     with pytest.raises(LasslError, match="would be overwritten"):
         lassl("export", RUN, "-o", "models/quick/cps-d0-s0.pt")
@@ -137,7 +142,7 @@ def test_a_file_that_is_there_stays_unless_it_may_be_overwritten(tmp_path):
     for name, *words in (("another-run.pt",), ("another-run.onnx", "--format", "onnx")):
         path = tmp_path / name
         path.write_text("trained for days")
-        with pytest.raises(LasslError, match=rf"{name}: is there already; .* or --overwrite to replace it"):
+        with pytest.raises(LasslError, match=rf"{name}: exists already; .* or use --overwrite to replace it"):
             lassl("export", RUN, "-o", path, *words)
         assert path.read_text() == "trained for days"
     assert lassl("export", RUN, "-o", tmp_path / "another-run.pt", "--overwrite") == 0

@@ -75,7 +75,7 @@ def test_what_is_left_aside_is_told(tmp_path, monkeypatch, capsys):
     torch.save({"net": network("dtc")[0], "opt": {}}, "dtc.pth")
     lassl("import-weights", "dtc.pth", "--name", "dtc", "-o", "here.pt")
     assert capsys.readouterr().err == (
-        "note: dtc.pth: left aside, as no part of the network: opt, out_conv.weight, out_conv.bias\n"
+        "note: dtc.pth: ignored entries that are not part of the network: opt, out_conv.weight, out_conv.bias\n"
     )
     assert Path("here.pt").is_file() and not Path("models").exists()
 
@@ -141,14 +141,14 @@ def test_evaluate_scores_it_on_the_test_cases_as_published(theirs, tiny_data, ca
     assert record.segmented.precision == config.compute.precision == "fp32"
     assert "A net & 16L: Dice" in capsys.readouterr().out
     Path("metrics/external/net.json").unlink()
-    with pytest.raises(LasslError, match=r"external/net\.csv: is there already; .*--overwrite"):
+    with pytest.raises(LasslError, match=r"external/net\.csv: exists already; .*--overwrite"):
         lassl("evaluate", MODEL, tiny_data.prepared)
 
 
 def test_a_model_that_was_adopted_stays_unless_it_may_be_overwritten(theirs):
     before = MODEL.read_bytes()
     torch.save(network("uamt", seed=4)[0], "other.pth")
-    with pytest.raises(LasslError, match=r"models/imported/net\.pt: is there already; .*--overwrite to replace it"):
+    with pytest.raises(LasslError, match=r"models/imported/net\.pt: exists already; .*--overwrite to replace it"):
         lassl("import-weights", "other.pth", "--name", "net")
     assert MODEL.read_bytes() == before
     assert lassl("import-weights", "other.pth", "--name", "net", "--overwrite") == 0
@@ -188,5 +188,5 @@ def test_a_model_of_ours_a_missing_one_and_a_split_are_refused(theirs, project, 
         lassl("evaluate", project / "models/quick/cps-d0-s0.pt", tiny_data.prepared)
     with pytest.raises(LasslError, match=r"none\.pt: no such file, expected a model of `lassl import-weights`"):
         lassl("evaluate", "none.pt", tiny_data.prepared)
-    with pytest.raises(LasslError, match=r"--split: found one beside a model"):
+    with pytest.raises(LasslError, match=r"--split: found one together with a model"):
         lassl("evaluate", MODEL, tiny_data.prepared, "--split", tiny_data.split)

@@ -34,7 +34,7 @@ def test_pairs_have_intervals_and_a_line_tells_what_each_number_of_them_shows(wo
         write_run("vnet_16", label_split=k, seed=k, scores=cases(baseline), seconds=1798.5)  # and 1.5 of scoring
         write_run("cps", label_split=k, seed=k, scores=cases(other), seconds=1798.5)
     text = told(capsys)
-    assert text.startswith(f"Profile {PROFILE}: 2 rows, 2 cases.\n\nThe difference of a pair moves by ")
+    assert text.startswith(f"Profile {PROFILE}: 2 rows, 2 cases.\n\nThe difference of a pair varies by ")
     heads, difference, plan, *lines = rows(text)
     assert heads == ["Dice against V-Net & 16L", "pairs", "difference", "95 % interval", "p", "p, Holm"]
     assert difference[:3] == ["CPS & 16L+64UL", "3", "+2.17"] and difference[4] == difference[5]
@@ -51,8 +51,8 @@ def test_a_single_training_has_no_interval_and_what_is_not_known_is_said(workspa
     write_run("cps")
     text = told(capsys)
     assert rows(text)[1] == ["CPS & 16L+64UL", "1", "+0.00", "-", "-", "-"]
-    assert "One training of each row says nothing about the methods." in text
-    assert text.endswith("What more pairs could show is not known: no row of this scale was trained twice.\n")
+    assert "One training per row says nothing about the methods." in text
+    assert text.endswith("What more pairs could detect is unknown, because no row of this scale was trained twice.\n")
 
 
 def test_trainings_made_again_elsewhere_tell_what_one_pair_could_show(workspace, capsys):
@@ -60,23 +60,35 @@ def test_trainings_made_again_elsewhere_tell_what_one_pair_could_show(workspace,
     write_run("cps", scores=cases((80, 90)))
     write_run("cps", seed=1, scores=cases((84, 92)), variant="-seeds")
     text = told(capsys)
-    assert "A pair is two trainings and moves by 3.00 points (SD); what patients add is not known." in text
+    assert "The difference between two trainings varies by 3.00 points (SD); what patients add is unknown." in text
     assert rows(text)[3][0] == "1 (now)" and rows(text)[4][0] == "2"
 
 
 def test_without_a_baseline_nothing_is_compared(workspace, capsys):
     write_run("cps")
-    assert "No row shares a label split and seed with the baseline: nothing is compared." in told(capsys)
+    assert "No row shares a label split and seed with the baseline, so nothing can be compared." in told(capsys)
 
 
 def test_a_profile_without_a_table_is_named_with_its_remedy(workspace):
-    with pytest.raises(LasslError, match=r"metrics/nothing/table\.json: not found; make it with `dvc repro`"):
+    with pytest.raises(LasslError, match=r"metrics/nothing/table\.json: not found; create it with `dvc repro`"):
         lassl("power", "nothing")
+
+
+def test_runs_of_a_row_that_is_newer_than_the_table_are_told_with_the_remedy(workspace, capsys):
+    write_run("vnet_16")
+    told(capsys)
+    write_run("cps")
+    with pytest.raises(
+        LasslError,
+        match=rf"^metrics/{PROFILE}/table\.json: found no row for cps, expected one for each row with runs in "
+        rf"metrics/{PROFILE}/records; make the table again with `lassl tables {PROFILE}`$",
+    ):
+        lassl("power", PROFILE)
 
 
 def test_the_power_of_the_committed_repeats_is_that_of_their_table(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     text = told(capsys, "repeats", tabled=False)
-    foot = "3 pairs can show a difference of 5.2 points (80 % power), of 12.0 in a family of 8."
+    foot = "3 pairs can detect a difference of 5.2 points with 80 % power, or 12.0 in a family of 8 tests."
     assert foot in text and foot in (ROOT / "metrics/repeats/table.md").read_text()
     assert ["3 (now)", "3.9", "5.2", "12.0"] in [line[:4] for line in rows(text)]

@@ -59,10 +59,10 @@ def test_the_known_files_are_brought_and_no_others(capfd):
     ("content", "told"),
     [
         (None, "cannot be copied (NotGitRepository: "),
-        ({"elsewhere/x": b""}, "2 of 2 files are not the known ones: A/mri_norm2.h5: not there; B/mri_norm2.h5: not"),
+        ({"elsewhere/x": b""}, "2 of 2 files are missing or differ: A/mri_norm2.h5: not found; B/mri_norm2.h5: not"),
         (
             CONTENT | {"B/mri_norm2.h5": b"scan"},
-            "1 of 2 files are not the known ones: B/mri_norm2.h5: found sha256 "
+            "1 of 2 files are missing or differ: B/mri_norm2.h5: found sha256 "
             f"{hashlib.sha256(b'scan').hexdigest()[:12]}..., expected {DIGEST['B/mri_norm2.h5']}...",
         ),
     ],
@@ -81,15 +81,17 @@ def test_without_any_source_nothing_is_left_and_each_is_told():
     with pytest.raises(LasslError) as error:
         bring(FOLDER, EXPECTED, [first, (first[0], "no set"), second])
     lines = str(error.value).splitlines()
-    assert lines[0].endswith("first: 1 of 2 files are not the known ones: B/mri_norm2.h5: not there")
-    assert lines[1].endswith("first: no folder 'no set' in it") and lines[2].startswith("no-repository: cannot be")
-    assert lines[3].startswith("data/raw/la2018: not brought") and lines[3].endswith("lassl download REPOSITORY FOLDER")
+    assert lines[0].endswith("first: 1 of 2 files are missing or differ: B/mri_norm2.h5: not found")
+    assert lines[1].endswith("first: it has no folder 'no set'") and lines[2].startswith("no-repository: cannot be")
+    assert lines[3].startswith("data/raw/la2018: download failed") and lines[3].endswith(
+        "lassl download REPOSITORY FOLDER"
+    )
     assert left() == []
 
 
 def test_scans_that_are_there_stay():
     put(FOLDER, {"A/mri_norm2.h5": b"mine"})
-    with pytest.raises(LasslError, match="data/raw/la2018: is there already, expected nothing; remove it to bring"):
+    with pytest.raises(LasslError, match="data/raw/la2018: exists already; remove it to download"):
         bring(FOLDER, EXPECTED, [("none", "x")])
     assert brought() == {"A/mri_norm2.h5": b"mine"}
 
@@ -103,7 +105,7 @@ def test_the_list_has_every_case_of_the_split_and_is_what_make_la2018_takes():
 
 def test_a_damaged_list_is_told_with_its_line():
     put(Path(), {"list": f"{'0' * 64}  A/x.h5\n0000 B\n".encode()})
-    with pytest.raises(LasslError, match="list: line 2: no sha256 and path; restore it with `git checkout list`"):
+    with pytest.raises(LasslError, match="list: line 2: expected sha256 and path; restore it with `git checkout list`"):
         hashes(Path("list"))
     with pytest.raises(LasslError, match="none: not found; restore it"):
         hashes(Path("none"))
@@ -132,12 +134,12 @@ def test_doctor_knows_the_scans_behind_the_committed_results_and_names_others():
     put(HASHES.parent, {HASHES.name: "".join(f"{digest}  {name}\n" for name, digest in EXPECTED.items()).encode()})
     assert told() == []  # that nothing is there is told by the check of the data
     put(FOLDER, CONTENT)
-    assert told() == [f"ok       {FOLDER}: each file that is there is as in {HASHES}"]
+    assert told() == [f"ok       {FOLDER}: every file present matches {HASHES}"]
     put(FOLDER, {"A/mri_norm2.h5": b"mine"})
     found = hashlib.sha256(b"mine").hexdigest()[:12]
     assert told() == [
         f"warning  {FOLDER}/A/mri_norm2.h5: found sha256 {found}..., expected {DIGEST['A/mri_norm2.h5']}...; "
-        "figures may differ; remove them, `make la2018`"
+        "figures may differ; remove these files and run `make la2018`"
     ]
     assert told("kidney") == []
 
@@ -147,7 +149,7 @@ def test_doctor_names_five_wrong_files_and_counts_the_others():
     put(HASHES.parent, {HASHES.name: "".join(f"{'0' * 64}  {name}\n" for name in many).encode()})
     put(FOLDER, many)
     assert len(unlike(FOLDER, hashes(HASHES))) == 7
-    assert len(told()) == 6 and f"{FOLDER}: 7 files in all are not as in {HASHES}; figures may" in told()[-1]
+    assert len(told()) == 6 and f"{FOLDER}: 7 files in total differ from {HASHES}; figures may" in told()[-1]
 
 
 def test_doctor_does_not_ask_for_hashes_of_scans_in_another_form():

@@ -154,5 +154,8 @@ def test_without_shared_memory_for_them_no_loading_processes_are_started(prepare
         monkeypatch.setattr(patches, "free_shared_memory", lambda free=free: free)
         assert loader(made, range(2), 2, torch.device("cpu")).num_workers == workers
     (line,) = capsys.readouterr().err.splitlines()
-    assert "of shared memory are free, 2 loading processes need 0.4; going on without them: enlarge it" in line
+    assert (
+        "of shared memory are free, but 2 loading processes need 0.4; training continues without them. Enlarge it"
+        in line
+    )
     assert "disk" not in line

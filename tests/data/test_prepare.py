@@ -16,6 +16,7 @@ from lassl.data.prepare import crop_box, prepare
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images import volumes
 from lassl.images.geometry import Array, Geometry, Volume
+from lassl.images.structures import listed_values
 from lassl.plumbing.errors import LasslError
 from lassl.settings.sections import Data
 
@@ -116,7 +117,7 @@ def test_folders_that_may_not_be_looked_into_are_named(monkeypatch: pytest.Monke
     prepare_nrrd()
     with monkeypatch.context() as locked:
         locked_folder(locked, RAW / "A")
-        assert problems() == [f"{RAW / 'A'}: permission denied; see to its owner and its permissions (`ls -ld`)"]
+        assert problems() == [f"{RAW / 'A'}: permission denied; check its owner and permissions (`ls -ld`)"]
     locked_folder(monkeypatch, RAW)
     assert problems()[0].startswith("raw: permission denied")
 
@@ -260,6 +261,54 @@ def test_crops_of_scans_as_large_as_real_ones_have_the_sizes_of_the_fields_h5() 
     assert set(z) == {88}
 
 
+def with_neighbor(case: str) -> Array:
+    """The label of a case in two values, 47 and 48, beside another structure, 9."""
+    label = label_of(case) * np.uint8(47)
+    label[5:][label[5:] > 0] = 48
+    label[0, 0] = 9
+    return label
+
+
+def test_one_structure_out_of_many_values_is_prepared_as_if_it_alone_were_drawn() -> None:
+    alone = prepare_nrrd()
+    for case in CASES:
+        write_nrrd(case, label=with_neighbor(case))
+    prepare(data(structures={"hippocampus": [47, 48]}))
+    prepared = open_prepared(PREPARED)
+    for case in CASES:
+        assert np.array_equal(prepared.read_label(case), alone.read_label(case))
+    assert prepared.manifest.hash == alone.manifest.hash
+    assert prepared.manifest.options == alone.manifest.options | {"structures": {"hippocampus": [47, 48]}}
+
+
+def test_a_label_without_the_structure_is_one_line_with_the_values_that_it_has() -> None:
+    write_split(CASES)
+    for case in CASES:
+        write_nrrd(case, label=with_neighbor(case))
+    lines = problems(structures={"thalamus": [59]})
+    assert len(lines) == len(CASES)
+    assert "/laendo.nrrd: label values [0, 9, 47, 48], none of [59] (data.structures.thalamus); correct" in lines[0]
+
+
+def test_the_values_of_a_label_are_listed_up_to_a_dozen() -> None:
+    assert listed_values(np.arange(40, dtype=np.uint8)).endswith("10, 11, ... (40 in all)]")
+    assert listed_values(np.array([0, 0.5])) == "[0, 0.5]"
+
+
+@pytest.mark.parametrize(
+    ("structures", "told"),
+    [
+        ({}, "at least 1"),
+        ({"a": [1], "b": [2]}, "at most 1"),
+        ({"a": []}, "at least 1"),
+        ({"a b": [1]}, "match pattern"),
+    ],
+)
+def test_structures_are_one_name_with_values(structures: dict[str, list[int]], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        data(structures=structures)
+
+
 def files_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -318,33 +367,39 @@ def write_hollow(case: str, chunks: tuple[int, int, int] | None) -> None:
 
 
 SPOILED_NRRD: dict[str, tuple[Callable[[], Any], str]] = {
-    "no image": (lambda: (RAW / "A/lgemri.nrrd").unlink(), "A/lgemri.nrrd: no image"),
+    "no image": (lambda: (RAW / "A/lgemri.nrrd").unlink(), "A/lgemri.nrrd: image not found"),
     "truncated image": (lambda: truncate(RAW / "A/lgemri.nrrd"), "A/lgemri.nrrd: cannot be read"),
     "truncated label": (lambda: truncate(RAW / "A/laendo.nrrd"), "A/laendo.nrrd: cannot be read"),
     "a text file": (lambda: (RAW / "A/lgemri.nrrd").write_text("scan"), "A/lgemri.nrrd: cannot be read"),
-    "no test label": (lambda: (RAW / "T/laendo.nrrd").unlink(), "T/laendo.nrrd: no label, which a test case needs"),
+    "no test label": (
+        lambda: (RAW / "T/laendo.nrrd").unlink(),
+        "T/laendo.nrrd: label not found, but a test case needs it",
+    ),
     "swapped axes": (
         lambda: write_nrrd("A", label=np.ascontiguousarray(label_of("A").transpose(1, 0, 2))),
-        "A/laendo.nrrd: size (9, 13, 6), but its image has (13, 9, 6)",
+        "A/laendo.nrrd: found size (9, 13, 6), but its image has (13, 9, 6)",
     ),
-    "spacing": (lambda: other_geometry(spacing_mm=(0.6, 0.7, 1.6)), "A/laendo.nrrd: spacing_mm (0.6, 0.7, 1.6), but"),
+    "spacing": (
+        lambda: other_geometry(spacing_mm=(0.6, 0.7, 1.6)),
+        "A/laendo.nrrd: found spacing_mm (0.6, 0.7, 1.6), but",
+    ),
     "origin": (
         lambda: other_geometry(origin_mm=(-30.0, 9.5, 1.25)),
-        "A/laendo.nrrd: origin_mm (-30.0, 9.5, 1.25), but",
+        "A/laendo.nrrd: found origin_mm (-30.0, 9.5, 1.25), but",
     ),
-    "direction": (lambda: other_geometry(direction=Geometry().direction), "A/laendo.nrrd: direction (1.0, 0.0"),
+    "direction": (lambda: other_geometry(direction=Geometry().direction), "A/laendo.nrrd: found direction (1.0, 0.0"),
     "label value 2": (
         lambda: write_nrrd("A", label=with_voxel(label_of("A"), 2)),
-        "A/laendo.nrrd: label values [0, 1, 2]",
+        "A/laendo.nrrd: found label values [0, 1, 2]",
     ),
     "1 and 255": (
         lambda: write_nrrd("A", label=with_voxel(label_of("A"), 255)),
-        "A/laendo.nrrd: label values [0, 1, 255]",
+        "A/laendo.nrrd: found label values [0, 1, 255]",
     ),
-    "empty label": (lambda: write_nrrd("A", label=label_of("A") * 0), "A/laendo.nrrd: empty label"),
+    "empty label": (lambda: write_nrrd("A", label=label_of("A") * 0), "A/laendo.nrrd: the label is empty"),
     "full label": (
         lambda: write_nrrd("A", label=label_of("A") * 0 + 255),
-        "A/laendo.nrrd: full label, every voxel is 255",
+        "A/laendo.nrrd: the label fills the whole image, every voxel is 255",
     ),
     "NaN": (
         lambda: write_nrrd("A", with_voxel(image_of("A").astype(np.float32), np.nan)),
@@ -354,35 +409,44 @@ SPOILED_NRRD: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: write_nrrd("A", with_voxel(image_of("A").astype(np.float32), -np.inf)),
         "A/lgemri.nrrd: 1 voxels are NaN or infinite",
     ),
-    "constant": (lambda: write_nrrd("A", image_of("A") * 0 + 9), "A/lgemri.nrrd: constant image, every voxel is 9"),
+    "constant": (
+        lambda: write_nrrd("A", image_of("A") * 0 + 9),
+        "A/lgemri.nrrd: the image is constant, every voxel is 9",
+    ),
     "2-D": (flat_nrrd, "A/lgemri.nrrd: found a 2-D"),
-    "twice": (lambda: write_nrrd("T", image_of("B")), "T: the same image as case B"),
-    "no folder": (lambda: (RAW / "A").rename(RAW / "Z"), "A: no such case folder"),
+    "twice": (lambda: write_nrrd("T", image_of("B")), "T: same image as case B"),
+    "no folder": (lambda: (RAW / "A").rename(RAW / "Z"), "A: case folder not found"),
 }
 
 SPOILED_H5: dict[str, tuple[Callable[[], Any], str]] = {
     "truncated": (lambda: truncate(RAW / "T/mri_norm2.h5"), "T/mri_norm2.h5: cannot be read"),
-    "no file": (lambda: (RAW / "A/mri_norm2.h5").unlink(), "A/mri_norm2.h5: no image"),
-    "no image": (lambda: write_h5("A", image=None), "A/mri_norm2.h5: no image"),
-    "no test label": (lambda: write_h5("T", label=None), "T/mri_norm2.h5: no label, which a test case needs"),
+    "no file": (lambda: (RAW / "A/mri_norm2.h5").unlink(), "A/mri_norm2.h5: image not found"),
+    "no image": (lambda: write_h5("A", image=None), "A/mri_norm2.h5: image not found"),
+    "no test label": (lambda: write_h5("T", label=None), "T/mri_norm2.h5: label not found, but a test case needs it"),
     "image type": (lambda: write_h5("A", image=image_of("A")), "A/mri_norm2.h5: image is 3-D uint8"),
     "label type": (lambda: write_h5("A", label=label_of("A") * 1.0), "A/mri_norm2.h5: label is 3-D float64"),
     "2-D": (lambda: write_h5("A", label=label_of("A")[0]), "A/mri_norm2.h5: label is 2-D uint8"),
-    "sizes": (lambda: write_h5("A", label=label_of("A")[:, 1:]), "A/mri_norm2.h5: size (13, 8, 6), but its image has"),
+    "sizes": (
+        lambda: write_h5("A", label=label_of("A")[:, 1:]),
+        "A/mri_norm2.h5: found size (13, 8, 6), but its image has",
+    ),
     "no voxels": (
         lambda: write_h5("A", image=np.zeros((0, 9, 6), np.float32), label=None),
-        "A/mri_norm2.h5: no voxels, size (0, 9, 6)",
+        "A/mri_norm2.h5: the image has no voxels, its size is (0, 9, 6)",
     ),
-    "full label": (lambda: write_h5("A", label=label_of("A") * 0 + 1), "A/mri_norm2.h5: full label, every voxel is 1"),
+    "full label": (
+        lambda: write_h5("A", label=label_of("A") * 0 + 1),
+        "A/mri_norm2.h5: the label fills the whole image, every voxel is 1",
+    ),
     "never written": (lambda: write_hollow("A", None), "A/mri_norm2.h5: parts of the label were never written"),
     "written in part": (lambda: write_hollow("A", (6, 4, 3)), "A/mri_norm2.h5: parts of the label were never written"),
     "label value 3": (
         lambda: write_h5("A", label=with_voxel(label_of("A"), 3)),
-        "A/mri_norm2.h5: label values [0, 1, 3]",
+        "A/mri_norm2.h5: found label values [0, 1, 3]",
     ),
     "twice": (
         lambda: write_h5("A", image=(image_of("B") / np.float32(7) - 3).astype(np.float32)),
-        "A: the same image as case B",
+        "A: same image as case B",
     ),
 }
 
@@ -437,4 +501,4 @@ def test_a_folder_with_both_forms_of_scans_is_not_guessed_at() -> None:
     write_nrrd("A")
     write_h5("B")
     (line,) = problems()
-    assert line.startswith("raw: found several forms of scans, expected one of")
+    assert line.startswith("raw: found scans in several layouts, expected one of")

@@ -51,17 +51,17 @@ def test_in_one_draw_few_labeled_cases_are_among_the_many() -> None:
 
 @pytest.mark.parametrize("label_split", [0, 3])
 def test_more_cases_than_there_are_is_an_error_that_counts_both(label_split: int) -> None:
-    with pytest.raises(LasslError, match=r"asked for 4 labeled [+] 5 unlabeled cases, found 8 .*; lower the counts"):
+    with pytest.raises(LasslError, match=r"expected 4 labeled [+] 5 unlabeled cases, found 8 .*; lower the counts"):
         choose_cases(TRAIN, set(TRAIN), 4, 5, label_split)
 
 
 def test_a_case_that_must_be_labeled_and_is_not_is_named() -> None:
     with pytest.raises(
-        LasslError, match=r"label split 0: asked for 3 labeled cases, found 1 with a label \(none for C, A\)"
+        LasslError, match=r"label split 0: expected 3 labeled cases, found 1 with a label \(none for C, A\)"
     ):
         choose_cases(TRAIN, {"H", "F", "B"}, 3, 1, label_split=0)
     with pytest.raises(
-        LasslError, match="label split 2: asked for 3 labeled cases, found 2 with a label; add the labels"
+        LasslError, match="label split 2: expected 3 labeled cases, found 2 with a label; add the labels"
     ):
         choose_cases(TRAIN, {"H", "F"}, 3, 1, label_split=2)
 
@@ -110,7 +110,7 @@ def test_another_choice_of_unlabeled_cases_knows_the_order_the_labeled_ones_and_
 def test_a_choice_of_fewer_unlabeled_cases_than_were_asked_for_is_refused() -> None:
     for others in (lambda *_: [], lambda order, labeled, count: [*order[-1:], "X"]):
         with pytest.raises(
-            LasslError, match=r"cases\.unlabeled: asked for 2 unlabeled cases, its function chose [01] "
+            LasslError, match=r"cases\.unlabeled: expected 2 unlabeled cases, but its function chose [01] "
         ):
             choose_cases(TRAIN, set(TRAIN), 3, 2, 0, 0, others)
 

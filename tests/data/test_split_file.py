@@ -38,15 +38,15 @@ def test_a_name_that_no_folder_can_have_is_refused(tmp_path: Path, name: str) ->
     path = split_file(tmp_path, "case,split", "A,train", f"{name},train", f"{name},test")
     split, problems = check_split(path)
     assert split == Split(("A",), ()) and len(problems) == 2
-    assert all(
-        f"{path}: line " in p and "is no folder's name; write one without slash, line break" in p for p in problems
-    )
+    assert all(f"{path}: line " in p and "cannot be a folder name: remove slashes, line breaks" in p for p in problems)
 
 
 def test_a_list_that_is_not_in_utf8_is_told(tmp_path: Path) -> None:
     path = tmp_path / "split.csv"
     path.write_bytes("case,split\nMüller,train\nA,test\n".encode("latin-1"))
-    with pytest.raises(LasslError, match=r"split\.csv: line 2: case 'M.ller' is not in UTF-8; save the file as UTF-8$"):
+    with pytest.raises(
+        LasslError, match=r"split\.csv: line 2: case 'M.ller' is not valid UTF-8; save the file as UTF-8$"
+    ):
         read_split(path)
 
 
@@ -60,7 +60,7 @@ def test_names_that_mean_nothing_elsewhere_are_names_like_any_other(tmp_path: Pa
     ("lines", "words"),
     [
         (["case,part", "A,train"], "no column ['split']"),
-        (["case,split"], "lists no case"),
+        (["case,split"], "found no cases"),
         ([], "no column ['case', 'split']"),
     ],
 )
@@ -72,7 +72,7 @@ def test_a_split_without_its_columns_or_cases_is_named(tmp_path: Path, lines: li
 
 
 def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LasslError, match=r"none\.csv: not found; make a CSV"):
+    with pytest.raises(LasslError, match=r"none\.csv: not found; create a CSV"):
         read_split(tmp_path / "none.csv")
 
 
@@ -89,7 +89,7 @@ def test_a_column_of_another_name_is_told_since_it_may_withhold_labels(tmp_path:
     path = split_file(tmp_path, f"case,split,{name}", "A,train,none", "T,test,")
     (problem,) = check_split(path)[1]
     assert problem == (
-        f"{path}: found a column '{name}', expected case, split and label alone; rename the column or delete it"
+        f"{path}: found a column '{name}', expected only case, split and label; rename or delete the column"
     )
 
 
@@ -104,12 +104,12 @@ def test_an_entry_without_a_heading_is_told_with_its_line_and_an_empty_one_is_no
     split, problems = check_split(path)
     assert split == Split(("A", "B"), ("T",))
     assert problems == [
-        f"{path}: line 2: case A has 'none' in a column without a heading; head it label if it tells of labels, "
-        "or delete it"
+        f"{path}: line 2: case A has 'none' in a column without a heading; name the column label if it is about "
+        "labels, or delete it"
     ]
 
 
 def test_a_table_that_csv_cannot_hold_is_told(tmp_path: Path) -> None:
     path = split_file(tmp_path, "case,split", '"A,train', "B" * 200_000)
     (problem,) = check_split(path)[1]
-    assert problem.startswith(f"{path}: cannot be read as a CSV file (field larger than") and "save it" in problem
+    assert problem.startswith(f"{path}: not a valid CSV file (field larger than") and "save it" in problem

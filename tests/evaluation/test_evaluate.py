@@ -84,7 +84,9 @@ def test_masks_of_earlier_code_are_published_with_their_snapshots_where_there_ar
         assert set(json.loads(run.metrics.read_text())) == {"dice", "jaccard", "asd", "hd95", "failed"}
         assert run.snapshots.is_file() == bool(rows)
     (run.predictions / "headline.json").unlink()
-    with pytest.raises(LasslError, match=r"vnet_16-d0-s0/summary\.json: not found; `dvc repro` evaluates the run"):
+    with pytest.raises(
+        LasslError, match=r"vnet_16-d0-s0/summary\.json: not found; run `dvc repro`, which evaluates the run"
+    ):
         publish(run)
 
 

@@ -127,7 +127,7 @@ def test_references_can_be_the_fields_h5_which_have_no_place():
     put("p/A.nii", prediction)
     found = score_folders(Path("p"), Path("r"))
     assert found.cases.loc[0, ["asd_voxel", "asd_mm"]].tolist() == [2, 1.25]
-    assert found.notes == ("r: h5 says nothing of spacing and place; 0.625 mm is taken, and only sizes were compared",)
+    assert found.notes == ("r: h5 has no spacing and place; 0.625 mm is taken, and only sizes were compared",)
 
 
 def test_an_h5_without_label_or_of_another_size_is_a_problem():
@@ -140,8 +140,8 @@ def test_an_h5_without_label_or_of_another_size_is_a_problem():
     put("p/A.nrrd")
     put("p/B.nrrd")
     assert problems() == [
-        "r/A/mri_norm2.h5: no label; add it or leave the case out",
-        "p/B.nrrd: size (7, 6, 5), but its reference has (7, 6, 4); write it on the reference's grid",
+        "r/A/mri_norm2.h5: label not found; add it or leave the case out",
+        "p/B.nrrd: found size (7, 6, 5), but its reference has (7, 6, 4); write it on the reference's grid",
     ]
 
 
@@ -153,9 +153,9 @@ def test_only_the_cases_asked_for_are_scored_and_other_predictions_are_noted():
     found = score_folders(Path("p"), Path("r"), ("C", "B"))
     assert found.cases["case"].tolist() == ["B", "C"]
     assert found.notes == ("p: 1 predictions without a reference were not scored (D)",)
-    with pytest.raises(LasslError, match=r"^r: no reference of case E; add it"):
+    with pytest.raises(LasslError, match=r"^r: no reference for case E; add it"):
         scores(("B", "E"))
-    with pytest.raises(LasslError, match=r"^r: no case to score"):
+    with pytest.raises(LasslError, match=r"^r: found no cases to score"):
         scores(())
 
 
@@ -181,18 +181,20 @@ def test_all_problems_of_all_cases_are_told_together_a_line_each():
     Path("p/text.nrrd").write_text("version https://git-lfs.github.com/spec/v1\n")
     sitk.WriteImage(sitk.Image([7, 6], sitk.sitkUInt8), "p/flat.nrrd")
     expected = [
-        "p/twice.nrrd: twice.nii.gz is of the same case; keep one of the two",
-        "p: no prediction for r/absent.nrrd; add it (a method that found nothing: all 0)",
-        "p: no prediction for r/gone.nrrd; add it (a method that found nothing: all 0)",
-        "r/empty.nrrd: empty reference, every voxel is 0; draw it or leave the case out",
-        "p/flat.nrrd: found a 2-D with 1 channel(s) image; expected 3-D with one channel: export it as one volume",
-        "r/full.nrrd: full reference, every voxel is inside; draw it or leave the case out",
-        "r/labels.nrrd: values [0, 2], expected 0 and 1 or 0 and 255; write one structure's mask",
-        "p/place.nrrd: origin_mm (-10.5, 20.25, 3.1), but its reference has (-10.5, 20.25, 3.0); "
+        "p/twice.nrrd: twice.nii.gz belongs to the same case; keep only one of the two",
+        "p: no prediction for r/absent.nrrd; add it (if the method found nothing, all 0)",
+        "p: no prediction for r/gone.nrrd; add it (if the method found nothing, all 0)",
+        "r/empty.nrrd: the reference is empty, every voxel is 0; draw it or leave the case out",
+        "p/flat.nrrd: found a 2-D image with 1 channel(s), expected 3-D with one channel; export it as one volume",
+        "r/full.nrrd: the reference fills the image; draw it or leave the case out",
+        "r/labels.nrrd: found values [0, 2], expected 0 and 1, or 0 and 255; name the structure's with --values, "
+        "or write one structure's mask",
+        "p/place.nrrd: found origin_mm (-10.5, 20.25, 3.1), but its reference has (-10.5, 20.25, 3.0); "
         "write it on the reference's grid",
-        "p/size.nrrd: size (7, 6, 6), but its reference has (7, 6, 5); write it on the reference's grid",
+        "p/size.nrrd: found size (7, 6, 6), but its reference has (7, 6, 5); write it on the reference's grid",
         "p/text.nrrd: cannot be read",
-        "p/values.nrrd: values [1, 2], expected 0 and 1 or 0 and 255; write one structure's mask",
+        "p/values.nrrd: found values [1, 2], expected 0 and 1, or 0 and 255; name the structure's with --values, "
+        "or write one structure's mask",
     ]
     found = problems()
     assert [line[: len(start)] for line, start in zip(found, expected, strict=True)] == expected
@@ -207,7 +209,7 @@ def test_spacing_and_direction_must_be_the_references(name):
     put("r/A.nrrd")
     put("p/A.nrrd", geometry=Geometry(**{**vars(PLACE), name: other}))
     (found,) = problems()
-    assert found.startswith(f"p/A.nrrd: {name} (")
+    assert found.startswith(f"p/A.nrrd: found {name} (")
 
 
 def test_the_rounding_of_a_text_header_is_no_difference():
@@ -219,18 +221,18 @@ def test_the_rounding_of_a_text_header_is_no_difference():
 
 
 def test_a_folder_without_masks_or_with_two_forms_of_them_is_refused():
-    with pytest.raises(LasslError, match=r"^p: no such folder"):
+    with pytest.raises(LasslError, match=r"^p: folder not found"):
         scores()
     Path("p").mkdir()
-    with pytest.raises(LasslError, match=r"^p: found no mask; expected a file for each case, <CASE>\.nrrd or \.nii"):
+    with pytest.raises(LasslError, match=r"^p: found no masks; expected a file per case, <CASE>\.nrrd or \.nii"):
         scores()
     put("p/A.nrrd")
     Path("r").mkdir()
-    with pytest.raises(LasslError, match=r"^r: found no mask, expected <CASE>\.nrrd"):
+    with pytest.raises(LasslError, match=r"^r: found no masks, expected <CASE>\.nrrd"):
         scores()
     put("r/A.nrrd")
     put("r/B/laendo.nrrd")
-    with pytest.raises(LasslError, match=r"^r: found several forms of masks"):
+    with pytest.raises(LasslError, match=r"^r: found masks in several layouts"):
         scores()
 
 
@@ -250,7 +252,7 @@ def test_names_that_are_not_in_utf8_are_told_with_all_other_problems():
     with pytest.raises(LasslError) as error:
         scores()
     lines = str(error.value).splitlines()
-    assert len(lines) == 3 and sum("is not in UTF-8, expected one that is: rename it" in line for line in lines) == 2
+    assert len(lines) == 3 and sum("is not valid UTF-8; rename" in line for line in lines) == 2
 
 
 @pytest.mark.parametrize("suffix", ["nii", "nii.gz", "mha", "nrrd"])
@@ -315,14 +317,14 @@ def test_a_result_that_was_edited_or_lost_is_refused():
     path = Path("metrics/external/p.csv")
     path.write_text(path.read_text().replace("100.0", "101.0"))
     with pytest.raises(
-        LasslError, match=r"external/p\.csv: not what metrics/external/records/p\.yaml was written with"
+        LasslError, match=r"external/p\.csv: its content does not match metrics/external/records/p\.yaml"
     ):
         read_external(ours)
     path.unlink()
     with pytest.raises(LasslError, match=r"external/p\.csv: not found, .* run `lassl evaluate` or delete the record"):
         read_external(ours)
     Path("metrics/external/records/p.yaml").write_text("title: no more\n")
-    with pytest.raises(LasslError, match=r"records/p\.yaml: no record of `lassl evaluate`"):
+    with pytest.raises(LasslError, match=r"records/p\.yaml: not a valid record of `lassl evaluate`"):
         read_external(ours)
 
 
@@ -356,7 +358,7 @@ def test_scores_of_another_folder_of_the_same_name_stay_unless_they_may_be_overw
     for left in range(3):  # any one of the three files is reason enough
         for number, (path, content) in enumerate(zip(files, before, strict=True)):
             path.write_bytes(content) if number == left else path.unlink(missing_ok=True)
-        with pytest.raises(LasslError, match=f"{files[left]}: is there already; .* or --overwrite to replace it"):
+        with pytest.raises(LasslError, match=f"{files[left]}: exists already; .* or use --overwrite to replace it"):
             call("theirs/masks", "r")
         assert files[left].read_bytes() == before[left]
     assert call("theirs/masks", "r", "--name", "theirs") == 0
@@ -381,3 +383,22 @@ def test_a_name_or_title_that_would_break_files_or_table_is_refused(words):
     with pytest.raises(LasslError, match=f"^{words[0]}: found "):
         call("p", "r", *words)
     assert not Path("metrics").exists()
+
+
+def test_masks_of_several_structures_are_scored_by_the_values_of_one_of_them():
+    other = np.zeros(SIZE, np.uint8)
+    other[4:] = 9
+    put("r/A.nrrd", block() * 47 + other)
+    put("r/B.nrrd", block() * 48 + other)
+    put("p/A.nrrd", block(x=1) * 48 + other)
+    put("p/B.nrrd", other)  # without the structure: an empty prediction
+    assert call("p", "r", "--name", "theirs", "--values", "47,48") == 0
+    found = pd.read_csv("metrics/external/theirs.csv").set_index("case")
+    assert found.loc["A", "dice_percent"] == pytest.approx(100 * 2 * 4 / (4 + 8)) and found.loc["B", "failed"] == 1
+
+
+@pytest.mark.parametrize("text", ["", "1,", "0", "a", "1.5"])
+def test_values_that_are_no_whole_numbers_are_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        call("p", "r", "--values", text)
+    assert f"found '{text}', expected whole numbers as in 47,48" in capsys.readouterr().err

@@ -112,6 +112,7 @@ def earliest(found: pd.DataFrame) -> int:
     return int(found["step"].min())
 
 
+@pytest.mark.slow
 def test_the_trajectory_is_written_and_the_chosen_snapshot_is_scored(tiny_data):
     shape = {"train": {"steps": 24, "lr": 0.02}, "network": {"width": 4, "dropout": 0.0}, "cases": {"held_out": 1}}
     run, model_of_run = trained(settings(tiny_data, **shape, snapshots={"count": 2}))

@@ -103,7 +103,7 @@ def test_broken_dice_can_prefer_an_empty_prediction_to_a_perfect_one():
 @pytest.mark.parametrize("count", [1, 3, 4])
 def test_broken_dice_refuses_other_than_two_labeled_cases(count):
     label = torch.ones(count, 4, 3, 2)
-    with pytest.raises(ValueError, match=rf"^{count} labeled cases in a batch; .* two classes with two cases"):
+    with pytest.raises(ValueError, match=rf"^{count} labeled cases in a batch, .* two classes with two cases"):
         broken_dice(sure(label), label)
 
 

@@ -52,6 +52,18 @@ def unpacked(page: str, name: str) -> str:
     return gzip.decompress(base64.b64decode(packed)).decode()
 
 
+def page_view(page: str, case: str) -> dict[str, Any]:
+    """What the page's script shows of a case."""
+    names = [each["case"] for each in page_data(page)["cases"]]
+    view: dict[str, Any] = json.loads(unpacked(page, f"view-{names.index(case)}"))
+    return view
+
+
+def unrolled(runs: list[int], size: tuple[int, ...]) -> np.ndarray:
+    """A mask (X, Y, Z) from the lengths of its runs."""
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size, order="F")
+
+
 def page_data(page: str) -> dict[str, Any]:
     """What the page's script shows."""
     data: dict[str, Any] = json.loads(unpacked(page, "data"))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from benchmarks.dicom import write_series
+from helpers.dicom import write_series
 from helpers.scans import PLACE, SIZE, numbered, same_place
+from lassl.images.dicom import holds_slices
 from lassl.images.geometry import Geometry, Volume
 from lassl.plumbing.errors import LasslError
 from lassl.predict.scan_files import read_scan
@@ -37,8 +38,8 @@ def refused(folder) -> str:
 def test_slices_stacked_at_a_tilt_are_refused(tmp_path, degrees):
     told = refused(write_series(tmp_path / "series", stack(degrees=degrees)))
     aside = abs(19 * 2.5 * np.sin(np.radians(degrees)))
-    assert f"at a tilt ({abs(degrees):.2g} degrees, the last one lies {aside:.2g} mm aside" in told
-    assert told.endswith("resample it onto a straight grid, as dcm2niix does")
+    assert f"at a tilt of {abs(degrees):.2g} degrees (the last one is off by {aside:.2g} mm" in told
+    assert told.endswith("resample the series to a straight grid, as dcm2niix does")
 
 
 def test_a_tilt_of_the_size_of_rounded_cosines_is_none(tmp_path):
@@ -53,7 +54,7 @@ def test_positions_rounded_to_a_tenth_of_a_millimetre_are_taken_and_told(tmp_pat
     np.testing.assert_array_equal(found.array, volume.array)
     np.testing.assert_allclose(found.geometry.spacing_mm, volume.geometry.spacing_mm, atol=0.2 / 19)
     told = capsys.readouterr().err
-    assert "distances between its 20 slices go from" in told and "its positions are rounded to 0.1 mm" in told
+    assert "distances between its 20 slices go from" in told and "because positions are rounded to 0.1 mm" in told
 
 
 @pytest.mark.parametrize(("skip", "decimals"), [([10], 12), ([10], 1), ([18], 1), ([1], 1), ([1, 2, 3], 1)])
@@ -80,7 +81,7 @@ def test_a_slice_that_is_empty_or_cut_is_named_wherever_it_was_cut(tmp_path, len
     folder = write_series(tmp_path / "series", numbered())
     path = max(folder.iterdir(), key=lambda p: sitk.ReadImage(str(p)).GetMetaData("0020|0013"))  # at the end
     path.write_bytes(path.read_bytes()[:length])
-    assert f"series: {path.name} cannot be read; expected whole DICOM slices: copy them again" in refused(folder)
+    assert f"series: {path.name} cannot be read; expected whole DICOM slices; copy them again" in refused(folder)
 
 
 def test_an_empty_file_among_slices_without_a_suffix_is_named(tmp_path):
@@ -101,14 +102,16 @@ def test_other_files_beside_the_slices_are_noted_unless_they_are_hidden(tmp_path
     (folder / "notes.txt").write_text("seen")
     (folder / "end").touch()
     read_scan(folder)
-    assert capsys.readouterr().err == (f"note: {folder}: passed over end, notes.txt, which are no DICOM slices\n")
+    assert capsys.readouterr().err == (f"note: {folder}: skipped end, notes.txt, which are not DICOM slices\n")
 
 
 def test_a_slice_missing_at_an_end_is_noted_where_the_others_tell_of_it(tmp_path, capsys):
     read_scan(write_series(tmp_path / "first", numbered(), skip=[0]))
-    assert "first: its slices are numbered from 2 to 5; see whether those before are missing" in capsys.readouterr().err
+    assert (
+        "first: the slices are numbered from 2 to 5; check whether earlier ones are missing" in capsys.readouterr().err
+    )
     read_scan(write_series(tmp_path / "last", numbered(), skip=[4], more={"0020|1002": "5"}))
-    assert "last: found 4 slices, which say that there are 5; see whether" in capsys.readouterr().err
+    assert "last: found 4 slices, but they announce 5; check whether" in capsys.readouterr().err
     read_scan(write_series(tmp_path / "all", numbered(), more={"0020|1002": "5"}))
     assert capsys.readouterr().err == ""
 
@@ -118,14 +121,12 @@ def test_a_multi_frame_file_is_called_so(tmp_path, kind):
     image = sitk.GetImageFromArray(numbered("uint8").array.transpose(2, 1, 0))
     image.SetMetaData("0008|0016", kind)  # enhanced MR, secondary capture
     sitk.WriteImage(image, str(tmp_path / "frames.dcm"))
-    assert "is multi-frame (5 images in one file), expected a file for each slice: export the series so" in refused(
-        tmp_path
-    )
+    assert "found a multi-frame file (5 images), expected one file per slice; export the series" in refused(tmp_path)
 
 
 def test_a_single_slice_is_no_volume(tmp_path):
     told = refused(write_series(tmp_path / "series", numbered(), skip=range(1, SIZE[2])))
-    assert told.endswith("found a single slice, expected a volume: give the folder of the whole series")
+    assert told.endswith("found a single slice, expected a volume; give the folder of the whole series")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_slices_whose_pixels_have_no_size_above_0_are_refused(tmp_path, size):
     folder = write_series(tmp_path / "series", numbered())
     written = sitk.ReadImage(str(min(folder.iterdir()))).GetMetaData("0028|0030").encode()
     retag(folder, written, size.ljust(len(written)))
-    assert re.search("its pixels have the size .*, expected two numbers in mm above 0|cannot be read", refused(folder))
+    assert re.search("found the pixel size .*, expected two numbers above 0 in mm|cannot be read", refused(folder))
 
 
 def test_the_sizes_of_pixels_down_and_across_are_not_mistaken(tmp_path):
@@ -180,34 +181,25 @@ def test_the_sizes_of_pixels_down_and_across_are_not_mistaken(tmp_path):
 def test_a_slice_of_another_size_is_told_with_both_sizes(tmp_path, size, told):
     folder = write_series(tmp_path / "series", numbered(), skip=[0])
     write_series(folder, Volume(np.ones(size, np.int16), PLACE), skip=[1, 2, 3, 4])
-    assert told in refused(folder) and "expected one; put the slices of each into a folder" in refused(folder)
+    assert told in refused(folder) and "expected one; use one folder for each" in refused(folder)
 
 
-def test_a_folder_of_image_files_is_told_with_how_to_give_them(tmp_path):
-    folder = tmp_path / "some scans"
-    for name in ("b.nii.gz", "a.NII.gz", "notes.txt"):
-        folder.mkdir(exist_ok=True)
-        (folder / name).touch()
-    assert refused(folder) == (
-        f"{folder}: found no DICOM series but 2 image files, such as a.NII.gz; give the files in place of the folder: "
-        f"'{folder}'/*.NII.gz"
-    )
+def test_a_folder_holds_slices_whether_or_not_they_have_the_mark_of_dicom_files(tmp_path):
+    folder = write_series(tmp_path / "export" / "K01", numbered())
+    assert holds_slices(folder) and not holds_slices(tmp_path / "export")
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes()[132:])  # as older devices write them
+    assert holds_slices(folder)
+    (tmp_path / "export" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")  # the index of an export, not a slice
+    assert not holds_slices(tmp_path / "export")
 
 
-def test_a_folder_of_cases_is_told_with_how_to_give_their_images(tmp_path):
-    for case in ("K01", "K02"):
-        (tmp_path / case).mkdir()
-        (tmp_path / case / "image.nrrd").touch()
-    assert refused(tmp_path).endswith(
-        f"2 image files, such as K01/image.nrrd; give the files in place of the folder: {tmp_path}/*/image.nrrd"
-    )
-
-
-def test_a_folder_of_folders_of_slices_is_told_so(tmp_path):
-    write_series(tmp_path / "K01", numbered())
-    assert refused(tmp_path).endswith(
-        f"found DICOM slices not in the folder but in K01/; give each folder of slices: {tmp_path}/*"
-    )
+def test_a_folder_of_other_files_holds_no_slices(tmp_path):
+    assert not holds_slices(tmp_path)
+    (tmp_path / "notes.txt").write_text("a scan")
+    assert not holds_slices(tmp_path)
+    (tmp_path / "a.nrrd").touch()
+    assert not holds_slices(tmp_path)
 
 
 def test_the_place_of_a_straight_series_is_that_of_its_positions(tmp_path):

@@ -50,7 +50,7 @@ def taken(path) -> None:
 
 @pytest.mark.parametrize("unit", ["cm", "um", "m", "inch", "pixel"])
 def test_lengths_in_another_unit_than_mm_are_refused(tmp_path, unit):
-    told = f"its lengths are in {unit}, expected mm; write its spacing and place anew in mm"
+    told = f"found lengths in {unit}, expected mm; write its spacing and place again in mm"
     assert told in refused(nrrd(tmp_path, LPS, DIRECTIONS, f'space units: "{unit}" "{unit}" "{unit}"'))
     assert told in refused(nrrd(tmp_path, LPS, DIRECTIONS, f'space units: "mm" "mm" "{unit}"'))
     assert told in refused(nrrd(tmp_path, "spacings: 1 1.2 3", f'units: "{unit}" "{unit}" "{unit}"'))
@@ -80,7 +80,7 @@ def test_lengths_in_mm_or_without_a_unit_are_taken(tmp_path, unit):
 )
 def test_a_nrrd_without_the_size_of_a_voxel_along_each_axis_is_refused(tmp_path, lines, found):
     told = refused(nrrd(tmp_path, *lines))
-    assert f"found {found}, expected the size of a voxel in mm along each axis; export it again" in told
+    assert f"found {found}, expected the voxel size in mm along each axis; export the file again" in told
 
 
 @pytest.mark.parametrize("spacing", ["0 1 1", "1 inf 1"])
@@ -102,13 +102,13 @@ def test_a_nrrd_with_a_spacing_that_no_library_takes_is_refused(tmp_path, spacin
 )
 def test_a_metaimage_without_the_size_of_a_voxel_along_each_axis_is_refused(tmp_path, spacing, found):
     told = refused(metaimage(tmp_path, ElementSpacing=spacing))
-    assert f"found {found}, expected the size of a voxel in mm along each axis; export it again" in told
+    assert f"found {found}, expected the voxel size in mm along each axis; export the file again" in told
 
 
 @pytest.mark.parametrize(("axes", "sizes"), [("73", "5 4 3"), ("11", "1 " * 10 + "1"), ("2", "5 4 3"), (None, "5 4 3")])
 def test_a_metaimage_that_would_end_the_program_is_refused(tmp_path, capfd, axes, sizes):
     told = refused(metaimage(tmp_path, NDims=axes, DimSize=sizes))
-    assert f"it has {axes} axes and {len(sizes.split())} sizes" in told
+    assert f"the header has {axes} axes but {len(sizes.split())} sizes" in told
     assert capfd.readouterr().err == ""
 
 
@@ -121,7 +121,7 @@ def test_an_axis_of_one_channel_needs_no_spacing(tmp_path):
     lines = (LPS, "kinds: list domain domain domain")
     taken(nrrd(tmp_path, *lines, "space directions: none (1,0,0) (0,1.2,0) (0,0,3)", sizes="1 5 4 3"))
     told = refused(nrrd(tmp_path, *lines, "space directions: none (1,0,0) (0,1.2,0) (0,0,3)", sizes="2 5 4 3"))
-    assert "found a 3-D with 2 channel(s) image" in told
+    assert "found a 3-D image with 2 channel(s)" in told
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,11 @@ def test_voxels_of_a_nrrd_are_found_wherever_and_however_they_are_written(tmp_pa
 
 def test_fewer_voxels_after_what_is_skipped_are_refused(tmp_path):
     for skip in ("byte skip: 2", "line skip: 1"):
-        assert "bytes of voxels, its header tells of 120" in refused(nrrd(tmp_path, LPS, DIRECTIONS, skip))
+        assert "its header announces 120 bytes of voxel data, but " in refused(nrrd(tmp_path, LPS, DIRECTIONS, skip))
     told = refused(nrrd(tmp_path, LPS, DIRECTIONS, "byte skip: 2", voxels=gzip.compress(VOXELS), encoding="gzip"))
-    assert "it has 118 bytes of voxels, its header tells of 120" in told
+    assert "its header announces 120 bytes of voxel data, but 118 are present" in told
     told = refused(nrrd(tmp_path, LPS, DIRECTIONS, "byte skip: -1", voxels=gzip.compress(b"abc"), encoding="gzip"))
-    assert "it has 3 bytes of voxels, its header tells of 120" in told
+    assert "its header announces 120 bytes of voxel data, but 3 are present" in told
 
 
 def test_voxels_of_a_metaimage_are_found_wherever_and_however_they_are_written(tmp_path):

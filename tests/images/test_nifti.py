@@ -76,7 +76,7 @@ def test_the_mask_of_a_scan_with_one_form_has_its_place_in_both(scan, alone):
 def test_two_forms_that_disagree_are_refused_with_how_far(scan, moves, far):
     change(scan, srow=sform(**moves))
     told = refused(scan)
-    assert f"its sform and qform put voxels up to {far} apart, and readers differ in which they take; keep" in told
+    assert f"its sform and qform put voxels up to {far} apart, and readers disagree on which to use; keep" in told
     change(scan, qform_code=0)
     if set(moves) <= {"z3", "x3"}:
         assert read_volume(scan).geometry.origin_mm != PLACE.origin_mm
@@ -89,8 +89,8 @@ def test_two_forms_that_differ_by_the_rounding_of_a_header_are_one(scan):
 
 def test_a_sheared_form_is_called_so(scan):
     change(scan, qform_code=0, srow=sform(x2=0.3))
-    assert "its axes are not at right angles and of length 1 (off by 0.08)" in refused(scan)
-    assert refused(scan).endswith("resample it onto a straight grid, with its label")
+    assert "its axes are off by 0.08, expected axes at right angles and of length 1" in refused(scan)
+    assert refused(scan).endswith("resample it to a straight grid, together with its label")
 
 
 def test_a_form_of_another_spacing_than_the_pixdim_is_refused(scan):
@@ -101,15 +101,18 @@ def test_a_form_of_another_spacing_than_the_pixdim_is_refused(scan):
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"sform_code": 0, "qform_code": 0}, "its header gives no place (sform_code and qform_code are 0)"),
-        ({"xyzt_units": 1}, "its lengths are in metres, expected mm; write its spacing and place anew in mm"),
-        ({"xyzt_units": 3}, "its lengths are in micrometres, expected mm"),
-        ({"qoffset": (np.nan, 0, 0)}, "its qform has values that are no numbers"),
-        ({"quatern": np.inf}, "its qform has values that are no numbers"),
-        ({"srow": np.nan}, "its sform has values that are no numbers"),
-        ({"xyzt_units": 2 + 8 + 5}, "its lengths are in unit 7, expected mm"),
-        ({"magic": b"ni1"}, "cannot be read (it has no header of a single NIfTI file); expected a whole image file"),
-        ({"sizeof_hdr": 0}, "it has no header of a single NIfTI file"),
+        ({"sform_code": 0, "qform_code": 0}, "its header defines no place (sform_code and qform_code are 0)"),
+        ({"xyzt_units": 1}, "found lengths in metres, expected mm; write its spacing and place again in mm"),
+        ({"xyzt_units": 3}, "found lengths in micrometres, expected mm"),
+        ({"qoffset": (np.nan, 0, 0)}, "its qform has values that are not finite numbers"),
+        ({"quatern": np.inf}, "its qform has values that are not finite numbers"),
+        ({"srow": np.nan}, "its sform has values that are not finite numbers"),
+        ({"xyzt_units": 2 + 8 + 5}, "found lengths in unit 7, expected mm"),
+        (
+            {"magic": b"ni1"},
+            "cannot be read (it does not have the header of a single NIfTI file); expected a complete image file",
+        ),
+        ({"sizeof_hdr": 0}, "it does not have the header of a single NIfTI file"),
     ],
 )
 def test_a_header_without_one_place_in_mm_is_refused(scan, capfd, values, told):
@@ -130,8 +133,8 @@ def test_left_handed_and_oblique_axes_are_read_in_their_place(tmp_path):
     ("field", "values", "expected"),
     [
         ("vox_offset", (0, 348, 350, -1, 352.5, np.nan), "a whole number of at least 352"),
-        ("dim", ((3, 7, 0, 5), (3, 7, -1, 5), (0, 7, 6, 5), (4, 7, 6, 5, 0)), "1 to 7 axes and a voxel or more"),
-        ("datatype", (0, 1, 128, 1536, 7), "that of one number for each voxel"),
+        ("dim", ((3, 7, 0, 5), (3, 7, -1, 5), (0, 7, 6, 5), (4, 7, 6, 5, 0)), "1 to 7 axes with at least one voxel"),
+        ("datatype", (0, 1, 128, 1536, 7), "a type with one number of 1 to 8 bytes per voxel"),
         ("pixdim", ((1, 0, 1, 1), (1, -1, 1.2, 3), (1, np.nan, 1.2, 3), (1, 1, 1.2, np.inf)), "sizes above 0"),
         ("scl_inter", (np.nan, -np.inf), "a number"),
     ],
@@ -142,14 +145,14 @@ def test_a_number_out_of_range_is_refused_with_its_field(scan, capfd, field, val
         change(scan, **{field: padded})
         told = refused(scan)
         first = f"{np.ravel(value)[0]:g}"
-        assert f"its header has the {field} {first}" in told and f"expected {expected}" in told
+        assert f"found {field} {first}" in told and f" in its header, expected {expected}" in told
         assert told.endswith("export it again")
     assert capfd.readouterr().err == ""
 
 
 def test_a_header_that_asks_for_more_voxels_than_there_are_takes_no_memory_for_them(scan):
     change(scan, dim=(3, 32767, 32767, 32767, 1, 1, 1, 1))
-    assert f"it has 420 bytes of voxels, its header tells of {2 * 32767**3}" in refused(scan)
+    assert f"its header announces {2 * 32767**3} bytes of voxel data, but 420 are present" in refused(scan)
 
 
 @pytest.mark.parametrize(("shape", "axes"), [((7, 6), 2), ((7, 6, 5, 2), 4), ((7, 6, 5, 1, 3), 5), ((7,), 1)])
@@ -231,4 +234,4 @@ def test_a_file_in_the_other_byte_order_that_is_cut_is_refused(tmp_path):
     )
     same_place(read_volume(tmp_path / "big.nii").geometry, PLACE)
     (tmp_path / "big.nii").write_bytes((tmp_path / "big.nii").read_bytes()[:-1])
-    assert "it has 419 bytes of voxels, its header tells of 420" in refused(tmp_path / "big.nii")
+    assert "its header announces 420 bytes of voxel data, but 419 are present" in refused(tmp_path / "big.nii")

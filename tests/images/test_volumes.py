@@ -72,13 +72,13 @@ def test_a_file_that_cannot_be_opened_is_told_as_the_system_tells_it(tmp_path):
 
 def test_a_series_in_time_is_refused(tmp_path):
     sitk.WriteImage(sitk.Image([5, 4, 3, 2], sitk.sitkUInt8), str(tmp_path / "cine.nrrd"))
-    with pytest.raises(LasslError, match=r"cine\.nrrd: found a 4-D with 1 channel\(s\) image; expected 3-D"):
+    with pytest.raises(LasslError, match=r"cine\.nrrd: found a 4-D image with 1 channel\(s\), expected 3-D"):
         read_volume(tmp_path / "cine.nrrd")
 
 
 def test_a_color_image_is_refused(tmp_path):
     sitk.WriteImage(sitk.Image(SIZE, sitk.sitkVectorUInt8, 3), str(tmp_path / "color.nrrd"))
-    with pytest.raises(LasslError, match=r"color\.nrrd: found a 3-D with 3 channel\(s\) image"):
+    with pytest.raises(LasslError, match=r"color\.nrrd: found a 3-D image with 3 channel\(s\)"):
         read_volume(tmp_path / "color.nrrd")
 
 
@@ -95,8 +95,8 @@ def test_a_mask_on_another_grid_is_told_by_its_size_first_and_by_its_place_only_
     volume, moved = numbered("uint8"), Volume(numbered("uint8").array, replace(TURNED, origin_mm=(-10.5, 20.25, 3.5)))
     longer = Volume(np.zeros((5, 4, 4), np.uint8), moved.geometry)
     assert grid_mismatch(volume, volume, "image") == ""
-    assert grid_mismatch(longer, volume, "image") == "size (5, 4, 4), but its image has (5, 4, 3)"
-    told = "origin_mm (-10.5, 20.25, 3.5), but its image has (-10.5, 20.25, 3.0)"
+    assert grid_mismatch(longer, volume, "image") == "found size (5, 4, 4), but its image has (5, 4, 3)"
+    told = "found origin_mm (-10.5, 20.25, 3.5), but its image has (-10.5, 20.25, 3.0)"
     assert grid_mismatch(moved, volume, "image") == told
     assert grid_mismatch(moved, volume, "image", placed=False) == ""
-    assert grid_mismatch(longer, volume, "scan", placed=False).startswith("size (5, 4, 4), but its scan")
+    assert grid_mismatch(longer, volume, "scan", placed=False).startswith("found size (5, 4, 4), but its scan")

@@ -211,5 +211,5 @@ def test_total_disagreement_is_one_in_squared_differences():
 
 
 def test_a_mask_with_a_channel_axis_is_refused():
-    with pytest.raises(ValueError, match="labels or mask"):
+    with pytest.raises(ValueError, match="labels or this mask"):
         consistency(random_logits(0), random_logits(1), torch.ones(2, 1, 3, 4, 5))

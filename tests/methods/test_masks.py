@@ -149,11 +149,11 @@ def test_thresholds_and_the_exponent_go_from_end_to_end():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mask": "certain"}, "passes is 0 and mask 'certain'; expected passes with mask certain"),
-        ({"passes": 8}, "passes is 8 and mask 'all'; expected passes with mask certain, 0 with others"),
-        ({"mask": "ambiguous", "passes": 8}, "passes is 8 and mask 'ambiguous'"),
-        ({"weighting": "uncertainty", "consistency": "kl"}, "expected mask all and consistency mse"),
-        ({"weighting": "uncertainty", "mask": "ambiguous"}, "expected mask all and consistency mse"),
+        ({"mask": "certain"}, "passes is 0 and mask is 'certain'; expected passes above 0 with mask certain"),
+        ({"passes": 8}, "passes is 8 and mask is 'all'; expected passes above 0 with mask certain, else 0"),
+        ({"mask": "ambiguous", "passes": 8}, "passes is 8 and mask is 'ambiguous'"),
+        ({"weighting": "uncertainty", "consistency": "kl"}, "requires mask all and consistency mse"),
+        ({"weighting": "uncertainty", "mask": "ambiguous"}, "requires mask all and consistency mse"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(make_network, options, message):

@@ -78,7 +78,10 @@ def test_the_gradient_that_torch_2_13_gets_wrong_is_found_without_being_looked_f
 
 def test_a_training_in_a_format_that_is_wrong_is_refused_and_fp32_is_not(monkeypatch):
     monkeypatch.setattr("lassl.model.placement.wrong", partial(wrong, convolution=off_by(3)))
-    with pytest.raises(LasslError, match=r"precision bf16: torch .* wrong on this cpu, seen .*; use compute.prec"):
+    with pytest.raises(
+        LasslError,
+        match=r"precision bf16: torch .* wrong results on this cpu, compared with fp32: .*; use compute.prec",
+    ):
         Placement(CPU, torch.bfloat16, True).check_patch((48, 48, 48), 4)
     Placement(CPU, torch.float32, True).check_patch((48, 48, 48), 4)
 

@@ -12,7 +12,7 @@ from lassl.plumbing.errors import LasslError
 from lassl.predict.imported_model import read_checkpoint
 
 NAMINGS = ("uamt", "mcnet", "bcp", "dtc")
-ADVICE = "give the file as its authors published it"
+ADVICE = "use the file as published by its authors"
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +116,7 @@ def test_a_missing_and_a_renamed_tensor_are_told_by_name():
     missing, unknown = refused(changed(rename))
     # 21 convolutions, 8 steps down or up, each with batch norm: 2 + 5 tensors; weight and bias of the head
     assert "1 of 205 tensors of the V-Net are missing: block_two.conv.3.weight;" in missing
-    assert "1 names have no place in the V-Net: block_two.convolution.3.weight;" in unknown
+    assert "1 names do not belong to the V-Net: block_two.convolution.3.weight;" in unknown
 
 
 def test_a_transposed_tensor_is_told_with_what_was_found_and_expected():
@@ -134,7 +134,7 @@ def test_of_many_wrong_tensors_some_are_named_and_the_others_counted():
 
     lines = refused(changed(widen))
     assert len(lines) == 6 and "block_one.conv.0.bias: found (99,), expected (2,)" in lines[0]  # 59 biases
-    assert "net.pth: 54 further tensors are wrong in such ways" in lines[-1]
+    assert "net.pth: 54 more tensors are wrong in the same ways" in lines[-1]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_numbers_that_are_none_are_told(value, told):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ({}, "found nothing, expected the V-Net of UA-MT's code"),
+        ({}, "found nothing, expected the V-Net of UA-MT"),
         ({"layer1.0.weight": torch.ones(1), "fc.bias": torch.ones(1)}, "found layer1.0.weight, fc.bias, expected the"),
         (network("uamt")[1].down.state_dict(), "tensors of the V-Net are missing: block_five_up.conv.0.weight"),
         ([1, 2], "found one list, expected a state dictionary"),
@@ -180,16 +180,16 @@ class Trap:
 
 def test_reading_runs_nothing():
     (line,) = refused({"net": network("uamt")[0], "extra": Trap()}, "trap.pth")
-    assert "mkdir is in it, neither tensor nor plain value, and was not run" in line
+    assert "mkdir, which is neither tensor nor plain value and was not run" in line
     Path("pickle.pth").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(LasslError, match=r"pickle\.pth: is no readable model \(.*expected a state dictionary"):
+    with pytest.raises(LasslError, match=r"pickle\.pth: not a readable model \(.*expected a state dictionary"):
         read_checkpoint(Path("pickle.pth"), "net", "A net")
     assert not Path("trapped").exists()
 
 
 def test_a_whole_network_instead_of_its_weights_is_refused():
     (line,) = refused(network("uamt")[1])
-    assert "Logits is in it, neither tensor nor plain value, and was not run" in line
+    assert "Logits, which is neither tensor nor plain value and was not run" in line
 
 
 def test_a_damaged_an_empty_and_an_absent_file_are_refused():
@@ -199,6 +199,6 @@ def test_a_damaged_an_empty_and_an_absent_file_are_refused():
     Path("page.pth").write_text("<!DOCTYPE html><title>Sign in</title>")
     Path("empty.pth").touch()
     for name in ("cut.pth", "page.pth", "empty.pth", "none.pth"):
-        with pytest.raises(LasslError, match=rf"{name}: is no readable model \(.*\); expected .*{ADVICE}") as error:
+        with pytest.raises(LasslError, match=rf"{name}: not a readable model \(.*\); expected .*{ADVICE}") as error:
             read_checkpoint(Path(name), "net", "A net")
         assert "\n" not in str(error.value)

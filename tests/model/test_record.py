@@ -43,7 +43,7 @@ def test_the_grid_of_a_cohort_is_part_of_its_record():
 def test_what_is_no_record_is_refused_by_name(tmp_path, change):
     path = tmp_path / "cps-d0-s0.yaml"
     path.write_text(change(RECORDS[0].read_text()))
-    with pytest.raises(LasslError, match=r"cps-d0-s0.yaml: no record of a run .*restore it from git") as error:
+    with pytest.raises(LasslError, match=r"cps-d0-s0.yaml: not a valid record of a run .*restore it from git") as error:
         read_record(path)
     assert "\n" not in str(error.value)
 

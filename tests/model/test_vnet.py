@@ -29,6 +29,37 @@ def test_a_size_that_cannot_be_halved_four_times_is_refused_in_words(size):
         network()(torch.zeros(1, 1, *size))
 
 
+def test_the_axes_that_do_not_fit_are_named():
+    with pytest.raises(LasslError, match=r"expected multiples of 16 \(not 20 along y, 8 along z\)"):
+        network()(torch.zeros(1, 1, 16, 20, 8))
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 16), (1, 16, 16, 16), (2, 3, 16, 16, 16)])
+def test_another_shape_than_images_of_one_channel_is_refused_in_words(shape):
+    told = ", ".join(map(str, shape))
+    with pytest.raises(LasslError, match=rf"V-Net: found a tensor of shape \({told}\), expected \(N, 1, X, Y, Z\)"):
+        network()(torch.zeros(shape))
+
+
+def test_its_arguments_have_defaults_and_ranges_and_a_config_stands_for_them():
+    torch.manual_seed(0)
+    by_words = VNet(width=2, residual=True, dropout=0.5)
+    for key, value in network().state_dict().items():
+        assert torch.equal(by_words.state_dict()[key], value)
+    assert sum(p.numel() for p in VNet().parameters()) == 9_448_866
+    with pytest.raises(ValueError, match="less than 1"):
+        VNet(width=2, dropout=1.0)
+    with pytest.raises(ValueError, match="VNet: found both a config and width, residual or dropout"):
+        VNet(Network(width=2, residual=True, dropout=0.5), width=4)
+
+
+def test_the_checks_of_sizes_leave_one_graph_to_compile():
+    net, x = network().eval(), torch.randn(2, 1, 16, 32, 16)
+    torch._dynamo.reset()
+    compiled = torch.compile(net, backend="eager", fullgraph=True, dynamic=False)
+    assert torch.equal(compiled(x), net(x))
+
+
 def test_the_residual_path_adds_the_stages_input_before_the_last_relu():
     torch.manual_seed(0)
     plain, residual = Stage(3, 3, 2, False).eval(), Stage(3, 3, 2, True).eval()

@@ -40,7 +40,7 @@ def lines(text: str, words: str) -> list[str]:
 def test_what_was_not_measured_is_said(workspace):
     write_run()
     assert selection() == fields() == trained("overlap") == "*Not measured yet.*"
-    assert empties().startswith("*None of the 2 predictions in these profiles is empty: nothing to count")
+    assert empties().startswith("*None of the 2 predictions in these profiles is empty, so this flaw changes nothing")
 
 
 def test_a_flaw_without_a_file_is_told_with_the_flaws_that_there_are(workspace):

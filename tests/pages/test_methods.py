@@ -64,10 +64,10 @@ def test_the_contents_are_the_methods_of_the_page_under_its_headings(project):
         "3 algorithms in `lassl/methods/`, in 7 rows of `conf/method/`:",
         "",
         "- Two networks",
-        "  - [CPS](#cps): CPS, CPS+ALW, CPS+CutMix, CPS+Lovasz+ALW",
+        "    - [CPS](#cps): CPS, CPS+ALW, CPS+CutMix, CPS+Lovasz+ALW",
         "- Others",
-        "  - [VAT](#vat): VAT",
-        "  - [ICT](#ict): ICT",
+        "    - [VAT](#vat): VAT",
+        "    - [ICT](#ict): ICT",
     ]
 
 
@@ -97,7 +97,7 @@ def test_an_algorithm_of_ones_own_has_the_row_of_its_name(mine):
 def test_an_algorithm_without_a_row_is_told(mine, other):
     if other:  # a row of its name, but of another algorithm
         mine.write_text((ROOT / "conf/method/entropy.yaml").read_text().replace("methods.entropy", "methods.mine"))
-    with pytest.raises(LasslError, match=r"^conf/method/mine\.yaml: found no row of the algorithm mine there; write"):
+    with pytest.raises(LasslError, match=r"^conf/method/mine\.yaml: found no row for the algorithm mine; write"):
         rows_of("mine", "paper")
 
 
@@ -113,7 +113,7 @@ def test_what_the_introduction_says_of_the_schedule_holds(monkeypatch, committed
     monkeypatch.chdir(ROOT)
     assert composed("paper").train.schedule is None and composed("compact").train.schedule == "poly"
     told = " ".join(committed.split())
-    assert "where `train.schedule` is null, as in `paper`; `compact` has `poly` for all rows" in told
+    assert "if `train.schedule` is null, as in `paper`. `compact` uses `poly` for all rows" in told
 
 
 @pytest.mark.parametrize("algorithm", SHOWN)
@@ -171,7 +171,8 @@ def test_costs_are_shown_once_they_are_measured(project):
     methods.COSTS.parent.mkdir()
     methods.COSTS.write_text(yaml.safe_dump(COSTS.model_dump()))
     assert costs() == (
-        "Cost: time of a step by that of `vnet_16`, median of 3 turns, profile `tiny`, cpu: Test, 2 threads, torch 2.0."
+        "Cost: time per step relative to `vnet_16`, median of 3 rounds, profile `tiny`, cpu: Test, "
+        "2 threads, torch 2.0."
     )
     assert "| cost | 2.35 | - | - | - |  |" in method("cps")
 
@@ -180,7 +181,7 @@ def test_a_title_is_that_of_the_paper_or_of_the_field_and_a_row_without_one_is_n
     published = {"rows": {"cps": {"title": "CPS & 16L", "dice": 1}}, "field": {"cps_cutmix": {"title": "C & 16L"}}}
     Path("metrics/published.yaml").write_text(yaml.safe_dump(published))
     text = method("cps")
-    assert "- **CPS & 16L** (`cps`); with other cases `cps_32`:\n" in text
+    assert "- **CPS & 16L** (`cps`); with other numbers of cases: `cps_32`:\n" in text
     assert "\n- `cps_alw`:\n" in text and "\n- **C & 16L** (`cps_cutmix`):\n" in text
 
 

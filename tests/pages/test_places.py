@@ -96,7 +96,9 @@ def test_no_page_is_written_where_one_of_them_is_wrong():
 def test_marks_that_make_no_place_are_told_with_file_and_line_and_no_text_is_lost(wrong, line, mark):
     with pytest.raises(LasslError) as error:
         filled(wrong + TEXT, README)
-    assert str(error.value).startswith(f"README.md:{line}: found '{mark}', which begins or ends no place; write")
+    assert str(error.value).startswith(
+        f"README.md:{line}: found '{mark}', which does not begin or end a place; expected"
+    )
 
 
 def test_the_last_mark_without_an_end_is_told():

@@ -48,7 +48,7 @@ def write_earlier():
 def test_earlier_trials_stand_under_a_sentence_with_the_best_of_each_method_in_bold(tables):
     write_earlier()
     assert trials("mine") == (
-        "Trials from before records were kept, 3: these figures are all that is left of them.\n\n"
+        "3 earlier trials without records; only these figures remain.\n\n"
         "| method | steps | mean Dice | lowest |\n| --- | --- | --- | --- |\n"
         "| A | 600 | 70.5 | 0.0 |\n| A | 1200 | **71.0** |  |\n| B | 600 | **9.5** | 1.0 |\n"
     )
@@ -60,15 +60,18 @@ def test_trials_with_a_record_stand_below_the_earlier_ones(tables):
     search.gather(run.record.parents[1], [(run.record.read_text(), run.cases.read_text())])
     text = trials(CONFIG.profile)
     path = f"metrics/{CONFIG.profile}-tuning/search.csv"
-    assert text.splitlines()[0] == f"Trials with a record (`{path}`); min: of training, beside whatever else ran:"
+    assert (
+        text.splitlines()[0]
+        == f"Trials with a record (`{path}`); min: training time in minutes, with other jobs running:"
+    )
     assert "earlier" not in text and search.trials_table(run.record.parents[1]) in text
     Path("metrics/mine-tuning/earlier.csv").rename(run.record.parents[1] / "earlier.csv")
     text = trials(CONFIG.profile)
-    assert text.index("before records were kept, 3") < text.index("Trials with a record")
+    assert text.index("3 earlier trials without records") < text.index("Trials with a record")
 
 
 def test_trials_that_were_never_made_are_named(tables):
-    with pytest.raises(LasslError, match=r"^metrics/mine-tuning: found no trials; gather them"):
+    with pytest.raises(LasslError, match=r"^metrics/mine-tuning: found no trials; collect them"):
         trials("mine")
 
 
@@ -144,17 +147,18 @@ def test_a_short_table_tells_scale_runs_cases_and_empty_predictions_in_short_lin
     text = short(of_rows(first=row("A", 80.0, failed=2), second=row("B", 82.5)))
     told = " ".join(text.split())
     assert "(real scans), volumes pooled by 2, 20 steps, on cpu: Test." in told
-    assert "Means over 4 test cases" in told and "Empty predictions: 2; the distances leave them out" in told
+    assert "Means over 4 test cases" in told and "Empty predictions: 2. Distances leave them out" in told
     assert (
-        "One training of each row says nothing about the methods." in told
-        and "Published (Somebody): on the real scans at full resolution. In brackets their weights" in told
+        "One training per row says nothing about the methods." in told
+        and "Published figures (Somebody) are for the real scans at full resolution. In brackets: how their weights"
+        in told
     )
     assert all(len(line) <= 120 for line in text.splitlines() if line[:1] != "|")
 
 
 def test_a_short_table_is_silent_about_a_choice_that_is_not_known():
     text = short(of_rows(first=row("A", 80.0, published={"dice": 80.5, "chosen": "unknown", "source": "Somebody"})))
-    assert "| 80.5 |" in text and "brackets which" not in text
+    assert "| 80.5 |" in text and "In brackets" not in text
 
 
 def test_published_figures_of_largest_components_say_so_in_both_tables():
@@ -164,7 +168,7 @@ def test_published_figures_of_largest_components_say_so_in_both_tables():
     called = [line.published[0] for line in layout(table).lines]
     assert called == ["published, last, largest component", "published, best on test"]
     (told,) = published_sources(table)
-    assert "Largest component: all else was removed from their masks." in told
+    assert "Largest component: everything else was removed from their masks." in told
 
 
 def test_a_short_table_without_baseline_or_published_figures_has_no_columns_for_them():
@@ -205,8 +209,8 @@ def test_a_short_table_with_pairs_has_intervals_and_p_over_trainings_and_what_th
     text = short(of_rows(design=design, **rows))
     told = " ".join(text.split())
     assert "| +2.50 [+1.00, +4.00], p = 0.020 |" in text and "means over a row's trainings" in told
-    assert "Intervals and p of differences: trainings and patients both random; Holm's correction." in told
-    assert "2 pairs can show a difference of 3.0 points (80 % power)." in told and "One training" not in told
+    assert "In intervals and p-values of differences, trainings and patients are random; p is Holm-corrected." in told
+    assert "2 pairs can detect a difference of 3.0 points with 80 % power." in told and "One training" not in told
 
 
 def test_a_short_table_of_training_cases_says_so():

@@ -9,10 +9,12 @@ import pytest
 
 from helpers.project import ROOT, composed
 from helpers.runs import CONFIG
+from lassl.cli import check_project
 from lassl.plumbing.errors import LasslError
 from lassl.runs.label_counts import to_learn_from, too_few
 from lassl.settings.config import load
 from pipeline import ready
+from pipeline.code import behind
 from pipeline.ready import missing, unknown_to_git
 
 
@@ -33,9 +35,9 @@ def test_rows_that_fit_the_cohort_are_ready(asked):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        (["method=cps", "labels.few.unlabeled=65"], "cps: asked for 16 labeled + 65 unlabeled cases, found 80"),
-        (["method=vnet_80", "mode=tuning", "labels.all=80"], "vnet_80: asked for 80 labeled"),
-        (["method=vnet_16", "mode=tuning", "cases.tuning=80"], "splits/synthetic.csv: 80 training cases, 80 with a"),
+        (["method=cps", "labels.few.unlabeled=65"], "cps: expected 16 labeled + 65 unlabeled cases, found 80"),
+        (["method=vnet_80", "mode=tuning", "labels.all=80"], "vnet_80: expected 80 labeled"),
+        (["method=vnet_16", "mode=tuning", "cases.tuning=80"], "splits/synthetic.csv: found 80 training cases, 80"),
     ],
 )
 def test_counts_that_a_cohort_cannot_give_are_told_row_by_row(asked, changes, told):
@@ -55,8 +57,8 @@ def test_the_stage_tells_them_before_anything_is_made(asked, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("changes", "remedy"),
     [
-        ([], "they are in conf/method/cps.yaml"),
-        (["mode=tuning"], "write ${labels.few.labeled} and ${labels.few.unlabeled} in conf/method/cps.yaml, which"),
+        ([], "the numbers are in conf/method/cps.yaml"),
+        (["mode=tuning"], "in conf/method/cps.yaml use ${labels.few.labeled} and ${labels.few.unlabeled}, because"),
     ],
 )
 def test_a_row_with_numbers_of_its_own_is_sent_to_its_file(asked, changes, remedy):
@@ -65,12 +67,12 @@ def test_a_row_with_numbers_of_its_own_is_sent_to_its_file(asked, changes, remed
     Path("conf/method").mkdir(parents=True)
     Path("conf/method/cps.yaml").write_text("labeled: 16\nunlabeled: 70\n")
     (line,) = too_few(config.model_copy(update={"methods": {"cps": row}}))
-    assert line.startswith("cps: asked for 16 labeled + 70 unlabeled cases, found ") and f"; {remedy}" in line
+    assert line.startswith("cps: expected 16 labeled + 70 unlabeled cases, found ") and f"; {remedy}" in line
 
 
 def test_a_row_with_the_counts_of_its_profile_is_sent_to_the_profile(asked):
     (line,) = too_few(asked("method=cps", "labels.few.unlabeled=65"))
-    assert line.endswith("; they are `labels` of the profile")
+    assert line.endswith("; the numbers come from `labels` of the profile")
 
 
 def with_counts(labeled: int, unlabeled: int):
@@ -118,3 +120,52 @@ def test_a_stage_under_a_python_without_the_packages_says_so_in_a_line():
 
 def without_packages() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"HOME": str(Path("/nowhere"))}
+
+
+UNET = "network.name=helpers.small_unet:SmallUNet"
+WRONG_NETWORKS = {
+    ("network.name=nowhere:Net",): "network nowhere:Net: cannot find 'nowhere:Net' (No module named 'nowhere'); ",
+    (UNET.replace("SmallUNet", "OneLogit"),): "network helpers.small_unet:OneLogit: on two patches of ",
+    (UNET, "method=dtc"): "methods.dtc: algorithm dtc uses the network's encode, decode, head, and network helpers.",
+}
+
+
+@pytest.mark.parametrize("changes", WRONG_NETWORKS, ids=str)
+def test_ready_and_doctor_tell_what_is_wrong_with_a_network_of_ones_own(tmp_path, monkeypatch, changes):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    composed("profile=tiny", *changes).rename("params.yaml")
+    with pytest.raises(LasslError) as told:
+        ready.main()
+    assert str(told.value).startswith(f"params.yaml: {WRONG_NETWORKS[changes]}") and "\n" not in str(told.value)
+    assert [finding.found for finding in check_project.network(load(), tmp_path)] == [str(told.value)]
+
+
+def test_a_network_beside_the_project_is_found_by_the_doctor_as_by_the_stages(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "beside_it.py").write_text("from helpers.small_unet import SmallUNet\n")
+    config = load(composed("profile=tiny", "network.name=beside_it:SmallUNet", "+network.options.width=3"))
+    assert list(check_project.network(config, tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("vnet", ""),
+        ("lassl.model.vnet:VNet", ""),
+        ("mynets:UNet", "mynets:UNet is not in lassl/, so DVC does not"),
+    ],
+)
+def test_a_network_whose_edits_dvc_does_not_notice_is_told(asked, monkeypatch, capsys, name, told):
+    composed("profile=tiny", f"network.name={name}").rename("params.yaml")
+    monkeypatch.setattr(ready, "check_network", lambda *_: None)
+    monkeypatch.setattr(ready, "sync_lock", lambda _: None)
+    ready.main()
+    assert told in (found := capsys.readouterr().err) and bool(told) == ("not in lassl/" in found)
+
+
+def test_the_code_of_a_network_in_lassl_is_behind_training_evaluation_and_fields_of_view(asked):
+    modules = behind(asked("network.name=lassl.seeds:UNet"))
+    stages = {stage for stage, found in modules.items() if "lassl.seeds" in found}
+    assert stages == {"evaluate", "fields_of_view", *(name for name in modules if name.startswith("train/"))}

@@ -85,15 +85,15 @@ def test_closed_streams_are_no_error_and_no_file_takes_their_place(tmp_path, clo
     [
         ("OSError(28, 'No space left on device')", "no space left on device; free some space on that disk; "),
         ("OSError(122, 'x', 'a/b.h5')", "a/b.h5: disk quota exceeded; free some space on that disk; "),
-        ("OSError(30, 'x', 'a')", "a: read-only file system; the disk can only be read; "),
-        ("PermissionError(13, 'x', b'split.csv')", "split.csv: permission denied; see to its owner"),
+        ("OSError(30, 'x', 'a')", "a: read-only file system; the disk is read-only; "),
+        ("PermissionError(13, 'x', b'split.csv')", "split.csv: permission denied; check its owner"),
         ("OSError(24, 'x', 'a')", "a: too many open files; too many files are open; raise `ulimit -n`"),
         ("OSError('Unable to write (file write failed: errno = 28, error message = x)')", "no space left on device; "),
         ("RuntimeError('cannot close: errno = 5, error message')", "input/output error; the disk reports a fault"),
-        ("FileNotFoundError(2, 'x', 'there')", "there: no such file or directory; see to it, "),
-        ("OSError('of no number')", "of no number; see to it, "),
-        ("MemoryError('cannot take 9 GiB')", "the memory does not suffice (cannot take 9 GiB); "),
-        ("RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')", "the memory does not suffice (Default"),
+        ("FileNotFoundError(2, 'x', 'there')", "there: no such file or directory; fix this, "),
+        ("OSError('of no number')", "of no number; fix this, "),
+        ("MemoryError('cannot take 9 GiB')", "not enough memory (cannot take 9 GiB); "),
+        ("RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')", "not enough memory (Default"),
         ("RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed.')", "a worker process was killed, "),
     ],
 )
@@ -131,7 +131,7 @@ def test_a_signal_ends_a_command_in_order_and_with_its_exit_code(tmp_path, numbe
         told = process.stderr.read()
     assert (process.returncode, told) == (
         128 + number,
-        f"error: stopped by {number.name}; what was written before is whole\n".encode(),
+        f"error: stopped by {number.name}; files written before are complete\n".encode(),
     )
     assert list(tmp_path.iterdir()) == []
 

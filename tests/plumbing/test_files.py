@@ -97,7 +97,7 @@ def test_a_text_is_written_over_the_old_one(tmp_path):
 )
 def test_a_full_disk_is_told_with_the_name_of_what_was_to_be_written(tmp_path, make, error):
     with (
-        pytest.raises(LasslError, match=r"scan\.nrrd: no space left to write it; free some"),
+        pytest.raises(LasslError, match=r"scan\.nrrd: no space left on the disk; free some"),
         make(tmp_path / "scan.nrrd"),
     ):
         raise error
@@ -160,7 +160,7 @@ def test_a_file_that_is_there_stays_unless_it_may_be_overwritten_and_a_folder_al
     path = tmp_path / "model.pt"
     check_free([path], overwrite=False)
     path.write_text("trained for days")
-    with pytest.raises(LasslError, match=r"model\.pt: is there already; .* or --overwrite to replace it"):
+    with pytest.raises(LasslError, match=r"model\.pt: exists already; .* or use --overwrite to replace it"):
         check_free([tmp_path / "other.pt", path], overwrite=False)
     check_free([path], overwrite=True)
     with pytest.raises(LasslError, match="found a folder, expected a file or nothing"):

@@ -53,7 +53,9 @@ def test_a_name_that_leads_nowhere_is_refused_with_its_key_and_what_there_is(nam
 
 @pytest.mark.parametrize(("name", "found"), [("math:pi", "3.14"), ("math", "<module 'math'")])
 def test_a_name_of_what_is_no_function_is_refused_with_what_it_is(name, found):
-    with pytest.raises(LasslError, match=rf"params.yaml: key: '{name}' is no function but {found}.*name a function"):
+    with pytest.raises(
+        LasslError, match=rf"params.yaml: key: found '{name}', which is {found}.*expected a function; name one"
+    ):
         plugin("key", name, {})
 
 
@@ -97,5 +99,5 @@ def test_params_yaml_takes_each_of_our_words_or_a_functions_name(tmp_path, key):
 def test_params_yaml_refuses_any_other_name_and_tells_our_words(tmp_path, key, name):
     with pytest.raises(LasslError) as error:
         accepted(tmp_path, key, name)
-    words = f"expected {', '.join(SEAMS[key])}, or a function's name as in package.module:function"
+    words = f"expected {', '.join(SEAMS[key])}, or a function such as package.module:function"
     assert str(error.value) == f"{tmp_path / 'params.yaml'}: {key}: {words} (found {name!r})"

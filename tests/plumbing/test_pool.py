@@ -46,7 +46,7 @@ def test_processes_start_from_one_that_has_no_threads():
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ("killed", "a worker process was killed, probably by the system for lack of memory; "),
+        ("killed", "a worker process was killed, probably by the system because memory ran out; "),
         ("fails", "there.h5: no space left on device; free some space"),
     ],
 )

@@ -81,6 +81,7 @@ def packages(names: set[str]) -> set[str]:
     return {name for name in names if source(name, ROOT).name == "__init__.py"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_the_modules_behind_a_stage_are_those_that_python_loads(loaded, entry):
     found, expected = hashed(*ENTRIES[entry]), {name for name in loaded[entry] if counts(name, ROOT)}

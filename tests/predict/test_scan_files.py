@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from benchmarks.dicom import write_series
+from helpers.dicom import write_series
 from helpers.scans import IMAGES, PLACE, SIZE, numbered, same_place
 from lassl.images.geometry import Volume
 from lassl.images.volumes import read_volume, to_image
@@ -18,7 +18,9 @@ from lassl.predict.scan_files import (
     check_outputs,
     make_folder,
     output_files,
+    passed_over,
     read_scan,
+    scans_in,
     split_name,
     write_output,
 )
@@ -107,7 +109,7 @@ def test_a_name_that_is_not_in_utf8_is_refused_and_any_other_is_read(tmp_path):
         lambda: make_folder(tmp_path / strange),
         lambda: read_scan((first.rename(series / f"{strange}.dcm")).parent),
     ):
-        with pytest.raises(LasslError, match="found a name that is not in UTF-8, expected one that is: rename it"):
+        with pytest.raises(LasslError, match="the name is not valid UTF-8; rename"):
             act()
 
 
@@ -149,11 +151,15 @@ def write_values(*values):
         ("empty.nii.gz", lambda path: path.touch(), r"empty\.nii\.gz: cannot be read .*copy it again"),
         ("text.mha", lambda path: path.write_text("scan"), r"text\.mha: cannot be read .*copy it again"),
         ("slice.png", write_flat, r"found a file named 'slice\.png', expected a name that ends in \.nrrd, .*DICOM"),
-        ("flat.nrrd", write_flat, r"flat\.nrrd: found a 2-D with 1 channel\(s\) image; expected 3-D with one channel"),
-        ("color.nrrd", write_color, r"color\.nrrd: found a 3-D with 3 channel\(s\) image; expected"),
-        ("plain.nrrd", write_values(3), r"plain\.nrrd: constant image, every voxel is 3\.0; export the scan again"),
+        ("flat.nrrd", write_flat, r"flat\.nrrd: found a 2-D image with 1 channel\(s\), expected 3-D with one channel"),
+        ("color.nrrd", write_color, r"color\.nrrd: found a 3-D image with 3 channel\(s\), expected"),
+        (
+            "plain.nrrd",
+            write_values(3),
+            r"plain\.nrrd: the image is constant, every voxel is 3\.0; export the scan again",
+        ),
         ("nan.nrrd", write_values(1, np.nan), r"nan\.nrrd: 105 voxels are NaN or infinite; export the scan again"),
-        ("folder", lambda path: path.mkdir(), r"folder: found no DICOM series in the folder, expected one"),
+        ("folder", lambda path: path.mkdir(), r"folder: found no DICOM series, expected one"),
     ],
 )
 def test_what_is_no_scan_is_named_in_one_line_with_what_to_do(tmp_path, name, make, told):
@@ -174,7 +180,7 @@ def test_reading_a_series_leaves_the_locale_as_it_was(tmp_path):
 def test_several_series_in_a_folder_are_named(tmp_path):
     write_series(tmp_path / "both", numbered(), "1.2.3.4", "LGE")
     write_series(tmp_path / "both", numbered(), "1.2.3.5", "CINE", skip=[4])
-    with pytest.raises(LasslError, match=r"both: found 2 DICOM series, expected one: .*; put each into a folder") as e:
+    with pytest.raises(LasslError, match=r"both: found 2 DICOM series, expected one: .*; use one folder for each") as e:
         read_scan(tmp_path / "both")
     assert "'LGE' (5 files)" in str(e.value) and "'CINE' (4 files)" in str(e.value)
 
@@ -204,3 +210,81 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
         write_output(tmp_path / "file" / "mask.nrrd", numbered("uint8"))
     make_folder(tmp_path / "new" / "folder")
     assert not list((tmp_path / "new" / "folder").iterdir())
+
+
+def test_a_folder_stands_for_all_scans_in_it_whose_files_keep_its_sub_folders(tmp_path):
+    scans = tmp_path / "scans"
+    expected = {  # a file or folder, and the sub-folder where its files are written
+        "a.nrrd": ".",
+        "b.NII.GZ": ".",
+        "c.mhd": ".",
+        "K01/image.nii.gz": ".",  # named K01 after its folder
+        "site/K01/image.mha": "site",
+        "site/a.nrrd": "site",
+        "site/deep/a.nii": "site/deep",
+    }
+    for name in expected:
+        (scans / name).parent.mkdir(parents=True, exist_ok=True)
+        (scans / name).touch()
+    write_series(scans / "P1", numbered())
+    write_series(scans / "dicom" / "P1", numbered())
+    found = scans_in(scans, tmp_path / "out")
+    expected |= {"P1": ".", "dicom/P1": "dicom"}
+    assert found.scans == {scans / name: Path(folder) for name, folder in expected.items()}
+    assert found.others == []
+    check_outputs({scan: output_files(scan, folder) for scan, folder in found.scans.items()})
+
+
+def test_a_folder_of_dicom_slices_is_one_scan_whatever_else_is_in_it(tmp_path):
+    folder = write_series(tmp_path / "P1", numbered())
+    (folder / "notes.txt").touch()
+    (folder / "below").mkdir()
+    (folder / "below" / "a.nrrd").touch()
+    assert scans_in(folder, tmp_path / "out").scans == {folder: Path()}
+
+
+def test_labels_hidden_files_voxels_and_earlier_masks_are_not_scans_of_a_folder(tmp_path):
+    for name in ("K01/lgemri.nrrd", "K01/laendo.nrrd", "K02/image.nrrd", "K02/label.nii.gz", "K02/.a.nrrd", "c.raw"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "K01.nrrd").touch()
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "a.nrrd").touch()
+    found = scans_in(tmp_path, tmp_path / "masks")
+    assert [path.relative_to(tmp_path).as_posix() for path in found.scans] == ["K01/lgemri.nrrd", "K02/image.nrrd"]
+    assert passed_over(tmp_path, found.others) == (
+        f"note: {tmp_path}: passed over 2 other files (laendo.nrrd, label.nii.gz), not scans by their names"
+    )
+
+
+def test_many_files_that_are_not_scans_are_told_in_one_line(tmp_path):
+    for n in range(9):
+        (tmp_path / f"{n}.txt").touch()
+    (tmp_path / "a.nrrd").touch()
+    found = scans_in(tmp_path, tmp_path / "out")
+    assert "passed over 9 other files (0.txt, 1.txt, 2.txt, 3.txt, 4.txt, ...)" in passed_over(tmp_path, found.others)
+
+
+def test_a_folder_without_scans_is_told_with_what_is_in_it(tmp_path):
+    told = r": found no scans, expected files that end in \.nrrd, .*, or DICOM slices"
+    with pytest.raises(LasslError, match=f"{told}$"):
+        scans_in(tmp_path, tmp_path / "out")
+    (tmp_path / "slice.png").touch()
+    with pytest.raises(LasslError, match=rf"{told}; found 1 other file \(slice\.png\)$"):
+        scans_in(tmp_path, tmp_path / "out")
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.nrrd").touch()
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    (scans / "K01").symlink_to(tmp_path / "elsewhere")
+    (scans / "loop").symlink_to(scans)
+    assert list(scans_in(scans, tmp_path / "out").scans) == [scans / "K01" / "a.nrrd"]
+
+
+def test_a_preview_is_a_png_that_is_named_after_the_scan_and_the_mask_is_written_last(tmp_path):
+    files = output_files(tmp_path / "a.nii.gz", tmp_path / "out", ["probability", "preview"])
+    assert files["preview"] == tmp_path / "out" / "a.png" and list(files)[-1] == "mask"

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 import torch
 from torch import nn
 
-from benchmarks.dicom import write_series
+from helpers.dicom import write_series
 from helpers.scans import IMAGES, same_place
 from helpers.trainings import predicting, settings
 from lassl.evaluation import inference

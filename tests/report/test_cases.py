@@ -15,9 +15,9 @@ from lassl.images.geometry import Volume
 from lassl.images.volumes import write_volume
 from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
-from lassl.report.cases import Shown, cropped, extremes, means_of_cases, showable, views
+from lassl.report.cases import Shown, cropped, extremes, means_of_cases, showable, view, views
 from lassl.report.report import without_uncertainty
-from lassl.report.slices import box_around
+from lassl.report.volume import box_around, thinned
 from lassl.results.runs import by_method, read_results
 
 
@@ -58,14 +58,14 @@ def test_the_entropy_of_the_probability_behind_a_mask_is_shown_beside_it(workspa
     case = prepared.split.test[1]
     values = write_probability(run, prepared, case)
     (row,) = showable({"cps": "CPS"}, {"cps": read_results(PROFILE)}, ["cps"], prepared)
-    (found,) = views([row], {"best": case}, prepared)
-    maps, gray = found["rows"][0]["uncertainty"], decoded(found["rows"][0]["uncertainty"][0])
-    assert len(maps) == len(found["numbers"])
+    found = view(case, None, [row], prepared, 1e9)
     box = box_around([prepared.read_label(case) > 0, cropped(row.result, case, prepared) > 0])
-    p = values[(*box[:2], 0)].T.clip(1e-9, 1 - 1e-9)
+    assert found["start"] == [side.start for side in box] and found["surfaces"] == {} and found["step"] == 1
+    p = values[thinned(box, 2)][..., 0].T.clip(1e-9, 1 - 1e-9)
     expected = -(p * np.log2(p) + (1 - p) * np.log2(1 - p)) * 255  # in bits: white is one bit
-    assert gray.shape == expected.shape and np.ptp(expected) > 50
-    np.testing.assert_allclose(gray, expected, atol=12)  # whole percent, and a JPEG of quality 70
+    gray = decoded(found["uncertainty"]["cps"]["jpeg"])[: expected.shape[0], : expected.shape[1]]
+    assert np.ptp(expected) > 50
+    np.testing.assert_allclose(gray, expected, atol=24)  # whole percent, and a coarse JPEG
 
 
 def decoded(uri: str) -> np.ndarray:
@@ -82,8 +82,8 @@ def test_predictions_without_probabilities_are_shown_without_uncertainty_and_tol
     run = write_run(scores=scored(prepared, 80, 90), cohort=("synthetic", prepared.manifest_hash))
     write_masks(run, prepared, 1)
     rows = showable({"cps": "CPS"}, {"cps": read_results(PROFILE)}, uncertain, prepared)
-    (found,) = views(rows, {"best": prepared.split.test[0]}, prepared)
-    assert found["rows"][0]["uncertainty"] is None and without_uncertainty(rows) == told
+    found = view(prepared.split.test[0], "best", rows, prepared, 1e9)
+    assert found["uncertainty"] == {} and without_uncertainty(rows) == told
 
 
 def test_rows_that_are_not_shown_first_have_no_uncertainty(workspace, prepared):
@@ -91,7 +91,7 @@ def test_rows_that_are_not_shown_first_have_no_uncertainty(workspace, prepared):
     write_masks(run, prepared, 1)
     write_probability(run, prepared, prepared.split.test[0])
     rows = showable({"cps": "CPS"}, {"cps": read_results(PROFILE)}, [], prepared)
-    assert views(rows, {"best": prepared.split.test[0]}, prepared)[0]["rows"][0]["uncertainty"] is None
+    assert view(prepared.split.test[0], "best", rows, prepared, 1e9)["uncertainty"] == {}
     assert without_uncertainty(rows) == []
 
 
@@ -103,9 +103,9 @@ def test_a_probability_of_another_size_or_none_of_a_case_is_refused(workspace, p
     write_volume(path, Volume(np.zeros((3, 4, 5), np.uint8)))
     rows = showable({"cps": "CPS"}, {"cps": read_results(PROFILE)}, ["cps"], prepared)
     with pytest.raises(LasslError, match=rf"{path}: found \(3, 4, 5\) voxels, expected .*: run `dvc repro`"):
-        views(rows, {"best": first}, prepared)
+        view(first, None, rows, prepared, 1e9)
     with pytest.raises(LasslError, match=rf"probability/{second}.nrrd: cannot be read"):
-        views(rows, {"best": second}, prepared)
+        view(second, None, rows, prepared, 1e9)
 
 
 def test_an_empty_prediction_has_no_surface(workspace, prepared):
@@ -113,8 +113,9 @@ def test_an_empty_prediction_has_no_surface(workspace, prepared):
     for case in prepared.split.test:
         write_volume(run.predictions / f"{case}.nrrd", prepared.paste(case, 0 * prepared.read_label(case)))
     (result,) = read_results(PROFILE)
-    (found,) = views([Shown("cps", "CPS", result)], {"best": prepared.split.test[0]}, prepared)
-    assert found["rows"][0]["surface"] is None and set(found["rows"][0]["outlines"]) == {""}
+    first, second = views([Shown("cps", "CPS", result)], {"best": prepared.split.test[0]}, prepared)
+    assert first["surfaces"] == {} and first["masks"]["cps"] == [np.prod(first["image"]["size"])]
+    assert first["ghost"] and second["ghost"] is None and first["limit"] == second["limit"] == 2
 
 
 def test_masks_of_another_size_are_refused(workspace, prepared):

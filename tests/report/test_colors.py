@@ -1,7 +1,10 @@
 """Every color stands out from what is behind it, in light and dark: 4.5 for text and 3 for graphics (WCAG 2)."""
 
+import re
+
 import pytest
 
+from helpers.project import ROOT
 from lassl.report.colors import GITHUB, LIGHT, THEMES, contrast, variables
 
 pytestmark = pytest.mark.parametrize("theme", THEMES)
@@ -9,6 +12,11 @@ pytestmark = pytest.mark.parametrize("theme", THEMES)
 
 def test_black_on_white_has_the_largest_contrast(theme):
     assert contrast("#000000", "#ffffff") == pytest.approx(21) and contrast("#777777", "#ffffff") < 4.5
+
+
+def test_the_style_sheet_has_no_color_of_its_own_but_the_black_behind_scans(theme):
+    css = (ROOT / "lassl/report/page.css").read_text()
+    assert set(re.findall(r"#[0-9a-f]{3,8}\b|rgba?\(", css)) <= {"#000"}
 
 
 @pytest.mark.parametrize("name", ["text", "soft", "accent"])

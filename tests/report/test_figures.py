@@ -43,7 +43,9 @@ def test_a_short_line_is_not_thinned():
     assert figures.thinned(pd.Series([3.0, 4.0], index=[7, 9]), points=5)[0].tolist() == [7, 9]
 
 
-@pytest.mark.parametrize("count, expected", [(1, 300), (166, 300), (167, 299), (1000, 50)])
+@pytest.mark.parametrize(
+    "count, expected", [(1, 300), (166, 300), (167, 299), pytest.param(1000, 50, marks=pytest.mark.slow)]
+)
 def test_the_lines_of_a_panel_have_300_points_each_and_100_000_together_at_most(count, expected):
     runs = {f"cps-d0-s{seed}": {"loss": pd.Series(np.arange(400.0))} for seed in range(count)}
     lines = figures.curves(runs, ["cps"] * count, STYLES)["loss"]["data"]
@@ -72,7 +74,8 @@ def test_a_quantity_that_nobody_foresaw_has_a_panel_under_its_own_name():
 
 
 def test_lines_have_the_look_of_their_row_raw_values_a_solid_one():
-    runs = {name: {"loss": pd.Series([1.0, 2.0])} for name in ("cps-d0-s0", "cps-d0-s1", "mt-d0-s0")}
+    names = ("cps-d0-s0", "cps-d0-s1", "mt-d0-s0")
+    runs = {name: {"loss": pd.Series([1.0, 2.0 + n])} for n, name in enumerate(names)}
     styles = {"cps": figures.style(0), "mt": figures.style(8)}
     lines = [t["line"] for t in figures.curves(runs, ["cps", "cps", "mt"], styles)["loss"]["data"]]
     assert lines[:2] == lines[2:4]
@@ -85,6 +88,15 @@ def test_no_two_of_42_rows_look_alike_and_the_first_seven_differ_by_color():
     assert len({(look["color"], look["dash"]) for look in looks}) == 42
     assert len({(look["color"], look["symbol"]) for look in looks}) == 42
     assert len({look["color"] for look in looks[:7]}) == 7
+
+
+def test_lines_that_lie_on_each_other_are_told_and_the_first_is_thick_enough_to_show_behind_the_others():
+    ramp, other = pd.Series([0.0, 0.5, 1.0]), pd.Series([0.0, 0.4, 1.0])
+    runs = {"a": {"weight": ramp}, "b": {"weight": other}, "c": {"weight": ramp.copy()}}
+    styles = {name: figures.style(n) for n, name in enumerate("abc")}
+    panel = figures.curves(runs, list("abc"), styles)["weight"]
+    assert panel["layout"]["meta"] == [["a", "c"]]
+    assert [trace["line"]["width"] for trace in panel["data"][1::2]] == [4, 2, 2]
 
 
 def test_lengths_are_kept_to_a_32nd_of_a_millimeter():

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import yaml
 
-from helpers.pages import numbers, page_data, scored, unpacked, write_masks, written_page
+from helpers.pages import numbers, page_data, page_view, scored, unpacked, unrolled, write_masks, written_page
 from helpers.project import ROOT
 from helpers.runs import PROFILE, PUBLISHED, STATISTICS, cases, write_run
 from lassl.data.prepared import open_prepared
-from lassl.report.report import HEADINGS, gather, report, shown_first
-from lassl.report.slices import box_around, outline
+from lassl.report.forest import HEADINGS
+from lassl.report.report import gather, report, shown_first
+from lassl.report.volume import box_around
 from lassl.results.document import Row, Table
 from lassl.results.table import table
 
@@ -37,12 +38,13 @@ def page(tmp_path_factory, tiny_data) -> str:
 
 
 def test_the_page_has_all_parts_and_holds_plotly_once(page):
-    for part in ("table", "by-case", "training", "slices", "surfaces", "origin"):
+    for part in ("results", "viewer", "by-case", "training", "surfaces", "origin"):
         assert f'<section id="{part}">' in page
     assert unpacked(page, "plotly").count("plotly.js v") == 1 and "plotly.js v" not in page
     assert "Synthetic phantoms, not patients" in page
     assert "the patient's left is on the right and the back at the bottom" in page
-    assert "Published figures stand under ours." in page
+    assert "the head is at the top" in " ".join(page.split())
+    assert page.index("<svg xmlns") < page.index('id="table"') < page.index('id="viewer"') < page.index('id="training"')
     assert len(page) < 3e6
 
 
@@ -54,39 +56,49 @@ def row_cells(page: str, title: str) -> list[str]:
     return re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row)
 
 
-def test_a_cell_has_its_interval_on_a_line_of_its_own_and_the_published_figure_under_it(page):
+def test_the_first_columns_are_scores_and_the_difference_and_all_others_wait_for_a_button(page):
+    heads = re.findall(r'<th scope="col"[^>]*?(hidden)?><button type="button">(.*?)</button>', page)
+    first = [head for more, head in heads if not more]
+    scores = ["Dice [%]", "Jaccard [%]", "ASD [voxel]", "95HD [voxel]"]
+    assert first == ["Method", *scores, "Dice against V-Net &amp; 16L", "Case", *scores]
+    more = [head for hidden, head in heads if hidden]
+    assert [head for head in more if head.startswith("published")] == [
+        *(f"published {score}" for score in scores), "published weights"
+    ]  # fmt: skip
     found = row_cells(page, "CPS &amp; 16L+64UL")
-    assert found[0] == "<strong>CPS &amp; 16L+64UL</strong><small>published, choice unknown</small>"
-    assert found[1] == "86.50 ± 4.95<br>[83.00, 90.00]<small>86.4</small>"  # 90 and 83
-    assert found[2] == "+4.50"  # beside 80 and 84: 10 more and 1 less; of one training each
-    assert found[3].endswith("<small>76.6</small>") and found[6:] == ["0", "2", "16 + 64", "1", "240", "1"]
-    assert row_cells(page, "V-Net &amp; 16L")[0].endswith("<small>published, choice unknown [1]</small>")
-    assert row_cells(page, "V-Net &amp; 16L")[2] == "baseline"
+    assert found[0] == "<strong>CPS &amp; 16L+64UL</strong>"
+    assert found[1] == "86.50 ± 4.95<br>[83.00, 90.00]"  # 90 and 83
+    assert found[5] == "+4.50"  # beside 80 and 84: 10 more and 1 less; of one training each
+    assert found[6:12] == ["0", "2", "16 + 64", "1", "240", "1"]
+    assert found[12:17] == ["86.4", "76.6", "3.42", "12.1", "choice unknown"]
+    assert row_cells(page, "V-Net &amp; 16L")[16] == "choice unknown [1]"
+    assert row_cells(page, "V-Net &amp; 16L")[5] == "baseline"
+    assert len(found) == len(first) - 5 + len(more)
     assert "Tests that count trainings" not in page
 
 
-def test_a_page_of_pairs_begins_with_the_tests_that_count_trainings(workspace):
+def test_a_page_of_pairs_folds_the_tests_that_count_trainings_under_its_table(workspace):
     for k, (baseline, other) in enumerate([((70, 70), (71, 73)), ((70, 71), (73, 72)), ((72, 70), (73, 74))], 1):
         write_run("vnet_16", label_split=k, seed=k, scores=cases(baseline))
         write_run("cps", label_split=k, seed=k, scores=cases(other))
     table(PROFILE, STATISTICS, ROOT / "metrics/published.yaml")
     page = report(PROFILE, workspace / "nothing").read_text()
     assert re.findall(r'role="region" aria-label="([^"]*)"', page)[:2] == [
-        "Tests that count trainings",
         "Results table",
+        "Tests that count trainings",
     ]
     content = json.loads((Path("metrics") / PROFILE / "table.json").read_text())
     test = content["rows"]["cps"]["against_baseline"]["dice"]["trainings"]
     between, p = f"[{test['low']:+.2f}, {test['high']:+.2f}]", f"{test['p_value']:.3f}"
     cells = "".join(f"<td>{cell}</td>" for cell in ("3", "+2.17", between, p, p))  # one test: nothing to correct
     assert f'<th scope="row">CPS &amp; 16L+64UL</th>{cells}' in page
-    assert row_cells(page, "CPS &amp; 16L+64UL")[2] == f"+2.17<br>{between}, p = {p}"
+    assert row_cells(page, "CPS &amp; 16L+64UL")[5] == f"+2.17<br>{between}, p = {p}"
 
 
 def test_the_page_has_every_remark_of_the_table(page):
     assert '<p class="remark">[1] As published. ' in page
     assert '<p class="remark">Not run in this profile: vnet_80, cps_32, mt_un_lovasz, cps_alw.</p>' in page
-    assert "whose number stands under &#34;failed&#34;." in page
+    assert "the column &#34;failed&#34; counts them." in page
 
 
 def test_a_departure_and_a_warning_stand_on_the_page_and_markup_in_a_title_is_text(workspace):
@@ -97,9 +109,9 @@ def test_a_departure_and_a_warning_stand_on_the_page_and_markup_in_a_title_is_te
     table(PROFILE, STATISTICS, Path("published.yaml"))
     (Path("metrics") / PROFILE / "table.md").unlink()  # the page is made from table.json
     page = report(PROFILE, workspace / "nothing").read_text()
-    assert "<strong>&lt;b&gt; *CPS*</strong>, failures: diagonal<small>published, choice unknown</small>" in page
+    assert "<strong>&lt;b&gt; *CPS*</strong>, failures: diagonal</th>" in page
     warning = "The rows have different settings (see table.json) and cannot be compared."
-    assert f'<p class="remark"><strong>{warning}</strong></p>' in page
+    assert f'<p class="notice"><strong>{warning}</strong></p>' in page
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(page):
@@ -111,10 +123,10 @@ def test_the_page_asks_for_nothing_from_elsewhere(page):
 def test_a_run_without_curves_or_masks_is_left_out_of_those_parts_with_a_sentence(page):
     assert "No curves on this machine of mt_un-d0-s0." in page
     assert "Not shown: mt_un-d0-s0 (its masks are not here)." in page
-    assert "No uncertainty of vnet_16-d0-s0, cps-d0-s0: an earlier version made these predictions" in page
+    assert "vnet_16-d0-s0, cps-d0-s0: an earlier version made these predictions" in page
     found = page_data(page)
     assert {t["name"] for t in found["curves"]["loss"]["data"]} == {"vnet_16-d0-s0", "cps-d0-s0"}
-    assert [row["title"] for row in found["cases"][0]["rows"]] == ["V-Net & 16L", "CPS & 16L+64UL"]
+    assert list(page_view(page, found["cases"][0]["case"])["masks"]) == ["vnet_16", "cps"]
     assert len(found["strips"]) == 4 and found["strips"][0]["layout"]["xaxis"]["ticktext"][2] == "MT+UN & 16L+64UL"
 
 
@@ -132,19 +144,20 @@ def test_curves_are_read_back_as_they_were_logged(page):
     np.testing.assert_allclose(values, [3 / (s + 1) for s in steps], rtol=1e-5)
 
 
-def test_outlines_surfaces_and_dice_of_a_case_are_those_of_its_masks(page, prepared):
-    first = page_data(page)["cases"][0]
-    assert (first["rank"], first["case"]) == ("best", prepared.split.test[0])
-    assert len(first["pictures"]) == len(first["numbers"]) == len(first["reference"])
-    reference = prepared.read_label(first["case"]) > 0
-    for shift, row in enumerate(first["rows"], 1):
-        assert row["dice"] == 70 + 10 * shift
-        moved = np.roll(reference, shift, axis=0)
-        box = box_around([reference, *(np.roll(reference, s, axis=0) for s in (1, 2))])
-        assert row["outlines"] == [outline(moved[(*box[:2], z)]) for z in first["numbers"]]
-        assert max(map(abs, numbers(row["surface"]["intensity"]))) == pytest.approx(0.625 * shift, abs=0.4)
-        assert row["uncertainty"] is None
-    assert first["limit"] == 2
+def test_masks_surfaces_and_dice_of_every_case_are_those_of_its_predictions(page, prepared):
+    listed = page_data(page)["cases"]
+    assert [each["case"] for each in listed] == sorted(prepared.split.test)
+    assert {each["rank"] for each in listed} == {"best", "worst"}
+    case = prepared.split.test[0]
+    found, reference = page_view(page, case), prepared.read_label(case) > 0
+    box = box_around([reference, *(np.roll(reference, shift, axis=0) for shift in (1, 2))])
+    size = found["image"]["size"]
+    np.testing.assert_array_equal(unrolled(found["reference"], size), reference[box])
+    for shift, row in enumerate(("vnet_16", "cps"), 1):
+        assert found["dice"][row] == 70 + 10 * shift
+        np.testing.assert_array_equal(unrolled(found["masks"][row], size), np.roll(reference, shift, axis=0)[box])
+        assert max(map(abs, numbers(found["surfaces"][row]["intensity"]))) == pytest.approx(0.625 * shift, abs=0.4)
+    assert (found["uncertainty"], found["limit"], found["start"]) == ({}, 2, [side.start for side in box])
 
 
 def test_metrics_alone_give_a_page_that_says_what_is_missing(workspace, prepared):
@@ -196,5 +209,5 @@ def test_the_page_of_training_cases_says_so_and_shows_those_cases(workspace, tin
     table(profile, STATISTICS, ROOT / "metrics/published.yaml")
     page = report(profile, tiny_data.prepared, tuning=2).read_text()
     assert "<strong>Scores of 2 training cases held back to choose settings, not of test cases.</strong>" in page
-    assert "Points are training cases held back to choose settings" in page and "Published figures" not in page
+    assert "Points are training cases held back to choose settings" in page and "published Dice" not in page
     assert {case["case"] for case in page_data(page)["cases"]} == {"C4", "C5"}

@@ -34,7 +34,7 @@ def written(tmp_path, monkeypatch):
             read_table(PROFILE)
         (line,) = str(error.value).splitlines()
         assert line.startswith(f"{path}: not a table of results (") and line.endswith(
-            "); restore it from git, or make it again with `dvc repro`"
+            "); restore it from git, or create it again with `dvc repro`"
         )
         return line
 
@@ -52,10 +52,10 @@ DICE = (*ROW, "scores", "dice")
         ((*DICE, "mean"), "80", "rows.cps.scores.dice.mean: Input should be a valid number"),
         ((*DICE, "mean"), float("nan"), "rows.cps.scores.dice.mean: Input should be a finite number"),
         ((*DICE, "median"), 80.0, "rows.cps.scores.dice.median: Extra inputs are not permitted"),
-        ((*ROW, "scores"), {}, "rows.cps.scores: found nothing; expected dice, jaccard, asd, hd95"),
-        ((*ROW, "failures"), {}, "rows.cps.failures: found nothing; expected excluded, diagonal, zero"),
+        ((*ROW, "scores"), {}, "rows.cps.scores: found nothing, expected dice, jaccard, asd, hd95"),
+        ((*ROW, "failures"), {}, "rows.cps.failures: found nothing, expected excluded, diagonal, zero"),
         ((*ROW, "published"), {"dice": 80.5}, "rows.cps.published.chosen: Field required"),
-        ((*ROW, "against_baseline"), None, "rows.cps.against_baseline: not there, though row V-Net & 16L is"),
+        ((*ROW, "against_baseline"), None, "rows.cps.against_baseline: missing, although row V-Net & 16L exists"),
         (("design", "pairs"), 1.5, "design.pairs: Input should be a valid integer"),
         (("statistics", "scans"), "mine", "statistics.scans: Input should be 'real' or 'synthetic'"),
         (("lacking",), [], "lacking: Input should be an object"),

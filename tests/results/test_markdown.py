@@ -12,7 +12,7 @@ from lassl.results.table import build
 from lassl.settings.sections import Pairs
 
 CPS = "CPS & 16L+64UL"
-ONE_RUN = "One training of each row says nothing about the methods."
+ONE_RUN = "One training per row says nothing about the methods."
 WARNINGS = ("have different settings", "have different window strides", "trained on different data", "not one method")
 
 
@@ -100,13 +100,13 @@ def test_a_table_with_a_single_pair_has_no_p_and_says_what_its_differences_share
     write_run("vnet_16", scores=cases((70, 70, 70)))
     write_run("cps", scores=cases((80, 90, 85)))
     text = table(built())
-    assert "p = " not in text and "All differences of a column share one training of the baseline." in text
+    assert "p = " not in text and "All differences in a column share one training of the baseline." in text
     assert text.count(ONE_RUN) == 1
 
 
 def test_a_row_of_one_pair_beside_rows_of_more_is_told():
     write_pairs()
-    told = "A difference without an interval is of one training and says nothing about the method."
+    told = "A difference without an interval is from one training and says nothing about the method."
     assert told not in table(built())
     write_run("mt_un", label_split=1, seed=1, scores=cases((70, 70, 70)))
     assert told in table(built()) and ONE_RUN not in table(built())
@@ -114,14 +114,14 @@ def test_a_row_of_one_pair_beside_rows_of_more_is_told():
 
 def test_of_two_pairs_it_is_said_that_their_test_is_too_bold():
     write_pairs()
-    assert "too bold" not in table(built())
+    assert "too liberal" not in table(built())
     write_run("mt_un", label_split=1, seed=1, scores=cases((71, 72, 75)))
     write_run("mt_un", label_split=2, seed=2, scores=cases((72, 72, 74)))
-    assert "With two pairs the test is too bold" in table(built())
+    assert "With two pairs the test is too liberal" in table(built())
 
 
 def test_pairs_of_one_draw_speak_of_that_draw():
-    told = "All pairs have one label split and speak of that label split."
+    told = "All pairs share one label split, so the result holds for that split alone."
     for seed in (0, 1):
         write_run("vnet_16", seed=seed, scores=cases((70, 70)))
         write_run("cps", seed=seed, scores=cases((71, 73)))
@@ -135,28 +135,29 @@ def test_a_registered_experiment_says_which_pairs_count_and_which_are_missing():
     registered = STATISTICS.model_copy(update={"family": ("cps", "mt_un"), "pairs": Pairs(**pairs)})
     write_pairs()
     with pytest.raises(
-        LasslError, match="no pair of label split k and seed k has all of vnet_16, cps, mt_un; run what is mi"
+        LasslError, match="no pair of label split k and seed k has all of vnet_16, cps, mt_un; run the missing"
     ):
         built(registered)
     write_run("mt_un", label_split=1, seed=1, scores=cases((70, 70, 70)))
     write_run("mt_un", label_split=2, seed=2, scores=cases((70, 70, 70)))
     told = (
-        "Pairs (label split k, seed k) that all of vnet_16, cps, mt_un have: 1, 2. Interim: of the 5 planned pairs 3, "
-        "4, 5 are missing. At least 3 are needed for a result. Pair 3 is left out: it lacks mt_un."
+        "Pairs (label split k, seed k) that are complete for vnet_16, cps, mt_un: 1, 2. Interim result: of the 5 "
+        "planned pairs, 3, 4, 5 are missing. A result needs at least 3 pairs. Pair 3 is left out because it "
+        "lacks mt_un."
     )
     assert f"\n**{told}**\n" in table(built(registered))
     write_run("mt_un", label_split=3, seed=3, scores=cases((70, 70, 70)))
     text = table(built(registered))
     assert (
-        "\nPairs (label split k, seed k) that all of vnet_16, cps, mt_un have: 1, 2, 3. Interim: of the 5 planned"
+        "\nPairs (label split k, seed k) that are complete for vnet_16, cps, mt_un: 1, 2, 3. Interim result: of the 5"
         in text
     )
-    assert "At least" not in text and "left out" not in text
+    assert "at least" not in text and "left out" not in text
 
 
 def test_few_cases_make_percentile_intervals_too_narrow_and_that_is_said():
     write_run(scores=cases([80 + k / 10 for k in range(20)]))
-    told = "With 20 cases such an interval is too narrow: it holds the mean in about 93 % of samples"
+    told = "With 20 cases such an interval is too narrow: it covers the true mean in about 93 % of samples"
     assert told in table(built())
     write_run(scores=cases([80 + k / 10 for k in range(60)]))
     assert "too narrow" not in table(built())
@@ -169,7 +170,7 @@ def test_without_the_baseline_no_column_and_no_remark_is_about_it():
     assert len({row.count("|") for row in text.splitlines()[:4]}) == 1
     write_run("vnet_16")
     text = table(built())
-    assert "\nDice is the primary score. Differences to V-Net & 16L: paired" in text
+    assert "\nDice is the primary score. Differences to V-Net & 16L are paired" in text
 
 
 def test_undefined_figures_are_dashes():
@@ -223,7 +224,11 @@ def test_published_figures_tell_how_their_weights_were_chosen_and_who_printed_th
     assert "\n| published, last, largest component | 89.42 | 80.98 | 2.1 | 7.32 |" in text
     assert "\n| published, choice unknown | 90.18 | 82.36 | 1.61 | 6.64 |" in text
     assert text.count("\n| published") == 4  # none of MT
-    (sources,) = [paragraph for paragraph in text.split("\n\n") if paragraph.startswith("Published, on the real scans")]
+    (sources,) = [
+        paragraph
+        for paragraph in text.split("\n\n")
+        if paragraph.startswith("Published figures are for the real scans")
+    ]
     assert "Gupta and Guo (CPS); re-run, printed by Zhao et al. 2024 (BCP); Luo et al. 2021 (DTC); Wu" in sources
 
 
@@ -238,7 +243,7 @@ def test_the_two_baselines_have_a_column_each_where_both_are_there():
     assert "| +15.00 | +25.00 |" in line(CPS)
     assert "| baseline | +10.00 |" in line("V-Net & 16L")
     assert "| -10.00 | baseline |" in line("V-Net, matched & 16L")
-    assert "Differences to V-Net & 16L and to V-Net, matched & 16L: paired" in text
+    assert "Differences to V-Net & 16L and to V-Net, matched & 16L are paired" in text
     alone = built(STATISTICS.model_copy(update={"matched": None}))
     assert "Dice against V-Net, matched" not in table(alone) and "against_matched" not in alone.rows["cps"].compared
 
@@ -317,7 +322,7 @@ def test_runs_of_one_row_with_other_options_are_not_one_method(other):
     write_run("mt_un", **other)
     assert warned() == []
     write_run("cps", seed=1, **other)
-    assert f"**{CPS}: its runs differ in their options (see table.json): not one method.**" in table(built())
+    assert f"**{CPS}: its runs have different options (see table.json) and are not one method.**" in table(built())
     assert warned() == ["not one method"]
 
 
@@ -341,8 +346,8 @@ def test_phantoms_are_told_from_real_scans(scans, words):
 # details
 
 
-OVER_TRAININGS = "Other trainings and other patients: against V-Net & 16L"
-OVER_PATIENTS = "Other patients, these trainings: against V-Net & 16L"
+OVER_TRAININGS = "For new trainings and new patients: against V-Net & 16L"
+OVER_PATIENTS = "For new patients, with these trainings: against V-Net & 16L"
 
 
 def test_the_details_have_a_line_for_each_row_in_every_section():
@@ -371,7 +376,7 @@ def test_the_details_have_the_signed_rank_test_and_say_what_it_is_of():
     write_run("vnet_16", scores=cases(low))
     write_run("mt_un", scores=cases(low))
     write_run("cps", scores=cases([value + 1 + value / 10 for value in low]))
-    assert "They take the trainings as they are and say nothing about the methods" in details(built())
+    assert "They take the trainings as fixed and say nothing about the methods" in details(built())
     heads, first, second = section(OVER_PATIENTS)
     assert "| Dice, difference | 95 % interval | p | p, Holm: Dice |" in heads
     assert (

@@ -114,20 +114,20 @@ def test_a_pair_takes_the_minutes_of_training_and_scoring_all_rows(workspace):
 def test_the_table_says_what_its_trainings_can_show(workspace):
     write_run("vnet_16", scores=cases((80, 80, 80)))
     write_run("cps", scores=cases(DICE[0]))
-    one = "One training of each row says nothing about the methods."
-    unknown = "How much a training moves a row is not known at this scale: none was trained twice."
+    one = "One training per row says nothing about the methods."
+    unknown = "How much retraining changes a row is unknown at this scale, because no row was trained twice."
     assert in_words(built().design, True) == f"{one} {unknown}"
     write_run("cps", seed=1, scores=cases(DICE[1]), variant="-seeds")
     text = in_words(built().design, True)
     assert text.startswith(
-        f"{one} Trained again, a row moves its mean Dice by 1.41 points (SD, 95 % 0.63 to 45.13, from 1 "
+        f"{one} Retraining a row changes its mean Dice by 1.41 points (SD; 95 % interval 0.63 to 45.13; from 1 "
     )
-    assert "One pair can show a difference of " in text and "family" not in text
+    assert "One pair can detect a difference of " in text and "family" not in text
     for k in (1, 2):
         write_run("vnet_16", label_split=k, scores=cases((80, 80, 80)))
         write_run("cps", label_split=k, scores=cases(DICE[k]))
     text = in_words(built().design, False)
-    assert "The difference of a pair moves by 1.53 points (SD, from 1 row). 3 pairs can show" in text
+    assert "The difference of a pair varies by 1.53 points (SD; from 1 row). 3 pairs can detect" in text
 
 
 def test_the_committed_trainings_of_compact_move_by_a_point_and_a_half(monkeypatch):

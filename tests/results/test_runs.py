@@ -107,14 +107,14 @@ def test_scores_edited_after_the_evaluation_are_refused(which):
     earlier(run, "120,test,A,60.25\n")
     path = getattr(run, which)
     path.write_text(path.read_text().replace("dice_percent", "dice", 1))
-    with pytest.raises(LasslError, match=rf"{path}: not what {run.record} was written with; restore both from git"):
+    with pytest.raises(LasslError, match=rf"{path}: its content does not match {run.record}; restore both from git"):
         read_results(PROFILE)
 
 
 def test_a_record_that_is_none_of_a_run_is_refused():
     run = write_run()
     run.record.write_text("profile: quick\n")
-    with pytest.raises(LasslError, match=rf"{run.record}: no record of a run .* restore it from git"):
+    with pytest.raises(LasslError, match=rf"{run.record}: not a valid record of a run .* restore it from git"):
         read_results(PROFILE)
 
 
@@ -124,12 +124,12 @@ def test_a_record_without_its_scores_is_refused(which):
     earlier(run, "120,test,A,60.25\n")
     path = getattr(run, which)
     path.unlink()
-    with pytest.raises(LasslError, match=rf"{path}: not found, though {run.record} exists; run `dvc repro`"):
+    with pytest.raises(LasslError, match=rf"{path}: not found, although {run.record} exists; run `dvc repro`"):
         read_results(PROFILE)
 
 
 def test_a_profile_without_runs_says_how_to_make_some():
-    with pytest.raises(LasslError, match=r"metrics/other/records: found no run; .* -S profile=other"):
+    with pytest.raises(LasslError, match=r"metrics/other/records: found no runs; .* -S profile=other"):
         read_results("other")
 
 

@@ -202,7 +202,7 @@ def test_a_method_without_published_figures_comes_last_under_its_own_name():
 )
 def test_published_figures_that_no_table_can_show_are_told_with_their_row(figures, reason):
     write_run("cps")
-    with pytest.raises(LasslError, match=rf"^metrics/published\.yaml: cps: {reason}.*; mend it there$"):
+    with pytest.raises(LasslError, match=rf"^metrics/published\.yaml: cps: {reason}.*; fix it there$"):
         built(published={"rows": {"cps": figures}, "field": {}, "notes": {}})
 
 
@@ -261,6 +261,7 @@ def test_the_written_table_is_the_built_one():
     assert json.loads((folder / "table.json").read_text(), parse_constant=refuse) == plain()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_committed_table_is_what_its_committed_runs_give(profile, monkeypatch):
     monkeypatch.chdir(committed())
@@ -324,7 +325,7 @@ def test_an_external_row_is_told_from_ours_in_the_table_and_its_details():
     assert line.startswith("| **NET** | 80.00 ± 7.07 [75.00, 85.00] | +5.00 | ")
     assert line.endswith(" | 0 | 2 | - | external | - | - |")
     assert line.count("|") == ours.count("|")
-    assert "\nExternal: masks that were made elsewhere" in text and "One training of each row" in text
+    assert "\nExternal: the masks come from other software" in text and "One training per row" in text
     assert "| NET | external, all | 80.00 | 40.00 | 1.00 | 2.00 |" in second
     assert "| NET | external | - | - | 7.07 | - | - |" in second
 

@@ -93,12 +93,12 @@ def test_on_somebodys_own_scans_no_column_is_of_published_figures(capsys):
 def test_it_is_told_that_one_training_says_nothing_about_methods_and_what_pairs_can_show(capsys):
     for method, dice in (("vnet_16", (70, 70, 70)), ("cps", (71, 72, 75))):
         write_run(method, label_split=1, seed=1, scores=cases(dice))
-    one = "One training of each row says nothing about the methods."
+    one = "One training per row says nothing about the methods."
     assert one in " ".join(shown(capsys).split())
     for method, dice in (("vnet_16", (70, 70, 70)), ("cps", (72, 72, 74))):
         write_run(method, label_split=2, seed=2, scores=cases(dice))
     text = " ".join(shown(capsys).split())
-    assert one not in text and "The difference of a pair moves by " in text and "2 pairs can show a diff" in text
+    assert one not in text and "The difference of a pair varies by " in text and "2 pairs can detect a diff" in text
 
 
 def test_failed_cases_and_rows_that_cannot_be_compared_are_told(capsys):
@@ -113,9 +113,9 @@ def test_failed_cases_and_rows_that_cannot_be_compared_are_told(capsys):
 def test_the_whole_table_and_the_page_are_named_last(capsys):
     write_run()
     *_, table_line, page_line, note = shown(capsys).splitlines()
-    assert table_line == f"Whole table: metrics/{PROFILE}/table.md"
+    assert table_line == f"Full table:  metrics/{PROFILE}/table.md"
     assert page_line == f"Page:        report/{PROFILE}/index.html"
-    assert note.strip() == "not here; with this profile in params.yaml `dvc repro` brings it"
+    assert note.strip() == "not found; set this profile in params.yaml and run `dvc repro`"
     terminal.show(PROFILE, absent="comes next")
     assert capsys.readouterr().out.splitlines()[-1].strip() == "comes next"
     page = Path("report") / PROFILE / "index.html"
@@ -159,7 +159,7 @@ def test_it_shows_the_profile_that_is_named_or_else_that_of_params_and_computes_
 
 
 def test_a_table_that_is_not_there_or_damaged_is_named_with_its_remedy():
-    with pytest.raises(LasslError, match=r"metrics/nothing/table\.json: not found; make it with `dvc repro`"):
+    with pytest.raises(LasslError, match=r"metrics/nothing/table\.json: not found; create it with `dvc repro`"):
         terminal.show("nothing")
     path = Path("metrics/damaged/table.json")
     path.parent.mkdir(parents=True)

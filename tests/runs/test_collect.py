@@ -103,11 +103,13 @@ def test_sixty_runs_of_two_clones_are_collected_and_stand_in_one_table(project, 
     assert run_command(["collect", "../one", "../two"]) == 1
     told = capsys.readouterr()
     taken = [f"{name} of ../one" for name in names[:35]] + [f"{name} of ../two" for name in names[35:60]]
-    same = [f"{name} of ../two: the same bits as ../one" for name in names[25:35]]
+    same = [f"{name} of ../two: identical to ../one" for name in names[25:35]]
     assert told.out.splitlines() == taken + same
     damaged, other = told.err.splitlines()
-    assert damaged == f"{names[60]} of ../two: refused, {runs[60].cases} is not what dvc.lock says there"
-    assert other.startswith(f"{names[61]} of ../two: refused, made from other settings (train.steps 7, here ")
+    assert damaged == f"{names[60]} of ../two: refused because {runs[60].cases} does not match dvc.lock there"
+    assert other.startswith(
+        f"{names[61]} of ../two: refused because these inputs differ: settings (train.steps 7, here "
+    )
 
     assert read_entries(LOCK).keys() == {name for run in runs[:60] for name in stages_of(config, run)}
     for run in runs[:60]:
@@ -118,5 +120,5 @@ def test_sixty_runs_of_two_clones_are_collected_and_stand_in_one_table(project, 
 
     before = LOCK.read_bytes()
     assert run_command(["collect", "../one"]) == 0
-    assert capsys.readouterr().out.splitlines() == [f"{name} of ../one: the same bits as here" for name in names[:35]]
+    assert capsys.readouterr().out.splitlines() == [f"{name} of ../one: identical to here" for name in names[:35]]
     assert LOCK.read_bytes() == before

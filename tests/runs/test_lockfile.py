@@ -118,7 +118,7 @@ def test_a_file_that_is_no_yaml_is_named_and_nothing_is_moved():
     before = LOCK.read_bytes()
     stages_file("compact").parent.mkdir(parents=True)
     stages_file("compact").write_text("stages: [")
-    with pytest.raises(LasslError, match=r"metrics/compact/stages.yaml: no YAML (?s:.*)git checkout"):
+    with pytest.raises(LasslError, match=r"metrics/compact/stages.yaml: not valid YAML (?s:.*)git checkout"):
         sync_lock(config("quick"))
     assert LOCK.read_bytes() == before
 

@@ -74,7 +74,7 @@ def test_without_runs_of_the_profile_the_scores_are_there_all_the_same(repositor
 def test_a_checkpoint_that_is_here_is_not_brought_again(repository, real, capsys):
     fetch(real, repository)
     fetch(real, "nowhere")
-    assert capsys.readouterr().err.count("fetching") == 3
+    assert capsys.readouterr().err.count("downloading") == 3
 
 
 def test_models_and_scores_of_other_weights_under_their_names_stay(repository, real, monkeypatch):
@@ -85,7 +85,7 @@ def test_models_and_scores_of_other_weights_under_their_names_stay(repository, r
     torch.save(network("uamt", seed=9)[0], "models/imported/uamt.pth")
     for path in (Path("models/imported/uamt.pt"), Path("metrics/external/records/uamt.yaml")):
         before = path.read_bytes()
-        with pytest.raises(LasslError, match=f"{path}: is of other weights than models/imported/uamt.pth"):
+        with pytest.raises(LasslError, match=f"{path}: belongs to other weights than models/imported/uamt.pth"):
             fetch(real, repository)
         assert path.read_bytes() == before
         path.unlink()
@@ -96,7 +96,7 @@ def test_without_network_it_says_what_failed_and_how_to_do_it_by_hand(real):
         fetch(real, "https://127.0.0.1:9/UA-MT")
     told = str(error.value)
     assert told.startswith("https://127.0.0.1:9/UA-MT: cannot be copied (") and "\n" not in told
-    assert "put the file there by hand as models/imported/uamt.pth" in told
+    assert "save the file yourself as models/imported/uamt.pth" in told
     assert list(Path("models/imported").iterdir()) == []
 
 
@@ -104,17 +104,18 @@ def test_a_repository_without_the_file_is_told(repository, real):
     subprocess.run(["git", "rm", "--quiet", "-r", "model/UAMT_unlabel"], cwd=repository, check=True)
     words = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--message", "less"]
     subprocess.run(words, cwd=repository, check=True)
-    with pytest.raises(LasslError, match=r"UA-MT: no folder 'model/UAMT_unlabel/iter_6000\.pth' in it; try again"):
+    with pytest.raises(LasslError, match=r"UA-MT: it has no folder 'model/UAMT_unlabel/iter_6000\.pth'; try again"):
         fetch(real, repository)
     assert sorted(path.name for path in Path("models/imported").iterdir()) == ["uamt.pt", "uamt.pth"]
 
 
 def test_synthetic_scans_are_refused_before_anything_is_brought(tiny_data):
-    with pytest.raises(LasslError, match=r"params\.yaml: found profile quick, whose scans are synthetic, expected"):
+    with pytest.raises(LasslError, match=r"params\.yaml: found profile quick, whose scans are synthetic; expected"):
         fetch(settings(tiny_data), "nowhere")
     assert not Path("models").exists()
 
 
+@pytest.mark.slow
 def test_make_published_calls_it_as_a_program(repository, real):
     recipe = "lassl published fetch && dvc repro prepare && lassl published score\n"
     assert f"\t$(RUN) {recipe}" in (ROOT / "Makefile").read_text()
@@ -126,4 +127,4 @@ def test_make_published_calls_it_as_a_program(repository, real):
     assert done.stdout.splitlines() == [f"models/imported/{name}.pt" for name in NAMES] and done.returncode == 0
     done = subprocess.run([*command, "score", repository], env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == f"error: found the repository {repository}, which `lassl published fetch` takes\n"
+    assert done.stderr == f"error: found the repository {repository}, but only `lassl published fetch` takes one\n"

@@ -97,15 +97,15 @@ def test_what_is_shown_is_how_much_is_made_and_left(capsys, tmp_path):
         run = making(TRAINING, tmp_path / "bar")
         run.follow()
         display.started -= 60
-        assert display.summary([run]) == "5 of 7 runs made, 1:00 passed, about 2:42 left"
+        assert display.summary([run]) == "5 of 7 runs finished, 1:00 passed, about 2:42 left"
         display.written -= 60
         display.show([run])
         display.end(run, made=False)
         display.end(making(name="quick/vnet_16-d0-s0"), made=True)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("left: quick/cps-d0-s0 train 45 %")
-    assert lines[1] == "quick/cps-d0-s0: not made, see logs/quick/cps-d0-s0.log; 5 of 7 runs are made"
-    assert lines[2] == "quick/vnet_16-d0-s0: made in 0:00; 6 of 7 runs are made"
+    assert lines[1] == "quick/cps-d0-s0: failed, see logs/quick/cps-d0-s0.log; 5 of 7 runs are finished"
+    assert lines[2] == "quick/vnet_16-d0-s0: finished in 0:00; 6 of 7 runs are finished"
 
 
 def test_a_clock_has_no_sixtieth_second():
@@ -124,7 +124,7 @@ def test_runs_are_made_a_few_at_a_time_and_those_that_fail_are_given(monkeypatch
     monkeypatch.setattr(repro, "start", start)
     assert repro.make(dict.fromkeys("abcde", 1.0), [{}, {}], 5) == ["b"]
     assert len(most) == 5 and max(most) == 2
-    assert "b: not made, see logs/b.log" in capsys.readouterr().err
+    assert "b: failed, see logs/b.log" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_ctrl_c_sigterm_and_sighup_reach_every_run_and_wait_for_its_end(monkeypa
     ticking = threading.Timer(1, os.kill, (os.getpid(), number))
     ticking.start()
     before = time.monotonic()
-    with pytest.raises(Stopped, match="the same command goes on") as caught, interrupted_by_signals():
+    with pytest.raises(Stopped, match="the same command continues") as caught, interrupted_by_signals():
         repro.make(dict.fromkeys("abc", 1.0), [{}, {}], 3)
     assert time.monotonic() - before < 30 and caught.value.exit_code == 128 + number
     assert [run.process.returncode for run in runs] == [3, 3]
@@ -162,7 +162,7 @@ def test_ctrl_c_sigterm_and_sighup_reach_every_run_and_wait_for_its_end(monkeypa
 def test_no_workers_are_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
         lassl("repro", "--workers", "0")
-    assert "--workers: found '0', expected a whole number from 1" in capsys.readouterr().err
+    assert "--workers: found '0', expected a whole number of 1 or more" in capsys.readouterr().err
 
 
 WORK = """
@@ -193,14 +193,14 @@ def test_what_a_killed_make_repro_left_saves_itself_and_the_next_one_says_so_and
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     process = subprocess.Popen([sys.executable, "-c", REPRO])
     wait_for("up")
-    with pytest.raises(LasslError, match=f"another `make repro` is at work here, process {process.pid}; wait"):
+    with pytest.raises(LasslError, match=f"another `make repro` is running here \\(process {process.pid}\\); wait"):
         with leash.alone():
             pytest.fail("two at once")
     process.kill()
     process.wait()
     with leash.alone():
         assert (tmp_path / "saved").read_text() == "saved"
-    assert "waiting for trainings of a `make repro` that was killed" in capsys.readouterr().err
+    assert "waiting for the trainings of a killed `make repro`" in capsys.readouterr().err
     with leash.alone():
         assert capsys.readouterr().err == ""
 
@@ -217,7 +217,7 @@ def test_dvc_under_make_repro_is_stopped_with_it_and_its_exit_code_is_taken_over
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=terminate).start()
-    with pytest.raises(Stopped, match="the same command goes on"), interrupted_by_signals():
+    with pytest.raises(Stopped, match="the same command continues"), interrupted_by_signals():
         repro.dvc("repro")
     assert (tmp_path / "saved").read_text() == "saved"
     (tmp_path / "dvc").write_text("#!/bin/sh\nexit 7\n")

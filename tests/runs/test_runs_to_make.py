@@ -44,7 +44,7 @@ def test_a_run_on_other_fields_of_view_has_a_stage_for_each_after_the_others():
 
 def test_a_run_that_is_not_asked_for_is_refused_by_name():
     assert find(CONFIG, f"{RUN.profile}/{RUN.name}") == RUN
-    with pytest.raises(LasslError, match=r"paper/cps-d0-s0: not among the runs that params\.yaml asks for \(quick/"):
+    with pytest.raises(LasslError, match=r"paper/cps-d0-s0: not a run of params\.yaml, which has quick/"):
         find(CONFIG, "paper/cps-d0-s0")
 
 
@@ -86,6 +86,7 @@ def test_a_run_in_the_cache_is_not_left_but_for_its_other_fields_of_view(monkeyp
     assert asked_for == {name: stages_of(config, runs[name])[:2] for name in ("vnet_80", "cps")}
 
 
+@pytest.mark.slow
 def test_what_dvc_made_before_lies_in_its_cache_though_other_settings_are_in_place(tmp_path, monkeypatch):
     """A model by a first setting, then by a second one, then the first again: it is not to be made."""
     monkeypatch.chdir(tmp_path)

@@ -38,6 +38,7 @@ def test_of_what_dvc_says_the_stages_that_run_are_told_and_its_errors(capfd):
     ]
 
 
+@pytest.mark.slow
 def test_the_words_that_are_looked_for_are_those_of_dvc(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dvc.yaml").write_text("stages:\n  one:\n    cmd: echo a table\n    outs: [{b: {cache: false}}]\n")

@@ -63,8 +63,8 @@ def table() -> Config:
     [
         ("profile: quick".encode("utf-16"), "found byte 0xff at position 0, expected text in UTF-8; save it"),
         ("profile: schön".encode("latin-1"), "found byte 0xf6 at position 12, expected text in UTF-8; save it"),
-        (b"train:\n  lr: 1\n  steps: 2\n  lr: 3\n", "no YAML (the key lr is there twice, line 4); mend it"),
-        (b"a: [1\nb: 2\n", "no YAML (did not find expected ',' or ']', line 2); mend it"),
+        (b"train:\n  lr: 1\n  steps: 2\n  lr: 3\n", "not valid YAML (the key lr occurs twice, line 4); fix it"),
+        (b"a: [1\nb: 2\n", "not valid YAML (did not find expected ',' or ']', line 2); fix it"),
     ],
 )
 def test_a_text_that_cannot_be_read_in_one_way_alone_is_told_in_params_yaml_and_in_conf(
@@ -116,7 +116,7 @@ def test_an_override_reaches_the_composed_params(composed):
 
 @pytest.mark.parametrize("folder", ["/x/[a], b=c", "/x/a,b", "/x/a=b", "/x/(a)", "/x/ä", "/x/o'neil", "/x/{a}"])
 def test_a_value_that_is_no_plain_text_to_hydra_is_told_with_how_it_is_written(composed, folder):
-    with pytest.raises(LasslError, match="the value is no plain text to Hydra; quote it, as in") as error:
+    with pytest.raises(LasslError, match="Hydra does not read the value as plain text; quote it, as in") as error:
         composed("profile=compact", f"data.folder={folder}")
     (line,) = str(error.value).splitlines()
     assert line.startswith(f"data.folder={folder}: ")
@@ -183,13 +183,13 @@ def test_values_in_conf_that_hydra_and_dvc_read_differently_are_told_with_file_a
     (tmp_path / "profile/mine.yaml").write_text(text)
     (tmp_path / "other.yaml").write_text("a: [1\n")
     broken, *lines = conf_files.problems(tmp_path)
-    assert broken.startswith(f"{tmp_path}/other.yaml: no YAML (")
-    todo = "write a number without a leading 0 or a colon, true or false, or a text in quotes"
+    assert broken.startswith(f"{tmp_path}/other.yaml: not valid YAML (")
+    todo = "write a number without leading 0 or colon, true or false, or text in quotes"
     place = f"{tmp_path}/profile/mine.yaml"
     assert lines == [
-        f"{place}: steps: Hydra reads 8, DVC 10; {todo}",
-        f"{place}: time: Hydra reads 90, DVC '1:30'; {todo}",
-        f"{place}: list[1].answer: Hydra reads True, DVC 'yes'; {todo}",
+        f"{place}: steps: Hydra reads 8 but DVC reads 10; {todo}",
+        f"{place}: time: Hydra reads 90 but DVC reads '1:30'; {todo}",
+        f"{place}: list[1].answer: Hydra reads True but DVC reads 'yes'; {todo}",
     ]
 
 
@@ -198,7 +198,7 @@ def test_the_first_stage_refuses_such_a_value(tmp_path, monkeypatch):
     shutil.copy(PARAMS_FILE, "params.yaml")
     Path("conf").mkdir()
     Path("conf/config.yaml").write_text("label_splits: [010]\n")
-    with pytest.raises(LasslError, match=r"conf/config\.yaml: label_splits\[0\]: Hydra reads 8, DVC 10; "):
+    with pytest.raises(LasslError, match=r"conf/config\.yaml: label_splits\[0\]: Hydra reads 8 but DVC reads 10; "):
         ready.main()
     assert not Path("build/ready").exists()
 
@@ -210,7 +210,7 @@ def test_a_known_file_is_read_into_a_frozen_configuration():
 
 
 def test_a_missing_file_says_where_to_run(tmp_path):
-    with pytest.raises(LasslError, match=r"no\.yaml: not found; run from the project's folder"):
+    with pytest.raises(LasslError, match=r"no\.yaml: not found; run this in the project's folder"):
         load(tmp_path / "no.yaml")
 
 
@@ -265,7 +265,7 @@ def test_a_stride_as_long_as_the_patch_is_allowed():
 
 def test_a_margin_that_runs_backwards_is_refused(refusal):
     (line,) = refusal(lambda p: p["data"].update(margin=[8, 4]))
-    assert line.startswith("data: margin [8, 4] runs backwards")
+    assert line.startswith("data: margin [8, 4] is in the wrong order")
 
 
 @pytest.mark.parametrize(("cases", "patches"), [(0, 2), (64, 0)])
@@ -275,7 +275,9 @@ def test_unlabeled_cases_without_patches_and_patches_without_cases_are_refused(r
         p["methods"]["mt_un"]["batch"]["unlabeled"] = patches
 
     (line,) = refusal(change)
-    assert line.startswith(f"methods.mt_un: unlabeled is {cases} (cases) and batch.unlabeled {patches} (their patches")
+    assert line.startswith(
+        f"methods.mt_un: unlabeled is {cases} (cases) but batch.unlabeled is {patches} (their patches"
+    )
 
 
 def test_a_semi_supervised_row_may_go_without_unlabeled_cases_and_their_patches():
@@ -296,7 +298,7 @@ def test_a_batch_that_ends_as_one_voxel_is_refused(refusal):
         p["methods"]["vnet_80"]["batch"] = {"labeled": 1, "unlabeled": 0}
 
     (line,) = refusal(change)
-    assert line.startswith("methods.vnet_80.batch is one patch of [16, 16, 16], which the V-Net makes one voxel")
+    assert line.startswith("methods.vnet_80.batch is one patch of [16, 16, 16], which the V-Net reduces to one voxel")
 
 
 @pytest.mark.parametrize(("count", "held_out"), [(0, 0), (3, 0), (0, 2)])
@@ -363,7 +365,7 @@ def test_the_prepared_cohort_has_the_cohorts_name():
 
 
 def test_a_run_of_a_method_that_is_not_composed_is_refused(composed):
-    with pytest.raises(LasslError, match=r"no method 'mt_un' under methods \(found: cps\)"):
+    with pytest.raises(LasslError, match=r"methods has no 'mt_un' \(found: cps\)"):
         load(composed("method=cps")).run("mt_un", 0, 0)
 
 

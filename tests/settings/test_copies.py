@@ -26,8 +26,8 @@ def changed(config: Config, **sections: dict) -> Config:
 def test_an_edited_weight_that_no_method_would_see_is_refused_with_what_to_type(composed):
     (line,) = edited(changed(composed("method=bcp"), weights={"bcp": 0.7}))
     assert line == (
-        "params.yaml: weights.bcp is 0.7, but methods.bcp.options.weight is 0.5 and is what counts: "
-        "compose both with `dvc exp run -S weights.bcp=0.7`, or edit the method's"
+        "params.yaml: weights.bcp is 0.7, but only methods.bcp.options.weight counts, which is 0.5; "
+        "set both with `dvc exp run -S weights.bcp=0.7`, or edit that of the method"
     )
 
 
@@ -35,7 +35,7 @@ def test_so_is_an_edited_count_of_cases_once_for_all_methods(composed):
     config = composed()
     few = {"few": {"labeled": 12, "unlabeled": 64}}
     (line,) = edited(changed(config, labels=few))
-    assert line.startswith("params.yaml: labels.few.labeled is 12, but methods.")
+    assert line.startswith("params.yaml: labels.few.labeled is 12, but only methods.")
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,8 @@ def test_an_error_about_a_new_row_names_the_files_that_were_written_for_it(tmp_p
         load()
     ends = {line.split(": ")[1]: line.rsplit("; ")[-1] for line in str(caught.value).splitlines()}
     assert ends == {
-        "methods.mine.labeled": "mend it in conf/method/mine.yaml",
-        "methods.mine.weight_decay": "write it in conf/method/own.yaml",
-        "methods.mine.schedule": "write it in conf/method/own.yaml",
-        "methods.mine.optimizer": "mend it in conf/method/own.yaml",
+        "methods.mine.labeled": "fix it in conf/method/mine.yaml",
+        "methods.mine.weight_decay": "add it to conf/method/own.yaml",
+        "methods.mine.schedule": "add it to conf/method/own.yaml",
+        "methods.mine.optimizer": "fix it in conf/method/own.yaml",
     }

@@ -75,7 +75,7 @@ def test_a_changed_training_does_not_resume_and_is_told_what_differs(checkpoints
     checkpoints.save(7, state(7))
     changed = Checkpoints(checkpoints.folder, TRAINING | {part: "other"})
     assert changed.load() is None
-    assert f"another training (not the same {part})" in capsys.readouterr().err
+    assert f"another training (different {part})" in capsys.readouterr().err
     changed.save(1, state(1))
     assert names(checkpoints) == ["step-00000001.pt"]
 

@@ -134,7 +134,7 @@ def test_asked_to_stop_a_training_saves_first_and_goes_on_later(trainer, number)
     step = int(saved.stem.removeprefix("step-"))
     assert f"stopped by {number.name} after step {step} of 20; it is saved" in again.told()
     found = again.finish()
-    assert f"going on from step {step} of 20" in again.told()
+    assert f"resuming from step {step} of 20" in again.told()
     assert (found.weights, found.curves, found.resumed) == (expected.weights, expected.curves, 1)
 
 
@@ -170,7 +170,7 @@ def test_a_signal_to_the_whole_group_leaves_the_loading_processes_until_the_trai
     os.kill(process.pid, number)
     process.join()
     assert process.exitcode == 128 + number
-    assert len(again.checkpoints()) == 1 and again.told().count("stopping after this step") == 1
+    assert len(again.checkpoints()) == 1 and again.told().count("stopping: the training finishes this step") == 1
     assert not psutil.wait_procs(loading, timeout=30)[1]
 
 
@@ -201,8 +201,8 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_leads_to_the_sam
     before, newest = again.checkpoints()
     os.truncate(newest, np.random.default_rng().integers(newest.stat().st_size))
     found = again.finish()
-    assert f"{newest.name} is damaged" in again.told()
-    assert f"going on from step {int(before.stem.removeprefix('step-'))} of" in again.told()
+    assert f"{newest.name}: damaged checkpoint" in again.told()
+    assert f"resuming from step {int(before.stem.removeprefix('step-'))} of" in again.told()
     assert (found.weights, found.curves) == (expected.weights, expected.curves)
 
 
@@ -225,7 +225,7 @@ def test_a_changed_setting_never_resumes_from_the_old_training(trainer):
     killed_late(trainer("vnet_16", "changed"))
     changed = trainer("vnet_16", "changed", train={"steps": 20, "lr": 0.02})
     found = changed.finish()
-    assert "another training (not the same settings)" in changed.told()
+    assert "another training (different settings)" in changed.told()
     assert (found.weights, found.resumed) == (expected.weights, 0)
 
 
@@ -246,7 +246,7 @@ def test_a_loss_that_is_not_finite_leaves_the_batch_and_the_state_that_gave_it(t
     config = settings(tiny_data, train={"lr": 1e30, "steps": 10})
     run = config.run("vnet_16", 0, 0)
     with pytest.raises(
-        LasslError, match=r"step \d+: the loss is not finite .* are in (?P<path>\S+); try a lower"
+        LasslError, match=r"step \d+: the loss is not finite .* are saved in (?P<path>\S+); try a lower"
     ) as told:
         train(config, run)
     (path,) = run.checkpoints.glob("not-finite-*.pt")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def test_the_same_run_twice_gives_the_same_weights_bit_for_bit(tiny_data, worksp
     assert trained(config, method, label_split=1).record.weights_sha256 != first
 
 
+@pytest.mark.slow
 def test_training_learns_what_can_be_learned(tiny_data, workspace):
     config = settings(tiny_data, train={"steps": 60, "lr": 0.05}, network={"width": 4, "dropout": 0.0})
     run = config.run("vnet_16", 0, 0)
@@ -83,7 +85,7 @@ def test_too_few_cases_and_unknown_options_are_named(tiny_data, workspace):
     config = settings(tiny_data)
     values = config.model_dump()
     values["methods"]["vnet_16"]["labeled"] = 7
-    with pytest.raises(LasslError, match="asked for 7 labeled"):
+    with pytest.raises(LasslError, match="expected 7 labeled"):
         trained(Config.model_validate(values))
     values = config.model_dump()
     values["methods"]["cps"]["options"]["wieght"] = 1
@@ -92,7 +94,7 @@ def test_too_few_cases_and_unknown_options_are_named(tiny_data, workspace):
     values["methods"]["cps"]["algorithm"] = "cpss"
     with pytest.raises(LasslError, match=r"cpss.*cps"):
         trained(Config.model_validate(values), "cps")
-    with pytest.raises(LasslError, match="no method 'vnet_17'"):
+    with pytest.raises(LasslError, match="methods has no 'vnet_17'"):
         trained(config, "vnet_17")
 
 
@@ -148,7 +150,7 @@ def test_a_damaged_model_is_named_with_its_remedy(workspace):
     path = Path("models/broken.pt")
     path.parent.mkdir()
     path.write_bytes(b"nothing")
-    with pytest.raises(LasslError, match=r"broken.pt: is no readable model (?s:.*)delete it"):
+    with pytest.raises(LasslError, match=r"broken.pt: not a readable model (?s:.*)delete it"):
         load_model(path)
     with pytest.raises(LasslError, match=r"absent.pt: not found"):
         load_model(Path("models/absent.pt"))
@@ -186,3 +188,28 @@ def test_fp16_scales_the_loss_and_learns_like_fp32(tiny_data):
         weights.append(torch.cat([p.detach().flatten() for p in algorithm.network.parameters()]))
     assert not torch.equal(*weights)
     torch.testing.assert_close(*weights, atol=2e-2, rtol=0)
+
+
+def test_curves_for_tensorboard_are_those_of_the_run_and_change_no_weight(tiny_data, workspace):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    plain = trained(settings(tiny_data), "cps").record.weights_sha256
+    config = settings(tiny_data, running={"tensorboard": True})
+    assert trained(config, "cps").record.weights_sha256 == plain
+    run = config.run("cps", 0, 0)
+    found = EventAccumulator(str(run.tensorboard)).Reload()
+    assert set(found.Tags()["scalars"]) == {path.stem for path in run.curves.glob("*.tsv")}
+    for name in found.Tags()["scalars"]:
+        curve = pd.read_csv(run.curves / f"{name}.tsv", sep="\t")
+        assert [event.step for event in found.Scalars(name)] == curve["step"].tolist()
+        assert [event.value for event in found.Scalars(name)] == pytest.approx(curve[name].tolist(), rel=1e-5)
+
+
+def test_curves_for_tensorboard_without_its_package_are_refused_before_the_first_step(
+    tiny_data, workspace, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(LasslError, match=r"running\.tensorboard: the package tensorboard is not installed"):
+        trained(settings(tiny_data, running={"tensorboard": True}))
+    assert not list(workspace.glob("models/**/*.pt")) and not Path("build/tensorboard").exists()

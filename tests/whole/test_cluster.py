@@ -62,11 +62,22 @@ def copy_of(base: Path, name: str) -> Path:
     return folder
 
 
+ONE_PROCESS = """
+import sys
+from pipeline import evaluate, publish, table, train
+for row in sys.argv[1:]:
+    for stage in (train, evaluate, publish):
+        sys.argv[1:] = [row, "0", "0"]
+        stage.main()
+table.main()
+"""
+
+
 @pytest.fixture(scope="module")
 def sequential(base):
-    """What the rows score, made one after the other."""
+    """What the rows score, made one after the other by one process, without DVC."""
     folder = copy_of(base, "sequential")
-    call(folder, "dvc", "repro", "table")
+    call(folder, sys.executable, "-c", ONE_PROCESS, *ROWS)
     return results(folder)
 
 
@@ -99,7 +110,7 @@ def failing(folder: Path, *words: str) -> str:
 def test_six_workers_in_one_checkout_make_the_table_of_one(base, sequential):
     folder = copy_of(base, "six")
     told = call(folder, "sh", "-c", f"{sys.executable} -m lassl.cli.main repro --workers 6 2>&1")
-    assert told.count(": made in") == 6 and "6 of 6 runs are made" in told
+    assert told.count(": finished in") == 6 and "6 of 6 runs are finished" in told
     assert list(sequential["runs"]) == ROWS
     assert results(folder) == sequential
     assert not ran(call(folder, "dvc", "repro")) & {"phantom", "prepare", "train", "evaluate", "publish"}
@@ -122,7 +133,7 @@ def test_an_array_on_slurm_makes_the_same_table_though_a_task_is_stopped_in_trai
             warning.kill()  # where the signal is that of --signal, it never believes that it came, and sends it again
         while call(folder, "squeue", "--noheader"):
             time.sleep(0.2)
-        assert "all 6 runs are made" in (folder / f"logs/table-{table}.log").read_text()
+        assert "all 6 runs are finished" in (folder / f"logs/table-{table}.log").read_text()
     assert record(folder, row)["training"]["resumed"] == 1
     assert results(folder) == sequential
     assert not ran(call(folder, "dvc", "repro")) & {"phantom", "prepare", "train", "evaluate", "publish"}
@@ -143,16 +154,16 @@ def test_runs_of_three_clones_are_gathered_and_nothing_is_trained_again(base, se
     earlier = head / "metrics/tiny/vnet_16-d0-s0.csv"
     earlier.parent.mkdir(exist_ok=True)
     earlier.write_text("scores of an earlier code")
-    told = "tiny/vnet_16-d0-s0 of ../one: refused, metrics/tiny/vnet_16-d0-s0.csv has other scores; see --overwrite"
+    told = "tiny/vnet_16-d0-s0 of ../one: refused because metrics/tiny/vnet_16-d0-s0.csv has different scores; --over"
     assert told in failing(head, "lassl", "collect", "../one")
     assert earlier.read_text() == "scores of an earlier code"
     assert call(head, "lassl", "collect", "--overwrite", "../one") == "tiny/vnet_16-d0-s0 of ../one\n"
     call(head, "dvc", "pull", "--allow-missing")
-    assert re.search(r"tiny/cps-d0-s0 \| missing.*\n\n1 of 2 runs are not made", failing(head, "cluster/table"))
+    assert re.search(r"tiny/cps-d0-s0 \| missing.*\n\n1 of 2 runs are unfinished", failing(head, "cluster/table"))
     assert list(json.loads((head / "metrics/tiny/table.json").read_text())["rows"]) == ["vnet_16"]
 
     told = call(head, "lassl", "collect", "../two", "origin/three").splitlines()
-    assert told == ["tiny/cps-d0-s0 of ../two", "tiny/vnet_16-d0-s0 of origin/three: the same bits as here"]
+    assert told == ["tiny/cps-d0-s0 of ../two", "tiny/vnet_16-d0-s0 of origin/three: identical to here"]
     call(head, "dvc", "pull", "--allow-missing")
     assert ran(call(head, "dvc", "repro")) <= {"ready", "code", "table", "report"}
     assert results(head)["runs"] == {row: sequential["runs"][row] for row in ("vnet_16", "cps")}
@@ -164,19 +175,19 @@ def assert_others_are_refused(head: Path) -> None:
     cases, lock = head / "../two/metrics/tiny/cps-d0-s0.csv", head / "dvc.lock"
     before = lock.read_bytes()
     cases.write_text("other")
-    assert "metrics/tiny/cps-d0-s0.csv is not what dvc.lock says there" in failing(head, "lassl", "collect", "../two")
+    assert "metrics/tiny/cps-d0-s0.csv does not match dvc.lock there" in failing(head, "lassl", "collect", "../two")
     box = cases.parents[2]
     call(box, "dvc", "commit", "--force", "publish@tiny-cps-0-0")
-    assert "tiny/cps-d0-s0 of ../two: other bits than here, which counts" in failing(head, "lassl", "collect", "../two")
+    assert "tiny/cps-d0-s0 of ../two: differs from here, which is kept" in failing(head, "lassl", "collect", "../two")
     params = head / "params.yaml"
     params.write_text(params.read_text().replace("steps: 30", "steps: 31"))
     (head / "build/code/evaluate").write_text("other")
     (head / "data/prepared/synthetic/other").write_text("other")
     told = failing(head, "lassl", "collect", "origin/three")
-    assert "tiny/vnet_16-d0-s0 of origin/three: refused, made from other " in told
+    assert "tiny/vnet_16-d0-s0 of origin/three: refused because these inputs differ: " in told
     for reason in (
         *("data (data/prepared/synthetic)", "settings (train.steps 30, here 31)", "code (build/code/evaluate)"),
     ):
         assert reason in told
-    assert "neither a folder nor a branch here" in failing(head, "lassl", "collect", "origin/four")
+    assert "not a folder and not a local branch" in failing(head, "lassl", "collect", "origin/four")
     assert lock.read_bytes() == before

@@ -9,7 +9,7 @@ import pytest
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
 FLOORS = (  # from the ground up; the files beside the rooms are floors of their own
     *("plumbing", "seeds", "paths", "settings", "images", "data", "model", "learning", "methods", "training"),
-    *("evaluation", "flaws", "predict", "statistics", "results", "pages", "report", "runs", "cli", "pipeline"),
+    *("evaluation", "flaws", "predict", "statistics", "results", "pages", "report", "runs", "api", "cli", "pipeline"),
 )
 GROWING = ("methods", "cli")  # rooms with a file for each method, for each subcommand
 BESIDE_ROOMS, IN_A_ROOM = 4, 12  # files at most, __init__.py not counted
@@ -23,7 +23,7 @@ def name_of(path: Path) -> str:
 
 
 def floor(module: str) -> int | None:
-    """The floor of a module, None for the outermost package, which imports nothing."""
+    """The floor of a module, None for the outermost package, which shows names of others and is imported by none."""
     names = module.split(".")
     name = "pipeline" if names[0] == "pipeline" else ".".join(names[1:2])
     return FLOORS.index(name) if name else None
@@ -53,11 +53,13 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.parametrize("path", HOUSE, ids=name_of)
 def test_every_import_points_to_the_same_room_or_down(path):
+    if path == ROOT / "lassl/__init__.py":
+        return  # its names, found when they are used, come from everywhere
     names = path.relative_to(ROOT).with_suffix("").parts
     here = floor(".".join(name for name in names if name != "__init__"))
     for module in imports(path):
-        if (other := floor(module)) is not None:
-            assert here is not None and other <= here, f"{name_of(path)} imports {module}, which lies above it"
+        other = floor(module)
+        assert other is not None and other <= here, f"{name_of(path)} imports {module}, which lies above it"
 
 
 def test_every_room_is_a_floor():

@@ -1,4 +1,4 @@
-"""A new method, made as README.md says, word for word; its experiments are made at the tiny scale."""
+"""A new method, made as docs/add-a-method.md says, word for word; its experiments are made at the tiny scale."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers.new_method import new_method
 from helpers.project import call, clone
-from helpers.readme import new_method
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ SCRIPT, (TUNED, SCORED) = new_method()
 
 
 def tiny(command: str) -> list[str]:
-    """A command of README.md at the tiny scale."""
+    """A command of the page at the tiny scale."""
     words = command.replace(" -S profile=compact", "").split()
     return [*words, "-S", "profile=tiny"]
 
@@ -50,8 +50,8 @@ def test_numbers_in_place_of_counts_are_refused_at_once_where_the_tuning_mode_le
     row.write_text(before.replace("${labels.few.labeled}", "16").replace("${labels.few.unlabeled}", "64"))
     told, fine = refused(project, TUNED), refused(project, SCORED)
     row.write_text(before)
-    assert "mine: asked for 16 labeled + 64 unlabeled cases, found 64 training cases" in told
-    assert "write ${labels.few.labeled} and ${labels.few.unlabeled} in conf/method/mine.yaml" in told and fine == ""
+    assert "mine: expected 16 labeled + 64 unlabeled cases, found 64 training cases" in told
+    assert "in conf/method/mine.yaml use ${labels.few.labeled} and ${labels.few.unlabeled}" in told and fine == ""
 
 
 def test_a_setting_that_is_missing_names_the_file_that_was_written_for_it(project):
@@ -60,7 +60,7 @@ def test_a_setting_that_is_missing_names_the_file_that_was_written_for_it(projec
     row.write_text(re.sub("schedule: .*\n", "", before))
     told = refused(project, SCORED)
     row.write_text(before)
-    assert "params.yaml: methods.mine.schedule: Field required; write it in conf/method/mine.yaml" in told
+    assert "params.yaml: methods.mine.schedule: Field required; add it to conf/method/mine.yaml" in told
 
 
 def test_it_passes_the_tests_that_each_algorithm_has_to_pass(project):
@@ -76,16 +76,16 @@ def test_it_is_shown_on_the_page_of_the_methods_where_that_has_a_place_for_it(pr
     call(project, sys.executable, "-m", "lassl.cli.main", "pages")  # the code of this clone
     text = page.read_text()
     page.write_text(before)
-    assert "- Own\n  - [Mine](#mine): mine\n" in text and "\n### Mine\n\n`lassl/methods/mine.py`\n" in text
+    assert "- Own\n    - [Mine](#mine): mine\n" in text and "\n### Mine\n\n`lassl/methods/mine.py`\n" in text
 
 
 def test_its_experiments_run_and_carry_its_files_and_their_scores(project):
     call(project, "git", "reset", "--quiet")  # as one who forgot `git add`
     told = call(project, "bash", "-c", " ".join([*tiny(TUNED), "2>&1"]))
-    assert "note: conf/method/mine.yaml, lassl/methods/mine.py: not in git" in told
+    assert "note: conf/method/mine.yaml, lassl/methods/mine.py: not tracked by git" in told
     call(project, "git", "add", "conf", "lassl")
     told = call(project, "bash", "-c", " ".join([*tiny(SCORED), "2>&1"]))
-    assert "not in git" not in told
+    assert "not tracked by git" not in told
     table = json.loads((project / "metrics/tiny/table.json").read_text())
     assert list(table["rows"]) == ["mine"]
     newest = call(project, "git", "for-each-ref", "--format=%(objectname)", "--sort=-committerdate", "refs/exps/*/*/*")

@@ -15,8 +15,8 @@ import pytest
 from dvc.cli.parser import get_main_parser
 from dvc.utils.hydra import get_hydra_sweeps
 
+from helpers.new_method import new_method
 from helpers.project import ROOT, call, clone
-from helpers.readme import new_method
 from lassl.cli.arguments import parser
 from lassl.settings.compose import compose
 from lassl.settings.config import load
@@ -46,6 +46,8 @@ RUN = (
     "dvc exp show",
     "dvc exp show --only-changed --drop '^(?!Experiment|train|methods.cps[.]|.*dice)'",
     "dvc dag --collapse-foreach-matrix",
+    "python -m benchmarks.plan --minutes 15 profile=paper",
+    "python -m benchmarks.roofline",
 )
 NAMED = "names a command, without what it takes"
 NOT_RUN = {
@@ -74,6 +76,7 @@ NOT_RUN = {
         "dvc exp run -S profile=repeats -S method=core",
         "dvc exp run -S profile=repeats -S method=cps -S flaw=overlap",
         "dvc exp run -S profile=compact -S method=field",
+        "dvc exp run -S profile=compact -S mode=tuning -S method=mine",
         "dvc exp run -S profile=compact -S mode=tuning -S method=mine -S methods.mine.options.weight=0.3",
         "dvc exp run -S method=field",
         "dvc exp run --queue -S mode=tuning -S method=cps,cps_alw -S train.lr=0.01,0.003",
@@ -94,6 +97,7 @@ NOT_RUN = {
     ),
     "needs a model, masks or scans; tests/cli/ and tests/whole/test_own_data.py have them": (
         "lassl predict atrium SCAN... -o masks",
+        "lassl predict atrium SCANS/ -o masks",
         "lassl predict compact/mt_un-d0-s0 SCAN... -o masks",
         "lassl predict kidney/mt_un-d0-s0 SCAN... -o masks",
         "lassl export compact/mt_un-d0-s0 -o model.pt",
@@ -107,7 +111,6 @@ NOT_RUN = {
         "lassl export imported/uamt -o uamt-model.pt",
         "lassl predict imported/uamt SCAN... -o masks",
         "lassl repro --workers 8",
-        "python -m benchmarks.scan_formats repeats/mt_un-d0-s0",
         "python -m benchmarks.whole_scans atrium",
     ),
     "needs SLURM, a remote or clones; tests/whole/test_cluster.py has them": (
@@ -148,10 +151,11 @@ NOT_RUN = {
     "needs a GPU; tests/whole/test_benchmarks.py has what these do without one": (
         "make gpu",
         "python -m benchmarks.gpu",
+        "python -m benchmarks.kernels",
         "python -m benchmarks.together",
         "python -m benchmarks.together --device cpu --trainings 2",
     ),
-    "installs packages": ("make install",),
+    "installs packages": ("make install", "pip install '.[examples]'"),
     "goes to the network; tests/data/test_la2018.py and runs/test_published.py have repositories of their own": (
         "make la2018",
         "make published",
@@ -173,7 +177,7 @@ NOT_RUN = {
     "deletes from the cache": ("dvc gc -w", "dvc gc -w -a"),
     NAMED: (
         *("dvc exp apply", "dvc exp run", "dvc exp run --queue", "dvc exp run -S ...", "dvc gc", "lassl collect"),
-        *("lassl power", "lassl power PROFILE"),
+        *("lassl power", "lassl power PROFILE", "lassl predict"),
     ),
 }
 UNRUN = [command for commands in NOT_RUN.values() for command in commands]
@@ -206,7 +210,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture
 def with_examples(tmp_path, monkeypatch):
-    """A folder with conf/, the profile of docs/own-data.md, and a method as README.md tells to write one."""
+    """A folder with conf/, the profile of docs/own-data.md, and a method as docs/add-a-method.md says."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "conf", "conf")
     (profile,) = re.findall(r"```yaml\n(# @package.*?)```", (ROOT / "docs/own-data.md").read_text(), re.DOTALL)

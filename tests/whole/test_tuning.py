@@ -142,16 +142,21 @@ def test_what_is_gathered_again_is_not_new_and_changes_no_file(tmp_path, monkeyp
             search.SCORES,
             ",A,",
             ",B,",
-            r"search\.csv: cps-d0-s0,\w{8} is not what .*search\.jsonl was written with; restore",
+            r"search\.csv: the lines of cps-d0-s0,\w{8} do not match .*search\.jsonl; restore",
         ),
-        (search.SCORES, "cps-d0-s0,", "", r"search\.csv: cps-d0-s0,\w{8} is not what"),
+        (search.SCORES, "cps-d0-s0,", "", r"search\.csv: the lines of cps-d0-s0,\w{8} do not match"),
         (
             search.RECORDS,
             '"profile"',
             '"profiles"',
-            r"search\.jsonl: line 1: no record of a run \(profile: Field required\)",
+            r"search\.jsonl: line 1: not a valid record of a run \(profile: Field required\)",
         ),
-        (search.RECORDS, '"adaptive": false', '"adaptive": true', r"search\.csv: cps-d0-s0,\w{8} is not what"),
+        (
+            search.RECORDS,
+            '"adaptive": false',
+            '"adaptive": true',
+            r"search\.csv: the lines of cps-d0-s0,\w{8} do not match",
+        ),
     ],
 )
 def test_trials_that_were_edited_are_named_and_nothing_is_written(tmp_path, monkeypatch, name, old, new, told):
@@ -169,7 +174,9 @@ def test_a_trial_whose_table_has_other_columns_is_named_and_the_others_stay(tmp_
     folder = gathered()
     before = (folder / search.SCORES).read_text()
     run = write_run("mt_un", variant="-tuning", tuning=2, scores=cases().assign(more=1.0))
-    with pytest.raises(LasslError, match=r"the cases of mt_un-d0-s0 have the columns case,.*,more, those of another"):
+    with pytest.raises(
+        LasslError, match=r"the cases of mt_un-d0-s0 have the columns case,.*,more, but those of another"
+    ):
         search.gather(folder, [(run.record.read_text(), run.cases.read_text())])
     assert (folder / search.SCORES).read_text() == before
 

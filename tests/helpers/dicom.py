@@ -28,7 +28,7 @@ def write_series(
     """
     image = to_image(Volume(volume.array.astype(np.float32), volume.geometry))
     d = volume.geometry.direction
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for i in set(range(image.GetSize()[2])) - set(skip):
         tags = {
             "0008|0016": "1.2.840.10008.5.1.4.1.1.2",  # CT: GDCM writes no rescaled MR with its place
