@@ -50,7 +50,7 @@ def test_the_plan_has_the_missing_rows_in_the_order_asked_for_and_says_what_it_t
     assert "measured on a CPU" in told and "NVIDIA H200" in told
     with pytest.raises(LasslError, match="no step of profile quick was timed on a card"):
         plan.main(["profile=quick"])
-    with pytest.raises(LasslError, match="no method 'x'"):
+    with pytest.raises(LasslError, match="methods has no 'x'"):
         plan.main(["--rows", "x"])
 
 
