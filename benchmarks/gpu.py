@@ -104,10 +104,15 @@ def noise_source(config: Config, method: Method, device: torch.device) -> PatchS
     return source
 
 
-def stepper(config: Config, row: str, source: PatchSource | None) -> Callable[[], object]:
-    """Make a call that trains a step as lassl.training.loop does, on patches of a source or on one batch of noise."""
+def stepper(config: Config, row: str, source: PatchSource | None, mode: str | None = None) -> Callable[[], object]:
+    """Make a call that trains a step as lassl.training.loop does, on patches of a source or on one batch of noise.
+
+    With `mode`, which is torch.compile's, networks that are compiled are compiled so.
+    """
     method, placement = config.methods[ROWS[row]], place(config.compute, config.patches.size)
     state = first_state(config, method, placement, seed=0)
+    for network in state.algorithm.networks.values() if mode and placement.compiled else ():
+        network.compile(dynamic=False, mode=mode)
     ready = random_batch(config.patches.size, method.batch)
     fixed = Batch(ready.image.to(placement.device), ready.label.to(placement.device))
     rates = [config.train.lr] * len(state.optimizer.param_groups)

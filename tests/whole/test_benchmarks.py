@@ -1,6 +1,8 @@
 """The plain way that we are timed against computes the same numbers as ours."""
 
 import copy
+import json
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks import busy, gpu, pairs, plain, speed, together
+from benchmarks import busy, gpu, kernels, pairs, plain, profiler, roofline, speed, together
 from helpers.project import ROOT
 from lassl.evaluation import metrics
 from lassl.evaluation.inference import Windows, sliding_window
@@ -230,9 +232,129 @@ def test_without_a_gpu_its_benchmarks_say_what_they_would_do(monkeypatch, capsys
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     gpu.main([])
     together.main([])
+    kernels.main([])
     told = capsys.readouterr().out
     assert "times a step of supervised, cps" in told and "lets 3 trainings share it" in told
+    assert "by kernel and by level, compiled and eager" in told and "batch 16" in told
 
 
 def test_steps_beside_other_work_are_timed_in_processes_of_their_own():
     assert 0 < busy.together("quick", 1, busy.SPIN["plain"], 0.01, others=1) < 60
+
+
+def test_the_roofline_has_the_operations_that_torch_counts_and_the_bytes_of_the_volumes(config):
+    works = roofline.step_work(config, batch=4)
+    assert sum(work.flop for work in works) == count(pairs.our_step("supervised", config))
+    assert next(work.voxels for work in works if work.level == 2) == (8, 4, 12)
+    voxels, width = 4 * 32 * 16 * 48, 3
+    norms = sum(work.bytes for work in works if work.level == 0 and work.norm)
+    assert norms == 2 * 8 * 3 * voxels * width  # encoder, doubling and decoder; two bytes a value
+    first, halving = [work for work in works if work.level == 0 and not work.norm][:2]
+    assert first.bytes == 2 * 2 * voxels * (1 + width)  # no gradient of the image
+    assert halving.bytes == 3 * 2 * (voxels * width + voxels // 8 * 2 * width)
+    assert first.seconds(bandwidth=1.0, speed=1e30) == first.bytes
+    assert first.seconds(bandwidth=1e30, speed=2.0) == first.flop / 2
+
+
+def test_the_table_of_the_roofline_on_the_page_is_what_the_command_prints(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    roofline.main([])
+    table = capsys.readouterr().out.strip()
+    assert "| all |  |  | 959 | 100% |" in table  # as torch counts it: 0.959 TFLOP
+    assert table in (ROOT / "docs/performance.md").read_text()
+
+
+def test_a_step_is_told_by_kernel_by_level_and_by_variant(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(ROOT)
+    words = ["--profile", "tiny", "--device", "cpu", "--variants", "compiled", "fp16", "batch 8", "--top", "3"]
+    kernels.main([*words, "--output", str(tmp_path / "found.json")])
+    lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert set(found["ways"]) == {"compiled", "eager"}
+    spent = {(level, part) for level, part, *_ in found["ways"]["eager"]["kernels"]}
+    assert spent >= {(str(level), part) for level in range(5) for part in ("forward", "backward")}
+    assert ("other", "update") in spent
+    (whole,) = [line for line in lines if line[0] == "all" and len(line) == 10]
+    assert float(whole[4]) == pytest.approx(sum(time for *_, time, _ in found["ways"]["compiled"]["kernels"]), abs=1e-3)
+    variants = {line[0]: line for line in lines if line[0] in kernels.VARIANTS}
+    assert variants["compiled"][-1] == "1.00" and "fp16 is for CUDA" in variants["fp16"][2]
+    first, large = found["variants"]["compiled"], found["variants"]["batch 8"]
+    assert (first["patches"], large["patches"]) == (4, 8)
+    ratio = large["step_ms"] / first["step_ms"] / 2
+    assert float(variants["batch 8"][-1]) == pytest.approx(ratio, abs=0.006)
+
+
+def event(name, *shapes, parent=None, kernels=(), device=profiler.DeviceType.CPU, annotation=False):
+    """An event of the profiler, as far as it is looked at."""
+    return SimpleNamespace(
+        **{"name": name, "input_shapes": [list(shape) for shape in shapes], "cpu_parent": parent},
+        **{"kernels": [SimpleNamespace(name=kernel, duration=time) for kernel, time in kernels]},
+        **{"device_type": device, "is_user_annotation": annotation},
+    )
+
+
+def test_a_kernel_of_a_card_counts_for_the_grid_and_the_part_of_what_launched_it(monkeypatch):
+    size, fine, coarse = (32, 16, 48), (2, 4, 16, 8, 24), (2, 8, 8, 4, 12)
+    around = event("autograd::engine::evaluate_function: CompiledFunctionBackward")
+    doubling = event("aten::conv_transpose3d", coarse, (8, 4, 2, 2, 2))
+    update = event("Optimizer.step#SGD.step", kernels=[("a range over all", 900.0)], annotation=True)
+    events = [
+        event("triton_fused", fine, (2, 8), coarse, kernels=[("triton_fused", 30.0)]),
+        event("aten::cudnn_convolution_transpose", coarse, parent=doubling, kernels=[("implicit_gemm", 20.0)]),
+        event("aten::add_", fine, parent=doubling, kernels=[("add", 2.0)]),
+        event("aten::convolution_backward", fine, coarse, parent=around, kernels=[("dgrad", 40.0), ("wgrad", 10.0)]),
+        event("aten::copy_", (7,), parent=event("aten::sum", (2, 32, 16, 48)), kernels=[("copy", 6.0)]),
+        event("aten::_fused_sgd_", (8, 4, 2, 2, 2), parent=update, kernels=[("sgd", 8.0)]),
+        event("dgrad", device=profiler.DeviceType.CUDA),
+        update,
+    ]
+    monkeypatch.setattr(profiler, "wait", lambda device: None)
+    monkeypatch.setattr(profiler, "profile", lambda **_: Watched(events))
+    made = []
+    found = profiler.profiled(lambda: made.append(1), SimpleNamespace(type="cuda"), size, steps=2)
+    assert len(made) == 2
+    assert found == {
+        ("1", "backward", "dgrad"): (0.02, 0.5),
+        ("1", "forward", "triton_fused"): (0.015, 0.5),
+        ("1", "forward", "implicit_gemm"): (0.01, 0.5),
+        ("1", "backward", "wgrad"): (0.005, 0.5),
+        ("other", "update", "sgd"): (0.004, 0.5),
+        ("0", "forward", "copy"): (0.003, 0.5),
+        ("1", "forward", "add"): (0.001, 0.5),
+    }
+
+
+class Watched:
+    """What torch.profiler.profile gives, with events that are known."""
+
+    def __init__(self, events):
+        self.events = lambda: events
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+def test_where_the_profiler_sees_no_kernel_and_a_step_cannot_be_made_the_tables_are_still_told():
+    works = [roofline.Work(0, (2, 2, 2), 1, False, 8, 4)]
+    table = kernels.level_table({"eager": {"step_ms": 1.0, "kernels": []}}, works, 1.0, 1.0)
+    assert "| 0 | 8000.000 | 0.000 | 0.000 | 0.000 |  |" in table
+
+    def fails():
+        raise torch.OutOfMemoryError("CUDA out of memory.\nmore")
+
+    failed = kernels.tried(fails)
+    assert failed == {"failed": "CUDA out of memory."}
+    assert kernels.variant_table({"batch 16": failed}).endswith("| batch 16 |  | CUDA out of memory. |  |")
+
+
+def test_a_mode_of_compiling_is_that_of_every_network_that_is_compiled(config, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **words: asked.append(words))
+    kernels.step_of(config, mode="reduce-overhead")
+    assert asked == []  # nothing is compiled on a CPU
+    monkeypatch.setattr(gpu, "place", lambda *_: Placement(torch.device("cpu"), torch.float32, False, compiled=True))
+    kernels.step_of(config, mode="reduce-overhead")
+    assert asked == [{"dynamic": False}, {"dynamic": False, "mode": "reduce-overhead"}]  # the last one counts

@@ -46,6 +46,8 @@ RUN = (
     "dvc exp show",
     "dvc exp show --only-changed --drop '^(?!Experiment|train|methods.cps[.]|.*dice)'",
     "dvc dag --collapse-foreach-matrix",
+    "python -m benchmarks.plan --minutes 15 profile=paper",
+    "python -m benchmarks.roofline",
 )
 NAMED = "names a command, without what it takes"
 NOT_RUN = {
@@ -149,6 +151,7 @@ NOT_RUN = {
     "needs a GPU; tests/whole/test_benchmarks.py has what these do without one": (
         "make gpu",
         "python -m benchmarks.gpu",
+        "python -m benchmarks.kernels",
         "python -m benchmarks.together",
         "python -m benchmarks.together --device cpu --trainings 2",
     ),
