@@ -92,7 +92,7 @@ def rows_of(algorithm: str, profile: str) -> dict[str, Method]:
     for rows in (composed(profile, file).methods for file in files):
         if found := {name: row for name, row in rows.items() if row.algorithm == algorithm}:
             return found
-    raise LasslError(f"{own}: found no row of the algorithm {algorithm} there; write one (docs/add-a-method.md)")
+    raise LasslError(f"{own}: found no row for the algorithm {algorithm}; write one (docs/add-a-method.md)")
 
 
 def composed(profile: str, method: str = "field") -> Config:

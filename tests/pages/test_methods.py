@@ -135,7 +135,7 @@ def test_rows_of_one_algorithm_are_told_apart_by_what_stands_at_the_head_of_thei
     assert heading(project / "a.yaml") == "One\ntwo."
     (project / "b.yaml").write_text("# All\n")
     assert heading(project / "b.yaml") == "All"
-    assert "(`vnet_bn`):\n  The matched baseline, whose steps have two unlabeled patches too" in committed
+    assert "(`vnet_bn`):\n  The matched baseline, with two unlabeled patches added to each step" in committed
     assert "**BCP & 16L+64UL** (`bcp`)\n\n" in committed
 
 

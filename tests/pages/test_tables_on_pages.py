@@ -188,14 +188,15 @@ def test_a_short_table_warns_of_rows_that_cannot_be_compared():
     assert "**The rows have different settings (see table.json) and cannot be compared.**" in short(of_rows(**rows))
 
 
-def test_a_short_table_has_seven_columns_with_the_differences_to_both_baselines():
+def test_a_short_table_has_the_published_rows_with_their_differences_to_the_first_baseline_alone():
     other = {"against_matched": differences(4.0)}
-    rows = {"first": row("A", 80.0, **other), "second": row("B", 82.5, 2.5, **other), "matched": row("M", 78.0, -2.0)}
-    heads, _, first, second, matched = short(of_rows(**rows)).splitlines()[:5]
-    assert heads.endswith("| published Dice | Dice against A | Dice against M |") and heads.count("|") == 8
-    assert first.endswith("| baseline | +4.00 |")
-    assert second.endswith("| +2.50 | +4.00 |")
-    assert matched.endswith("| -2.00 | baseline |")
+    further = {"group": "field", "published": {"dice": 90.0, "chosen": "test", "source": "Another"}}
+    rows = {"first": row("A", 80.0, **other), "second": row("B", 82.5, 2.5, **other)}
+    text = short(of_rows(**rows, matched=row("M", 78.0, -2.0, **further)))
+    heads, _, first, second, after = text.splitlines()[:5]
+    assert heads.endswith("| published Dice | Dice against A |") and heads.count("|") == 7
+    assert first.endswith("| baseline |") and second.endswith("| +2.50 |") and after == ""
+    assert "Published figures (Somebody) are" in " ".join(text.split())
 
 
 def test_a_short_table_with_pairs_has_intervals_and_p_over_trainings_and_what_they_can_show():
