@@ -60,8 +60,9 @@ figures: install ## save pictures of existing reports to docs/figures; needs Chr
 pages: install ## fill the marked places of README.md and docs/ from metrics/, the code and conf/
 	$(RUN) lassl pages
 
-docs: install ## build docs/ as a site into site/
+docs: install ## build docs/ as a site into site/, with the page of `make repro` as site/report.html if it was made
 	$(RUN) pip install --quiet --constraint constraints.txt --editable '.[docs]' && NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@if [ -f report/quick/index.html ]; then cp report/quick/index.html site/report.html; fi
 
 la2018: install ## download the real scans to data/raw/la2018
 	$(RUN) lassl download
