@@ -20,11 +20,12 @@ from lassl.data.prepared import open_prepared
 from lassl.images.components import largest_component
 from lassl.images.geometry import Array, Geometry, Volume, directions
 from lassl.model.record import Trained
+from lassl.model.start import find_model
 from lassl.paths import prepared_folder
 from lassl.plumbing.errors import command
 from lassl.plumbing.machine import machine
 from lassl.plumbing.tables import grid
-from lassl.predict.model_file import find_model, read_exported
+from lassl.predict.model_file import read_exported
 from lassl.predict.segment import segment
 from lassl.predict.task import PROBABILITY, Task, placement_for
 from lassl.seeds import stream

@@ -105,13 +105,16 @@ def options(config: "Config") -> Iterator[Finding]:
 
 
 def network(config: "Config", root: Path) -> Iterator[Finding]:
-    """A network other than the V-Net: whether it works, and whether the methods can use it."""
+    """Whether the network works, the methods can use it, and the weights that trainings start from fit."""
     from lassl.methods import check_network
+    from lassl.model.start import read_start
 
     if str(root.resolve()) not in sys.path:
         sys.path.append(str(root.resolve()))  # where the stages find it, too, as they run by `python -m`
     try:
         check_network(config.methods, config.network, config.patches.size)
+        if config.train.start:
+            read_start(config.train.start, config.network)
     except LasslError as error:
         yield from (Finding("missing", line) for line in str(error).splitlines())
 

@@ -2,9 +2,10 @@
 
 import argparse
 
+from lassl.model.start import find_model
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import check_free
-from lassl.predict.model_file import find_model, read_exported, write_exported
+from lassl.predict.model_file import read_exported, write_exported
 from lassl.predict.onnx_file import write_onnx
 from lassl.predict.scan_files import make_folder
 

@@ -14,10 +14,10 @@ import SimpleITK as sitk
 from lassl.cli.predict_plan import Files, Plan, error_line, plan_of
 from lassl.cli.predict_record import DONE, DOUBTFUL, FAILED, UNFINISHED, Record
 from lassl.images.geometry import Volume, volume_ml
+from lassl.model.start import find_model
 from lassl.plumbing.errors import LasslError, Stopped, note
 from lassl.plumbing.progress import InnerBar
 from lassl.predict.model import Ready, doubts_of, maps_of, ready, spoiling
-from lassl.predict.model_file import find_model
 from lassl.predict.scan_files import MASK, PREVIEW, make_folder, read_scan, write_output, write_picture
 from lassl.predict.task import Progress
 

@@ -79,10 +79,11 @@ class Computation(Entry):
 
 
 class Training(Computation):
-    """How a training went: the reason for its number format, and how often it resumed from a checkpoint."""
+    """How a training went: how often it resumed, the reason for its number format, and what it started from."""
 
     resumed: int
     precision_reason: str | None = None
+    start_sha256: str | None = None  # of the model's file that it started from
 
 
 class Scored(Entry):

@@ -11,8 +11,9 @@ import torch
 from lassl.images.components import largest_component
 from lassl.images.geometry import Array, Triple, Volume, volume_ml
 from lassl.images.intensities import standing_apart
+from lassl.model.start import find_model
 from lassl.plumbing.errors import LasslError
-from lassl.predict.model_file import find_model, read_exported
+from lassl.predict.model_file import read_exported
 from lassl.predict.scan_files import MASK
 from lassl.predict.segment import segment
 from lassl.predict.task import PROBABILITY, Task, placement_for

@@ -31,14 +31,12 @@ from torch import Tensor
 from lassl.evaluation.external_record import Imported
 from lassl.model.trained import TrainedModel
 from lassl.model.weights_file import plain_content
-from lassl.paths import MODELS
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
 from lassl.predict.imported_model import ImportedModel
 from lassl.predict.settings import PredictSettings, metrics_of, settings_of, volumes_of
 
 FORMAT, VERSION = "lassl model", 1
-SHIPPED = Path(__file__).parent / "weights"  # models that come with lassl
 
 
 @dataclass(frozen=True)
@@ -52,26 +50,6 @@ class Exported:
     settings: PredictSettings
     metrics: dict[str, float | None] | None
     volumes_ml: tuple[float, float] | None = None
-
-
-def find_model(name: str) -> Path:
-    """Find the file of a model: a path, one of SHIPPED, or a run of models/ named as profile/method-d0-s0.
-
-    Raises LasslError.
-    """
-    if (path := Path(name)).is_file() or name.endswith(".pt"):
-        candidates = [path]
-    else:
-        candidates = [SHIPPED / f"{name}.pt", MODELS / f"{name}.pt"]
-    for path in candidates:
-        if path.is_file():
-            return path
-    runs = sorted(p.relative_to(MODELS).with_suffix("").as_posix() for p in MODELS.glob("*/*.pt"))
-    shipped = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.pt"))) or "none"
-    raise LasslError(
-        f"{path}: no such model; expected one that comes with lassl ({shipped}), a run such as quick/cps-d0-s0 (found "
-        f"in {MODELS}/: {', '.join(runs) or 'none'}), or a .pt file"
-    )
 
 
 def read_exported(path: Path) -> Exported:

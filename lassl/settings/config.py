@@ -25,12 +25,11 @@ from lassl.settings.sections import (
     Patches,
     Phantom,
     Running,
-    Section,
     Snapshots,
     Statistics,
     Train,
 )
-from lassl.settings.values import Count
+from lassl.settings.values import Count, Section
 
 NAME = "expected a folder name without slash, line break or leading dot"
 

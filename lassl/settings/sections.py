@@ -1,26 +1,20 @@
 """The sections of params.yaml: checked, frozen."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pydantic
-from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator, model_serializer, model_validator
+from pydantic import BeforeValidator, field_validator, model_validator
 
 from lassl.paths import prepared_folder
 from lassl.settings.earlier_names import ALGORITHMS
-from lassl.settings.values import Count, Positive, Size, Structures, plugin_name
+from lassl.settings.values import Count, Positive, Section, Size, Structures, plugin_name
 
 Field = Literal["whole", "center", "padded"]
 VNET = "vnet"  # the network that is ours
 
 
 Schedule = Annotated[str, plugin_name("step", "poly", "constant")]
-
-
-class Section(BaseModel):
-    """A section of params.yaml: read-only, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Phantom(Section):
@@ -63,21 +57,18 @@ class Network(Section):
     Of the V-Net: channels of the first stage, residual stages, dropout probability.
     """
 
-    name: Annotated[str, plugin_name(VNET, kind="class")] = VNET  # older records lack it and the next
-    options: dict[str, Any] = {}
+    name: Annotated[str, plugin_name(VNET, kind="class")] = VNET
+    options: dict[str, Any] = pydantic.Field(default_factory=dict)
     width: Positive
     residual: bool
     dropout: Annotated[float, pydantic.Field(ge=0, lt=1)]
+    later: ClassVar = ("name", "options")
 
     @model_validator(mode="after")
     def _the_vnet_has_none(self) -> Self:
         if self.name == VNET and self.options:
             raise ValueError(f"options {self.options} are for a class of your own; the V-Net takes none")
         return self
-
-    @model_serializer(mode="wrap")
-    def _as_before_for_the_vnet(self, plain: Any) -> dict[str, Any]:
-        return {key: value for key, value in plain(self).items() if self.name != VNET or key not in ("name", "options")}
 
 
 class Patches(Section):
@@ -101,6 +92,8 @@ class Train(Section):
     lr: Annotated[float, pydantic.Field(gt=0)]
     momentum: Annotated[float, pydantic.Field(ge=0, lt=1)]
     schedule: Schedule | None
+    start: str | None = None  # the model that trainings start from
+    later: ClassVar = ("start",)
 
 
 class Cases(Section):

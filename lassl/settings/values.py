@@ -1,8 +1,8 @@
-"""Kinds of values in params.yaml: sizes, structures, and names of functions or classes elsewhere."""
+"""What the sections of params.yaml have in common: their base, and kinds of values."""
 
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer
 
 from lassl.plumbing.plugins import NAMED
 
@@ -27,3 +27,18 @@ def plugin_name(*words: str, kind: str = "function") -> AfterValidator:
         return name
 
     return AfterValidator(known)
+
+
+class Section(BaseModel):
+    """A section of params.yaml: read-only, and an unknown key is an error.
+
+    Older records lack the keys in `later`, which are written only if they are not at their default.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    later: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_in_older_records(self, plain: Any) -> dict[str, Any]:
+        usual = {key: type(self).model_fields[key].get_default(call_default_factory=True) for key in self.later}
+        return {key: value for key, value in plain(self).items() if key not in usual or value != usual[key]}

@@ -12,6 +12,7 @@ from lassl.learning.base import Algorithm, Progress
 from lassl.methods import build
 from lassl.model.network import build_network
 from lassl.model.placement import Placement
+from lassl.model.start import read_start
 from lassl.plumbing.errors import LasslError, Stopped, note
 from lassl.plumbing.files import holds_only, whole_folder
 from lassl.plumbing.plugins import plugin
@@ -97,6 +98,10 @@ def first_state(
     torch.manual_seed(stream_seed(seed, "weights"))
     built = build(algorithm or method.algorithm, lambda: build_network(config.network), method.options)
     module = placement.module(built).train()
+    if config.train.start:
+        start = read_start(config.train.start, config.network)
+        for network in module.networks.values():
+            start.into(network)
     placement.compile(module.networks.values())
     optimizer = sgd(module, config.train.lr, config.train.momentum, method.weight_decay)
     scaler = torch.amp.GradScaler(placement.device.type, enabled=placement.dtype == torch.float16)

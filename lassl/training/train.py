@@ -1,6 +1,7 @@
 """Stage `train`: one run, from prepared scans to a model with the record of its training."""
 
 from pathlib import Path
+from typing import Any
 
 from lassl.data.label_split import UNLABELED, LabelSplit, choose_cases
 from lassl.data.patches import PatchSource
@@ -9,6 +10,7 @@ from lassl.images.geometry import orientation
 from lassl.methods import check, check_network, module_of
 from lassl.model.placement import Placement, place
 from lassl.model.record import Cohort, Settings, Trained, Training
+from lassl.model.start import read_start
 from lassl.model.trained import TrainedModel, save_model
 from lassl.paths import Run
 from lassl.plumbing.files import text_hash
@@ -61,7 +63,15 @@ def shaped_by(config: Config, run: Run, cohort: str, code: str, placement: Place
         "code": text_hash(code),
         "precision": placement.name,
         **{key: str(computer[key]) for key in ("device", "threads", "torch", "numpy")},
+        **start_of(config),
     }
+
+
+def start_of(config: Config) -> dict[str, Any]:
+    """The hash of the model that the training starts from, if it starts from one. Raises LasslError."""
+    if config.train.start is None:
+        return {}
+    return {"start_sha256": read_start(config.train.start, config.network).sha256}
 
 
 def cases_of(config: Config, method: Method, prepared: Prepared, label_split: int) -> LabelSplit:
@@ -95,5 +105,6 @@ def record_of(
             precision=placement.name,
             precision_reason=placement.reason,
             **machine(placement.device),
+            **start_of(config),
         ),
     )

@@ -13,8 +13,9 @@ from helpers.trainings import settings
 from lassl.data.prepared import open_prepared
 from lassl.evaluation import inference
 from lassl.model.record import Cohort
+from lassl.model.start import find_model
 from lassl.plumbing.errors import LasslError
-from lassl.predict.model_file import content_hash, find_model, read_exported
+from lassl.predict.model_file import content_hash, read_exported
 from lassl.predict.settings import crop_of, grid_of
 
 pytestmark = pytest.mark.usefixtures("in_project")

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from helpers.command import RUN, lassl
+from lassl.model.start import find_model
 from lassl.plumbing.errors import LasslError
-from lassl.predict.model_file import find_model, read_exported
+from lassl.predict.model_file import read_exported
 
 pytestmark = pytest.mark.usefixtures("in_project")
 

@@ -16,9 +16,10 @@ from helpers.trainings import settings
 from lassl.data.prepared import open_prepared
 from lassl.evaluation.external_record import read_external_record
 from lassl.images.volumes import read_volume
+from lassl.model.start import find_model
 from lassl.plumbing.errors import LasslError
 from lassl.predict.import_weights import profile_stride, read_imported, score_imported
-from lassl.predict.model_file import find_model, read_exported
+from lassl.predict.model_file import read_exported
 
 MODEL = Path("models/imported/net.pt")
 WINDOW = (112, 112, 80)

@@ -22,8 +22,9 @@ from lassl.images.geometry import Geometry, Volume, orientation
 from lassl.images.grids import covering, resampled, turned
 from lassl.images.volumes import read_volume, write_volume
 from lassl.model.placement import place
+from lassl.model.start import find_model
 from lassl.plumbing.errors import LasslError
-from lassl.predict.model_file import find_model, read_exported, write_exported
+from lassl.predict.model_file import read_exported, write_exported
 from lassl.predict.scan_files import read_scan
 from lassl.results.runs import read_scores
 

@@ -11,14 +11,15 @@ import torch
 from helpers.command import RUN, lassl
 from helpers.runs import RECORDS
 from lassl.images.volumes import read_volume
+from lassl.model import start
 from lassl.model.record import read_record
+from lassl.model.start import find_model
 from lassl.plumbing.errors import LasslError
-from lassl.predict import model_file
-from lassl.predict.model_file import find_model, halved, read_exported
+from lassl.predict.model_file import halved, read_exported
 
 pytestmark = pytest.mark.usefixtures("in_project")
 
-SHIPPED = sorted(model_file.SHIPPED.glob("*.pt"))  # before any test puts other ones there
+SHIPPED = sorted(start.SHIPPED.glob("*.pt"))  # before any test puts other ones there
 
 
 def test_in_half_precision_a_file_is_half_as_large_and_the_mask_stays(raw, tmp_path):
@@ -45,7 +46,7 @@ def test_a_weight_beyond_half_precision_is_told():
 
 
 def test_a_model_that_comes_with_lassl_predicts_by_its_name_in_any_folder(raw, tmp_path, monkeypatch):
-    monkeypatch.setattr(model_file, "SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr(start, "SHIPPED", tmp_path / "weights")
     lassl("export", RUN, "-o", tmp_path / "weights/atrium.pt", "--half")
     monkeypatch.chdir(tmp_path)
     for folder, model in {"named": "atrium", "given": "weights/atrium.pt"}.items():

@@ -7,7 +7,8 @@ from lassl.cli import main as cli
 from lassl.data.prepared import open_prepared
 from lassl.evaluation import inference
 from lassl.model.placement import place
-from lassl.predict.model_file import find_model, read_exported
+from lassl.model.start import find_model
+from lassl.predict.model_file import read_exported
 from lassl.settings.sections import Data
 
 RUN = "quick/cps-d0-s0"

@@ -17,9 +17,10 @@ from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.publish import publish
 from lassl.images.volumes import read_volume
 from lassl.model.record import read_record
+from lassl.model.start import find_model
 from lassl.model.trained import load_model
 from lassl.plumbing.errors import LasslError
-from lassl.predict.model_file import find_model, read_exported
+from lassl.predict.model_file import read_exported
 from lassl.training.train import train
 
 NAME = "helpers.small_unet:SmallUNet"

@@ -1,0 +1,83 @@
+"""Finds the file of a model, and reads the weights with which a training starts (`train.start`)."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from lassl.model.weights_file import plain_content
+from lassl.paths import MODELS
+from lassl.plumbing.errors import LasslError
+from lassl.settings.sections import Network
+
+SHIPPED = Path(__file__).parents[1] / "predict" / "weights"  # models that come with lassl
+
+
+@dataclass(frozen=True)
+class Start:
+    """The weights of a model's default network by tensor, and the sha256 of the model's file."""
+
+    path: Path
+    sha256: str
+    weights: dict[str, Tensor]
+
+    def into(self, network: nn.Module) -> None:
+        """Load the weights into a network. Raises LasslError where they do not fit."""
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise LasslError(f"train.start: {self.path}: the weights do not fit the network ({reason})") from None
+
+
+def find_model(name: str) -> Path:
+    """Find the file of a model: a path, one of SHIPPED, or a run of models/ named as profile/method-d0-s0.
+
+    Raises LasslError.
+    """
+    if (path := Path(name)).is_file() or name.endswith(".pt"):
+        candidates = [path]
+    else:
+        candidates = [SHIPPED / f"{name}.pt", MODELS / f"{name}.pt"]
+    for path in candidates:
+        if path.is_file():
+            return path
+    runs = sorted(p.relative_to(MODELS).with_suffix("").as_posix() for p in MODELS.glob("*/*.pt"))
+    shipped = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.pt"))) or "none"
+    raise LasslError(
+        f"{path}: no such model; expected one that comes with lassl ({shipped}), a run such as quick/cps-d0-s0 (found "
+        f"in {MODELS}/: {', '.join(runs) or 'none'}), or a .pt file"
+    )
+
+
+def read_start(name: str, network: Network) -> Start:
+    """Read the weights of a model, named as for `find_model`, for a network of these settings.
+
+    Raises LasslError for a model that does not exist or is damaged, and for one with another network. The dropout may
+    differ.
+    """
+    try:
+        path = find_model(name)
+    except LasslError as error:
+        raise LasslError(f"train.start: {error}") from None
+    content = plain_content(path, "name a model of a training or of `lassl export` as train.start")
+    try:
+        found = Network.model_validate(content["network"])  # type: ignore[index]
+        weights: dict[str, Tensor] = next(iter(content["weights"].values()))  # type: ignore[index]
+        weights = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in weights.items()}
+    except (KeyError, TypeError, AttributeError, StopIteration, ValidationError):
+        raise LasslError(f"train.start: {path}: not a model of a training or of `lassl export`") from None
+    if shape(found) != shape(network):
+        raise LasslError(
+            f"train.start: {path}: found a network with {shape(found)}, expected {shape(network)} as in params.yaml; "
+            "set network.* as in the model, or name another model"
+        )
+    return Start(path, hashlib.sha256(path.read_bytes()).hexdigest(), weights)
+
+
+def shape(network: Network) -> dict[str, Any]:
+    """The settings of a network on which its tensors depend."""
+    return {key: value for key, value in network.model_dump().items() if key != "dropout"}
