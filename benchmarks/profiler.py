@@ -39,7 +39,7 @@ def part(around: Sequence[Any]) -> str:
 def level(around: Sequence[Any], size: Sequence[int]) -> str:
     """The level of the finest grid that an operation has, or else the next event around it; "other" if none has one.
 
-    `size` (X, Y, Z) is that of a patch. In the forward pass the inputs of a transposed convolution have the coarser grid.
+    `size` (X, Y, Z) is that of a patch. A transposed convolution has only the coarser grid as input, forward.
     """
     levels = {tuple(n >> i for n in size): i for i in range(5)}
     kind = part(around)
