@@ -10,7 +10,7 @@ RUN := source $(VENV)/bin/activate &&
 help: ## list the commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
 
-# what was moved or copied here names the folder that it was made in, and is made again
+# a .venv that was moved or copied names its old folder; it is made again
 MOVED := $(shell [ ! -f $(VENV)/bin/activate ] || grep -qF '$(CURDIR)/$(VENV)' $(VENV)/bin/activate || echo moved)
 .PHONY: moved
 
@@ -36,34 +36,36 @@ unit: install ## the tests of single rooms; with VENV=.venv-3.13 PYTHON=python3.
 check: install ## style, types, and the order and sizes of rooms, files and functions
 	$(RUN) ruff check . && ruff format --check . && mypy && pytest tests/whole/test_floors.py
 
-format: install ## mend the style
+format: install ## fix the style
 	$(RUN) ruff check --fix . ; ruff format .
 
-params: install ## compose params.yaml anew from the defaults in conf/
+params: install ## write params.yaml again from the defaults in conf/
 	$(RUN) lassl compose
 
-tables: install ## make every committed table again from its runs in metrics/, then README.md and docs/; trains nothing
+tables: install ## write every committed table again from metrics/, then README.md and docs/; trains nothing
 	$(RUN) lassl tables $$(git ls-files 'metrics/*/table.json' | cut -d/ -f2) && lassl pages
 
-search: install ## gather the settings that were tried on training cases into metrics/<profile>-tuning
+search: install ## collect the trials of hyperparameter searches into metrics/<profile>-tuning
 	$(RUN) lassl search
 
 gpu: install ## on a machine with CUDA: the tests marked cuda, a benchmark, and what the paper profile will take
 	$(RUN) pytest tests/gpu -r s
 	$(RUN) python -m benchmarks.gpu
 	$(RUN) python -m benchmarks.together
+	$(RUN) python -m benchmarks.kernels
 
-figures: install ## pictures of the reports that are here for docs/figures; needs chromium
+figures: install ## save pictures of existing reports to docs/figures; needs Chromium
 	$(RUN) lassl pictures $$(ls report)
 
 pages: install ## fill the marked places of README.md and docs/ from metrics/, the code and conf/
 	$(RUN) lassl pages
 
-docs: install ## build docs/ as a site into site/
+docs: install ## build docs/ as a site into site/, with the page of `make repro` as site/report.html if it was made
 	$(RUN) pip install --quiet --constraint constraints.txt --editable '.[docs]' && NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@if [ -f report/quick/index.html ]; then cp report/quick/index.html site/report.html; fi
 
-la2018: install ## bring the real scans to data/raw/la2018
+la2018: install ## download the real scans to data/raw/la2018
 	$(RUN) lassl download
 
-published: install ## bring UA-MT's published weights, score them on the real test cases of params.yaml, table them
+published: install ## download UA-MT's published weights and score them on the real test cases
 	$(RUN) lassl published fetch && dvc repro prepare && lassl published score

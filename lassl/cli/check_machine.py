@@ -75,10 +75,10 @@ def packages(constraints: Path, needed: Iterable[str] | None = None) -> Iterator
     `constraints` is a file with lines such as numpy==2.0.0. `needed` defaults to the project's own requirements.
     """
     if installed("packaging") is None:  # which reads both
-        yield Finding("missing", "packaging: not installed", "`make install`")
+        yield Finding("missing", "packaging: not installed", "run `make install`")
         return
     absent = [r.name for r in wanted(requirements() if needed is None else needed) if installed(r.name) is None]
-    yield from (Finding("missing", f"{name}: not installed", "`make install`") for name in absent)
+    yield from (Finding("missing", f"{name}: not installed", "run `make install`") for name in absent)
     if not constraints.is_file():
         yield Finding("warning", f"{constraints}: not found, so versions cannot be compared")
         return
@@ -87,14 +87,18 @@ def packages(constraints: Path, needed: Iterable[str] | None = None) -> Iterator
     versions = [(pin, installed(pin.name)) for pin in pins]
     others = [(pin, version) for pin, version in versions if version and not pin.specifier.contains(version)]
     for pin, version in others:
-        text = f"{pin.name} {version}, not {str(pin.specifier).removeprefix('==')}: figures may differ"
-        yield Finding("warning", text, "`make install`")
+        text = f"{pin.name} {version}, expected {str(pin.specifier).removeprefix('==')}: figures may differ"
+        yield Finding("warning", text, "run `make install`")
     none = [pin.name for pin, version in versions if version is None]
     if missing := [name for name in none if name not in absent]:
         some = ", ".join(missing[:5]) + ", ..." * (len(missing) > 5)
-        yield Finding("warning", f"{len(missing)} of {constraints.name} not installed: {some}", "`make install`")
+        yield Finding(
+            "warning", f"not installed from {constraints.name} ({len(missing)}): {some}", "run `make install`"
+        )
     same = len(versions) - len(others) - len(none)
-    yield Finding("ok" if same else "warning", f"{same} of {len(versions)} packages are as in {constraints.name}")
+    yield Finding(
+        "ok" if same else "warning", f"{same} of {len(versions)} packages have the version in {constraints.name}"
+    )
 
 
 def wanted(lines: Iterable[str]) -> "list[Requirement]":

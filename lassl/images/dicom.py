@@ -69,7 +69,7 @@ def _series_files(folder: Path) -> Sequence[str]:
     reader = sitk.ImageSeriesReader()
     series = reader.GetGDCMSeriesIDs(utf8(folder))
     if not series:
-        raise LasslError(f"{folder}: found no DICOM series in the folder, expected one: give the folder of its slices")
+        raise LasslError(f"{folder}: found no DICOM series, expected one; give the folder that contains its slices")
     files: dict[str, Sequence[str]] = {name: reader.GetGDCMSeriesFileNames(utf8(folder), name) for name in series}
     for path in chain(*files.values()):
         utf8(path)

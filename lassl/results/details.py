@@ -43,7 +43,7 @@ def over_trainings(key: str, baseline: Row, others: Sequence[Row]) -> str:
         lines.append([row.title, str(row.compared[key][DICE.key].pairs), *cells])
     return (
         f"## For new trainings and new patients: against {baseline.title}\n\n"
-        "Mean difference, 95 % interval and uncorrected p-value:\n"
+        "Mean difference, 95 % interval and uncorrected p-value, in which\n"
         f"{TWO_WAY}.\n"
         "All scores except Dice are secondary. Logit Dice is computed from Dice clipped to "
         f"[{CLIP}, {1 - CLIP}].\n"

@@ -19,7 +19,7 @@ def plugin_name(*words: str, kind: str = "function") -> AfterValidator:
 
     `kind` is what has the name: a function or a class.
     """
-    form = f"a {kind}'s name as in package.module:{'Class' if kind == 'class' else kind}"
+    form = f"a {kind} such as package.module:{'Class' if kind == 'class' else kind}"
 
     def known(name: str) -> str:
         if name not in words and not NAMED.fullmatch(name):

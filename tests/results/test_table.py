@@ -9,7 +9,7 @@ import yaml
 
 from helpers.project import ROOT, committed, tracked
 from helpers.runs import CONFIG, NAN, PROFILE, PUBLISHED, RECORDS, STATISTICS, built, cases, plain, write_run
-from lassl.evaluation import external_masks
+from lassl.evaluation import external_record
 from lassl.model.record import Evaluated, read_record
 from lassl.plumbing.errors import LasslError
 from lassl.results import markdown, table
@@ -278,8 +278,8 @@ def test_a_committed_table_is_what_its_committed_runs_give(profile, monkeypatch)
 
 def write_external(name: str, scores: pd.DataFrame) -> None:
     """Write an external result whose title is its name in capitals."""
-    scored = external_masks.ScoredFolder(scores.assign(network="external"), "aa", "bb")
-    external_masks.write_external(Path("metrics/external"), name, name.upper(), scored)
+    scored = external_record.ScoredFolder(scores.assign(network="external"), "aa", "bb")
+    external_record.write_external(Path("metrics/external"), name, name.upper(), scored)
 
 
 def test_external_results_of_the_same_cases_are_the_last_rows():
@@ -345,8 +345,8 @@ def test_published_figures_stand_under_an_external_row_of_that_name_where_a_tabl
 def test_of_several_masks_of_a_case_the_reported_ones_are_in_the_table_and_the_others_in_its_details():
     write_run("vnet_16")
     other = cases((60, 70), network="external, stride 64 64 48")
-    scored = external_masks.ScoredFolder(pd.concat([cases((80, 90), network="external"), other]), "aa", "bb")
-    external_masks.write_external(Path("metrics/external"), "net", "NET", scored)
+    scored = external_record.ScoredFolder(pd.concat([cases((80, 90), network="external"), other]), "aa", "bb")
+    external_record.write_external(Path("metrics/external"), "net", "NET", scored)
     assert plain()["rows"]["external/net"]["scores"]["dice"]["mean"] == 85
     assert "| NET | external, stride 64 64 48, all | 65.00 |" in details(built())
 

@@ -72,9 +72,9 @@ def project(tmp_path, monkeypatch) -> Iterator[tuple[Path, Config, Here]]:
     """A project of seven rows, two label splits and five seeds, its code and data, and DVC's stages of it."""
     folder = tmp_path / "here"
     folder.mkdir()
-    shutil.copy(composed("label_splits=[0,1]", "seeds=[0,1,2,3,4]", "fields_of_view=[]"), folder / "params.yaml")
-    shutil.copy(ROOT / "dvc.yaml", folder)
     monkeypatch.chdir(folder)
+    composed("label_splits=[0,1]", "seeds=[0,1,2,3,4]", "fields_of_view=[]").rename("params.yaml")
+    shutil.copy(ROOT / "dvc.yaml", folder)
     Repo.init(".", no_scm=True).close()
     config = load()
     with Repo() as repo:

@@ -220,7 +220,9 @@ def test_complex_voxels_are_refused():
     write_own("A")
     write_own("T")
     volumes.write_volume(RAW / "A/image.nii.gz", Volume(organ("A")[0].astype(np.complex64), PLACE))
-    assert problems() == ["raw/A/image.nii.gz: found complex64 voxels, expected real numbers; export the magnitude"]
+    assert problems() == [
+        "raw/A/image.nii.gz: found complex64 voxels, expected real numbers; export the magnitude image"
+    ]
 
 
 @pytest.mark.parametrize("key", ["image", "label"])

@@ -162,6 +162,7 @@ NOT_RUN = {
         "lassl published fetch REPOSITORY",
     ),
     "needs Chromium and a report": ("make figures",),
+    "installs the site's packages": ("make docs",),
     "needs a remote, a commit or runs; tests/whole/test_pipeline.py has them": (
         "dvc checkout",
         "dvc pull",

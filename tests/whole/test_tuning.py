@@ -65,7 +65,7 @@ def test_the_last_labeled_training_cases_take_the_place_of_the_test_cases(prepar
 
 @pytest.mark.parametrize("count", [6, 7])
 def test_a_cohort_with_nothing_left_to_train_on_is_refused(tiny_data, count):
-    with pytest.raises(LasslError, match=f"cases.tuning: found {count}, but 6 training cases, of which 6"):
+    with pytest.raises(LasslError, match=f"cases.tuning: found {count}, but there are 6 training cases, of which 6"):
         open_prepared(tiny_data.prepared, tuning=count)
 
 
