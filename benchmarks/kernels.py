@@ -1,8 +1,8 @@
-"""`python -m benchmarks.kernels`: where the time of a supervised step goes, by kernel and by level, and what moves it.
+"""`python -m benchmarks.kernels`: where the time of a supervised step goes, by kernel and by level of the network.
 
-A step is profiled compiled and eager, beside the least time that benchmarks/roofline.py gives each level of the network
-(the encoder and the decoder share them); then variants of it are timed. What is measured goes to --output at once. On a
-CPU operations take the place of kernels, and nothing is compiled.
+It profiles a compiled and an eager step next to the least time of each level (benchmarks/roofline.py), then times
+variants of the step. --output has each result as soon as it is measured. On a CPU operations take the place of kernels,
+and nothing is compiled.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def variant(config: Config, name: str, device: torch.device) -> dict[str, Any]:
 
 
 def tried(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What was measured, or why not: one that fails leaves the others their time on the card."""
+    """Measure, or give the reason of a failure, so that the other measurements still get their time on the card."""
     try:
         return measure()
     except (RuntimeError, LasslError) as error:  # torch's errors of memory and of compiling are RuntimeErrors
@@ -87,7 +87,7 @@ def tried(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def share(part: float, whole: float) -> str:
-    """A part in percent, nothing of nothing: where the profiler may not see the card, there are no kernels."""
+    """A part in percent, or nothing if the profiler saw no kernels."""
     return f"{part / whole:.0%}" if whole else ""
 
 
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print; without a GPU, say what would be measured. Raises LasslError."""
     asked = options(arguments)
     if asked.device == "cuda" and not torch.cuda.is_available():
-        print(f"No GPU with CUDA here. With one, this tells where the time of a step at {asked.profile} scale goes,")
+        print(f"No GPU with CUDA here. With one, this shows where the time of a step at {asked.profile} scale goes,")
         print(f"by kernel and by level, {' and '.join(WAYS)}, and what these change: {', '.join(asked.variants)}.")
         return
     config = composed(asked.profile, device=asked.device)
@@ -170,7 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(", ".join(f"{key} {value}" for key, value in found["machine"].items()) + "\n")
     print(roofline_table(works, bandwidth, speed) + "\n")
     made = {name: measured for name, measured in found["ways"].items() if "failed" not in measured}
-    print(*(f"{name}: {found['ways'][name]['failed']}\n" for name in found["ways"].keys() - made.keys()), sep="")
+    for name in found["ways"].keys() - made.keys():
+        print(f"{name}: {found['ways'][name]['failed']}\n")
     print(level_table(made, works, bandwidth, speed))
     for name, measured in made.items():
         whole = sum(time for *_, time, _ in measured["kernels"])

@@ -2,7 +2,8 @@
 
 Runs start in the order of the table, as many side by side under NVIDIA's MPS as --together says. A run that would not
 end in time is left out; of registered pairs, the whole pair is. The time of a run follows from steps that were timed on
-a card (docs/performance.md), and for other rows from the ratios of docs/costs.yaml, which were measured on a CPU.
+a card with the profile's own patches and network (docs/performance.md), and for other rows from the ratios of
+docs/costs.yaml, which were measured on a CPU.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from lassl.settings.compose import compose
 from lassl.settings.config import Config, load
 
 BASELINE = "vnet_16"
-SPARE = 0.1  # of the minutes: the two recorded trainings of paper took 4 and 6 % longer than is reckoned here
+SPARE = 0.1  # of the minutes: the two recorded trainings of paper took 4 and 6 % longer than the plan says
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def step_ms(config: Config, seen: Seen, row: str) -> tuple[float, str]:
     for name in (row, *alike):
         if name in ratios:
             return seen.milliseconds[BASELINE] * ratios[name], f"{ratios[name]:.2f} times {BASELINE}'s, seen on a CPU"
-    raise LasslError(f"{row}: no step of it was timed; `python -m benchmarks.costs` does it on a CPU")
+    raise LasslError(f"{row}: its step was never timed; run `python -m benchmarks.costs`, or choose others by --rows")
 
 
 def missing(config: Config, rows: Sequence[str]) -> list[dict[str, Run]]:

@@ -1,7 +1,7 @@
 """Which kernels the steps of a training launch, at which level of the network and in which part of the step.
 
-A kernel counts for the finest grid that the operation which launched it reads or writes: one that is fused of several
-layers has a grid, too, while no name of a layer is left. On a CPU operations take the place of kernels.
+A kernel counts for the finest grid that the operation which launched it reads or writes. Names of modules would not do:
+a kernel that is fused from several layers has a grid, but no module. On a CPU operations take the place of kernels.
 """
 
 import re
@@ -39,7 +39,7 @@ def part(around: Sequence[Any]) -> str:
 def level(around: Sequence[Any], size: Sequence[int]) -> str:
     """The level of the finest grid that an operation has, or else the next event around it; "other" if none has one.
 
-    `size` (X, Y, Z) is that of a patch. A doubling shows the coarser of its grids alone on its way forward.
+    `size` (X, Y, Z) is that of a patch. A transposed convolution has only the coarser grid as input, forward.
     """
     levels = {tuple(n >> i for n in size): i for i in range(5)}
     kind = part(around)
@@ -61,7 +61,7 @@ def profiled(step: Callable[[], object], device: torch.device, size: Sequence[in
     spent: dict[Key, float] = defaultdict(float)
     calls: Counter[Key] = Counter()
     for event in watched.events() or ():
-        if event.device_type != DeviceType.CPU or (cuda and event.is_user_annotation):  # a range is no kernel
+        if event.device_type != DeviceType.CPU or (cuda and event.is_user_annotation):  # a range, not a kernel
             continue
         around = ancestors(event)
         pieces = [(k.name, k.duration) for k in event.kernels] if cuda else [(event.name, event.self_cpu_time_total)]

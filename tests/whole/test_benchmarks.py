@@ -264,7 +264,7 @@ def test_the_table_of_the_roofline_on_the_page_is_what_the_command_prints(monkey
     assert table in (ROOT / "docs/performance.md").read_text()
 
 
-def test_a_step_is_told_by_kernel_by_level_and_by_variant(monkeypatch, capsys, tmp_path):
+def test_the_time_of_a_step_is_shown_by_kernel_by_level_and_by_variant(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(ROOT)
     words = ["--profile", "tiny", "--device", "cpu", "--variants", "compiled", "fp16", "batch 8", "--top", "3"]
     kernels.main([*words, "--output", str(tmp_path / "found.json")])
@@ -277,7 +277,7 @@ def test_a_step_is_told_by_kernel_by_level_and_by_variant(monkeypatch, capsys, t
     (whole,) = [line for line in lines if line[0] == "all" and len(line) == 10]
     assert float(whole[4]) == pytest.approx(sum(time for *_, time, _ in found["ways"]["compiled"]["kernels"]), abs=1e-3)
     variants = {line[0]: line for line in lines if line[0] in kernels.VARIANTS}
-    assert variants["compiled"][-1] == "1.00" and "fp16 is for CUDA" in variants["fp16"][2]
+    assert variants["compiled"][-1] == "1.00" and "CUDA" in variants["fp16"][2]
     first, large = found["variants"]["compiled"], found["variants"]["batch 8"]
     assert (first["patches"], large["patches"]) == (4, 8)
     ratio = large["step_ms"] / first["step_ms"] / 2
@@ -337,7 +337,7 @@ class Watched:
         pass
 
 
-def test_where_the_profiler_sees_no_kernel_and_a_step_cannot_be_made_the_tables_are_still_told():
+def test_the_tables_are_still_shown_if_the_profiler_sees_no_kernel_or_a_step_fails():
     works = [roofline.Work(0, (2, 2, 2), 1, False, 8, 4)]
     table = kernels.level_table({"eager": {"step_ms": 1.0, "kernels": []}}, works, 1.0, 1.0)
     assert "| 0 | 8000.000 | 0.000 | 0.000 | 0.000 |  |" in table
