@@ -52,7 +52,7 @@ gpu: install ## on a machine with CUDA: the tests marked cuda, a benchmark, and 
 	$(RUN) pytest tests/gpu -r s
 	$(RUN) python -m benchmarks.gpu
 	$(RUN) python -m benchmarks.together
-	$(RUN) python -m benchmarks.kernels
+	$(RUN) python -m benchmarks.kernels --output build/kernels.json
 
 figures: install ## save pictures of existing reports to docs/figures; needs Chromium
 	$(RUN) lassl pictures $$(ls report)
