@@ -81,7 +81,7 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
     if next(unreadable([folder]), None):
         return Outcome(())  # this has been reported already
     if not folder.is_dir():
-        return Outcome((f"{folder}: no such case folder; add it or delete the case from {data.split}",))
+        return Outcome((f"{folder}: case folder not found; add it or delete the case from {data.split}",))
     image, image_unreadable = _read(lambda: read_scan(layout, folder, "image", True))
     label, label_unreadable = _read(lambda: read_label(data, layout, folder, test)) if used else (None, [])
     unfit = list(image_problems(layout.file(folder, "image"), image.array)) if image else []

@@ -101,7 +101,7 @@ def test_what_is_no_scan_is_refused_in_words(model, scan, tmp_path):
         "found a ndarray, expected a path or an image of SimpleITK": scan.array,
         "scan: found a 2-D image with 1 channel": sitk.Image(8, 8, sitk.sitkInt16),
         "scan: found a 3-D image with 2 channel": sitk.Image([8, 8, 8], sitk.sitkVectorUInt8, 2),
-        "scan: constant image, every voxel is 0": sitk.Image(8, 8, 8, sitk.sitkInt16),
+        "scan: the image is constant, every voxel is 0": sitk.Image(8, 8, 8, sitk.sitkInt16),
         "none.nrrd: not found": tmp_path / "none.nrrd",
     }
     for message, given in wrong.items():

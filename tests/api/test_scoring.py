@@ -62,7 +62,7 @@ def test_what_cannot_be_compared_is_refused_in_words(tmp_path):
             reference,
             None,
         ),
-        r"mask: size \(7, 8, 9\), but its reference": (mask.transpose(2, 1, 0), reference, None),
+        r"mask: found size \(7, 8, 9\), but its reference": (mask.transpose(2, 1, 0), reference, None),
         r"reference: values \[0.0, 2.0\], expected 0 and 1 or 0 and 255": (mask, 2.0 * mask, spacing),
         r"mask: found an array of shape \(9, 8\), expected three axes": (mask[:, :, 0], mask, spacing),
         "reference: found a list, expected a path": (mask, [1], None),

@@ -130,7 +130,7 @@ def test_what_another_model_or_option_made_is_not_taken_for_done(scans, tmp_path
     for words in (["--largest-component"], ["--network", "second"], ["--stride", "8,8,4"], ["--normalized"]):
         capsys.readouterr()
         assert lassl("predict", RUN, scans, "-o", out, *words) == 1
-        assert capsys.readouterr().err.count("is there already; give another folder or name, or --overwrite") == 3
+        assert capsys.readouterr().err.count("exists already; give another folder or name, or use --overwrite") == 3
         assert content(out) == before
     assert lassl("predict", RUN, scans, "-o", out, "--memory", 3) == 0  # which changes no mask here
     assert content(out) == before
@@ -145,7 +145,7 @@ def test_a_scan_that_changed_after_its_mask_and_a_mask_that_is_gone_are_not_done
     capsys.readouterr()
     assert lassl("predict", RUN, scans, "-o", out) == 1
     told = capsys.readouterr().err
-    assert f"{out / 'series.nrrd'}: is there already" in told and "1 scan is done already" in told
+    assert f"{out / 'series.nrrd'}: exists already" in told and "1 scan is done already" in told
     assert (out / "a.nrrd").is_file()
     assert lassl("predict", RUN, scans, "-o", out, "--overwrite") == 0
 

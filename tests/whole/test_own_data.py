@@ -37,7 +37,9 @@ RAS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 PLACE = Geometry((1.0, 1.2, 3.0), (40.0, -25.5, 10.0), RAS)
 RAW = Path("raw")
 PAGE = (ROOT / "docs/own-data.md").read_text()
-PROFILE, LIST = (re.search(start + r"(.*?)```", PAGE, re.DOTALL)[1] for start in ("```yaml\n", "```\n(?=case)"))
+PROFILE, LIST = (
+    re.search(start + r"(.*?)```", PAGE, re.DOTALL)[1] for start in ("```yaml\n(?=# @package)", "```\n(?=case)")
+)
 
 
 @pytest.fixture(autouse=True)
