@@ -82,7 +82,7 @@ def test_rows_trained_once_differ_as_much_as_a_row_that_is_trained_twice():
     first, again = means("compact"), means("compact-again")
     between = np.std([first[row] for row in semi], ddof=1)
     twice = [first[row] - again[row] for row in again if rows[row]["labeled"] == [16]]
-    assert (len(semi), f"{between:.2f}", len(twice)) == (23, "1.18", 5)
+    assert (len(semi), f"{between:.2f}", len(twice)) == (23, "1.01", 5)
     assert f"{math.sqrt(np.mean(np.square(twice)) / 2):.2f}" == "1.18"
     squares = [mean_squares(grid) for grid in trained_again([r.record for r in read_results("compact")])]
     freedom = sum(found.runs - 1 for found in squares)
@@ -90,16 +90,16 @@ def test_rows_trained_once_differ_as_much_as_a_row_that_is_trained_twice():
     assert (f"{pooled:.1f}", freedom) == ("1.5", 13)
     said(
         "README.md",
-        "The 23 semi-supervised rows, trained once each, differ by 1.2 Dice points (SD); a second training moves a row "
+        "The 23 semi-supervised rows, trained once each, differ by 1.0 Dice points (SD); a second training moves a row "
         "by 1.5.",
     )
     said(
         "docs/results.md",
-        "an SD of 1.18 points between them",
-        "moved by as much (1.18)",
+        "an SD of 1.01 points between them",
+        "that were trained twice moved by 1.18",
         "by 1.5 points (SD; 13 degrees",
     )
-    said("docs/compact.md", "differ by as much (SD 1.18) as five rows with 16 labels that were trained twice (1.18)")
+    said("docs/compact.md", "differ by less (SD 1.01) than five rows with 16 labels that were trained twice (1.18)")
 
 
 def test_mcnet_plus_is_above_the_v_net_with_one_seed_and_below_it_with_another():
@@ -117,18 +117,20 @@ def test_mcnet_plus_is_above_the_v_net_with_one_seed_and_below_it_with_another()
 
 
 def test_the_order_on_training_cases_and_that_on_test_cases_have_a_correlation_of_wide_interval():
+    options = {result.record.method: set(result.record.settings.method.options) for result in read_results("compact")}
     best: dict[str, float] = {}
     for trial in read_trials(Path("metrics/compact-tuning")):
-        score = trial.scores["dice"]
-        best[trial.record.method] = max(score, best.get(trial.record.method, score))
+        score, method = trial.scores["dice"], trial.record.method
+        if set(trial.record.settings.method.options) == options[method]:  # not of an earlier version
+            best[method] = max(score, best.get(method, score))
     del best["vnet_16"]
     tested = means("compact")
     correlation = scipy.stats.spearmanr(list(best.values()), [tested[row] for row in best]).statistic
-    assert (len(best), f"{correlation:.2f}") == (19, "0.08")
+    assert (len(best), f"{correlation:.2f}") == (18, "0.01")
     half = 1.96 * math.sqrt(1.06 / (len(best) - 3))  # of Fisher's transform, for ranks (Fieller et al. 1957)
     low, high = (math.tanh(math.atanh(correlation) + end) for end in (-half, half))
-    assert f"{low:.2f} to {high:+.2f}" == "-0.40 to +0.53"
-    said("docs/compact.md", "0.08 with a 95 % interval of -0.40 to +0.53, from 19 rows: neither order is reliable")
+    assert f"{low:.2f} to {high:+.2f}" == "-0.47 to +0.48"
+    said("docs/compact.md", "0.01 with a 95 % interval of -0.47 to +0.48, from 18 rows", "neither order is reliable")
 
 
 def test_what_bf16_costs_has_an_interval_over_trainings():
