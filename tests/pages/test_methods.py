@@ -147,7 +147,7 @@ def test_options_are_the_published_ones_with_the_comments_of_conf(project):
     assert "| `mask` | certain | certain | all | ambiguous | all |" in text
     assert "| `weight` | 0.1 | 0.1 | 0.1 | 0.1 | 0.25 | `mt_un`, `mt_un_lovasz`, `acmt`: its authors'" in text
     assert ". `mt`: SSL4MIS's. `uncl`: its authors'" in text
-    assert "| `weight` in `compact` | 1.0 | 1.0 | 3.0 | 1.0 | 0.25 |" in text
+    assert "| `weight` in `compact` | 1.0 | 1.0 | 3.0 | 1.0 | 0.0833 |" in text
     assert "| `ramp` | 1.0 | 1.0 | 1.0 | 0.75 | 0.0 |" in text
     assert "| `schedule` | step | step | poly | poly | constant | each row's authors'" in text
 
