@@ -5,7 +5,6 @@ import subprocess
 from pathlib import Path
 
 from lassl.methods import check, check_network
-from lassl.model.start import read_start
 from lassl.plumbing.errors import LasslError, command, note
 from lassl.plumbing.files import write_text
 from lassl.plumbing.git import git
@@ -30,6 +29,8 @@ def main() -> None:
     check(settings.methods)
     check_network(settings.methods, settings.network, settings.patches.size)
     if settings.train.start:
+        from lassl.model.start import read_start  # with torch, which most runs do not need here
+
         read_start(settings.train.start, settings.network)
     problems = list(conf_files.problems(Path("conf")))
     problems = problems or [*copies.edited(settings), *missing(settings), *in_the_way(settings)]
