@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from torch import Tensor, nn
 
-from lassl.model.weights_file import plain_content
+from lassl.model.weights_file import content_hash, plain_content
 from lassl.paths import MODELS
 from lassl.plumbing.errors import LasslError
 from lassl.settings.sections import Network
@@ -65,17 +64,29 @@ def read_start(name: str, network: Network) -> Start:
         raise LasslError(f"train.start: {error}") from None
     content = plain_content(path, "name a model of a training or of `lassl export` as train.start")
     try:
-        found = Network.model_validate(content["network"])  # type: ignore[index]
-        weights: dict[str, Tensor] = next(iter(content["weights"].values()))  # type: ignore[index]
-        weights = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in weights.items()}
-    except (KeyError, TypeError, AttributeError, StopIteration, ValidationError):
-        raise LasslError(f"train.start: {path}: not a model of a training or of `lassl export`") from None
+        found, weights = parts(content)
+    except (KeyError, TypeError, AttributeError, ValueError, StopIteration):  # ValidationError is a ValueError
+        raise LasslError(
+            f"train.start: {path}: not a model of a training or of `lassl export`, or damaged; export or copy it again"
+        ) from None
     if shape(found) != shape(network):
         raise LasslError(
             f"train.start: {path}: found a network with {shape(found)}, expected {shape(network)} as in params.yaml; "
             "set network.* as in the model, or name another model"
         )
     return Start(path, hashlib.sha256(path.read_bytes()).hexdigest(), weights)
+
+
+def parts(content: Any) -> tuple[Network, dict[str, Tensor]]:
+    """The network of a model's file, and the weights of its default network in single precision.
+
+    Raises what the parts raise where something else is in it, and ValueError for an exported file that was edited.
+    """
+    if "sha256" in content and content["sha256"] != content_hash(content):
+        raise ValueError("its content is not what was written")
+    weights = next(iter(content["weights"].values()))
+    single = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in weights.items()}
+    return Network.model_validate(content["network"]), single
 
 
 def shape(network: Network) -> dict[str, Any]:

@@ -1,8 +1,12 @@
-"""Reads files of tensors and plain values written by torch.save without running code from them."""
+"""Files of tensors and plain values written by torch.save: read without running code from them, and hashed."""
 
+import hashlib
+import json
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,3 +28,14 @@ def plain_content(path: Path, advice: str) -> object:
         if found := OBJECT.search(str(error)):
             reason = f"it contains {found[1]}, which is neither tensor nor plain value and was not run"
         raise LasslError(f"{path}: not a readable model ({reason}); {advice}") from None
+
+
+def content_hash(content: Mapping[str, Any]) -> str:
+    """Hash (sha256) all but the hash: plain values as JSON, then name, format, shape and bytes of each tensor."""
+    plain = {key: value for key, value in content.items() if key not in ("weights", "sha256")}
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    for name, tensors in content["weights"].items():
+        for key, tensor in tensors.items():
+            digest.update(f"{name} {key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -17,9 +17,7 @@ The file is a dictionary of plain values and tensors, which torch.load(weights_o
     sha256         over all of the above, see `content_hash`: a damaged or edited file is refused
 """
 
-import hashlib
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +28,7 @@ from torch import Tensor
 
 from lassl.evaluation.external_record import Imported
 from lassl.model.trained import TrainedModel
-from lassl.model.weights_file import plain_content
+from lassl.model.weights_file import content_hash, plain_content
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
 from lassl.predict.imported_model import ImportedModel
@@ -114,17 +112,6 @@ def halved(tensor: Tensor) -> Tensor:
     if not half.isfinite().all():
         raise LasslError(f"a weight of {tensor.abs().max():.3g} does not fit into half precision; leave --half away")
     return half
-
-
-def content_hash(content: Mapping[str, Any]) -> str:
-    """Hash (sha256) all but the hash: plain values as JSON, then name, format, shape and bytes of each tensor."""
-    plain = {key: value for key, value in content.items() if key not in ("weights", "sha256")}
-    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
-    for name, tensors in content["weights"].items():
-        for key, tensor in tensors.items():
-            digest.update(f"{name} {key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _content(path: Path) -> dict[str, Any]:

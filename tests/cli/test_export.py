@@ -14,8 +14,9 @@ from lassl.data.prepared import open_prepared
 from lassl.evaluation import inference
 from lassl.model.record import Cohort
 from lassl.model.start import find_model
+from lassl.model.weights_file import content_hash
 from lassl.plumbing.errors import LasslError
-from lassl.predict.model_file import content_hash, read_exported
+from lassl.predict.model_file import read_exported
 from lassl.predict.settings import crop_of, grid_of
 
 pytestmark = pytest.mark.usefixtures("in_project")

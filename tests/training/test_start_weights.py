@@ -75,7 +75,8 @@ def test_dropout_may_differ_and_the_model_that_comes_with_lassl_is_found_by_its_
             "text.pt",
             r"^train\.start: text\.pt: not a model|^text\.pt: not a readable model .*; name a model of a training",
         ),
-        ("list.pt", r"^train\.start: list\.pt: not a model of a training or of `lassl export`$"),
+        ("list.pt", r"^train\.start: list\.pt: not a model of a training or of `lassl export`, or damaged;"),
+        ("edited.pt", r"^train\.start: edited\.pt: not a model of .*, or damaged; export or copy it again$"),
         ("atrium", r"found a network with .*'width': 8.*, expected .*'width': 2.* as in params\.yaml; set network\.\*"),
     ],
 )
@@ -83,6 +84,9 @@ def test_what_cannot_be_started_from_is_told_in_one_line(name, told, tmp_path, m
     monkeypatch.chdir(tmp_path)
     Path("text.pt").write_text("no model")
     torch.save([1, 2], "list.pt")
+    edited = torch.load(SHIPPED / "atrium.pt", weights_only=True)
+    next(iter(edited["weights"]["network"].values())).zero_()
+    torch.save(edited, "edited.pt")
     with pytest.raises(LasslError, match=told) as error:
         read_start(name, Network(width=2, residual=False, dropout=0.5))
     assert "\n" not in str(error.value)
