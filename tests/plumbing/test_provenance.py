@@ -29,9 +29,10 @@ from pipeline import code
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PARAMS = default_params()
 METHODS = PARAMS["methods"]
+LATER = {"ready": ("lassl.model.start",)}  # imported inside a function, for it brings torch
 ENTRIES = {
     **{f"pipeline.train {name}": ("pipeline.train", module_of(name)) for name in algorithms()},
-    **{f"pipeline.{stage}": (f"pipeline.{stage}",) for stage in STAGES if stage not in ("code", "train")},
+    **{f"pipeline.{name}": (f"pipeline.{name}", *LATER.get(name, ())) for name in STAGES if name not in ("code", "train")},
 }
 LOAD = """
 import importlib, json, sys
