@@ -157,7 +157,7 @@ def inference_pair(setting: Setting) -> Pair:
     return Pair(
         "inference of a case",
         lambda: plain.sliding_window(network, image, config.patches.size, config.evaluate.stride),
-        lambda: foregrounds({"network": ours}, image, Windows.of(config), placement)["network"] > 0.5,
+        lambda: foregrounds({"network": ours}, image, Windows.of(config), placement)["network"][0] > 0.5,
         placement.dtype,
     )
 

@@ -53,7 +53,7 @@ class Fitted:
         scores, cases = {}, self._cohort.split.test
         for case in bar(cases, "evaluate", "case", len(cases)):
             chosen, windows = {name: self.networks[name]}, Windows.of(self._config)
-            probability = foregrounds(chosen, self._cohort.read_image(case), windows, self._placement)[name]
+            probability = foregrounds(chosen, self._cohort.read_image(case), windows, self._placement)[name][0]
             label, spacing_mm = self._cohort.read_label(case) > 0, self._cohort.geometry(case).spacing_mm
             scores[case] = asdict(metrics.score(probability > 0.5, label, spacing_mm))
         return pd.DataFrame.from_dict(scores, orient="index").rename_axis("case")

@@ -17,7 +17,7 @@ from lassl.data.raw import RawLayout, find_layout, image_problems, label_problem
 from lassl.data.split_file import check_split
 from lassl.images.geometry import Array, Box, Volume
 from lassl.images.intensities import standing_apart
-from lassl.images.structures import mask_of
+from lassl.images.structures import classes_of
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import holds, unreadable, whole_folder
 from lassl.plumbing.plugins import plugin
@@ -33,7 +33,7 @@ PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # a
 def prepare(data: Data) -> None:
     """Make `data.prepared` from the scans in `data.folder`: one h5 file per case of the split, and a manifest.
 
-    An h5 file has the dataset `image`, float32 (X, Y, Z); `label`, uint8 (X, Y, Z) of 0 and 1, if the case has a label;
+    An h5 file has the dataset `image`, float32 (X, Y, Z); `label`, uint8 (X, Y, Z) of classes, if the case has a label;
     and its place as attributes. Uses all cores; the result does not depend on their number. Raises LasslError with a
     line for each problem of the whole cohort; an earlier prepared folder then stays unchanged. A foreign folder is
     never replaced. Notes on stderr what may be unintended, see `remarks`.
@@ -87,11 +87,11 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
     unfit = list(image_problems(layout.file(folder, "image"), image.array)) if image else []
     problems = image_unreadable + label_unreadable + unfit
     if label:
-        problems += label_problems(layout.file(folder, "label"), label, image)
+        problems += label_problems(layout.file(folder, "label"), label, image, data.structures)
     scan = fingerprint(image) if image and not unfit else None
     if problems or image is None:
         return Outcome(tuple(dict.fromkeys(problems)), scan=scan)  # report an h5 on which both reads fail only once
-    mask = (label.array > 0).astype(np.uint8) if label else None
+    mask = as_classes(data, label.array) if label else None
     box = _box(data, layout, name, image, mask)
     prepared = normalize(image.array, box) if layout.raw else image.array
     subset: Subset = "test" if test else "train"
@@ -113,12 +113,18 @@ def _read(read: Callable[[], Volume | None]) -> tuple[Volume | None, list[str]]:
 
 
 def read_label(data: Data, layout: RawLayout, folder: Path, needed: bool) -> Volume | None:
-    """Read a case's label from its folder, of `data.structures` where that is set; None if there is none to read.
+    """Read a case's label from its folder, the classes of `data.structures` where that is set; None if there is none.
 
-    Raises LasslError if it is needed and not there, cannot be read, or has none of the structure's values.
+    Raises LasslError if it is needed and not there, cannot be read, or has none of the structures' values.
     """
     label = read_scan(layout, folder, "label", needed)
-    return label and mask_of(layout.file(folder, "label"), label, data.structures)
+    return label and classes_of(layout.file(folder, "label"), label, data.structures)
+
+
+def as_classes(data: Data, label: Array) -> Array:
+    """The classes of a label as `read_label` gives it, uint8 (X, Y, Z): without `data.structures` 0 and 1."""
+    classes: Array = (label if data.structures else label > 0).astype(np.uint8)
+    return classes
 
 
 def _options(data: Data, layout: RawLayout) -> dict[str, Any]:
@@ -144,7 +150,7 @@ MARGINS: dict[str, Callable[[int, str], np.random.Generator]] = {"seeded": seede
 
 
 def crop_box(label: Array, data: Data, case: str) -> Box:
-    """Find the crop of a label (X, Y, Z) of 0 and 1: its box, widened to `data.min_size`, plus margins.
+    """Find the crop of a label (X, Y, Z): the box of all that is not 0, widened to `data.min_size`, plus margins.
 
     For an axis of n voxels on which the label extends from a to b, half = max(min_size - (b - a), 0) // 2 and the crop
     runs from max(a - m1 - half, 0) up to, but not including, min(b + m2 + half, n). `data.margins` draws m1 and m2 from
@@ -155,7 +161,9 @@ def crop_box(label: Array, data: Data, case: str) -> Box:
     """
     rng = plugin("data.margins", data.margins, MARGINS)(data.seed, case)
     margins = rng.integers(*data.margin, size=(3, 2), endpoint=True)  # (axis, side)
-    sides = zip(ndimage.find_objects(label)[0], margins.tolist(), data.min_size, label.shape, strict=True)
+    sides = zip(
+        ndimage.find_objects((label > 0).view(np.uint8))[0], margins.tolist(), data.min_size, label.shape, strict=True
+    )
     x, y, z = (_side(*side) for side in sides)
     return x, y, z if data.crop_z else slice(0, label.shape[2])
 

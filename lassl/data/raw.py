@@ -12,7 +12,7 @@ import numpy as np
 from lassl.images import volumes
 from lassl.images.geometry import Array, Geometry, Volume, grid_mismatch
 from lassl.images.names import SUFFIXES
-from lassl.images.structures import listed_values
+from lassl.images.structures import Structures, listed_values
 from lassl.plumbing.errors import LasslError
 
 if TYPE_CHECKING:
@@ -181,14 +181,16 @@ def image_problems(path: Path, image: Array) -> Iterator[str]:
         yield f"{path}: values of {image.min():.3g} to {image.max():.3g} overflow in normalization; rescale them"
 
 
-def label_problems(path: Path, label: Volume, image: Volume | None) -> Iterator[str]:
+def label_problems(
+    path: Path, label: Volume, image: Volume | None, structures: Structures | None = None
+) -> Iterator[str]:
     """Give a line if a label is not on the grid of its image (None: unknown), and one if its values are wrong."""
     if image and (mismatch := grid_mismatch(label, image, "image")):
         yield f"{path}: {mismatch}; export the two together"
-    if values_of_no_mask(label.array):
+    if structures is None and values_of_no_mask(label.array):
         yield (
             f"{path}: found label values {listed_values(label.array)}, expected 0 and 1, or 0 and 255; name the values "
-            "of one structure in data.structures, as in {hippocampus: [47, 48]}, or keep one structure"
+            "of each structure in data.structures, as in {hippocampus: [47, 48]}, or keep one structure"
         )
     elif not label.array.any():
         yield f"{path}: the label is empty, every voxel is 0; draw it, or delete the file to use the case as unlabeled"

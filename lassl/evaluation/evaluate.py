@@ -82,12 +82,12 @@ def score_cases(
     with ThreadPoolExecutor(SCORERS) as scorers:  # meanwhile the networks process the next case
         for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
             maps = foregrounds(placed, prepared.read_image(case), Windows.of(config), placement)
-            masks = {name: probability > 0.5 for name, probability in maps.items()}
+            masks = {name: probability[0] > 0.5 for name, probability in maps.items()}
             tables.append(scorers.submit(case_scores, case, masks, prepared))
             mask = masks[reported]
             chosen = largest_component(mask) if config.evaluate.largest_component else mask
             write_volume(folder / f"{case}.nrrd", prepared.paste(case, chosen))
-            write_volume(folder / PROBABILITY / f"{case}.nrrd", in_percent(maps[reported], case, prepared))
+            write_volume(folder / PROBABILITY / f"{case}.nrrd", in_percent(maps[reported][0], case, prepared))
             if len(tables) > SCORERS:
                 tables[-1 - SCORERS].result()  # limit the number of waiting volumes
     return pd.DataFrame([row for table in tables for row in table.result()])
@@ -145,7 +145,7 @@ def score_snapshots(model: TrainedModel, prepared: Prepared, config: Config, pla
     for subset, case in bar(cases, "snapshots", "case", len(cases)):
         maps = foregrounds(networks, prepared.read_image(case), Windows.of(config), placement)
         label = prepared.read_label(case)
-        rows += [(step, subset, case, 100 * binary.dc(maps[str(step)] > 0.5, label)) for step in steps]
+        rows += [(step, subset, case, 100 * binary.dc(maps[str(step)][0] > 0.5, label)) for step in steps]
     return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("step", kind="stable", ignore_index=True)
 
 

@@ -65,7 +65,7 @@ def fields_of_view(config: Config, run: Run, field: Field) -> None:
         box = FIELDS[field](prepared.full_size(case), extent)
         (probability,) = foregrounds(networks, view(image, box), Windows.of(config), placement).values()
         mask = np.zeros(label.shape, bool)
-        put(mask, probability > 0.5, box)
+        put(mask, probability[0] > 0.5, box)
         scores = metrics.score(mask, label, prepared.geometry(case).spacing_mm)
         rows.append({"case": case, "field": field, **asdict(scores)})
     write_text(run.field(field), pd.DataFrame(rows).to_csv(index=False, float_format="%.6f"))
@@ -73,7 +73,7 @@ def fields_of_view(config: Config, run: Run, field: Field) -> None:
 
 def largest_extent(prepared: Prepared, labeled: Sequence[str], margin: int) -> Triple:
     """The longest extent in voxels along each axis of the labels of these cases, plus a margin on both sides."""
-    boxes = [ndimage.find_objects(prepared.read_label(case))[0] for case in labeled]
+    boxes = [ndimage.find_objects((prepared.read_label(case) > 0).view(np.uint8))[0] for case in labeled]
     x, y, z = (max(box[axis].stop - box[axis].start for box in boxes) + 2 * margin for axis in range(3))
     return x, y, z
 

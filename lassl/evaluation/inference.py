@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lassl.data.pooling import pooled_image
 from lassl.images.geometry import Array, Triple
-from lassl.learning.margins import margin
+from lassl.learning import margins
 from lassl.model.placement import Placement
 from lassl.model.trained import ENSEMBLE
 from lassl.plumbing.errors import LasslError
 from lassl.settings.config import Config
 
-Network = Callable[[Tensor], Tensor]  # (B, 1, *window) -> logits (B, 2, *window)
+Network = Callable[[Tensor], Tensor]  # (B, 1, *window) -> logits (B, 1 + S, *window)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Windows:
 def foregrounds(
     networks: Mapping[str, nn.Module], image: Array, windows: Windows, placement: Placement
 ) -> dict[str, Array]:
-    """Foreground probability, float32 (X, Y, Z) in [0, 1], of each network at the image's own resolution.
+    """Probability of each structure, float32 (S, X, Y, Z) in [0, 1], of each network at the image's own resolution.
 
     The image is normalized, float32 (X, Y, Z). With several networks, their mean comes last, as ENSEMBLE. Raises
     LasslError if the stride would skip voxels.
@@ -51,9 +52,23 @@ def foregrounds(
     return {name: upsample(p, windows.pool, image.shape).cpu().numpy() for name, p in maps.items()}
 
 
+def decided(probabilities: Array) -> Array:
+    """The most probable class of each voxel, uint8 (X, Y, Z), 0 for background: probabilities (S, X, Y, Z).
+
+    Of one structure it is where the probability is above one half.
+    """
+    if len(probabilities) == 1:
+        one: Array = (probabilities[0] > 0.5).astype(np.uint8)
+        return one
+    background = 1 - probabilities.sum(0)
+    best = probabilities.argmax(0)
+    several: Array = np.where(probabilities.max(0) > background, best + 1, 0).astype(np.uint8)
+    return several
+
+
 @torch.inference_mode()
 def sliding_window(network: Network, image: Tensor, windows: Windows, placement: Placement) -> Tensor:
-    """Foreground probability, float32 (X, Y, Z), of an image (X, Y, Z) of pooled voxels: the mean over its windows.
+    """Probability of each structure, float32 (S, X, Y, Z), in an image (X, Y, Z) of pooled voxels: mean over windows.
 
     Both are on the device of the placement; the image may be smaller than a window. Each forward pass takes a batch of
     windows. Raises LasslError if the stride would skip voxels.
@@ -66,16 +81,18 @@ def sliding_window(network: Network, image: Tensor, windows: Windows, placement:
     image, inside = _pad(image, window)
     starts = [window_starts(n, w, s) for n, w, s in zip(image.shape, window, windows.stride, strict=True)]
     places = [tuple(slice(a, a + w) for a, w in zip(corner, window, strict=True)) for corner in product(*starts)]
-    total = torch.zeros(image.shape, device=image.device)
+    total = torch.zeros(0)
     for first in range(0, len(places), windows.batch):
         group = places[first : first + windows.batch]
         patches = placement.tensor(torch.stack([image[place] for place in group]).unsqueeze(1))  # (B, 1, *window)
         with placement.autocast():
             logits = network(patches)
-        foreground = margin(logits).sigmoid()  # two classes: softmax is a sigmoid
-        for place, probability in zip(group, foreground, strict=True):
-            total[place] += probability
-    return (total / _coverage(starts, window, total))[inside]
+        foregrounds = margins.foregrounds(logits)
+        if not first:
+            total = image.new_zeros((foregrounds.shape[1], *image.shape))
+        for place, probability in zip(group, foregrounds, strict=True):
+            total[:, *place] += probability
+    return (total / _coverage(starts, window, image))[:, *inside]
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
@@ -106,12 +123,12 @@ def _coverage(starts: list[list[int]], window: Triple, like: Tensor) -> Tensor:
 
 
 def upsample(probability: Tensor, pool: int, size: Triple) -> Tensor:
-    """Interpolate a map of pooled voxels trilinearly at the `size` voxels of the volume before pooling.
+    """Interpolate maps (S, ...) of pooled voxels trilinearly at the `size` voxels of the volume before pooling.
 
-    Raises ValueError if the map does not have the size of such a volume pooled by `pool`.
+    Raises ValueError if the maps do not have the size of such a volume pooled by `pool`.
     """
     expected = tuple(math.ceil(n / pool) for n in size)
-    if probability.shape != expected:
-        raise ValueError(f"the map has size {tuple(probability.shape)}, expected {expected} ({size} pooled by {pool})")
-    native = F.interpolate(probability[None, None], scale_factor=pool, mode="trilinear", align_corners=False)
-    return native[0, 0][tuple(slice(n) for n in size)]
+    if (found := tuple(probability.shape[1:])) != expected:
+        raise ValueError(f"the maps have size {found}, expected {expected} ({size} pooled by {pool})")
+    native = F.interpolate(probability[None], scale_factor=pool, mode="trilinear", align_corners=False)
+    return native[0][:, *(slice(n) for n in size)]

@@ -1,4 +1,4 @@
-"""One structure out of a label with several values."""
+"""Structures out of a label: each is one or several of the label's values."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,24 +10,34 @@ from lassl.plumbing.errors import LasslError
 
 SHOWN = 12  # values of a label that a message lists
 
-Structures = Mapping[str, tuple[int, ...]]
+Structures = Mapping[str, tuple[int, ...]]  # name -> values in a label; their order gives the classes 1, 2, ...
 
 
-def mask_of(path: Path, label: Volume, structures: Structures | None) -> Volume:
-    """Make a mask of the one structure in `structures`: 1 where the label (X, Y, Z) has one of its values, else 0.
+def classes_of(path: Path, label: Volume, structures: Structures | None) -> Volume:
+    """Turn the values of a label (X, Y, Z) into classes, uint8: 1 in the first of the structures, 2 in the next, ...
 
-    A label is left as it is where `structures` is None. Raises LasslError for a label that has none of the values.
+    A value of no structure is background, 0. A label is left as it is where `structures` is None. Raises LasslError for
+    a label that has none of the values.
     """
     if structures is None:
         return label
-    ((name, values),) = structures.items()
-    mask: Array = np.isin(label.array, values).astype(np.uint8)
-    if not mask.any():
+    classes: Array = np.zeros(label.array.shape, np.uint8)
+    for index, values in enumerate(structures.values(), 1):
+        classes[np.isin(label.array, values)] = index
+    if not classes.any():
         raise LasslError(
-            f"{path}: label values {listed_values(label.array)}, none of {list(values)} (data.structures.{name}); "
+            f"{path}: label values {listed_values(label.array)}, none of {_asked_for(structures)}; "
             "correct data.structures, or delete the file to use the case unlabeled"
         )
-    return Volume(mask, label.geometry)
+    return Volume(classes, label.geometry)
+
+
+def _asked_for(structures: Structures) -> str:
+    """The values of structures, and the key that has them."""
+    ((name, values), *others) = structures.items()
+    if not others:
+        return f"{list(values)} (data.structures.{name})"
+    return f"{sorted(value for values in structures.values() for value in values)} (data.structures)"
 
 
 def listed_values(array: Array) -> str:

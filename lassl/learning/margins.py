@@ -10,6 +10,13 @@ def margin(logits: Tensor) -> Tensor:
     return foreground.float() - background.float()
 
 
+def foregrounds(logits: Tensor) -> Tensor:
+    """Probability of each structure in float32, in [0, 1]: logits (N, 1 + S, X, Y, Z) -> (N, S, X, Y, Z)."""
+    if logits.shape[1] == 2:
+        return margin(logits).sigmoid().unsqueeze(1)  # two classes: softmax is a sigmoid
+    return logits.float().softmax(1)[:, 1:]
+
+
 def kl(target_logits: Tensor, logits: Tensor) -> Tensor:
     """KL(target || prediction) in nats: two logits (N, 2, X, Y, Z) -> (N, X, Y, Z), gradient through both.
 

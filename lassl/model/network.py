@@ -1,6 +1,7 @@
 """The network that params.yaml names: the V-Net, or a class of one's own.
 
-A network maps images (N, 1, X, Y, Z), float32, to logits (N, 2, X, Y, Z), background first: see docs/own-network.md.
+A network maps images (N, 1, X, Y, Z), float32, to logits (N, classes, X, Y, Z),
+background first: see docs/own-network.md.
 """
 
 import inspect
@@ -17,19 +18,20 @@ from lassl.settings.values import Size
 
 
 def build_network(config: Network) -> nn.Module:
-    """Make a network, its weights drawn from torch's generator.
+    """Make a network, its weights drawn from torch's generator; a class of one's own gets `classes` if above two.
 
     Raises LasslError for a class that cannot be imported, is not a network, or does not take the options.
     """
     if config.name == VNET:
         return VNet(config)
     kind = class_of(config.name)
+    options = config.options | ({"classes": config.classes} if config.classes > 2 else {})
     try:
-        return kind(**config.options)
+        return kind(**options)
     except Exception as error:  # the class may be anybody's
         expected = f"{kind.__name__}{inspect.signature(kind)}"
         raise LasslError(
-            f"network {config.name}: cannot be made with network.options {config.options} ({told(error)}); "
+            f"network {config.name}: cannot be made with network.options {options} ({told(error)}); "
             f"expected options of {expected}"
         ) from None
 
@@ -70,7 +72,7 @@ def tried(config: Network, size: Size) -> nn.Module:
 
     No chance of others is moved. Raises LasslError.
     """
-    shape, expected = (2, 1, *size), (2, 2, *size)
+    shape, expected = (2, 1, *size), (2, config.classes, *size)
     with torch.random.fork_rng([]), torch.no_grad():
         network = build_network(config)
         for training in (True, False):
@@ -85,7 +87,7 @@ def tried(config: Network, size: Size) -> nn.Module:
             if found != expected:
                 mode = "training" if training else "evaluation"
                 raise LasslError(
-                    f"{where} it gives {found} in {mode}, expected logits {expected}: one for each of two classes, "
-                    "background first"
+                    f"{where} it gives {found} in {mode}, expected logits {expected}: one for each of {config.classes} "
+                    "classes, background first"
                 )
     return network

@@ -53,22 +53,29 @@ def up(inputs: int) -> nn.Sequential:
 
 
 class VNet(nn.Module):
-    """Image (N, 1, X, Y, Z) to logits (N, 2, X, Y, Z), background first; X, Y, Z multiples of 16.
+    """Image (N, 1, X, Y, Z) to logits (N, classes, X, Y, Z), background first; X, Y, Z multiples of 16.
 
     `width` is the number of channels of the first stage, doubled at each of four halvings. `residual` adds a stage's
     input to its output. `dropout` is the probability of the two dropouts, at the bottom and before the last
-    convolution. With the defaults it has 9.449 M parameters; without the residual path it is the network behind the
-    published figures. `config` stands for the three. Raises ValueError for a value out of range.
+    convolution; `classes` counts the background. With the defaults it has 9.449 M parameters; without the residual
+    path it is the network behind the published figures. `config` stands for the four. Raises ValueError for a value out
+    of range.
     """
 
     def __init__(
-        self, config: Network | None = None, *, width: int = 16, residual: bool = True, dropout: float = 0.5
+        self,
+        config: Network | None = None,
+        *,
+        width: int = 16,
+        residual: bool = True,
+        dropout: float = 0.5,
+        classes: int = 2,
     ) -> None:
         super().__init__()
         if config is None:
-            config = Network(width=width, residual=residual, dropout=dropout)
-        elif (width, residual, dropout) != (16, True, 0.5):
-            raise ValueError("VNet: found both a config and width, residual or dropout; give one of the two")
+            config = Network(width=width, residual=residual, dropout=dropout, classes=classes)
+        elif (width, residual, dropout, classes) != (16, True, 0.5, 2):
+            raise ValueError("VNet: found both a config and width, residual, dropout or classes; give one of the two")
         w = [config.width * 2**i for i in range(5)]
 
         def stage(channels: int, depth: int, inputs: int | None = None) -> Stage:
@@ -79,7 +86,7 @@ class VNet(nn.Module):
         self.bottom = nn.Sequential(stage(w[4], 3), nn.Dropout3d(config.dropout))
         self.ups = nn.ModuleList(up(c) for c in reversed(w[1:]))
         self.decoder = nn.ModuleList([stage(w[3], 3), stage(w[2], 3), stage(w[1], 2), stage(w[0], 1)])
-        self.head = nn.Sequential(nn.Dropout3d(config.dropout), nn.Conv3d(w[0], 2, kernel_size=1))
+        self.head = nn.Sequential(nn.Dropout3d(config.dropout), nn.Conv3d(w[0], config.classes, kernel_size=1))
 
     def forward(self, image: Tensor) -> Tensor:
         """Compute the logits."""

@@ -145,4 +145,5 @@ def _mean(image: Array, task: Task, windows: Windows) -> Array:
     """Foreground probability (X, Y, Z) of the only network, or the mean of several."""
     probabilities = foregrounds(task.networks, image, windows, task.placement)
     name, *others = task.networks
-    return probabilities[ENSEMBLE if others else name]
+    foreground: Array = probabilities[ENSEMBLE if others else name][0]
+    return foreground

@@ -60,6 +60,18 @@ class Config(Section):
     methods: dict[str, Method]
 
     @model_validator(mode="after")
+    def _a_class_for_each_structure(self) -> Self:
+        classes = 1 + len(self.data.structures or [None])
+        if self.network.classes == classes:
+            return self
+        if "classes" in self.network.model_fields_set:
+            raise ValueError(
+                f"network.classes is {self.network.classes}, but data.structures asks for {classes} (the background is "
+                "one); leave network.classes out"
+            )
+        return self.model_copy(update={"network": self.network.model_copy(update={"classes": classes})})
+
+    @model_validator(mode="after")
     def _windows_leave_no_gap(self) -> Self:
         if any(stride > size for stride, size in zip(self.evaluate.stride, self.patches.size, strict=True)):
             raise ValueError(f"evaluate.stride {self.evaluate.stride} exceeds patches.size {self.patches.size}")

@@ -52,9 +52,10 @@ class Data(Section):
 
 
 class Network(Section):
-    """The network: `vnet` with the last three keys, or a class by its name, which gets `options` as keywords.
+    """The network: `vnet` with its three keys, or a class by its name, which gets `options` as keywords.
 
-    Of the V-Net: channels of the first stage, residual stages, dropout probability.
+    Of the V-Net: channels of the first stage, residual stages, dropout probability. `classes` counts the background
+    and follows from `data.structures`.
     """
 
     name: Annotated[str, plugin_name(VNET, kind="class")] = VNET
@@ -62,7 +63,8 @@ class Network(Section):
     width: Positive
     residual: bool
     dropout: Annotated[float, pydantic.Field(ge=0, lt=1)]
-    later: ClassVar = ("name", "options")
+    classes: Annotated[int, pydantic.Field(ge=2)] = 2
+    later: ClassVar = ("name", "options", "classes")
 
     @model_validator(mode="after")
     def _the_vnet_has_none(self) -> Self:

@@ -1,5 +1,6 @@
 """What the sections of params.yaml have in common: their base, and kinds of values."""
 
+from collections import Counter
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer
@@ -10,8 +11,20 @@ Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
 _Name = Annotated[str, Field(pattern=r"^\w[\w-]*$")]
-_Values = Annotated[tuple[int, ...], Field(min_length=1)]  # of the structure in a label
-Structures = Annotated[dict[_Name, _Values], Field(min_length=1, max_length=1)]
+_Value = Annotated[int, Field(ge=1)]  # 0 is the background
+_Values = Annotated[tuple[_Value, ...], Field(min_length=1)]  # of a structure in a label
+
+
+def _apart(structures: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Refuse structures that share a value."""
+    counts = Counter(value for values in structures.values() for value in set(values))
+    if shared := [value for value, count in counts.items() if count > 1]:
+        names = [name for name, values in structures.items() if shared[0] in values]
+        raise ValueError(f"value {shared[0]} is in {' and in '.join(names)}; give each value to one structure")
+    return structures
+
+
+Structures = Annotated[dict[_Name, _Values], Field(min_length=1, max_length=254), AfterValidator(_apart)]
 
 
 def plugin_name(*words: str, kind: str = "function") -> AfterValidator:

@@ -112,7 +112,7 @@ def expected_in(tiny_data, folder: Path) -> np.ndarray:
     where = place(config.compute)
     networks = {"first": read_exported(folder / "new/model.pt").model.networks["first"].eval()}
     image = open_prepared(tiny_data.prepared).read_image("C6")
-    return inference.foregrounds(networks, image, inference.Windows.of(config), where)["first"] > 0.5
+    return inference.foregrounds(networks, image, inference.Windows.of(config), where)["first"][0] > 0.5
 
 
 def test_networks_parts_and_maps_are_those_that_were_asked_for(tiny_data, raw, tmp_path):

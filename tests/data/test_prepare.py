@@ -290,6 +290,25 @@ def test_a_label_without_the_structure_is_one_line_with_the_values_that_it_has()
     assert "/laendo.nrrd: label values [0, 9, 47, 48], none of [59] (data.structures.thalamus); correct" in lines[0]
 
 
+def test_several_structures_are_prepared_as_classes_and_cropped_together() -> None:
+    write_split(CASES)
+    for case in CASES:
+        write_nrrd(case, label=with_neighbor(case))
+    prepare(data(structures={"right": [48], "left": [47, 11]}))
+    prepared = open_prepared(PREPARED)
+    for case in CASES:
+        pasted = prepared.paste(case, prepared.read_label(case)).array
+        expected = with_neighbor(case)
+        np.testing.assert_array_equal(pasted, 1 * (expected == 48) + 2 * (expected == 47))
+
+
+def test_a_label_with_none_of_several_structures_is_one_line() -> None:
+    write_split(CASES)
+    for case in CASES:
+        write_nrrd(case, label=with_neighbor(case))
+    assert "none of [5, 59] (data.structures); correct" in problems(structures={"thalamus": [59], "other": [5]})[0]
+
+
 def test_the_values_of_a_label_are_listed_up_to_a_dozen() -> None:
     assert listed_values(np.arange(40, dtype=np.uint8)).endswith("10, 11, ... (40 in all)]")
     assert listed_values(np.array([0, 0.5])) == "[0, 0.5]"
@@ -299,12 +318,13 @@ def test_the_values_of_a_label_are_listed_up_to_a_dozen() -> None:
     ("structures", "told"),
     [
         ({}, "at least 1"),
-        ({"a": [1], "b": [2]}, "at most 1"),
+        ({"a": [1, 2], "b": [3, 2]}, "value 2 is in a and in b"),
+        ({"a": [0]}, "greater than or equal to 1"),
         ({"a": []}, "at least 1"),
         ({"a b": [1]}, "match pattern"),
     ],
 )
-def test_structures_are_one_name_with_values(structures: dict[str, list[int]], told: str) -> None:
+def test_structures_are_names_with_values_of_their_own(structures: dict[str, list[int]], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         data(structures=structures)
 

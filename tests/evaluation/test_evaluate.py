@@ -65,7 +65,7 @@ def test_the_probability_behind_each_mask_is_kept_in_percent_at_the_place_of_the
         found = read_volume(run.predictions / "probability" / f"{case}.nrrd")
         expected = inference.foregrounds(placed, prepared.read_image(case), inference.Windows.of(config), where)
         assert found.array.dtype == np.uint8 and len(np.unique(found.array)) > 20
-        np.testing.assert_allclose(found.array / 100, expected["ensemble"], atol=0.005 + 1e-6)
+        np.testing.assert_allclose(found.array / 100, expected["ensemble"][0], atol=0.005 + 1e-6)
         assert found.geometry == shifted(prepared.geometry(case), prepared.crop_start(case))
         mask = read_volume(run.predictions / f"{case}.nrrd")
         start = [slice(a, a + n) for a, n in zip(prepared.crop_start(case), found.array.shape, strict=True)]
@@ -147,6 +147,6 @@ def test_the_ensemble_is_the_mean_probability_at_native_resolution(tiny_data):
     networks = {"a": Sure(3.0), "b": Sure(-1.0), "c": Sure(-9.0)}
     found = inference.foregrounds(networks, image, inference.Windows.of(config), where)
     for name, expected in {"a": 0.952574, "b": 0.268941, "c": 0.000123, "ensemble": 0.407213}.items():
-        assert found[name].shape == image.shape
+        assert found[name].shape == (1, *image.shape)
         np.testing.assert_allclose(found[name], expected, atol=1e-5)
     assert list(inference.foregrounds({"a": networks["a"]}, image, inference.Windows.of(config), where)) == ["a"]

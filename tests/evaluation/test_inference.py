@@ -19,9 +19,10 @@ def random_image(*size):
 
 
 def sliding_window(network, image, window, stride, batch):
-    """The windows' mean in fp32 on the CPU."""
+    """The windows' mean of the only structure in fp32 on the CPU."""
     placement = Placement(torch.device("cpu"), torch.float32, channels_last=False)
-    return inference.sliding_window(network, image, Windows(1, window, stride, batch), placement)
+    (foreground,) = inference.sliding_window(network, image, Windows(1, window, stride, batch), placement)
+    return foreground
 
 
 def pointwise(windows):
@@ -125,13 +126,13 @@ def test_pooling_averages_what_is_there_at_the_far_border():
 def test_pooling_by_one_changes_nothing():
     image = random_image(5, 3, 2)
     assert torch.equal(pool_image(image, 1), image)
-    assert torch.equal(upsample(image, 1, (5, 3, 2)), image)
+    assert torch.equal(upsample(image[None], 1, (5, 3, 2))[0], image)
 
 
 def test_upsampling_puts_pooled_centers_where_their_voxels_are():
     size = (8, 6, 4)
     ramp = torch.arange(8.0).reshape(8, 1, 1).expand(size)
-    native = upsample(pool_image(ramp, 2), 2, size)
+    (native,) = upsample(pool_image(ramp, 2)[None], 2, size)
     assert native.shape == size
     # linear between the pooled centers, flat before the first and after the last: (0 + 1) / 2 and (6 + 7) / 2
     torch.testing.assert_close(native[:, 0, 0], torch.tensor([0.5, 1, 2, 3, 4, 5, 6, 6.5]))
@@ -140,13 +141,14 @@ def test_upsampling_puts_pooled_centers_where_their_voxels_are():
 def test_upsampling_is_cut_to_the_native_size():
     size = (7, 5, 3)
     image = random_image(*size)
-    whole = upsample(pool_image(image, 2), 2, (8, 6, 4))
-    assert torch.equal(upsample(pool_image(image, 2), 2, size), whole[:7, :5, :3])
+    pooled = pool_image(image, 2)[None]
+    whole = upsample(pooled, 2, (8, 6, 4))
+    assert torch.equal(upsample(pooled, 2, size), whole[:, :7, :5, :3])
 
 
 def test_a_map_that_does_not_belong_to_the_size_is_refused():
     with pytest.raises(ValueError, match=r"\(4, 3, 2\).*\(9, 5, 3\)"):
-        upsample(torch.zeros(4, 3, 2), 2, (9, 5, 3))
+        upsample(torch.zeros(1, 4, 3, 2), 2, (9, 5, 3))
 
 
 def test_only_the_largest_part_is_kept_and_corners_join():
@@ -163,3 +165,31 @@ def test_only_the_largest_part_is_kept_and_corners_join():
 
 def test_an_empty_mask_stays_empty():
     assert not largest_component(np.zeros((4, 3, 2), dtype=bool)).any()
+
+
+def four_classes(windows):
+    """Logits (B, 4, *window) that depend on each voxel's intensity alone."""
+    return torch.cat([0.3 + 0 * windows, windows, 0.5 - 2 * windows, 2 * windows.square() - 2], dim=1)
+
+
+def test_several_structures_have_a_map_each_and_a_voxel_its_most_probable_class():
+    image = random_image(11, 9, 7)
+    where = Placement(torch.device("cpu"), torch.float32, channels_last=False)
+    maps = inference.sliding_window(four_classes, image, Windows(1, (5, 4, 3), (2, 3, 1), 4), where)
+    expected = four_classes(image[None, None]).softmax(1)[0]
+    torch.testing.assert_close(maps, expected[1:], rtol=1e-6, atol=1e-6)
+    found = inference.decided(maps.numpy())
+    assert found.dtype == np.uint8 and set(np.unique(found)) == {0, 1, 2, 3}
+    np.testing.assert_array_equal(found, expected.argmax(0))
+
+
+def test_maps_of_several_structures_are_interpolated_one_by_one():
+    maps = torch.rand(3, 4, 3, 2)
+    found = inference.upsample(maps, 2, (7, 6, 4))
+    assert found.shape == (3, 7, 6, 4)
+    for structure, alone in zip(found, maps, strict=True):
+        assert torch.equal(structure[None], inference.upsample(alone[None], 2, (7, 6, 4)))
+
+
+def test_of_one_structure_a_voxel_belongs_to_it_above_one_half():
+    assert inference.decided(np.array([[[[0.4, 0.5, 0.51]]]], np.float32)).tolist() == [[[0, 0, 1]]]

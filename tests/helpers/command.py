@@ -25,4 +25,4 @@ def expected(tiny_data: Data, case: str = "C6", name: str = "first") -> np.ndarr
     where = place(config.compute)
     networks = {n: where.module(m).eval() for n, m in read_exported(find_model(RUN)).model.networks.items()}
     image = open_prepared(tiny_data.prepared).read_image(case)
-    return inference.foregrounds(networks, image, inference.Windows.of(config), where)[name] > 0.5
+    return inference.foregrounds(networks, image, inference.Windows.of(config), where)[name][0] > 0.5

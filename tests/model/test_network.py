@@ -93,7 +93,7 @@ def test_options_that_the_class_does_not_take_are_told_with_those_that_it_does()
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("OneLogit", "gives (2, 1, 16, 16, 32) in training, expected logits (2, 2, 16, 16, 32): one for each of two"),
+        ("OneLogit", "gives (2, 1, 16, 16, 32) in training, expected logits (2, 2, 16, 16, 32): one for each of 2"),
         ("DeeplySupervised", "gives a list in training, expected logits (2, 2, 16, 16, 32)"),
         ("Thirds", "fails: RuntimeError: Sizes of tensors must match"),
     ],

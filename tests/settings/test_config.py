@@ -13,6 +13,7 @@ from helpers.command import lassl
 from helpers.project import PARAMS_FILE, ROOT, default_params
 from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
+from lassl.plumbing.yaml_text import yaml_text
 from lassl.settings import conf_files
 from lassl.settings.compose import compose
 from lassl.settings.config import Config, load
@@ -386,3 +387,20 @@ def test_a_composition_that_is_wrong_leaves_params_yaml_as_it_was(tmp_path, monk
         lassl("compose", "data.folder=[a]")
     assert [path.name for path in Path().iterdir() if path.is_file()] == ["params.yaml"]
     assert Path("params.yaml").read_text() == "as it was"
+
+
+def test_a_network_has_a_class_for_each_structure_and_one_for_the_background(tmp_path):
+    params = default_params()
+    params["data"]["structures"] = {"a": [1], "b": [3, 4], "c": [2]}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml_text(params))
+    assert load(path).network.classes == 4
+    assert load(path).settings("vnet_16")["network"]["classes"] == 4
+    params["network"]["classes"] = 3
+    path.write_text(yaml_text(params))
+    with pytest.raises(LasslError, match=r"network\.classes is 3, but data\.structures asks for 4"):
+        load(path)
+    params["data"]["structures"] = {"a": [1]}
+    del params["network"]["classes"]
+    path.write_text(yaml_text(params))
+    assert load(path).network.classes == 2 and "classes" not in load(path).settings("vnet_16")["network"]

@@ -141,7 +141,7 @@ def test_the_plain_sliding_window_gives_our_mask(config, size):
     window, stride = (16, 16, 32), (7, 5, 11)
     mask = plain.sliding_window(network, image.numpy(), window, stride)
     where = Placement(torch.device("cpu"), torch.float32, False)
-    probability = sliding_window(network, image, Windows(1, window, stride, 3), where)
+    (probability,) = sliding_window(network, image, Windows(1, window, stride, 3), where)
     assert mask.shape == size
     assert 0.02 < mask.mean() < 0.98
     clear = ((probability - 0.5).abs() > 1e-5).numpy()  # closer to one half, the order of summing decides
