@@ -110,7 +110,8 @@ def test_the_list_has_every_case_of_the_split_and_is_what_make_takes(public, fil
 def test_two_scans_of_one_brain_are_on_one_side():
     split = read_split(ROOT / "splits/brains.csv")
     for pair in (("1003", "1023"), ("1004", "1024"), ("1005", "1025"), ("1018", "1038"), ("1019", "1039")):
-        assert set(pair) <= set(split.train)
+        assert set(pair) <= set(split.train) and split.patients[pair[0]] == split.patients[pair[1]]
+    assert len(set(split.patients.values())) == 30
     assert (len(split.train), len(split.test)) == (25, 10)
 
 
