@@ -128,7 +128,10 @@ def test_a_value_that_is_no_plain_text_to_hydra_is_told_with_how_it_is_written(c
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("profile=nope", "Could not find 'profile/nope' Available options in 'profile': brains brains_six chambers compact"),
+        (
+            "profile=nope",
+            "Could not find 'profile/nope' Available options in 'profile': brains brains_six chambers compact",
+        ),
         ("train.speed=1", "Could not override 'train.speed'"),
         ("profile", "missing EQUAL"),
         ("data.folder=/x/${a}", "Interpolation key 'a' not found"),
