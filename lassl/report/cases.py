@@ -19,7 +19,7 @@ from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import bar
 from lassl.report import figures
 from lassl.report.surface import distances_mm, small
-from lassl.report.volume import box_around, gray_range, runs, sheet, step_of, thinned
+from lassl.report.volume import SMOOTH, box_around, gray_range, runs, sheet, step_of, thinned
 from lassl.results.measures import DICE
 from lassl.results.runs import Result, score_table
 
@@ -138,7 +138,7 @@ def uncertainty(row: Shown, case: str, size: Triple, box: Box) -> dict[str, Any]
     if not row.probabilities.is_dir():
         return None
     probability = read_probability(row.probabilities / f"{case}.nrrd", size)
-    return sheet(entropy(probability[box]), 0, UNDECIDED)
+    return sheet(entropy(probability[box]), 0, UNDECIDED, SMOOTH)
 
 
 def cropped(result: Result, case: str, prepared: Prepared) -> Array:

@@ -17,6 +17,7 @@ class Colors:
     reference: str
     inside: str
     outside: str
+    equal: str  # between inside and outside
     band: str
     rows: tuple[str, ...]
 
@@ -37,6 +38,7 @@ LIGHT = Colors(
     reference="#7a6a00",
     inside="#0072b2",
     outside="#c44601",
+    equal="#8a8a8a",
     band="#e6ecf1",
     rows=("#0072b2", "#a86400", "#007d5a", "#b0477f", "#c44601", "#2b7fb0", "#6b6b6b"),
 )
@@ -51,6 +53,7 @@ DARK = Colors(
     reference="#f7ef6a",
     inside="#56b4e9",
     outside="#f0803c",
+    equal="#8a8a8a",
     band="#26323d",
     rows=("#4aa8e0", "#e69f00", "#2fbf8f", "#e08fbc", "#f0803c", "#8ccdf2", "#a0a0a0"),
 )

@@ -173,7 +173,7 @@ def surface_layout() -> Figure:
     """A scene without axes, equal in all directions, seen along y with z upwards: as a rule from the front."""
     hidden = {"visible": False}
     camera = {"eye": {"x": 0.0, "y": -1.15, "z": 0.25}, "up": {"x": 0, "y": 0, "z": 1}}
-    scene = {"xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "data", "camera": camera}
+    scene = {"xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "camera": camera}
     figure = _figure(scene=scene, uirevision="same")
     figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0})
     return dict(_plain(figure)["layout"])

@@ -1,6 +1,7 @@
 // What moves on the report: the chosen rows, the tables' order, the masks, the figures and their theme, downloads.
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 function unpacked(id) {
-  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
+  const bytes = bytesOf(document.getElementById(id).textContent);
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
 }
 const data = await unpacked("data").json();
@@ -313,10 +314,15 @@ function drawPlane({ figure, across, h, v, canvas, slider, upwards }, mode, row,
   const bold = devicePixelRatio * 1.6;
   if (mode === "outlines") lines.forEach((name) => outline(pen, maskOf(name), at, [width, height], corner, [sx, sy], name, bold));
   pen.setLineDash([]);
-  pen.lineWidth = devicePixelRatio;
-  pen.strokeStyle = "rgba(255,255,255,0.55)";
   const [cx, cy] = [(middle[0] - corner[0]) * sx, (middle[1] - corner[1]) * sy];
-  pen.stroke(new Path2D(`M0 ${cy}H${canvas.width}M${cx} 0V${canvas.height}`));
+  const crosshair = new Path2D(`M0 ${cy}H${canvas.width}M${cx} 0V${canvas.height}`);
+  for (const [width, shade] of [[3, "black"], [1, "white"]]) {  // one of the two stands out from any gray
+    pen.lineWidth = width * devicePixelRatio;
+    pen.strokeStyle = shade;
+    pen.globalAlpha = width === 3 ? 0.5 : 1;
+    pen.stroke(crosshair);
+  }
+  pen.globalAlpha = 1;
   slider.value = cross[across];
   const number = scan.start[across] + cross[across] * scan.step;
   one("output", figure).textContent = number;
@@ -372,21 +378,36 @@ for (const { figure, across, h, v, canvas, slider, upwards } of planes) {
 }
 
 // Surfaces of three cases, one at a time, seen from the same side.
+const STEEP = Math.tan(Math.PI / 8);  // half of what Plotly's camera sees upwards and downwards, at a distance of one
+function fitting(meshes) {  // lengths of the scene: it fills the panel, and nothing is cut off while it turns around z
+  const axes = ["x", "y", "z"].map((axis) => meshes.flatMap((mesh) => [...new Float32Array(bytesOf(mesh[axis].bdata).buffer)]));
+  const bounds = axes.map((places) => [places.reduce((a, b) => Math.min(a, b)), places.reduce((a, b) => Math.max(a, b))]);
+  const [x, y, z] = axes.map((places, n) => places.map((place) => place - (bounds[n][0] + bounds[n][1]) / 2));
+  const { eye } = data.scene.scene.camera;
+  const distance = Math.hypot(eye.x, eye.y, eye.z);
+  const aside = distance * Math.sin(Math.atan((STEEP * turned.clientWidth) / turned.clientHeight));
+  let scale = Infinity;
+  for (let n = 0; n < z.length; n++) {
+    const radius = Math.hypot(x[n], y[n]);
+    scale = Math.min(scale, aside / radius, (STEEP * distance) / (Math.abs(z[n]) + STEEP * radius));
+  }
+  const [wide, deep, high] = bounds.map(([low, top]) => 0.95 * scale * (top - low || 1));
+  return { x: wide, y: deep, z: high };
+}
 const turned = one("#surface");
 async function showSurface() {
   const name = one("#surface-case").value;
   const view = await unpacked(`view-${data.cases.findIndex((each) => each.case === name)}`).json();
   const row = one("#surface-row").value;
   const found = view.surfaces[row];
-  const colorscale = [[0, shade("--inside")], [0.5, "#e8e8e8"], [1, shade("--outside")]];
+  const colorscale = [[0, shade("--inside")], [0.5, shade("--equal")], [1, shade("--outside")]];
   const traces = found ? [{ ...found, colorscale, cmin: -view.limit, cmax: view.limit }] : [];
   if (one("#ghost").checked) traces.push({ ...view.ghost });
   one("#surface-note").textContent = `${name}, ${data.rows[row]}: ` +
     (found ? `the colors end at ${view.limit} mm.` : "the prediction is empty.");
   const layout = { ...data.scene, font: { color: shade("--text") } };
-  const narrow = Math.max(1, (2.2 * turned.clientHeight) / turned.clientWidth);  // step back where the panel is not wide
-  const eye = Object.fromEntries(Object.entries(data.scene.scene.camera.eye).map(([axis, at]) => [axis, at * narrow]));
-  layout.scene = { ...layout.scene, camera: turned.layout?.scene?.camera ?? { ...layout.scene.camera, eye } };
+  const camera = turned.layout?.scene?.camera ?? layout.scene.camera;
+  layout.scene = { ...layout.scene, camera, aspectmode: "manual", aspectratio: fitting([...traces, view.ghost]) };
   await Plotly.react(turned, traces, layout, { ...still, scrollZoom: false });
 }
 function chooseSurface() {

@@ -13,7 +13,8 @@ import SimpleITK as sitk
 from lassl.images.geometry import Array, Box
 
 MARGIN = 12  # voxels around the masks
-QUALITY = 35  # of a JPEG picture; of 20 real scans they take half of the page
+QUALITY = 32  # of a JPEG picture; of 20 real scans they take half of the page
+SMOOTH = 15  # of a picture without fine structure
 
 
 def box_around(masks: Sequence[Array]) -> Box:
@@ -46,7 +47,7 @@ def gray_range(volume: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def sheet(volume: Array, low: float, high: float) -> dict[str, Any]:
+def sheet(volume: Array, low: float, high: float, quality: int = QUALITY) -> dict[str, Any]:
     """Slices across z of a volume (X, Y, Z) side by side in one gray JPEG; `low` is black, `high` white.
 
     A slice has x to the right and y downwards; the sheet has `columns` of them, filled row by row.
@@ -59,7 +60,7 @@ def sheet(volume: Array, low: float, high: float) -> dict[str, Any]:
     picture = tiles.reshape(-1, columns, height, width).swapaxes(1, 2).reshape(-1, columns * width)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sheet.jpg"
-        sitk.WriteImage(sitk.GetImageFromArray(picture), str(path), useCompression=True, compressionLevel=QUALITY)
+        sitk.WriteImage(sitk.GetImageFromArray(picture), str(path), useCompression=True, compressionLevel=quality)
         jpeg = base64.b64encode(path.read_bytes()).decode()
     return {"size": list(volume.shape), "columns": columns, "jpeg": f"data:image/jpeg;base64,{jpeg}"}
 

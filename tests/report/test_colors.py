@@ -35,6 +35,15 @@ def test_dots_lines_and_surfaces_can_be_seen(theme, behind):
     assert {color: contrast(color, ground) for color in shown if contrast(color, ground) < 3} == {}
 
 
+def test_surfaces_can_be_seen_where_they_neither_leave_nor_enter_the_reference(theme):
+    assert min(contrast(THEMES[theme].equal, ground) for ground in (THEMES[theme].page, THEMES[theme].panel)) >= 3
+
+
+def test_of_the_two_lines_of_a_crosshair_one_can_be_seen_on_any_gray(theme):
+    grays = [f"#{level:02x}{level:02x}{level:02x}" for level in range(256)]
+    assert min(max(contrast("#000000", gray), contrast("#ffffff", gray)) for gray in grays) >= 4.5
+
+
 def test_the_page_has_a_variable_for_every_color(theme):
     css, references = THEMES[theme].css(), variables()
     assert f"--page: {THEMES[theme].page};" in css and references.page == "var(--page)"
