@@ -109,7 +109,7 @@ def write_channel(path: Path, channel: int, target: Path) -> None:
         content = bytes(unpacked(path, file)) if packed else file.read()
     image = Nifti1Image.from_bytes(content)
     part = image.slicer[..., channel]
-    if image.header.get_slope_inter() != (None, None):
+    if (image.dataobj.slope, image.dataobj.inter) != (1, 0):
         part.set_data_dtype(np.float32)  # voxels are scaled now, and need not be whole numbers
     with whole(target) as temporary:
         part.to_filename(temporary)
