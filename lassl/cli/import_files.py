@@ -9,6 +9,7 @@ from typing import Any
 
 from lassl.images.names import SUFFIXES, case_problem
 from lassl.plumbing.errors import LasslError
+from lassl.plumbing.files import unreadable
 
 IMAGES, LABELS, FURTHER = "imagesTr", "labelsTr", "imagesTs"
 READ = tuple(suffix for suffix in SUFFIXES if suffix != ".mhd")  # through a link, .mhd would not find its voxels
@@ -31,6 +32,8 @@ def find_cases(path: Path, values: Mapping[str, Any], channels: Sequence[str]) -
 
     Hidden files, as macOS leaves them, are ignored. Raises LasslError with a line for each problem.
     """
+    if locked := list(unreadable(path.parent / name for name in (IMAGES, LABELS, FURTHER))):
+        raise LasslError("\n".join(locked))
     labeled, problems = _labeled(path, values)
     numbered = any(len(f.images) > 1 or _is_channel(f.images[0], case) for case, f in labeled.items())
     unlabeled, more = _unlabeled(path, values, numbered)
@@ -77,16 +80,16 @@ def _labeled(path: Path, values: Mapping[str, Any]) -> tuple[dict[str, Files], l
 
 def _entries(path: Path, values: Mapping[str, Any]) -> Iterator[tuple[str, list[str], str]]:
     """Case, images and label: of `training` (Decathlon), of `dataset` (nnU-Net), or of the files in labelsTr."""
-    training, folder = values.get("training"), path.parent
+    training = values.get("training")
     if isinstance(training, list):
         for entry in training:
-            images, label = _entry(path, entry)
-            yield stem(label), images, label
+            images, name = _entry(path, entry)
+            yield stem(name), images, name
     elif isinstance(values.get("dataset"), dict):
         for case, entry in values["dataset"].items():
             yield case, *_entry(path, entry)
     else:
-        for case, label in _stems(folder / LABELS).items():
+        for case, label in _stems(path.parent / LABELS).items():
             yield case, [f"{IMAGES}/{label.name}"], f"{LABELS}/{label.name}"
 
 

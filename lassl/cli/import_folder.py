@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         _fill(folder, dataset, channel)
         rows.write_text(_lines(split), "utf-8")
         profile.write_text(text, "utf-8")
-        for warning in _checked(name, folder, rows, profile):
+        for warning in _checked(name, folder, rows, profile, dataset.path):
             note(f"note: {warning}")
     _tell(places, dataset, split, sizes, arguments)
     return 0
@@ -129,7 +129,7 @@ def _fill(folder: Path, dataset: Dataset, channel: int) -> None:
     (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")
 
 
-def _checked(name: str, folder: Path, rows: Path, profile: Path) -> list[str]:
+def _checked(name: str, folder: Path, rows: Path, profile: Path, described: Path) -> list[str]:
     """Compose the profile in a copy of the project, and check scans and settings there; gives warnings.
 
     Raises LasslError with a line for each finding that would stop a run.
@@ -145,16 +145,17 @@ def _checked(name: str, folder: Path, rows: Path, profile: Path) -> list[str]:
         try:
             compose(root / "params.yaml", f"profile={name}", conf=root / CONF)
             config = load(root / "params.yaml")
+            findings = [
+                *(*check_project.settings(root), *check_project.conf(root / CONF)),
+                *(*check_project.options(config), *check_project.network(config, Path())),
+                *(*check_data.data(config, root), *check_data.label_counts(config, root)),
+            ]
+            wrong = [told(finding) for finding in findings if finding.mark == "missing"]
         except LasslError as error:
-            raise LasslError(str(error).replace(f"{root}/", "")) from None
-        findings = [
-            *(*check_project.settings(root), *check_project.conf(root / CONF)),
-            *(*check_project.options(config), *check_project.network(config, Path())),
-            *(*check_data.data(config, root), *check_data.label_counts(config, root)),
-        ]
-        wrong = [told(finding) for finding in findings if finding.mark == "missing"]
+            wrong = str(error).splitlines()
         if wrong:
-            raise LasslError("\n".join(wrong).replace(f"{root}/", ""))
+            lines = [f"{described}: would become a cohort that cannot be trained on: {line}" for line in wrong]
+            raise LasslError("\n".join(lines).replace(f"{root}/", ""))
         here = (*check_machine.device(config), *check_machine.memory(config))
         return [told(finding) for finding in here if finding.mark != "ok"]
 
@@ -168,6 +169,8 @@ def _tell(places: Places, dataset: Dataset, split: Split, sizes: Fit, arguments:
     """Say what was made, which cases are for tests, and what to run next."""
     if (dataset.path.parent / "labelsTs").is_dir():
         note(f"note: {dataset.path.parent / 'labelsTs'}: not read; the scans of imagesTs are unlabeled training cases")
+    if split.withheld:
+        note(f"note: the {len(split.withheld)} scans of imagesTs are used whole, as no label says where to crop them")
     unlabeled, size = len(split.withheld), " x ".join(map(str, sizes.size))
     print(f"{places.raw}: {len(split.train) + len(split.test)} cases, links to the files in {dataset.path.parent}")
     print(

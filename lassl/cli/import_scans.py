@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -13,7 +14,7 @@ from scipy import ndimage
 from lassl.cli.import_dataset import Dataset
 from lassl.cli.import_files import Files
 from lassl.images.geometry import Geometry, Triple, difference
-from lassl.images.names import NIFTI, utf8
+from lassl.images.names import utf8
 from lassl.images.structures import listed_values
 from lassl.images.volumes import read_volume
 from lassl.images.whole_files import unpacked
@@ -51,7 +52,7 @@ def _measured(files: Files, dataset: Dataset, channel: int) -> Scan | str:
     try:
         channels = len(dataset.channels) if dataset.together(files) else 1
         size, geometry = _grid(dataset.image(files, channel), channels, dataset.path)
-        return Scan(size, geometry, files.label and _box(files.label, size, geometry, dataset))
+        return Scan(size, geometry, _box(files.label, size, geometry, dataset) if files.label else None)
     except LasslError as error:
         return str(error)
 
@@ -98,18 +99,22 @@ def _box(path: Path, size: Triple, geometry: Geometry, dataset: Dataset) -> Trip
 
 
 def write_channel(path: Path, channel: int, target: Path) -> None:
-    """Write a channel of a 4-D NIfTI file as a file of its own. Raises LasslError for other formats."""
+    """Write a channel of a 4-D NIfTI file as a file of its own. Raises LasslError if it cannot be read as one."""
     from nibabel.nifti1 import Nifti1Image
 
-    if not path.name.lower().endswith(NIFTI):
-        raise LasslError(f"{path}: has several channels, expected NIFTI or a file for each; write it in this form")
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        content = bytes(unpacked(path, file)) if packed else file.read()
-    image = Nifti1Image.from_bytes(content)
-    part = image.slicer[..., channel]
-    if (image.dataobj.slope, image.dataobj.inter) != (1, 0):
-        part.set_data_dtype(np.float32)  # voxels are scaled now, and need not be whole numbers
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            image: Any = Nifti1Image.from_bytes(bytes(unpacked(path, file)) if packed else file.read())
+        part = image.slicer[..., channel]
+        scaled = image.dataobj.slope != 1 or image.dataobj.inter != 0
+    except Exception as error:  # nibabel's have nothing in common
+        raise LasslError(
+            f"{path}: cannot be read ({' '.join(str(error).split())}), expected a complete 4-D NIfTI file, as it has "
+            "several channels; copy it again, or write each channel as a file of its own (_0000, _0001)"
+        ) from None
+    if scaled:
+        part.set_data_dtype(np.float32)  # voxels are scaled here, and need not be whole numbers
     with whole(target) as temporary:
         part.to_filename(temporary)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from helpers.datasets import decathlon, edit, nnunet, phantom, write
+from helpers.scans import locked_folder
 from lassl.cli.import_dataset import channel_index, read_dataset
 from lassl.plumbing.errors import LasslError
 
@@ -198,6 +199,11 @@ def test_a_folder_without_labels_is_told(heart, numbered):
         path.rename(path.with_suffix(".png"))
     edit(numbered, numTraining=None)
     assert problems(numbered)[0].startswith("labelsTr: found no label (.nrrd, .nii.gz, .nii, .mha); copy")
+
+
+def test_a_folder_that_may_not_be_read_is_told(heart, monkeypatch):
+    locked_folder(monkeypatch, heart / "labelsTr")
+    assert problems(heart) == ["labelsTr: permission denied; check its owner and permissions (`ls -ld`)"]
 
 
 def test_an_image_or_a_label_that_no_case_has_is_told(heart, numbered):

@@ -64,11 +64,12 @@ def settings(name: str) -> Config:
 @pytest.mark.slow
 def test_a_decathlon_folder_becomes_a_cohort_that_prepares(heart, capsys):
     assert lassl("import", heart, "--name", "heart", "--test", "0.3", "--seed", "1") == 0
-    told = capsys.readouterr().out.splitlines()
+    told, beside = capsys.readouterr()
+    assert "note: the 2 scans of imagesTs are used whole, as no label says where to crop them" in beside.splitlines()
     split = read_split(Path("splits/heart.csv"))
     assert len(split.test) == 3 and split.withheld == {"la_001", "la_002"}
     assert split.train == (*(case for case in CASES if case not in split.test), "la_001", "la_002")
-    assert told == [
+    assert told.splitlines() == [
         f"data/raw/heart: 12 cases, links to the files in {heart}",
         "splits/heart.csv: 7 labeled and 2 unlabeled training cases, 3 test cases (drawn with seed 1 from labelsTr: "
         f"{', '.join(split.test)})",
@@ -111,10 +112,18 @@ def test_a_channel_of_a_file_with_several_is_written_in_its_place(tmp_path):
     np.testing.assert_array_equal(found.array, channels[..., 1])
     assert found.array.dtype == np.int16
     np.testing.assert_allclose(found.geometry.spacing_mm, (1.25, 1.25, 1.37), atol=1e-6)
-    (tmp_path / "B.nii.gz").write_bytes((tmp_path / "A.nii.gz").read_bytes()[:-2000])
-    with pytest.raises(LasslError, match=r"B\.nii\.gz: cannot be read .*copy it again"):
-        write_channel(tmp_path / "B.nii.gz", 0, tmp_path / "two.nii.gz")
-    assert not (tmp_path / "two.nii.gz").exists()
+
+
+@pytest.mark.parametrize("name", ["A.nii.gz", "A.nii", "A.nrrd"])
+def test_a_file_whose_channels_cannot_be_read_is_told(tmp_path, name):
+    values = np.random.default_rng(0).normal(size=(20, 20, 20, 2))
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "whole.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "whole.nii")
+    content = (tmp_path / f"whole{'.nii' if name == 'A.nii' else '.nii.gz'}").read_bytes()
+    (tmp_path / name).write_bytes(b"NRRD0004" if name == "A.nrrd" else content[:-60000])
+    with pytest.raises(LasslError, match=rf"^[^\n]*{name}: cannot be read [^\n]*copy it again[^\n]*$"):
+        write_channel(tmp_path / name, 1, tmp_path / "one.nii.gz")
+    assert not (tmp_path / "one.nii.gz").exists()
 
 
 def test_a_scaled_channel_keeps_its_values(tmp_path):
@@ -225,7 +234,10 @@ def test_too_few_cases_are_told(tmp_path):
 def test_what_the_doctor_would_find_stops_an_import(heart):
     edit(heart, labels={"0": "background", "1": "left atrium", **{str(i): f"part {i}" for i in range(2, 300)}})
     (line,) = refused(heart, "--name", "heart")
-    assert line.startswith("params.yaml: data.structures: Dictionary should have at most 254 items")
+    assert line.startswith(
+        f"{heart}/dataset.json: would become a cohort that cannot be trained on: params.yaml: data.structures: "
+        "Dictionary should have at most 254 items"
+    )
 
 
 @pytest.mark.slow
