@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from lassl.cli import check_data, check_machine, check_project
 from lassl.cli.check_machine import Finding
 from lassl.cli.import_dataset import Dataset, channel_index, read_dataset
-from lassl.cli.import_files import LABELS, READ
+from lassl.cli.import_files import READ
 from lassl.cli.import_profile import MADE_BY, Fit, fit, profile_text
 from lassl.cli.import_scans import measure, write_channel
 from lassl.data.label_split import Split
@@ -24,6 +24,7 @@ from lassl.seeds import stream
 from lassl.settings.compose import CONF, compose
 from lassl.settings.config import load
 
+NAMED = 5  # test cases that are named
 RECORD = "import.json"  # in the folder of an imported cohort
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # of a profile, as `-S profile=NAME` takes it without quotes
 
@@ -172,10 +173,14 @@ def _tell(places: Places, dataset: Dataset, split: Split, sizes: Fit, arguments:
     if split.withheld:
         note(f"note: the {len(split.withheld)} scans of imagesTs are used whole, as no label says where to crop them")
     unlabeled, size = len(split.withheld), " x ".join(map(str, sizes.size))
-    print(f"{places.raw}: {len(split.train) + len(split.test)} cases, links to the files in {dataset.path.parent}")
+    test = ", ".join(split.test[:NAMED]) + ", ..." * (len(split.test) > NAMED)
     print(
-        f"{places.split}: {len(split.train) - unlabeled} labeled and {unlabeled} unlabeled training cases, "
-        f"{len(split.test)} test cases (drawn with seed {arguments.seed} from {LABELS}: {', '.join(split.test)})"
+        f"{places.raw}: {len(split.train) + len(split.test)} cases; their files are links to {dataset.path.parent}, "
+        "which must stay"
+    )
+    print(
+        f"{places.split}: {len(split.train) - unlabeled} labeled and {unlabeled} unlabeled training cases; "
+        f"{len(split.test)} of {len(dataset.labeled)} labeled ones to test on, drawn with seed {arguments.seed}: {test}"
     )
     print(f"{places.profile}: {', '.join(dataset.structures)}; patches of {size} voxels, pooled by {sizes.pool}")
     print(f"next: dvc exp run -S profile={arguments.name}")

@@ -70,9 +70,9 @@ def test_a_decathlon_folder_becomes_a_cohort_that_prepares(heart, capsys):
     assert len(split.test) == 3 and split.withheld == {"la_001", "la_002"}
     assert split.train == (*(case for case in CASES if case not in split.test), "la_001", "la_002")
     assert told.splitlines() == [
-        f"data/raw/heart: 12 cases, links to the files in {heart}",
-        "splits/heart.csv: 7 labeled and 2 unlabeled training cases, 3 test cases (drawn with seed 1 from labelsTr: "
-        f"{', '.join(split.test)})",
+        f"data/raw/heart: 12 cases; their files are links to {heart}, which must stay",
+        "splits/heart.csv: 7 labeled and 2 unlabeled training cases; 3 of 10 labeled ones to test on, drawn with seed "
+        f"1: {', '.join(split.test)}",
         "conf/profile/heart.yaml: left_atrium; patches of 32 x 32 x 32 voxels, pooled by 1",
         "next: dvc exp run -S profile=heart",
     ]
@@ -92,14 +92,16 @@ def test_a_decathlon_folder_becomes_a_cohort_that_prepares(heart, capsys):
 
 @pytest.mark.slow
 def test_a_folder_of_nnunet_becomes_a_cohort_with_all_its_structures(tmp_path):
-    folder = nnunet(tmp_path / "D", list("ABCDE"), ["X"], ".mha", channel_names={"0": "T1", "1": "FLAIR"})
+    names = {"background": 0, "no": 1, "Vorhöfe": 2, "1": 3}  # all words that YAML could take for something else
+    channels = {"0": "T1", "1": "FLAIR"}
+    folder = nnunet(tmp_path / "D", list("ABCDE"), ["X"], ".mha", channel_names=channels, labels=names)
     assert lassl("import", folder, "--name", "body", "--channel", "flair") == 0
     assert Path("data/raw/body/B/image.mha").readlink() == folder / "imagesTr/B_0001.mha"
     config = settings("body")
-    assert config.data.structures == {"body": (1,), "top": (2,)} and config.network.classes == 3
+    assert config.data.structures == {"no": (1,), "Vorhöfe": (2,), "1": (3,)} and config.network.classes == 4
     prepare(config.data)
     found = open_prepared(config.data.prepared)
-    np.testing.assert_array_equal(found.paste("B", found.read_label("B")).array, phantom("B", structures=2)[1])
+    np.testing.assert_array_equal(found.paste("B", found.read_label("B")).array, phantom("B", structures=3)[1])
 
 
 def test_a_channel_of_a_file_with_several_is_written_in_its_place(tmp_path):
