@@ -171,7 +171,7 @@ def _tell(places: Places, dataset: Dataset, split: Split, sizes: Fit, arguments:
     if (dataset.path.parent / "labelsTs").is_dir():
         note(f"note: {dataset.path.parent / 'labelsTs'}: not read; the scans of imagesTs are unlabeled training cases")
     if split.withheld:
-        note(f"note: the {len(split.withheld)} scans of imagesTs are used whole, as no label says where to crop them")
+        note(f"note: {len(split.withheld)} scan(s) of imagesTs are used whole, as no label says where to crop them")
     unlabeled, size = len(split.withheld), " x ".join(map(str, sizes.size))
     test = ", ".join(split.test[:NAMED]) + ", ..." * (len(split.test) > NAMED)
     print(

@@ -99,7 +99,7 @@ def profile_text(name: str, came_from: str, structures: Structures, fit: Fit, la
     fp32 = "compute:\n  precision: fp32  # bf16 gradients are wrong on a CPU for patches this short along x\n"
     return f"""# @package _global_
 {MADE_BY} from {came_from!r}: {labeled} labeled and {unlabeled} unlabeled training cases.
-# Sizes were chosen by the training cases; docs/own-data.md explains every key. All other settings are of `compact`.
+# Sizes were chosen by the training cases; see docs/own-data.md. All other settings are those of `compact`.
 defaults:
   - compact
   - _self_

@@ -1,6 +1,7 @@
 """Measures the scans of an nnU-Net or Decathlon folder: grids from the headers, values and extents from the labels."""
 
 import math
+import zlib
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -13,8 +14,9 @@ from scipy import ndimage
 
 from lassl.cli.import_dataset import Dataset
 from lassl.cli.import_files import Files
+from lassl.images import nifti
 from lassl.images.geometry import Geometry, Triple, difference
-from lassl.images.names import utf8
+from lassl.images.names import NIFTI, utf8
 from lassl.images.structures import listed_values
 from lassl.images.volumes import read_volume
 from lassl.images.whole_files import unpacked
@@ -59,23 +61,29 @@ def _measured(files: Files, dataset: Dataset, channel: int) -> Scan | str:
 
 def _grid(path: Path, channels: int, described: Path) -> tuple[Triple, Geometry]:
     """The number of voxels and the place from a header. Raises LasslError for another number of channels."""
+    try:
+        size, geometry = nifti.read_grid(path) if path.name.lower().endswith(NIFTI) else _grid_by_sitk(path)
+    except (RuntimeError, OSError, EOFError, zlib.error) as error:
+        reason = " ".join(str(error).split("\n")[-1].split())
+        raise LasslError(f"{path}: cannot be read ({reason}); expected a complete image file; copy it again") from None
+    found = math.prod(size[3:])
+    if len(size) < 3 or found != channels:
+        raise LasslError(
+            f"{path}: found a {len(size)}-D image with {found} channel(s), expected 3-D with {channels}, as "
+            f"{described} says; correct channel_names (or modality), or the file"
+        )
+    return (size[0], size[1], size[2]), geometry
+
+
+def _grid_by_sitk(path: Path) -> tuple[list[int], Geometry]:
+    """The number of voxels along every axis, then that of numbers in a voxel; and the place."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(utf8(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise LasslError(f"{path}: cannot be read ({reason}); expected a complete image file; copy it again") from None
-    axes, size = reader.GetDimension(), reader.GetSize()
-    found = math.prod(size[3:]) * reader.GetNumberOfComponents()
-    if axes < 3 or found != channels:
-        raise LasslError(
-            f"{path}: found a {axes}-D image with {found} channel(s), expected 3-D with {channels}, as {described} "
-            "says; correct channel_names (or modality), or the file"
-        )
+    reader.ReadImageInformation()
+    axes, numbers = reader.GetDimension(), reader.GetNumberOfComponents()
     direction = np.reshape(reader.GetDirection(), (axes, axes))[:3, :3]
     geometry = Geometry(reader.GetSpacing()[:3], reader.GetOrigin()[:3], tuple(direction.ravel().tolist()))
-    return (size[0], size[1], size[2]), geometry
+    return [*reader.GetSize(), *([numbers] if numbers > 1 else [])], geometry
 
 
 def _box(path: Path, size: Triple, geometry: Geometry, dataset: Dataset) -> Triple:

@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from helpers.command import lassl
 from helpers.datasets import HEART, decathlon, edit, nnunet, phantom, write
@@ -16,8 +17,8 @@ from lassl.data.prepare import prepare
 from lassl.data.prepared import open_prepared
 from lassl.data.raw import find_layout
 from lassl.data.split_file import read_split
-from lassl.images.geometry import Geometry, directions
-from lassl.images.volumes import read_volume
+from lassl.images.geometry import Geometry, Volume, directions
+from lassl.images.volumes import read_volume, to_image
 from lassl.plumbing.errors import LasslError
 from lassl.settings.compose import compose
 from lassl.settings.config import Config, load
@@ -65,7 +66,7 @@ def settings(name: str) -> Config:
 def test_a_decathlon_folder_becomes_a_cohort_that_prepares(heart, capsys):
     assert lassl("import", heart, "--name", "heart", "--test", "0.3", "--seed", "1") == 0
     told, beside = capsys.readouterr()
-    assert "note: the 2 scans of imagesTs are used whole, as no label says where to crop them" in beside.splitlines()
+    assert "note: 2 scan(s) of imagesTs are used whole, as no label says where to crop them" in beside.splitlines()
     split = read_split(Path("splits/heart.csv"))
     assert len(split.test) == 3 and split.withheld == {"la_001", "la_002"}
     assert split.train == (*(case for case in CASES if case not in split.test), "la_001", "la_002")
@@ -204,6 +205,12 @@ def test_files_that_do_not_fit_are_told_together_and_nothing_is_written(heart):
     write(heart / "labelsTr/la_005.nii.gz", label * 3)
     write(heart / "labelsTr/la_006.nii.gz", label * 0)
     (heart / "imagesTr/la_007.nii.gz").write_bytes(b"cut")
+    packed = heart / "imagesTr/la_009.nii.gz"
+    packed.write_bytes(packed.read_bytes()[:40])
+    placeless = nibabel.Nifti1Image(image, np.diag([1.25, 1.25, 1.37, 1]))
+    placeless.set_sform(None, 0)
+    placeless.set_qform(None, 0)
+    nibabel.save(placeless, heart / "imagesTr/la_010.nii.gz")
     damaged = heart / "labelsTr/la_008.nii.gz"
     damaged.write_bytes(damaged.read_bytes()[:-60])
     both = nibabel.Nifti1Image(np.stack([image, image], -1), np.eye(4))
@@ -219,6 +226,8 @@ TOLD = [
     "labelsTr/la_006.nii.gz: every voxel is 0; draw the label, or move the image to imagesTs and delete this",
     "imagesTr/la_007.nii.gz: cannot be read (",
     "labelsTr/la_008.nii.gz: cannot be read (",
+    "imagesTr/la_009.nii.gz: cannot be read (",
+    "imagesTr/la_010.nii.gz: its header defines no place (sform_code and qform_code are 0), so a mask would be",
     "imagesTs/la_001.nii.gz: found a 4-D image with 2 channel(s), expected 3-D with 1, as dataset.json says; correct",
 ]
 
@@ -243,12 +252,19 @@ def test_what_the_doctor_would_find_stops_an_import(heart):
 
 
 @pytest.mark.slow
-def test_a_grid_is_that_of_the_header(tmp_path):
-    folder = decathlon(tmp_path / "T", ["A", "B"])
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
+def test_a_grid_is_that_of_the_header(tmp_path, ending):
+    folder = nnunet(tmp_path, ["A", "B"], ending=ending)
     turned = Geometry((1.0, 2.0, 3.0), (5.0, 6.0, 7.0), directions("RIP"))
-    for key, array in zip(("images", "labels"), phantom("A"), strict=True):
-        write(folder / f"{key}Tr/A.nii.gz", array, turned)
+    image, label = phantom("A")
+    write(folder / f"imagesTr/A_0000{ending}", image, turned)
+    write(folder / f"labelsTr/A{ending}", label, turned)
     found = measure(read_dataset(folder), 0)["A"]
     assert found.size == (24, 22, 18) and found.box is not None and max(found.box) < 12
     np.testing.assert_allclose(found.geometry.spacing_mm, (1, 2, 3), atol=1e-6)
     np.testing.assert_allclose(found.geometry.direction, turned.direction, atol=1e-6)
+    both = sitk.Compose([to_image(Volume(image, turned))] * 2)
+    if ending != ".nii.gz":
+        sitk.WriteImage(both, folder / f"imagesTr/B_0000{ending}")
+        with pytest.raises(LasslError, match=r"found a 4-D image with 2 channel\(s\), expected 3-D with 1"):
+            measure(read_dataset(folder), 0)
