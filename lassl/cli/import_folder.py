@@ -73,7 +73,7 @@ def _places(name: str, overwrite: bool) -> Places:
     ours = places.profile.is_file() and MADE_BY in read_text(places.profile)
     for path in (places.profile, places.split):
         if path.exists() and not ours:
-            raise LasslError(f"{path}: exists, and `lassl import` did not make it; choose another --name")
+            raise LasslError(f"{path}: exists, and `lassl import` did not make it; choose another --name, or move it")
     check_free([places.split, places.profile], overwrite)
     if places.raw.exists() and any(places.raw.iterdir()) and not overwrite:
         raise LasslError(f"{places.raw}: exists already; give another --name, or use --overwrite to replace it")
