@@ -120,6 +120,43 @@ def search(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
 
 
+def share(text: str) -> float:
+    """Read a number between 0 and 1. Raises argparse.ArgumentTypeError for other texts."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"found '{text}', expected a number between 0 and 1")
+    return value
+
+
+def seed(text: str) -> int:
+    """Read a whole number of 0 or more. Raises argparse.ArgumentTypeError for other texts."""
+    return 0 if text == "0" else count(text)
+
+
+def import_folder(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Arguments of lassl.cli.import_folder; `import` is a word of Python and cannot name a module."""
+    parser = subparsers.add_parser(
+        "import",
+        help="make a cohort of a folder of nnU-Net or of the Medical Segmentation Decathlon",
+        description="Reads dataset.json, imagesTr, labelsTr and imagesTs, and makes data/raw/NAME (links to files), "
+        "splits/NAME.csv and conf/profile/NAME.yaml. Scans of imagesTs become unlabeled training cases; a share of the "
+        "labeled cases, drawn with a seed, becomes the test cases. Patches, crop and counts fit the scans. Then run "
+        "`dvc exp run -S profile=NAME`.",
+    )
+    parser.set_defaults(command="import-folder")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="the folder with dataset.json")
+    parser.add_argument("--name", required=True, help="of the cohort and its profile")
+    parser.add_argument("--channel", metavar="CHANNEL", help="number or name of the one to use, if there are several")
+    parser.add_argument(
+        "--test", metavar="SHARE", type=share, default=0.2, help="of the labeled cases, to test on (default: 0.2)"
+    )
+    parser.add_argument("--seed", type=seed, default=0, help="by which they are drawn (default: 0)")
+    overwrite(parser)
+
+
 def download(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Arguments of lassl.cli.download."""
     parser = subparsers.add_parser("download", help="download a public cohort to data/raw/")
@@ -159,5 +196,5 @@ def forest(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 COMMANDS = (
     *(doctor, compose, repro, runs, collect, show, power, search, tables, pages, pictures, forest),
-    *(download, published),
+    *(import_folder, download, published),
 )

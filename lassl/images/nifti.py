@@ -1,5 +1,6 @@
 """Reads NIfTI files with nibabel: all voxels, with one place in mm on which all readers agree."""
 
+import gzip
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
 
 APART = 0.25  # share of a voxel's smallest side by which the rounding of a header's float32 may move a voxel
+LONGEST = 540  # bytes of a header
 TYPES = (2, 4, 8, 16, 32, 64, 256, 512, 768, 1024, 1280, 1792)  # codes of a single number's types, complex ones too
 UNITS = {0: "", 1: "metres", 2: "mm", 3: "micrometres"}  # by the lowest three bits of xyzt_units
 Affine = NDArray[np.float64]  # (3, 4): voxel -> mm towards the patient's right, front and head
@@ -40,6 +42,20 @@ def read(path: Path) -> Volume:
         raise LasslError(f"{path}: found a {len(size)}-D image, expected 3-D with one channel; export it as one volume")
     array = array_of(path, content, int(header["vox_offset"]), header.get_data_dtype(), size)
     return Volume(_scaled(header, array), _geometry(path, header, size))
+
+
+def read_grid(path: Path) -> tuple[list[int], Geometry]:
+    """Read the number of voxels along every axis, of which there may be more than three, and the place of the first.
+
+    Reads no voxels. Raises LasslError as `read` does, and OSError, EOFError or zlib.error for a damaged file.
+    """
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if packed else path.open("rb") as file:
+        header = _header(path, bytearray(file.read(LONGEST)))
+    _check_numbers(path, header)
+    size = [int(n) for n in header["dim"][1 : header["dim"][0] + 1]]
+    return size, _geometry(path, header, [*size, 1, 1][:3])
 
 
 def _header(path: Path, content: bytearray) -> "Nifti1Header":

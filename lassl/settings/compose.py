@@ -17,15 +17,15 @@ from lassl.settings import conf_files
 PARAMS, CONF = Path("params.yaml"), Path("conf")
 
 
-def compose(output: Path, *overrides: str) -> None:
+def compose(output: Path, *overrides: str, conf: Path = CONF) -> None:
     """Compose conf/ with overrides such as "profile=compact" into a file. Raises LasslError if they are wrong."""
     try:
-        compose_and_dump(output, str(CONF.resolve()), None, "config", "", list(overrides))
+        compose_and_dump(output, str(conf.resolve()), None, "config", "", list(overrides))
     except (HydraException, OmegaConfBaseException) as error:
         reason = " ".join(re.split("Config search path|See https", str(error))[0].split())
         raise LasslError("\n".join(to_quote(overrides)) or f"{reason}; fix {shlex.join(overrides)} or conf/") from None
     except (UnicodeDecodeError, yaml.YAMLError):
-        raise LasslError("\n".join(conf_files.problems(CONF))) from None
+        raise LasslError("\n".join(conf_files.problems(conf))) from None
 
 
 def to_quote(overrides: Sequence[str]) -> list[str]:

@@ -28,7 +28,7 @@ def test_all_commands_are_there_and_installed_as_lassl(capsys):
         lassl("--help")
     told = capsys.readouterr().out
     words = ["predict", "evaluate", "export", "import-weights", "doctor", "compose", "repro", "runs", "collect", "show"]
-    words += ["power", "search", "tables", "pages", "pictures", "forest", "download", "published"]
+    words += ["power", "search", "tables", "pages", "pictures", "forest", "import", "download", "published"]
     assert [line.split()[0] for line in told.splitlines() if line[:4] == " " * 4 and line[4:5].strip()] == words
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert project["project"]["scripts"] == {"lassl": "lassl.cli.main:main"}

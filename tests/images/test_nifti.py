@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from nibabel.nifti1 import Nifti1Header
 
 from helpers.scans import SIZE, numbered, same_place
+from lassl.images import nifti
 from lassl.images.geometry import Geometry, Volume
 from lassl.images.volumes import from_image, read_volume
 from lassl.plumbing.errors import LasslError
@@ -235,3 +236,15 @@ def test_a_file_in_the_other_byte_order_that_is_cut_is_refused(tmp_path):
     same_place(read_volume(tmp_path / "big.nii").geometry, PLACE)
     (tmp_path / "big.nii").write_bytes((tmp_path / "big.nii").read_bytes()[:-1])
     assert "its header announces 420 bytes of voxel data, but 419 are present" in refused(tmp_path / "big.nii")
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_grid_is_read_without_the_voxels_also_of_several_channels(tmp_path, kind, suffix):
+    affine = np.diag([-1.0, -2.0, 3.0, 1.0])
+    path = tmp_path / f"scan{suffix}"
+    nibabel.save(kind(np.zeros((7, 6, 5, 2), np.int16), affine), path)
+    size, place = nifti.read_grid(path)
+    assert size == [7, 6, 5, 2] and place.spacing_mm == (1, 2, 3)
+    nibabel.save(kind(np.zeros((7, 6), np.int16), affine), path)
+    assert nifti.read_grid(path)[0] == [7, 6]

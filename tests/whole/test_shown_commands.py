@@ -18,6 +18,7 @@ from dvc.utils.hydra import get_hydra_sweeps
 from helpers.new_method import new_method
 from helpers.project import ROOT, call, clone
 from lassl.cli.arguments import parser
+from lassl.cli.import_profile import Fit, profile_text
 from lassl.settings.compose import compose
 from lassl.settings.config import load
 
@@ -77,6 +78,7 @@ NOT_RUN = {
         "dvc exp run -S profile=compact -S method=vnet_16",
         "dvc exp run -S profile=compact -S variant=-again",
         "dvc exp run -S profile=compact -S mode=pairs -S method=registered -S 'label_splits=[1]'",
+        "dvc exp run -S profile=heart",
         "dvc exp run -S profile=kidney",
         "dvc exp run -S profile=kidney -S train.start=atrium -S train.lr=0.005 -S variant=-tuned",
         "dvc exp run -S running.tensorboard=true",
@@ -149,7 +151,11 @@ NOT_RUN = {
     "needs a network file system": ("dvc config core.hardlink_lock true",),
     "needs another disk": ("dvc cache dir --local FOLDER", "dvc config --local cache.type symlink"),
     "needs curves of trainings; tests/whole/test_pipeline.py has them": ("dvc plots show",),
-    "needs somebody's scans; tests/whole/test_own_data.py has them": ("lassl compose profile=kidney",),
+    "needs somebody's scans; tests/whole/test_own_data.py and tests/cli/test_import_folder.py have them": (
+        "lassl compose profile=kidney",
+        "lassl import FOLDER --name NAME",
+        "lassl import Task02_Heart --name heart",
+    ),
     "takes minutes": (
         "make test",
         "make quick",
@@ -203,7 +209,7 @@ NOT_RUN = {
     NAMED: (
         *("dvc exp apply", "dvc exp run", "dvc exp run --queue", "dvc exp run -S ...", "dvc gc", "lassl collect"),
         *("lassl power", "lassl power PROFILE", "lassl predict", "lassl predict --uncertainty", "lassl evaluate"),
-        *("lassl export", "lassl export --format onnx"),
+        *("lassl export", "lassl export --format onnx", "lassl import"),
     ),
 }
 UNRUN = [command for commands in NOT_RUN.values() for command in commands]
@@ -236,11 +242,13 @@ def project(tmp_path_factory):
 
 @pytest.fixture
 def with_examples(tmp_path, monkeypatch):
-    """A folder with conf/, the profile of docs/own-data.md, and a method as docs/add-a-method.md says."""
+    """A folder with conf/, the profiles of docs/own-data.md, and a method as docs/add-a-method.md says."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "conf", "conf")
     (profile,) = re.findall(r"```yaml\n(# @package.*?)```", (ROOT / "docs/own-data.md").read_text(), re.DOTALL)
     Path("conf/profile/kidney.yaml").write_text(profile)
+    imported = profile_text("heart", "Task02_Heart", {"left_atrium": (1,)}, Fit(1, (64, 64, 64), (6, 13)), 16, 10)
+    Path("conf/profile/heart.yaml").write_text(imported)
     shutil.copytree(ROOT / "lassl/methods", "lassl/methods")
     call(tmp_path, "bash", "-c", "\n".join(line for line in new_method()[0].splitlines() if "git" not in line))
     return tmp_path
