@@ -48,9 +48,7 @@ def score(prediction: Array, reference: Array, spacing_mm: Spacing) -> Scores:
     )
 
 
-def score_structures(
-    classes: Array, reference: Array, names: Iterable[str], spacing_mm: Spacing
-) -> dict[str, Scores]:
+def score_structures(classes: Array, reference: Array, names: Iterable[str], spacing_mm: Spacing) -> dict[str, Scores]:
     """Compare each structure of a map of classes (X, Y, Z) with a reference: class 1 has the first of `names`, ...
 
     The scores of a structure are those of its two masks by themselves. One that the reference lacks has none: all are

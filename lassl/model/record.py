@@ -110,6 +110,17 @@ class Evaluation(Reported, Computation):
     batch: int
     snapshot: Scored
 
+    @property
+    def departures(self) -> str:
+        """All departures from the default evaluation, in words; empty if there are none."""
+        parts = {
+            f"{self.network} network": self.network in ("teacher", "second", "ensemble"),
+            "largest component only": self.largest_component,
+            f"failures: {self.failures}": self.failures != "excluded",
+            f"snapshot: {self.snapshot.use}": self.snapshot.use != "last",
+        }
+        return ", ".join(part for part, departs in parts.items() if departs)
+
 
 class SnapshotDice(Entry):
     """Dice in percent of the default network after `step` steps, by case, for held-out and for test cases."""
