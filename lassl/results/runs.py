@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from lassl.evaluation.external_record import read_external_record
-from lassl.evaluation.snapshots import NO_ROWS, trajectory_of
 from lassl.evaluation.scores import STRUCTURE, by_structure, of_cases
+from lassl.evaluation.snapshots import NO_ROWS, trajectory_of
 from lassl.evaluation.summary import Policy, chosen, counted
 from lassl.model.record import Evaluated, Reported, read_record
 from lassl.paths import EXTERNAL, Run, metrics_folder
