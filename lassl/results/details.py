@@ -88,8 +88,8 @@ def structures(rows: Sequence[Row]) -> list[str]:
         return []
     return [
         "## By structure\n\n"
-        "Mean ± standard deviation over the cases whose reference has the structure. *Failed* counts empty predictions\n"
-        "of it, *absent* the cases whose reference lacks it.\n\n" + grid(heads, lines)
+        "Mean ± standard deviation over the cases whose reference has the structure. *Failed* counts its empty\n"
+        "predictions, *absent* the cases whose reference lacks it.\n\n" + grid(heads, lines)
     ]
 
 
