@@ -74,8 +74,8 @@ def score_folders(
         pair = _read_pair(case, predicted, reference, problems)
         if pair and not problems:
             about = {"case": case, "network": REPORTED.network, "parts": "all"}
-            classes = (each.array for each in pair)
-            rows += rows_of(about, *classes, pair[1].geometry.spacing_mm, several(structures))
+            spacing = pair[1].geometry.spacing_mm
+            rows += rows_of(about, pair[0].array, pair[1].array, spacing, several(structures))
             predicted_digests += f"{case} {digest(pair[0])}\n"
             reference_digests += f"{case} {digest(pair[1])}\n"
     if problems:

@@ -57,7 +57,7 @@ def by_structure(cases: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows of each structure, by its name, in the form of a table of one; empty for one structure."""
     if STRUCTURE not in cases:
         return {}
-    return {name: rows.drop(columns=STRUCTURE) for name, rows in cases.groupby(STRUCTURE, sort=False)}
+    return {str(name): rows.drop(columns=STRUCTURE) for name, rows in cases.groupby(STRUCTURE, sort=False)}
 
 
 def absent(cases: pd.DataFrame) -> int:
