@@ -67,7 +67,7 @@ def gather(profile: str, folder: Path, tuning: int = 0) -> dict[str, Any]:
         "curves": figures.curves(curves, [r.record.method for r in trained], styles),
         "cases": [{"case": view["case"], "rank": view["rank"]} for view in views_of],
         "scene": figures.surface_layout(),
-        **of_structures(results[0].structures, titles, groups, styles),
+        **of_structures(table, groups, styles),
     }
     return {
         "synthetic": table.statistics.scans == "synthetic",
@@ -79,8 +79,6 @@ def gather(profile: str, folder: Path, tuning: int = 0) -> dict[str, Any]:
         "table": columns(table),
         "told": layout(table),
         "groups": {group: HEADINGS[group] for group in dict.fromkeys(row.group for row in table.rows.values())},
-        "styles": styles,
-        "by_structure": by_structure(list(table.rows.values())),
         "first": first,
         "cases": sorted(set(results[0].cases["case"])),
         "drawn": list(dict.fromkeys(r.record.method for r in trained)),
@@ -97,13 +95,14 @@ def gather(profile: str, folder: Path, tuning: int = 0) -> dict[str, Any]:
     }
 
 
-def of_structures(
-    names: Sequence[str], titles: Mapping[str, str], groups: Groups, styles: figures.Styles
-) -> dict[str, Any]:
-    """What the page's script needs besides where there are several structures: their colors and their own scores."""
+def of_structures(table: Table, groups: Groups, styles: figures.Styles) -> dict[str, Any]:
+    """What the page shows besides where there are several structures: their colors and their own scores."""
+    rows = list(table.rows.values())
+    names, titles = list(rows[0].structures or {}), {name: row.title for name, row in table.rows.items()}
     if not names:
         return {}
     return {
+        "by_structure": by_structure(rows),
         "structures": structures.colored(names),
         "outlines": structures.outlines(styles),
         "parts": {name: strips(titles, groups, styles, name) for name in names},

@@ -97,7 +97,7 @@ def read_results(profile: str) -> list[Result]:
                 f"{other.names.cases}: its test cases differ from those of {first.names.cases}, so they cannot be in "
                 "one table; run both again with `dvc repro`, or delete the files of the old one"
             )
-        if other.structures != first.structures:
+        if set(other.structures) != set(first.structures):
             raise LasslError(
                 f"{other.names.cases}: found {_named(other)}, but {first.names.cases} has {_named(first)}, so they "
                 "cannot be in one table; run both again with `dvc repro`, or delete the files of the old one"
@@ -158,7 +158,7 @@ def read_external(like: Result) -> dict[str, ExternalResult]:
         if set(cases["case"]) == set(like.cases["case"]):
             reported = record.evaluation.model_copy(update={"failures": like.reported.failures})
             result = ExternalResult(run=(-1, -1), reported=reported, cases=cases, title=record.title)
-            if result.structures == like.structures:
+            if set(result.structures) == set(like.structures):
                 results[path.stem] = result
             else:
                 note(f"{path}: has {_named(result)}, the runs {_named(like)}: not in their table; see --values")

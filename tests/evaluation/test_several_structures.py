@@ -1,6 +1,7 @@
 """Evaluation of a cohort with several structures: their scores, those of a case, and what is written."""
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -291,10 +292,8 @@ VALUES = ("--values", "horns=47,48", "--values", "core=300", "--values", "stem=5
 
 def test_masks_from_elsewhere_score_by_structure_as_our_own(data, capsys):
     run = evaluated(data)
-    assert lassl("evaluate", run.predictions, data.folder, "--name", "theirs", *VALUES) == 1  # six have no prediction
-    assert "no prediction for" in capsys.readouterr().err
-    split = ("--split", data.split)
-    assert lassl("evaluate", run.predictions, data.folder, "--name", "theirs", *split, *VALUES) == 0
+    words = ("--name", "theirs", "--split", data.split, *VALUES)
+    assert lassl("evaluate", run.predictions, data.folder, *words) == 0
     printed = capsys.readouterr().out
     assert "1 of 5 failed" in printed and "| stem |" in printed and "| 0 | 1 of 2 |" in printed
     ours, theirs = read_scores(run.cases), read_scores("metrics/external/theirs.csv")
@@ -307,17 +306,30 @@ def test_masks_from_elsewhere_score_by_structure_as_our_own(data, capsys):
     "words",
     [("47,48", "core=300"), ("a=47", "a=48"), ("a=47,48", "b=48"), ("47", "48")],
 )
-def test_several_structures_need_names_and_values_of_their_own(words, data, capsys):
+def test_several_structures_need_names_and_values_of_their_own(words, data):
     values = [word for each in words for word in ("--values", each)]
-    assert lassl("evaluate", data.folder, data.folder, "--name", "n", *values) == 1
     told = f"--values: found {' '.join(words)}, expected for each of several structures a name and values of its own"
-    assert told in capsys.readouterr().err
+    with pytest.raises(LasslError, match=re.escape(told)):
+        lassl("evaluate", data.folder, data.folder, "--name", "n", *values)
 
 
-def test_a_reference_with_none_of_the_structures_is_told(data, capsys):
-    for case in ("A", "B"):
-        write_volume(data.prepared.parent / f"p/{case}.nrrd", Volume(classes(0), Geometry(SPACING)))
-        write_volume(data.prepared.parent / f"r/{case}.nrrd", Volume(classes(0), Geometry(SPACING)))
-    folders = data.prepared.parent / "p", data.prepared.parent / "r"
-    assert lassl("evaluate", *folders, "--name", "n", "--values", "a=8", "--values", "b=9") == 1
-    assert "r/A.nrrd: the reference is empty, none of its voxels has one of the --values" in capsys.readouterr().err
+def test_a_reference_with_none_of_the_structures_is_told():
+    for path in ("p/A.nrrd", "r/A.nrrd"):
+        write_volume(Path(path), Volume(classes(0), Geometry(SPACING)))
+    with pytest.raises(
+        LasslError, match=r"r/A\.nrrd: the reference is empty, none of its voxels has one of the --values"
+    ):
+        lassl("evaluate", "p", "r", "--name", "n", "--values", "a=8", "--values", "b=9")
+    assert not Path("metrics").exists()
+
+
+def test_imported_weights_are_not_scored_on_several_structures(data, monkeypatch):
+    class Model:
+        class record:
+            name, title = "theirs", "Theirs"
+
+    monkeypatch.setattr("lassl.predict.import_weights.read_imported", lambda path: (Model, None))
+    Path("theirs.pt").touch()
+    told = r"prepared: has the structures horns, core, stem, but imported weights give one; name a cohort of one"
+    with pytest.raises(LasslError, match=told):
+        lassl("evaluate", "theirs.pt", data.prepared)

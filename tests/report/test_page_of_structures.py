@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from helpers.pages import page_data, page_view, unrolled
 from helpers.project import ROOT
@@ -16,6 +18,7 @@ from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.publish import publish
 from lassl.images.structures import classes_in
 from lassl.images.volumes import read_volume
+from lassl.report.browser import PATIENCE, chromium, missing, show
 from lassl.report.cases import entropy
 from lassl.report.colors import DARK
 from lassl.report.report import report
@@ -130,3 +133,35 @@ def test_a_page_of_one_structure_has_none_of_this(page, tmp_path, monkeypatch):
     for part in ('id="structures"', 'id="case-structure"', 'id="surface-structure"', "another structure", "ln 4"):
         assert part in page and part not in one
     assert "ln 2" in one
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(missing()), reason="no chromium; apt-get install chromium chromium-driver")
+def test_in_a_browser_structures_are_chosen_for_outlines_scores_and_surfaces(page):
+    with chromium(1280, 900) as driver:
+        show(driver, Path("report/quick/index.html"))
+
+        def text(selector: str) -> str:
+            return driver.find_element(By.CSS_SELECTOR, selector).text
+
+        def choose(selector: str, name: str) -> None:
+            Select(driver.find_element(By.CSS_SELECTOR, selector)).select_by_visible_text(name)
+
+        def picture() -> str:
+            return driver.execute_script("return document.querySelector('.plane canvas').toDataURL()")
+
+        before = picture()
+        driver.find_element(By.CSS_SELECTOR, "#structures input[value='3']").click()
+        WebDriverWait(driver, PATIENCE).until(lambda _: picture() != before)
+        mean = text("#cases tr[data-case=C7]")
+        choose("#case-structure", "stem")
+        assert text("#cases tr[data-case=C7]") == "C7 - - - -" != mean
+        choose("#surface-case", f"best: {LACKING}")
+        for name, told in (("core", "the colors end at"), ("stem", "the reference lacks it.")):
+            choose("#surface-structure", name)
+            start = f"C7, V-Net & 16L, {name}: {told}"
+            WebDriverWait(driver, PATIENCE).until(lambda _, start=start: text("#surface-note").startswith(start))
+        choose("#mode", "uncertainty")
+        choose("#mode", "differences")
+        assert text("#difference-key") == "too much missed another structure"
+        assert not [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
