@@ -97,7 +97,7 @@ def read_results(profile: str) -> list[Result]:
                 f"{other.names.cases}: its test cases differ from those of {first.names.cases}, so they cannot be in "
                 "one table; run both again with `dvc repro`, or delete the files of the old one"
             )
-        if set(other.structures) != set(first.structures):
+        if other.structures != first.structures:
             raise LasslError(
                 f"{other.names.cases}: found {_named(other)}, but {first.names.cases} has {_named(first)}, so they "
                 "cannot be in one table; run both again with `dvc repro`, or delete the files of the old one"
