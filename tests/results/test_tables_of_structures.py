@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from helpers.project import ROOT
-from helpers.runs import NAN, PROFILE, STATISTICS, built, cases, plain, write_run
+from helpers.runs import NAN, PROFILE, STATISTICS, built, cases, plain, several, write_run
 from lassl.plumbing.errors import LasslError
 from lassl.results import details, markdown, terminal
 from lassl.results.document import read_table
@@ -20,18 +19,6 @@ from lassl.results.table import table
 def workspace(tmp_path, monkeypatch):
     """An empty folder to write runs to."""
     monkeypatch.chdir(tmp_path)
-
-
-def several(**dice: tuple[float, ...]) -> pd.DataFrame:
-    """Dice of cases A, B, ... by structure: NaN for one that the reference lacks, 0 for an empty prediction."""
-    frames = []
-    for name, values in dice.items():
-        frame = cases(values, [NAN if not value > 0 else value / 10 for value in values])
-        lacking = pd.isna(frame["dice_percent"])
-        frame.loc[lacking, "failed"] = False
-        frame.insert(3, "structure", name)
-        frames.append(frame)
-    return pd.concat(frames).sort_values("case", kind="stable", ignore_index=True)
 
 
 BASE = {"one": (80, 90, 70), "two": (60, NAN, 0)}  # means of cases: 70, 90, 35
