@@ -5,6 +5,7 @@ Only the standard library is imported, so that help and errors in a command line
 
 import argparse
 import math
+import re
 from pathlib import Path
 
 from lassl.cli import project_arguments
@@ -125,12 +126,18 @@ def import_weights(subparsers: "argparse._SubParsersAction[argparse.ArgumentPars
     overwrite(parser)
 
 
-def values(text: str) -> tuple[int, ...]:
-    """Read whole numbers from 1, as in 47,48. Raises argparse.ArgumentTypeError for other texts."""
+def values(text: str) -> tuple[str, tuple[int, ...]]:
+    """Read a structure's name, which may be left out, and its values, whole numbers from 1: 47,48 or NAME=47,48.
+
+    Raises argparse.ArgumentTypeError for other texts.
+    """
+    name, equals, numbers = text.rpartition("=")
     try:
-        return tuple(map(count, text.split(",")))
+        if equals and not re.fullmatch(r"\w[\w-]*", name):
+            raise ValueError
+        return name, tuple(map(count, numbers.split(",")))
     except (ValueError, argparse.ArgumentTypeError):
-        raise argparse.ArgumentTypeError(f"found '{text}', expected whole numbers as in 47,48") from None
+        raise argparse.ArgumentTypeError(f"found '{text}', expected whole numbers as in 47,48 or NAME=47,48") from None
 
 
 def evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -156,10 +163,12 @@ def evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--split", type=Path, help="score only the test cases of this split file")
     parser.add_argument(
         "--values",
-        metavar="N,N",
+        metavar="[NAME=]N,N",
         type=values,
-        default=(),
-        help="values of the structure, where masks and references have several structures",
+        action="append",
+        default=[],
+        help="values of a structure, where masks and references have several; once for each structure to score, with "
+        "its name: --values hippocampus=47,48 --values thalamus=59,60",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=Path("metrics/external"))
     overwrite(parser)

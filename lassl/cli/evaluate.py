@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -9,8 +10,10 @@ from lassl.data.prepared import open_prepared
 from lassl.data.split_file import read_split
 from lassl.evaluation.external_masks import score_folders
 from lassl.evaluation.external_record import REPORTED, ScoredFolder, external_files, write_external
+from lassl.evaluation.scores import absent, by_structure
 from lassl.evaluation.summary import chosen, counted
 from lassl.images.names import utf8
+from lassl.images.structures import Structures
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import check_free
 from lassl.plumbing.tables import grid, number
@@ -37,7 +40,21 @@ def of_masks(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
     title = checked_title(arguments.title or name)
     check_free(external_files(arguments.output, name), arguments.overwrite)
     only = read_split(arguments.split).test if arguments.split else None
-    return name, title, score_folders(arguments.predictions, arguments.references, only, arguments.values)
+    structures = structures_of(arguments.values)
+    return name, title, score_folders(arguments.predictions, arguments.references, only, structures)
+
+
+def structures_of(named: Sequence[tuple[str, tuple[int, ...]]]) -> Structures | None:
+    """The structures that --values gave, None without any. Raises LasslError unless several have their own names."""
+    structures = dict(named)
+    every = [value for _, values in named for value in values]
+    if len(named) > 1 and ("" in structures or len(structures) < len(named) or len(set(every)) < len(every)):
+        found = " ".join("=".join(filter(None, (name, ",".join(map(str, values))))) for name, values in named)
+        raise LasslError(
+            f"--values: found {found}, expected for each of several structures a name and values of its own, as in "
+            "hippocampus=47,48"
+        )
+    return structures or None
 
 
 def of_model(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
@@ -55,6 +72,11 @@ def of_model(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
     title = checked_title(arguments.title or model.record.title)
     check_free(external_files(arguments.output, name), arguments.overwrite)
     prepared = open_prepared(arguments.references)
+    if prepared.structures:
+        raise LasslError(
+            f"{prepared.folder}: has the structures {', '.join(prepared.structures)}, but imported weights give one; "
+            "name a cohort of one structure"
+        )
     return name, title, score_imported(model, settings, prepared, config.load())
 
 
@@ -76,12 +98,29 @@ def checked_title(text: str) -> str:
 
 
 def report(title: str, cases: pd.DataFrame) -> str:
-    """A summary, and a line for each measure: its mean, standard deviation, and range over the cases."""
+    """A summary, and a line for each measure: its mean, standard deviation, and range over the cases.
+
+    Of several structures, also a line for each.
+    """
+    structures = by_structure(chosen(cases, REPORTED))
     cases = counted(chosen(cases, REPORTED), REPORTED.failures)
     means = [f"{measure.name} {number(cases[measure.column].mean())} {measure.unit}" for measure in MAIN]
-    failed = f"{int(cases['failed'].sum())} of {len(cases)} failed"
+    scored = sum(len(rows) - absent(rows) for rows in structures.values()) or len(cases)
+    failed = f"{int(cases['failed'].sum())} of {scored} failed"
     lines = []
     for measure in (*MAIN, *OTHERS):
         column = cases[measure.column]
         lines.append([measure.heading, *map(number, (column.mean(), column.std(), column.min(), column.max()))])
-    return f"{title}: {', '.join([*means, failed])}\n\n{grid(['Score', 'mean', 'std', 'lowest', 'highest'], lines)}"
+    text = f"{title}: {', '.join([*means, failed])}\n\n{grid(['Score', 'mean', 'std', 'lowest', 'highest'], lines)}"
+    return f"{text}\n{of_structures(structures)}" if structures else text
+
+
+def of_structures(structures: Mapping[str, pd.DataFrame]) -> str:
+    """A line for each structure: its means, and in how many cases it failed or is absent from the reference."""
+    lines = []
+    for name, rows in structures.items():
+        scores = counted(rows, REPORTED.failures)
+        means = [number(scores[measure.column].mean()) for measure in MAIN]
+        lines.append([name, *means, str(int(scores["failed"].sum())), f"{absent(rows)} of {len(rows)}"])
+    heads = ["Structure", *(measure.heading for measure in MAIN), "failed", "absent from the reference"]
+    return f"The scores of a case are means over its structures:\n\n{grid(heads, lines)}"

@@ -1,31 +1,29 @@
 """Stage `evaluate`: a trained model -> predicted masks, scores and the record of a run."""
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from medpy.metric import binary
 from torch import nn
 
 from lassl.data.prepared import Prepared, open_prepared
-from lassl.evaluation import metrics
-from lassl.evaluation.inference import Windows, foregrounds
+from lassl.evaluation.inference import Windows, decided, foregrounds
 from lassl.evaluation.snapshots import CHOICES, COLUMNS, recorded
-from lassl.evaluation.summary import summary
-from lassl.images.components import largest_component
+from lassl.evaluation.structures import check_structures, mean_dice, probability_files, rows_of
+from lassl.evaluation.summary import summary_text
+from lassl.images.components import largest_of_each
 from lassl.images.geometry import Array, Volume
 from lassl.images.grids import shifted
+from lassl.images.structures import with_values
 from lassl.images.volumes import write_volume
 from lassl.model.placement import Placement, place
 from lassl.model.record import Evaluated, Evaluation, Scored, Trained, record_text
 from lassl.model.trained import TrainedModel, load_model
-from lassl.paths import CASES, PROBABILITY, RECORD, SUMMARY, Run
+from lassl.paths import CASES, RECORD, SUMMARY, Run
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import holds, text_hash, whole_folder
 from lassl.plumbing.machine import keep_memory, machine, peak_memory_mib
@@ -44,6 +42,7 @@ def evaluate(config: Config, run: Run) -> None:
     """
     prepared = open_prepared(config.data.prepared, config.cases.tuning)
     model = load_model(run.model)
+    check_structures(model.record, prepared)
     network = model.named(config.evaluate.network, "params.yaml: evaluate.network")
     placement = place(config.compute, config.patches.size)
     keep_memory()
@@ -75,19 +74,22 @@ def score_cases(
 ) -> pd.DataFrame:
     """Score all variants of all test cases; writes masks and probabilities of the reported variant to `folder`.
 
-    Returns a row per case and variant: case, network, parts (all components or the largest), then the fields of Scores.
+    Returns a row per case, variant and structure: case, network, parts (all components or the largest), structure if
+    there are several, then the fields of Scores.
     """
+    structures = prepared.structures
     placed = {name: placement.module(network).eval() for name, network in networks.items()}
     tables: list[Future[list[dict[str, Any]]]] = []
     with ThreadPoolExecutor(SCORERS) as scorers:  # meanwhile the networks process the next case
         for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
             maps = foregrounds(placed, prepared.read_image(case), Windows.of(config), placement)
-            masks = {name: probability[0] > 0.5 for name, probability in maps.items()}
+            masks = {name: decided(probabilities) for name, probabilities in maps.items()}
             tables.append(scorers.submit(case_scores, case, masks, prepared))
             mask = masks[reported]
-            chosen = largest_component(mask) if config.evaluate.largest_component else mask
-            write_volume(folder / f"{case}.nrrd", prepared.paste(case, chosen))
-            write_volume(folder / PROBABILITY / f"{case}.nrrd", in_percent(maps[reported][0], case, prepared))
+            chosen = largest_of_each(mask, len(maps[reported])) if config.evaluate.largest_component else mask
+            write_volume(folder / f"{case}.nrrd", with_values(prepared.paste(case, chosen), structures))
+            for path, probability in zip(probability_files(folder, case, structures), maps[reported], strict=True):
+                write_volume(path, in_percent(probability, case, prepared))
             if len(tables) > SCORERS:
                 tables[-1 - SCORERS].result()  # limit the number of waiting volumes
     return pd.DataFrame([row for table in tables for row in table.result()])
@@ -100,11 +102,14 @@ def in_percent(probability: Array, case: str, prepared: Prepared) -> Volume:
 
 
 def case_scores(case: str, masks: Mapping[str, Array], prepared: Prepared) -> list[dict[str, Any]]:
-    """The rows of all variants of a case, from the masks of all networks. Raises LasslError."""
-    reference, spacing = prepared.read_label(case) > 0, prepared.geometry(case).spacing_mm
+    """The rows of all variants of a case, from the classes that all networks gave. Raises LasslError."""
+    reference, spacing = prepared.read_label(case), prepared.geometry(case).spacing_mm
     return [
-        {"case": case, "network": name, "parts": parts, **asdict(metrics.score(mask, reference, spacing))}
-        for name, parts, mask in variants(masks)
+        row
+        for name, parts, mask in variants(masks, len(prepared.structures or [None]))
+        for row in rows_of(
+            {"case": case, "network": name, "parts": parts}, mask, reference, spacing, prepared.structures
+        )
     ]
 
 
@@ -121,20 +126,21 @@ def scored_step(snapshots: pd.DataFrame, use: str) -> int:
     return int(step)
 
 
-def variants(masks: Mapping[str, Array]) -> Iterator[tuple[str, str, Array]]:
-    """Give the mask of each network with all connected components, and with only the largest.
+def variants(masks: Mapping[str, Array], count: int) -> Iterator[tuple[str, str, Array]]:
+    """Give the mask of each network with all connected components, and with only the largest of each structure.
 
-    Each as (network, all or largest, boolean mask (X, Y, Z)).
+    Each as (network, all or largest, classes (X, Y, Z)); `count` is the number of structures.
     """
     for name, mask in masks.items():
         yield name, "all", mask
-        yield name, "largest", largest_component(mask)
+        yield name, "largest", largest_of_each(mask, count)
 
 
 def score_snapshots(model: TrainedModel, prepared: Prepared, config: Config, placement: Placement) -> pd.DataFrame:
     """Dice in percent of each snapshot, and of the last weights, on each held-out and each test case.
 
-    Columns: step, part (held_out or test), case, dice_percent. Empty if no snapshot was kept.
+    Columns: step, part (held_out or test), case, dice_percent (of several structures their mean). Empty if no snapshot
+    was kept.
     """
     cases = [("held_out", case) for case in model.record.held_out] + [("test", case) for case in prepared.split.test]
     if not model.snapshots:
@@ -144,8 +150,8 @@ def score_snapshots(model: TrainedModel, prepared: Prepared, config: Config, pla
     rows = []
     for subset, case in bar(cases, "snapshots", "case", len(cases)):
         maps = foregrounds(networks, prepared.read_image(case), Windows.of(config), placement)
-        label = prepared.read_label(case)
-        rows += [(step, subset, case, 100 * binary.dc(maps[str(step)][0] > 0.5, label)) for step in steps]
+        label, found = prepared.read_label(case), {step: maps[str(step)] for step in steps}
+        rows += [(step, subset, case, mean_dice(decided(p), label, len(p))) for step, p in found.items()]
     return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("step", kind="stable", ignore_index=True)
 
 
@@ -157,7 +163,7 @@ def published_texts(
     told = trained.plain() | ({"snapshot_dice": recorded(snapshots)} if len(snapshots) else {})
     record = Evaluated(**told, evaluation=evaluation, cases_sha256=text_hash(case_table))
     return {
-        SUMMARY: json.dumps(summary(cases, evaluation), indent=2) + "\n",
+        SUMMARY: summary_text(cases, evaluation),
         CASES: case_table,
         RECORD: record_text(record),
     }

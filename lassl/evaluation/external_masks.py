@@ -2,19 +2,19 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from lassl.data.raw import CHALLENGE_SPACING_MM, LAYOUTS, RawLayout, read_scan, values_of_no_mask
-from lassl.evaluation import metrics
 from lassl.evaluation.external_record import REPORTED, ScoredFolder
+from lassl.evaluation.structures import rows_of
 from lassl.images import volumes
 from lassl.images.geometry import Volume, grid_mismatch
 from lassl.images.names import SUFFIXES, utf8
-from lassl.images.structures import listed_values
+from lassl.images.structures import Structures, classes_in, listed_values, several
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import text_hash
 from lassl.plumbing.progress import bar
@@ -24,13 +24,13 @@ from lassl.plumbing.progress import bar
 class Masks:
     """A folder of masks: their files by case, and the form of raw scans that they are part of (None: of none).
 
-    `values` are those of the structure; without any, files must hold 0 and 1, or 0 and 255.
+    `structures` have the values of the structures; without it, files must hold 0 and 1, or 0 and 255.
     """
 
     folder: Path
     files: dict[str, Path]
     layout: RawLayout | None = None
-    values: tuple[int, ...] = ()
+    structures: Structures | None = None
 
     @property
     def placed(self) -> bool:
@@ -38,15 +38,15 @@ class Masks:
         return self.layout is None or self.layout.raw
 
     def read(self, case: str) -> Volume:
-        """Read a case's mask, boolean (X, Y, Z). Raises LasslError, also if the values are not those of a mask."""
+        """Read a case's classes, 0 and 1 for one structure (X, Y, Z). Raises LasslError, also for other values."""
         path = self.files[case]
         volume = read_scan(self.layout, path.parent, "label", False) if self.layout else volumes.read_volume(path)
         if volume is None:
             raise LasslError(f"{path}: label not found; add it or leave the case out")
-        if self.values:
-            return Volume(np.isin(volume.array, self.values), volume.geometry)
+        if self.structures:
+            return Volume(classes_in(volume.array, self.structures), volume.geometry)
         if values_of_no_mask(volume.array):
-            advice = "name the structure's with --values, or write one structure's mask"
+            advice = "name those of each structure with --values, or write one structure's mask"
             raise LasslError(
                 f"{path}: found values {listed_values(volume.array)}, expected 0 and 1, or 0 and 255; {advice}"
             )
@@ -54,15 +54,16 @@ class Masks:
 
 
 def score_folders(
-    predictions: Path, references: Path, only: Sequence[str] | None = None, values: tuple[int, ...] = ()
+    predictions: Path, references: Path, only: Sequence[str] | None = None, structures: Structures | None = None
 ) -> ScoredFolder:
     """Score the prediction of every reference, or of `only` these cases; files are matched by name without suffix.
 
     References are mask files or a folder of raw scans, and define the spacing. An empty prediction is a failure.
-    Raises LasslError with a line for each problem of all cases.
+    `structures` name the values in all files; several have a row each for every case. Raises LasslError with a line for
+    each problem of all cases.
     """
-    predicted, problems = find_predictions(predictions, values)
-    reference, reference_problems = find_references(references, values)
+    predicted, problems = find_predictions(predictions, structures)
+    reference, reference_problems = find_references(references, structures)
     wanted = sorted(reference.files if only is None else only)
     problems += reference_problems + list(_absent(predicted, reference, wanted))
     problems += [] if wanted else [f"{references}: found no cases to score; name at least one"]
@@ -72,8 +73,9 @@ def score_folders(
     for case in bar(complete, "evaluate", "case", len(complete)):
         pair = _read_pair(case, predicted, reference, problems)
         if pair and not problems:
-            scores = metrics.score(pair[0].array, pair[1].array, pair[1].geometry.spacing_mm)
-            rows.append({"case": case, "network": REPORTED.network, "parts": "all", **asdict(scores)})
+            about = {"case": case, "network": REPORTED.network, "parts": "all"}
+            spacing = pair[1].geometry.spacing_mm
+            rows += rows_of(about, pair[0].array, pair[1].array, spacing, several(structures))
             predicted_digests += f"{case} {digest(pair[0])}\n"
             reference_digests += f"{case} {digest(pair[1])}\n"
     if problems:
@@ -86,21 +88,21 @@ def score_folders(
     )
 
 
-def find_predictions(folder: Path, values: tuple[int, ...]) -> tuple[Masks, list[str]]:
+def find_predictions(folder: Path, structures: Structures | None) -> tuple[Masks, list[str]]:
     """The mask files in a folder, and a line for each second file of a case. Raises LasslError if there is none."""
     files, problems = _files(folder)
     if not files:
         raise LasslError(f"{folder}: found no masks; expected a file per case, <CASE>{' or '.join(SUFFIXES)}")
-    return Masks(folder, files, values=values), problems
+    return Masks(folder, files, structures=structures), problems
 
 
-def find_references(folder: Path, values: tuple[int, ...]) -> tuple[Masks, list[str]]:
+def find_references(folder: Path, structures: Structures | None) -> tuple[Masks, list[str]]:
     """As find_predictions, also for a folder of raw scans, whose labels they are then."""
     files, problems = _files(folder)
-    forms = [Masks(folder, files, values=values)]
+    forms = [Masks(folder, files, structures=structures)]
     for layout in LAYOUTS:
         labels = {Path(utf8(path.parent)).name: path for path in layout.all(folder, "label")}
-        forms.append(Masks(folder, labels, layout, values))
+        forms.append(Masks(folder, labels, layout, structures))
     forms = [masks for masks in forms if masks.files]
     if len(forms) != 1:
         finding = "found masks in several layouts, expected one of" if forms else "found no masks, expected"
@@ -154,9 +156,8 @@ def _read_pair(case: str, predicted: Masks, references: Masks, problems: list[st
     prediction, reference = pair
     wrong = list(_pair_problems(predicted.files[case], prediction, reference, references.placed))
     if not reference.array.any():
-        wrong.append(
-            f"{references.files[case]}: the reference is empty, every voxel is 0; draw it or leave the case out"
-        )
+        why = "none of its voxels has one of the --values" if references.structures else "every voxel is 0"
+        wrong.append(f"{references.files[case]}: the reference is empty, {why}; draw it or leave the case out")
     elif reference.array.all():
         wrong.append(f"{references.files[case]}: the reference fills the image; draw it or leave the case out")
     problems += wrong

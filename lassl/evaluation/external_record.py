@@ -1,6 +1,5 @@
 """The record of scored external masks or imported weights: metrics/external/records/<name>.yaml."""
 
-import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +9,7 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
-from lassl.evaluation.summary import summary
+from lassl.evaluation.summary import summary_text
 from lassl.model.record import Cohort, Computation, Entry, Reported
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text, text_hash, write_text
@@ -106,6 +105,6 @@ def write_external(folder: Path, name: str, title: str, scored: ScoredFolder) ->
         cases_sha256=text_hash(table),
         **({"segmented": scored.segmented} if scored.segmented else {}),
     )
-    texts = json.dumps(summary(scored.cases, REPORTED), indent=2) + "\n", table, external_record_text(record)
+    texts = summary_text(scored.cases, REPORTED), table, external_record_text(record)
     for path, text in zip(external_files(folder, name), texts, strict=True):
         write_text(path, text)

@@ -1,17 +1,16 @@
 """Stage `fields_of_view`: scores networks on larger fields than the crop around the label, which is unknown in use."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from lassl.data.prepare import normalize, read_label
+from lassl.data.prepare import as_classes, normalize, read_label
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.data.raw import RawLayout, find_layout, read_scan
-from lassl.evaluation import metrics
-from lassl.evaluation.inference import Windows, foregrounds
+from lassl.evaluation.inference import Windows, decided, foregrounds
+from lassl.evaluation.structures import check_structures, rows_of
 from lassl.images.geometry import Array, Box, Triple
 from lassl.model.placement import place
 from lassl.model.trained import load_model
@@ -55,6 +54,7 @@ def fields_of_view(config: Config, run: Run, field: Field) -> None:
     """
     prepared = open_prepared(config.data.prepared)
     model = load_model(run.model)
+    check_structures(model.record, prepared)
     placement = place(config.compute, config.patches.size)
     networks = {model.default: placement.module(model.networks[model.default]).eval()}
     extent = largest_extent(prepared, model.record.labeled, config.data.margin[1])
@@ -64,10 +64,10 @@ def fields_of_view(config: Config, run: Run, field: Field) -> None:
         image, label = whole_case(config.data, layout, case)
         box = FIELDS[field](prepared.full_size(case), extent)
         (probability,) = foregrounds(networks, view(image, box), Windows.of(config), placement).values()
-        mask = np.zeros(label.shape, bool)
-        put(mask, probability[0] > 0.5, box)
-        scores = metrics.score(mask, label, prepared.geometry(case).spacing_mm)
-        rows.append({"case": case, "field": field, **asdict(scores)})
+        mask = np.zeros(label.shape, np.uint8)
+        put(mask, decided(probability), box)
+        spacing = prepared.geometry(case).spacing_mm
+        rows += rows_of({"case": case, "field": field}, mask, label, spacing, prepared.structures)
     write_text(run.field(field), pd.DataFrame(rows).to_csv(index=False, float_format="%.6f"))
 
 
@@ -79,7 +79,7 @@ def largest_extent(prepared: Prepared, labeled: Sequence[str], margin: int) -> T
 
 
 def whole_case(data: Data, layout: RawLayout, case: str) -> tuple[Array, Array]:
-    """Read a raw scan, normalized as in preparation but not cropped, float32 (X, Y, Z), and its label, boolean.
+    """Read a raw scan, normalized as in preparation but not cropped, float32 (X, Y, Z), and its classes, uint8.
 
     Raises LasslError if either is missing or cannot be read.
     """
@@ -88,7 +88,7 @@ def whole_case(data: Data, layout: RawLayout, case: str) -> tuple[Array, Array]:
     assert image is not None and label is not None  # both were needed
     x, y, z = image.array.shape
     everything = slice(0, x), slice(0, y), slice(0, z)
-    return normalize(image.array, everything) if layout.raw else image.array, label.array > 0
+    return normalize(image.array, everything) if layout.raw else image.array, as_classes(data, label.array)
 
 
 def view(volume: Array, box: Box) -> Array:
@@ -100,7 +100,7 @@ def view(volume: Array, box: Box) -> Array:
 
 
 def put(mask: Array, predicted: Array, box: Box) -> None:
-    """Write the prediction for a box into a mask of the whole volume, dropping voxels outside the volume."""
+    """Write the prediction for a box into the classes of the whole volume, dropping voxels outside the volume."""
     before = [max(-side.start, 0) for side in box]
     inside = tuple(slice(max(side.start, 0), min(side.stop, n)) for side, n in zip(box, mask.shape, strict=True))
     mask[inside] = predicted[tuple(slice(b, b + i.stop - i.start) for b, i in zip(before, inside, strict=True))]

@@ -1,5 +1,6 @@
 """The scores of one case, with medpy's definitions where medpy has the score."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ from medpy.metric import binary
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from lassl.evaluation.scores import DISTANCES, Scores
+from lassl.evaluation.scores import DISTANCES, UNDEFINED, Scores
 from lassl.images.geometry import Array
 from lassl.plumbing.errors import LasslError
 
@@ -44,6 +45,31 @@ def score(prediction: Array, reference: Array, spacing_mm: Spacing) -> Scores:
         diagonal_voxel=float(np.linalg.norm(size)),
         diagonal_mm=float(np.linalg.norm(size * spacing_mm)),
         failed=not prediction.any(),
+    )
+
+
+def score_structures(classes: Array, reference: Array, names: Iterable[str], spacing_mm: Spacing) -> dict[str, Scores]:
+    """Compare each structure of a map of classes (X, Y, Z) with a reference: class 1 has the first of `names`, ...
+
+    The scores of a structure are those of its two masks by themselves. One that the reference lacks has none: all are
+    NaN, whatever was predicted. Raises as `score`; a reference without any of the structures is empty.
+    """
+    found = {}
+    for index, name in enumerate(names, 1):
+        true = reference == index
+        found[name] = score(classes == index, true, spacing_mm) if true.any() else _undefined(true.shape, spacing_mm)
+    if all(np.isnan(scores.dice_percent) for scores in found.values()):
+        raise LasslError(f"the reference {reference.shape} has none of {', '.join(found)}; check the case's label")
+    return found
+
+
+def _undefined(shape: tuple[int, ...], spacing_mm: Spacing) -> Scores:
+    """The scores of a structure that the reference lacks."""
+    return Scores(
+        **dict.fromkeys(UNDEFINED, np.nan),
+        diagonal_voxel=float(np.linalg.norm(shape)),
+        diagonal_mm=float(np.linalg.norm(np.array(shape) * spacing_mm)),
+        failed=False,
     )
 
 

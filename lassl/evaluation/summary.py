@@ -1,15 +1,18 @@
 """The summary of a run: which of its scores count, and how failed cases count in them.
 
-A case fails if its prediction is empty: it then has no surface, and its distances are undefined.
+A case fails if its prediction is empty: it then has no surface, and its distances are undefined. Where a cohort has
+several structures, each is counted so by itself, and the score of a case is the mean over its structures.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lassl.evaluation.scores import DISTANCES, summarize
+from lassl.evaluation.scores import DISTANCES, absent, by_structure, of_cases, summarize
 from lassl.model.record import Reported
 from lassl.plumbing.plugins import plugin
 
@@ -59,16 +62,30 @@ def chosen(cases: pd.DataFrame, reported: Reported) -> pd.DataFrame:
 
 
 def variant(cases: pd.DataFrame, network: str, parts: str) -> pd.DataFrame:
-    """The scores of one network with `parts` of its masks, all or largest; one row per case."""
+    """The scores of one network with `parts` of its masks, all or largest; one row per case (and structure)."""
     return cases[(cases["network"] == network) & (cases["parts"] == parts)].reset_index(drop=True)
 
 
 def counted(cases: pd.DataFrame, policy: str) -> pd.DataFrame:
-    """Count failed cases by a policy: excluded, diagonal, or the name of a function. Raises LasslError."""
-    return plugin("evaluate.failures", policy, FAILURES)(cases)
+    """Count failed cases by a policy: excluded, diagonal, or the name of a function; one row per case.
+
+    Raises LasslError.
+    """
+    return of_cases(plugin("evaluate.failures", policy, FAILURES)(cases))
 
 
 def summary(cases: pd.DataFrame, reported: Reported) -> dict[str, float | int | None]:
     """Means over the cases of the reported variant, rounded to four decimals; see summarize."""
     means = summarize(counted(chosen(cases, reported), reported.failures))
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in means.items()}
+
+
+def summary_text(cases: pd.DataFrame, reported: Reported) -> str:
+    """The summary as JSON; of several structures also that of each, and how many references lack it."""
+    told: dict[str, Any] = {**summary(cases, reported)}
+    if structures := by_structure(cases):
+        told["structures"] = {
+            name: summary(rows, reported) | {"absent": absent(chosen(rows, reported))}
+            for name, rows in structures.items()
+        }
+    return json.dumps(told, indent=2) + "\n"

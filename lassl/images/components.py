@@ -1,4 +1,4 @@
-"""Connected parts of a mask."""
+"""Connected parts of masks."""
 
 import numpy as np
 import scipy.ndimage
@@ -17,3 +17,11 @@ def largest_component(mask: Array) -> Array:
     sizes = np.bincount(components.ravel())
     largest: Array = components == 1 + sizes[1:].argmax()  # component 0 is the background
     return largest
+
+
+def largest_of_each(classes: Array, count: int) -> Array:
+    """Keep the largest connected component of each class 1, ..., count in a map of classes (X, Y, Z)."""
+    kept: Array = np.zeros_like(classes)
+    for index in range(1, count + 1):
+        kept[largest_component(classes == index)] = index
+    return kept

@@ -55,13 +55,15 @@ class Settings(Entry):
 class Cohort(Entry):
     """A prepared cohort: its name, the hash of its content, spacing (mm, along x, y, z) and orientation of its scans.
 
-    The orientation, such as LPS, names the side of the patient to which each axis points.
+    The orientation, such as LPS, names the side of the patient to which each axis points. Several structures, in the
+    order of their classes, are there with the values that they have in raw labels and in masks.
     """
 
     name: str
     hash: str
     spacing_mm: tuple[float, float, float] | None = None
     orientation: str | None = None
+    structures: dict[str, tuple[int, ...]] | None = None
 
 
 class Computation(Entry):
@@ -107,6 +109,17 @@ class Evaluation(Reported, Computation):
     stride: Size
     batch: int
     snapshot: Scored
+
+    @property
+    def departures(self) -> str:
+        """All departures from the default evaluation, in words; empty if there are none."""
+        parts = {
+            f"{self.network} network": self.network in ("teacher", "second", "ensemble"),
+            "largest component only": self.largest_component,
+            f"failures: {self.failures}": self.failures != "excluded",
+            f"snapshot: {self.snapshot.use}": self.snapshot.use != "last",
+        }
+        return ", ".join(part for part, departs in parts.items() if departs)
 
 
 class SnapshotDice(Entry):

@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
+from lassl.evaluation.scores import of_cases
 from lassl.evaluation.snapshots import best, last
 from lassl.evaluation.summary import POLICIES
 from lassl.paths import TUNING, metrics_folder
@@ -84,7 +85,7 @@ def empties() -> str:
     lines, total = [], 0
     for profile, results in honest().items():
         for method, group in by_method(results, []).items():
-            count = sum(len(r.reported_cases()) for r in group)
+            count = sum(r.masks for r in group)
             failed = int(sum(r.reported_cases()["failed"].sum() for r in group))
             total += count
             if failed:
@@ -149,7 +150,7 @@ def fields() -> str:
 
 def against_crop(group: Sequence[Result], field: Field) -> list[str]:
     """Cells: the field, runs, and mean Dice and 95HD of the default network on the crop and on the field."""
-    frames = {r.run: read_scores(r.names.field(field)) for r in group}
+    frames = {r.run: of_cases(read_scores(r.names.field(field))) for r in group}
     cells = []
     for measure in (DICE, HD95):
         on_crop, on_field = scores(group, measure.column), score_table(frames, measure.column)

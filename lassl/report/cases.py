@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from lassl.data.prepared import Prepared
+from lassl.evaluation.structures import probability_files
 from lassl.images import volumes
 from lassl.images.geometry import Array, Box, Triple
+from lassl.images.structures import classes_in
 from lassl.paths import PROBABILITY
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import bar
-from lassl.report import figures
-from lassl.report.surface import distances_mm, small
-from lassl.report.volume import SMOOTH, box_around, gray_range, runs, sheet, step_of, thinned
+from lassl.report.structures import encoded, surfaces
+from lassl.report.volume import SMOOTH, box_around, gray_range, sheet, step_of, thinned
 from lassl.results.measures import DICE
 from lassl.results.runs import Result, score_table
 
-UNDECIDED = log(2)  # nats: no entropy of two classes is larger
 VOXELS = 60e6  # at most, of all cases together
 LEAST_MM = 2  # the colors of distances reach at least so far
 
@@ -47,9 +47,10 @@ class Shown:
         return float(self.result.reported_cases().set_index("case")[DICE.column][case])
 
 
-def means_of_cases(group: Sequence[Result], column: str) -> "pd.Series[float]":
-    """A score of each case, by name: mean over the runs that have it."""
-    means: pd.Series[float] = score_table({r.run: r.reported_cases() for r in group}, column).mean()
+def means_of_cases(group: Sequence[Result], column: str, structure: str = "") -> "pd.Series[float]":
+    """A score of each case, or of one of its structures, by the case's name: mean over the runs that have it."""
+    frames = {r.run: r.reported_structures()[structure] if structure else r.reported_cases() for r in group}
+    means: pd.Series[float] = score_table(frames, column).mean()
     return means.sort_index()
 
 
@@ -99,16 +100,21 @@ def views(rows: Sequence[Shown], ranks: Mapping[str, str], prepared: Prepared) -
 
 
 def view(case: str, rank: str | None, rows: Sequence[Shown], prepared: Prepared, most: float) -> dict[str, Any]:
-    """One case: its scan, reference and masks; the surfaces of one that has a rank. At most so many voxels."""
-    reference = prepared.read_label(case) > 0
-    masks = {row.row: cropped(row.result, case, prepared) > 0 for row in rows}
+    """One case: its scan, reference and masks; the surfaces of one that has a rank. At most so many voxels.
+
+    Of several structures, each has its own runs in a mask, and its own surfaces.
+    """
+    structures = prepared.structures or {}
+    count = max(1, len(structures))
+    reference = prepared.read_label(case)
+    masks = {row.row: cropped(row.result, case, prepared) for row in rows}
     box = box_around([reference, *masks.values()])
     step = step_of(box, most)
     shown = thinned(box, step)
     image = prepared.read_image(case)[shown]
     spacing = prepared.geometry(case).spacing_mm
-    maps = {row.row: uncertainty(row, case, reference.shape, thinned(box, 2 * step)) for row in rows if row.uncertain}
-    found = {name: surface_of(mask, reference, spacing) for name, mask in masks.items() if rank and mask.any()}
+    maps = {r.row: uncertainty(r, case, prepared, thinned(box, 2 * step)) for r in rows if r.uncertain}
+    ghost, found, reaches = surfaces(reference, masks, spacing, list(structures)) if rank else (None, {}, [])
     return {
         "case": case,
         "rank": rank,
@@ -116,41 +122,36 @@ def view(case: str, rank: str | None, rows: Sequence[Shown], prepared: Prepared,
         "step": step,
         "voxel": [length * step for length in spacing],
         "image": sheet(image, *gray_range(image)),
-        "reference": runs(reference[shown]),
-        "masks": {name: runs(mask[shown]) for name, mask in masks.items()},
+        "reference": encoded(reference[shown], count),
+        "masks": {name: encoded(mask[shown], count) for name, mask in masks.items()},
         "uncertainty": {name: found for name, found in maps.items() if found},
         "dice": {row.row: row.dice(case) for row in rows},
-        "ghost": figures.ghost(small(reference), spacing) if rank else None,
-        "surfaces": {name: trace for name, (trace, _) in found.items()},
-        "reaches": [reach for _, reach in found.values()],
+        "ghost": ghost,
+        "surfaces": found,
+        "reaches": reaches,
     }
 
 
-def surface_of(mask: Array, reference: Array, spacing: tuple[float, ...]) -> tuple[figures.Figure, float]:
-    """A mask's surface, and its reach: the 95th percentile of its distances in mm, whatever their sign."""
-    mesh = small(mask)
-    distances = distances_mm(mesh, reference, spacing)
-    return figures.colored_surface(mesh, spacing, distances), float(np.percentile(abs(distances), 95))
-
-
-def uncertainty(row: Shown, case: str, size: Triple, box: Box) -> dict[str, Any] | None:
-    """Entropy of the probability behind a mask, black 0 and white ln 2; None where no probability was kept."""
+def uncertainty(row: Shown, case: str, prepared: Prepared, box: Box) -> dict[str, Any] | None:
+    """Entropy of the probabilities behind a mask, black 0, white the largest; None where no probability was kept."""
     if not row.probabilities.is_dir():
         return None
-    probability = read_probability(row.probabilities / f"{case}.nrrd", size)
-    return sheet(entropy(probability[box]), 0, UNDECIDED, SMOOTH)
+    paths = probability_files(row.result.names.predictions, case, prepared.structures)
+    size = prepared.cases[case].shape
+    probabilities = np.stack([read_probability(path, size)[box] for path in paths])
+    return sheet(entropy(probabilities), 0, log(1 + len(paths)), SMOOTH)
 
 
 def cropped(result: Result, case: str, prepared: Prepared) -> Array:
-    """A predicted mask in the prepared case's grid (X, Y, Z). Raises LasslError."""
+    """The classes of a predicted mask in the prepared case's grid (X, Y, Z). Raises LasslError."""
     path = result.names.predictions / f"{case}.nrrd"
     full = volumes.read_volume(path).array
     if full.shape != prepared.full_size(case):
         expected = prepared.full_size(case)
         raise LasslError(f"{path}: found {full.shape} voxels, expected {expected} as in the raw scan: run `dvc repro`")
     start, shape = prepared.crop_start(case), prepared.cases[case].shape
-    mask: Array = full[tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))]
-    return mask
+    mask = full[tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))]
+    return classes_in(mask, prepared.structures) if prepared.structures else (mask > 0).astype(np.uint8)
 
 
 def read_probability(path: Path, size: Triple) -> Array:
@@ -164,7 +165,8 @@ def read_probability(path: Path, size: Triple) -> Array:
     return probability
 
 
-def entropy(probability: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Entropy in nats, in [0, ln 2], of two classes, from the probability of one."""
-    result: NDArray[np.floating[Any]] = entr(probability) + entr(1 - probability)
+def entropy(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Entropy in nats, in [0, ln (1 + S)], from the probabilities (S, ...) of all classes but the background."""
+    background = np.maximum(1 - probabilities.sum(0), 0)  # whole percents may add up to more than 1
+    result: NDArray[np.floating[Any]] = entr(probabilities).sum(0) + entr(background)
     return result

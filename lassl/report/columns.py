@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from lassl.plumbing.tables import number
-from lassl.results.document import REFERENCES, Mean, Row, Table
+from lassl.results.document import REFERENCES, Row, Table
 from lassl.results.layout import layout
-from lassl.results.measures import MAIN, OTHERS
+from lassl.results.measures import MAIN, OTHERS, Mean
 from lassl.results.remarks import CHOSEN
 
 

@@ -106,7 +106,10 @@ one("#more").addEventListener("click", ({ target }) => {
   all(".more").forEach((cell) => { cell.hidden = !more; });
 });
 
-// CSV of the whole table, and of the scores of all cases in all rows.
+// CSV of the whole table, and of the scores of all cases in all rows (and of all structures, if there are several).
+const structures = data.structures ?? [];
+const stripsOf = (structure) => (structure ? data.parts[structure] : data.strips);
+const partOfCases = () => one("#case-structure")?.value ?? "";
 const measures = data.strips.map((strip) => strip.layout.yaxis.title.text);
 const score = (strip, row, name) => {
   const trace = strip.data.find((t) => t.customdata && t.meta === row);
@@ -116,8 +119,11 @@ const tables = {
   table: () => all("#table thead tr, #table tr[data-row]").map((line) =>
     [...line.children].map((cell) => cell.innerHTML.replace(/<br>/g, " ").replace(/<[^>]*>/g, "").trim())
       .map((html) => new DOMParser().parseFromString(html, "text/html").body.textContent)),
-  cases: () => [["case", "row", ...measures], ...all("tr[data-case]").flatMap((line) => Object.keys(data.rows).map((row) =>
-    [line.dataset.case, data.rows[row], ...data.strips.map((strip) => score(strip, row, line.dataset.case) ?? "")]))],
+  cases: () => [["case", "row", ...(structures.length ? ["structure"] : []), ...measures],
+    ...all("tr[data-case]").flatMap(({ dataset }) => Object.keys(data.rows).flatMap((row) =>
+      ["", ...structures.map(({ name }) => name)].map((part) => [dataset.case, data.rows[row],
+        ...(structures.length ? [part || "mean"] : []),
+        ...stripsOf(part).map((strip) => score(strip, row, dataset.case) ?? "")])))],
 };
 const csv = (name) => tables[name]().map((line) =>
   line.map((cell) => (/[",\n]/.test(cell) ? `"${String(cell).replace(/"/g, '""')}"` : cell)).join(",")).join("\r\n") + "\r\n";
@@ -137,7 +143,7 @@ function showCases() {
   const [part, most] = [one("#case-name").value.toLowerCase(), parseFloat(one("#case-most").value)];
   for (const line of all("tr[data-case]")) {
     const name = line.dataset.case;
-    const means = data.strips.map((strip) => {
+    const means = stripsOf(partOfCases()).map((strip) => {
       const values = rows.map((each) => score(strip, each, name)).filter((value) => value !== null);
       return values.length ? values.reduce((a, b) => a + b) / values.length : null;
     });
@@ -147,6 +153,10 @@ function showCases() {
   caseTable.order();
 }
 one("#case-row").addEventListener("change", showCases);
+one("#case-structure")?.addEventListener("change", () => {
+  showCases();
+  strips.forEach(showStrip);
+});
 ["#case-name", "#case-most"].forEach((id) => one(id).addEventListener("input", showCases));
 function openCase(name) {
   mark(name);
@@ -163,7 +173,7 @@ const strips = all(".strip");
 const order = Object.keys(data.rows);
 let marked = "";
 async function showStrip(place, n) {
-  const figure = data.strips[n];
+  const figure = stripsOf(partOfCases())[n];
   const rows = chosen().filter((row) => figure.data.some((trace) => trace.meta === row));
   const traces = figure.data.filter((trace) => !trace.meta || rows.includes(trace.meta)).map((trace) => {
     const shift = rows.indexOf(trace.meta) - order.indexOf(trace.meta);
@@ -220,14 +230,17 @@ async function opened({ size, columns, jpeg }) {
   }
   return { size, values };
 }
-function filled(runs, size) {
-  const mask = new Uint8Array(size[0] * size[1] * size[2]);
-  let place = 0;
-  runs.forEach((length, n) => {
-    if (n % 2) mask.fill(1, place, place + length);
-    place += length;
+const parts = (mask) => (structures.length ? mask : [mask]);  // the runs of each structure
+function filled(mask, size) {
+  const classes = new Uint8Array(size[0] * size[1] * size[2]);
+  parts(mask).forEach((runs, k) => {
+    let place = 0;
+    runs.forEach((length, n) => {
+      if (n % 2) classes.fill(k + 1, place, place + length);
+      place += length;
+    });
   });
-  return mask;
+  return classes;
 }
 const planes = all(".plane").map((figure) => {
   const across = Number(figure.dataset.across);
@@ -245,7 +258,8 @@ async function showView() {
   cross = scan.size.map((length) => Math.floor(length / 2));
   for (const label of all("#overlays [data-row]")) {
     const row = label.dataset.row;
-    one(".score", label).textContent = `${scan.dice[row].toFixed(1)} %` + (scan.masks[row].length > 1 ? "" : ", empty");
+    const empty = parts(scan.masks[row]).every((runs) => runs.length < 2);
+    one(".score", label).textContent = `${scan.dice[row].toFixed(1)} %` + (empty ? ", empty" : "");
   }
   for (const { slider, across } of planes) slider.max = scan.size[across] - 1;
   document.body.dataset.view = scan.case;
@@ -266,7 +280,7 @@ async function draw() {
   const [mode, row] = [one("#mode").value, one("#of-row").value];
   one("#of").hidden = mode === "outlines";
   one("#difference-key").hidden = mode !== "differences";
-  one("#overlays").hidden = mode !== "outlines";
+  all("#overlays, #structures").forEach((choice) => { choice.hidden = mode !== "outlines"; });
   const map = mode === "uncertainty" ? await mapOf(row) : null;
   const told = { outlines: "", differences: `: ${data.rows[row]} minus reference`, uncertainty: `: ${data.rows[row]}` };
   one("#view-note").textContent = `${scan.case}, ${mode}${told[mode]}` +
@@ -281,7 +295,8 @@ function drawPlane({ figure, across, h, v, canvas, slider, upwards }, mode, row,
   const at = (x, y) => start + x * strides[h] + (upwards ? height - 1 - y : y) * strides[v];
   const [dark, bright] = [Number(one("#dark").value), Number(one("#bright").value)];
   const picture = new ImageData(width, height);
-  const [inside, outside] = [rgb("--inside"), rgb("--outside")];
+  const [inside, outside, other] = [rgb("--inside"), rgb("--outside"), rgb("--reference")];
+  const difference = (found, expected) => (found && expected ? other : found ? outside : inside);
   const mask = mode === "differences" ? maskOf(row) : null;
   const coarse = (x, y) => {
     const place = [0, 0, 0];
@@ -293,7 +308,8 @@ function drawPlane({ figure, across, h, v, canvas, slider, upwards }, mode, row,
     for (let x = 0; x < width; x++) {
       const [n, voxel] = [4 * (x + width * y), at(x, y)];
       const gray = (255 * (scan.gray[voxel] - dark)) / Math.max(bright - dark, 1);
-      const tint = mask && mask[voxel] !== scan.reference[voxel] ? (mask[voxel] ? outside : inside) : map ? [255, 170, 60] : null;
+      const differs = mask && mask[voxel] !== scan.reference[voxel];
+      const tint = differs ? difference(mask[voxel], scan.reference[voxel]) : map ? [255, 170, 60] : null;
       const share = mask && tint ? 0.65 : map ? coarse(x, y) / 255 : 0;
       for (let c = 0; c < 3; c++) picture.data[n + c] = gray * (1 - share) + (tint ? tint[c] * share : 0);
       picture.data[n + 3] = 255;
@@ -312,7 +328,12 @@ function drawPlane({ figure, across, h, v, canvas, slider, upwards }, mode, row,
   const [sx, sy] = [canvas.width / shown[0], canvas.height / shown[1]];
   pen.drawImage(small, ...corner, ...shown, 0, 0, canvas.width, canvas.height);
   const bold = devicePixelRatio * 1.6;
-  if (mode === "outlines") lines.forEach((name) => outline(pen, maskOf(name), at, [width, height], corner, [sx, sy], name, bold));
+  const kinds = structures.length ? all("#structures input:checked").map((box) => Number(box.value)) : [1];
+  if (mode === "outlines") {
+    for (const name of lines) {
+      for (const kind of kinds) outline(pen, maskOf(name), kind, at, [width, height], corner, [sx, sy], name, bold);
+    }
+  }
   pen.setLineDash([]);
   const [cx, cy] = [(middle[0] - corner[0]) * sx, (middle[1] - corner[1]) * sy];
   const crosshair = new Path2D(`M0 ${cy}H${canvas.width}M${cx} 0V${canvas.height}`);
@@ -330,8 +351,8 @@ function drawPlane({ figure, across, h, v, canvas, slider, upwards }, mode, row,
   figure.view = { corner, sx, sy, height };
 }
 const DASHES = { solid: [], dash: [7, 4], dot: [2, 3], dashdot: [7, 3, 2, 3], longdash: [12, 4], longdashdot: [12, 3, 2, 3] };
-function outline(pen, mask, at, [width, height], [left, top], [sx, sy], name, bold) {
-  const value = (x, y) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : mask[at(x, y)]);
+function outline(pen, mask, kind, at, [width, height], [left, top], [sx, sy], name, bold) {
+  const value = (x, y) => x >= 0 && y >= 0 && x < width && y < height && mask[at(x, y)] === kind;
   pen.beginPath();
   for (let y = 0; y <= height; y++) {
     for (let x = 0; x <= width; x++) {
@@ -341,10 +362,11 @@ function outline(pen, mask, at, [width, height], [left, top], [sx, sy], name, bo
       if (here !== value(x, y - 1)) pen.rect(px, py, sx, 0);
     }
   }
-  const look = name === "reference" ? { color: "var(--reference)", dash: "solid" } : data.styles[name];  // scans are dark
+  const rows = data.outlines ?? data.styles;
+  const look = name === "reference" ? { color: "var(--reference)", dash: "solid" } : rows[name];  // scans are dark
   pen.setLineDash(DASHES[look.dash].map((length) => length * devicePixelRatio));
   pen.lineWidth = name === "reference" ? 1.6 * bold : bold;
-  pen.strokeStyle = color(look.color, one(".scan"));
+  pen.strokeStyle = color(structures[kind - 1]?.color ?? look.color, one(".scan"));
   pen.stroke();
 }
 function move(axis, to) {
@@ -380,6 +402,7 @@ for (const { figure, across, h, v, canvas, slider, upwards } of planes) {
 // Surfaces of three cases, one at a time, seen from the same side.
 const STEEP = Math.tan(Math.PI / 8);  // half of what Plotly's camera sees upwards and downwards, at a distance of one
 function fitting(meshes) {  // lengths of the scene: it fills the panel, and nothing is cut off while it turns around z
+  if (!meshes.length) return { x: 1, y: 1, z: 1 };
   const axes = ["x", "y", "z"].map((axis) => meshes.flatMap((mesh) => [...new Float32Array(bytesOf(mesh[axis].bdata).buffer)]));
   const bounds = axes.map((places) => [places.reduce((a, b) => Math.min(a, b)), places.reduce((a, b) => Math.max(a, b))]);
   const [x, y, z] = axes.map((places, n) => places.map((place) => place - (bounds[n][0] + bounds[n][1]) / 2));
@@ -399,15 +422,16 @@ async function showSurface() {
   const name = one("#surface-case").value;
   const view = await unpacked(`view-${data.cases.findIndex((each) => each.case === name)}`).json();
   const row = one("#surface-row").value;
-  const found = view.surfaces[row];
+  const part = one("#surface-structure")?.value;
+  const [found, ghost] = part ? [view.surfaces[row][part], view.ghost[part]] : [view.surfaces[row], view.ghost];
   const colorscale = [[0, shade("--inside")], [0.5, shade("--equal")], [1, shade("--outside")]];
   const traces = found ? [{ ...found, colorscale, cmin: -view.limit, cmax: view.limit }] : [];
-  if (one("#ghost").checked) traces.push({ ...view.ghost });
-  one("#surface-note").textContent = `${name}, ${data.rows[row]}: ` +
-    (found ? `the colors end at ${view.limit} mm.` : "the prediction is empty.");
+  if (one("#ghost").checked && ghost) traces.push({ ...ghost });
+  one("#surface-note").textContent = `${name}, ${data.rows[row]}${part ? `, ${part}` : ""}: ` +
+    (found ? `the colors end at ${view.limit} mm.` : ghost ? "the prediction is empty." : "the reference lacks it.");
   const layout = { ...data.scene, font: { color: shade("--text") } };
   const camera = turned.layout?.scene?.camera ?? layout.scene.camera;
-  layout.scene = { ...layout.scene, camera, aspectmode: "manual", aspectratio: fitting([...traces, view.ghost]) };
+  layout.scene = { ...layout.scene, camera, aspectmode: "manual", aspectratio: fitting([...traces, ghost].filter(Boolean)) };
   await Plotly.react(turned, traces, layout, { ...still, scrollZoom: false });
 }
 function chooseSurface() {
@@ -442,7 +466,7 @@ if (data.cases.length) {
   one("#previous").addEventListener("click", () => step(-1));
   one("#next").addEventListener("click", () => step(1));
   one("#view").addEventListener("change", showView);
-  ["#overlays", "#mode", "#of-row"].forEach((id) => one(id).addEventListener("change", draw));
+  ["#overlays", "#structures", "#mode", "#of-row"].forEach((id) => one(id)?.addEventListener("change", draw));
   ["#dark", "#bright", "#zoom"].forEach((id) => one(id).addEventListener("input", draw));
   one("#reset").addEventListener("click", () => {
     for (const [id, value] of [["#dark", 0], ["#bright", 255], ["#zoom", 1]]) one(id).value = value;
@@ -450,7 +474,8 @@ if (data.cases.length) {
     draw();
   });
   new ResizeObserver(draw).observe(one(".planes"));
-  ["#surface-case", "#surface-row", "#ghost"].forEach((id) => one(id).addEventListener("change", showSurface));
+  ["#surface-case", "#surface-row", "#surface-structure", "#ghost"].forEach((id) =>
+    one(id)?.addEventListener("change", showSurface));
   all("[data-turn]").forEach((button) =>
     button.addEventListener("click", () => turn(...button.dataset.turn.split(",").map(Number))));
   one("#view").value = Math.max(data.cases.findIndex((each) => each.rank === "median"), 0);

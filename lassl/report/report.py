@@ -17,11 +17,12 @@ from lassl.images.geometry import orientation
 from lassl.model.record import record_text
 from lassl.paths import report_page
 from lassl.plumbing.files import holds, whole_folder
-from lassl.report import figures, origin
+from lassl.report import figures, origin, structures
 from lassl.report.cases import Shown, extremes, fits, means_of_cases, showable, views
 from lassl.report.colors import DARK, LIGHT, variables
 from lassl.report.columns import columns
 from lassl.report.forest import HEADINGS, NARROW, WIDE, forest
+from lassl.results.details import by_structure
 from lassl.results.document import REFERENCES, Table, read_table
 from lassl.results.layout import layout
 from lassl.results.measures import MAIN
@@ -66,6 +67,7 @@ def gather(profile: str, folder: Path, tuning: int = 0) -> dict[str, Any]:
         "curves": figures.curves(curves, [r.record.method for r in trained], styles),
         "cases": [{"case": view["case"], "rank": view["rank"]} for view in views_of],
         "scene": figures.surface_layout(),
+        **of_structures(table, groups, styles),
     }
     return {
         "synthetic": table.statistics.scans == "synthetic",
@@ -77,7 +79,6 @@ def gather(profile: str, folder: Path, tuning: int = 0) -> dict[str, Any]:
         "table": columns(table),
         "told": layout(table),
         "groups": {group: HEADINGS[group] for group in dict.fromkeys(row.group for row in table.rows.values())},
-        "styles": styles,
         "first": first,
         "cases": sorted(set(results[0].cases["case"])),
         "drawn": list(dict.fromkeys(r.record.method for r in trained)),
@@ -91,6 +92,20 @@ def gather(profile: str, folder: Path, tuning: int = 0) -> dict[str, Any]:
         "records": {r.names.name: record_text(r.record) for r in results},
         "data": data,
         "views": views_of,
+    }
+
+
+def of_structures(table: Table, groups: Groups, styles: figures.Styles) -> dict[str, Any]:
+    """What the page shows besides where there are several structures: their colors and their own scores."""
+    rows = list(table.rows.values())
+    names, titles = list(rows[0].structures or {}), {name: row.title for name, row in table.rows.items()}
+    if not names:
+        return {}
+    return {
+        "by_structure": by_structure(rows),
+        "structures": structures.colored(names),
+        "outlines": structures.outlines(styles),
+        "parts": {name: strips(titles, groups, styles, name) for name in names},
     }
 
 
@@ -109,11 +124,13 @@ def sides(prepared: Prepared) -> list[str]:
     return [SIDES[letter] for letter in orientation(prepared.geometry(next(iter(prepared.cases))))]
 
 
-def strips(titles: Mapping[str, str], groups: Groups, styles: figures.Styles) -> list[figures.Figure]:
-    """The figures of the summary's scores by case."""
+def strips(
+    titles: Mapping[str, str], groups: Groups, styles: figures.Styles, structure: str = ""
+) -> list[figures.Figure]:
+    """The figures of the summary's scores by case, or of those of one of several structures."""
     strips = []
     for measure in MAIN:
-        means = {row: means_of_cases(group, measure.column) for row, group in groups.items()}
+        means = {row: means_of_cases(group, measure.column, structure) for row, group in groups.items()}
         strips.append(figures.strips(means, titles, styles, measure.heading))
     return strips
 

@@ -17,7 +17,14 @@ def details(table: Table) -> str:
     rows = list(table.rows.values())
     title = f"# Details of the table of profile `{table.profile}`"
     warnings = map(paragraph, tuning_notice(table))
-    parts = [*tests(table), more(rows, CASES[table.scored]), failures(rows), variants(rows), variance(rows)]
+    parts = [
+        *tests(table),
+        *structures(rows),
+        more(rows, CASES[table.scored]),
+        failures(rows),
+        variants(rows),
+        variance(rows),
+    ]
     return "\n\n".join([title, *warnings, *parts]) + "\n"
 
 
@@ -72,6 +79,29 @@ def over_patients(key: str, baseline: Row, others: Sequence[Row]) -> str:
         "over cases. **They take the trainings as fixed and say nothing about the methods**: in such a test a row may\n"
         "differ significantly from its own second training.\n\n"
     ) + grid(["Method", f"{DICE.name}, difference", "95 % interval", "p", *holm], lines)
+
+
+def structures(rows: Sequence[Row]) -> list[str]:
+    """The scores of each structure, if there are several."""
+    heads, *lines = by_structure(rows)
+    if not lines:
+        return []
+    return [
+        "## By structure\n\n"
+        "Mean ± standard deviation over the cases whose reference has the structure. *Failed* counts its empty\n"
+        "predictions, *absent* the cases whose reference lacks it.\n\n" + grid(heads, lines)
+    ]
+
+
+def by_structure(rows: Sequence[Row]) -> list[list[str]]:
+    """Heads, and a line for each row and structure; no line where there is one structure."""
+    lines = [["Method", "structure", *(measure.heading for measure in MAIN), "failed", "absent"]]
+    for row in rows:
+        for name, found in (row.structures or {}).items():
+            scores = [found.scores[measure.key] for measure in MAIN]
+            cells = [f"{number(score.mean)} ± {number(score.std)}" for score in scores]
+            lines.append([row.title, name, *cells, str(found.failed), str(found.absent)])
+    return lines
 
 
 def more(rows: Sequence[Row], cases: str) -> str:

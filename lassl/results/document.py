@@ -5,7 +5,7 @@ Scores are in the units of their measures; None is an undefined value.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, FiniteFloat, ValidationError, WrapSerializer, model_validator
+from pydantic import BeforeValidator, FiniteFloat, ValidationError, WrapSerializer, model_validator
 
 from lassl.evaluation.summary import POLICIES
 from lassl.model.record import Entry
@@ -13,40 +13,22 @@ from lassl.paths import metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import first_reason
-from lassl.results.measures import LOGIT_DICE, MAIN, MAIN_DISTANCES, OTHERS, Measure
+from lassl.results.measures import (
+    LOGIT_DICE,
+    MAIN,
+    MAIN_DISTANCES,
+    OTHERS,
+    Mean,
+    OfStructure,
+    Spread,
+    Value,
+    with_keys,
+)
 from lassl.settings.sections import Statistics
 from lassl.statistics.trainings import Deviation, Noise
 from lassl.statistics.variance import Variance
 
 REFERENCES = {"baseline": "against_baseline", "matched": "against_matched"}  # in the statistics -> in each other row
-Value = FiniteFloat | None
-
-
-def _with(*expected: Measure | str) -> AfterValidator:
-    """A check that a mapping has exactly these keys, or the keys of these measures."""
-    keys = [each.key if isinstance(each, Measure) else each for each in expected]
-
-    def check(values: dict[str, Any]) -> dict[str, Any]:
-        if set(values) != set(keys):
-            raise ValueError(f"found {', '.join(values) or 'nothing'}, expected {', '.join(keys)}")
-        return values
-
-    return AfterValidator(check)
-
-
-class Mean(Entry):
-    """Mean over all runs and cases, and standard deviation over cases (of each case's mean over the runs)."""
-
-    mean: Value
-    std: Value
-
-
-class Spread(Mean):
-    """A mean with its 95 % bootstrap interval, and the standard deviation of the runs' means."""
-
-    low: Value
-    high: Value
-    std_runs: Value
 
 
 class TwoWayTest(Entry):
@@ -81,7 +63,7 @@ class Difference(Entry):
     patients: PatientTest
 
 
-Differences = Annotated[dict[str, Difference], _with(*MAIN, LOGIT_DICE)]
+Differences = Annotated[dict[str, Difference], with_keys(*MAIN, LOGIT_DICE)]
 
 
 class Family(Entry):
@@ -125,8 +107,8 @@ class Published(Entry):
     note: str | None = None
 
 
-Means = Annotated[dict[str, Value], _with(*MAIN)]
-Distances = Annotated[dict[str, Value], _with(*MAIN_DISTANCES)]
+Means = Annotated[dict[str, Value], with_keys(*MAIN)]
+Distances = Annotated[dict[str, Value], with_keys(*MAIN_DISTANCES)]
 Figures = Annotated[  # {} in the file means none
     Published | None,
     BeforeValidator(lambda figures: figures or None),
@@ -149,10 +131,10 @@ class Row(Entry):
     devices: tuple[str, ...]
     cases: int
     failed: int
-    scores: Annotated[dict[str, Spread], _with(*MAIN)]
-    variance: Annotated[dict[str, Variance], _with(*MAIN)]
-    more: Annotated[dict[str, Mean], _with(*OTHERS)]
-    failures: Annotated[dict[str, Distances], _with(*POLICIES)]
+    scores: Annotated[dict[str, Spread], with_keys(*MAIN)]
+    variance: Annotated[dict[str, Variance], with_keys(*MAIN)]
+    more: Annotated[dict[str, Mean], with_keys(*OTHERS)]
+    failures: Annotated[dict[str, Distances], with_keys(*POLICIES)]
     variants: dict[str, Means]  # by network and parts
     evaluation: tuple[str, ...]  # departures from the default
     stride: tuple[tuple[int, int, int], ...]  # voxels
@@ -160,6 +142,7 @@ class Row(Entry):
     method: tuple[dict[str, Any], ...]
     published: Figures
     group: Literal["table", "field", "own", "external"]
+    structures: dict[str, OfStructure] | None = None  # by name, if there are several
     against_baseline: Differences | None = None
     against_matched: Differences | None = None
 

@@ -1,8 +1,14 @@
-"""The measures of a mask that tables and figures show: their names and units."""
+"""The measures of a mask that tables and figures show: their names and units, and the form of their values."""
 
 from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, FiniteFloat
 
 from lassl.evaluation.scores import DISTANCES, SUMMARY
+from lassl.model.record import Entry
+
+Value = FiniteFloat | None
 
 
 @dataclass(frozen=True)
@@ -44,3 +50,38 @@ OTHERS = (  # of the page of details
     _other("surface_dice_1mm_percent", "surface Dice at 1 mm", "%"),
     _other("volume_error_percent", "volume error", "%"),
 )
+
+
+def with_keys(*expected: Measure | str) -> AfterValidator:
+    """A check that a mapping has exactly these keys, or the keys of these measures."""
+    keys = [each.key if isinstance(each, Measure) else each for each in expected]
+
+    def check(values: dict[str, Any]) -> dict[str, Any]:
+        if set(values) != set(keys):
+            raise ValueError(f"found {', '.join(values) or 'nothing'}, expected {', '.join(keys)}")
+        return values
+
+    return AfterValidator(check)
+
+
+class Mean(Entry):
+    """Mean over all runs and cases, and standard deviation over cases (of each case's mean over the runs)."""
+
+    mean: Value
+    std: Value
+
+
+class Spread(Mean):
+    """A mean with its 95 % bootstrap interval, and the standard deviation of the runs' means."""
+
+    low: Value
+    high: Value
+    std_runs: Value
+
+
+class OfStructure(Entry):
+    """The scores of one of several structures, its empty predictions, and the cases whose reference lacks it."""
+
+    scores: Annotated[dict[str, Mean], with_keys(*MAIN)]
+    failed: int
+    absent: int

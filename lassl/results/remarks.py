@@ -32,7 +32,7 @@ class Remark:
 def remarks(table: Table) -> list[Remark]:
     """Say what the figures are, and every reason why rows cannot be compared."""
     rows = list(table.rows.values())
-    texts = [described(table), *comparisons(table), *shown_by(table), *published_sources(table)]
+    texts = [described(table), *structures(table), *comparisons(table), *shown_by(table), *published_sources(table)]
     if not all(row.runs for row in rows):
         texts.append(
             "External: the masks come from other software, or from imported weights, and are scored as one run on the "
@@ -92,7 +92,17 @@ def failed_cases(rows: Sequence[Row]) -> str:
     """Say how failed cases count in the distances."""
     usual = not any("failures" in departure for row in rows for departure in row.evaluation)
     unless = "" if usual else ", unless a row's title says how they count"
-    return f'Distances leave out failed cases (empty predictions){unless}; the column "failed" counts them.'
+    failed = "empty predictions of a structure" if rows[0].structures else "failed cases (empty predictions)"
+    return f'Distances leave out {failed}{unless}; the column "failed" counts them.'
+
+
+def structures(table: Table) -> list[str]:
+    """Say what the score of a case is where there are several structures, and which of them references lack."""
+    found = next(iter(table.rows.values())).structures or {}
+    lacking = listed(f"{name} in {each.absent}" for name, each in found.items() if each.absent)
+    text = f"The score of a case is the mean over its structures ({listed(found)}); details.md has each of them."
+    left_out = f" A structure is left out of the cases whose reference lacks it: {lacking} of {table.scored_cases}."
+    return [text + (left_out if lacking else "")] if found else []
 
 
 def narrow(cases: int) -> list[str]:

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from lassl.evaluation.external_record import read_external_record
+from lassl.evaluation.scores import STRUCTURE, by_structure, of_cases
 from lassl.evaluation.snapshots import NO_ROWS, trajectory_of
 from lassl.evaluation.summary import Policy, chosen, counted
 from lassl.model.record import Evaluated, Reported, read_record
 from lassl.paths import EXTERNAL, Run, metrics_folder
-from lassl.plumbing.errors import LasslError
+from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import text_hash
 from lassl.settings.sections import Pairs
 from lassl.statistics.scores import INDEX
@@ -22,15 +23,32 @@ from lassl.statistics.scores import INDEX
 
 @dataclass(frozen=True)
 class ScoredMasks:
-    """The scores of one mask per test case, or of several by network and parts, one of which is reported."""
+    """The scores of one mask per test case, or of several by network and parts, one of which is reported.
+
+    `cases` may have a row for each of several structures.
+    """
 
     run: tuple[int, int]  # label split and seed; (-1, -1) for external masks
     reported: Reported
     cases: pd.DataFrame
 
     def reported_cases(self, policy: Policy | None = None) -> pd.DataFrame:
-        """The reported scores; failed cases count as reported, or by another policy."""
-        return policy.count(self._chosen) if policy else self._counted
+        """The reported scores, one row per case; failed cases count as reported, or by another policy."""
+        return of_cases(policy.count(self._chosen)) if policy else self._counted
+
+    def reported_structures(self) -> dict[str, pd.DataFrame]:
+        """The reported scores of each of several structures, by name; empty for one."""
+        return {name: self.counted(rows) for name, rows in by_structure(self._chosen).items()}
+
+    @property
+    def masks(self) -> int:
+        """The number of masks behind the reported scores: one per case, of several structures one each."""
+        return int(self._chosen["dice_percent"].count())
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """The names of several structures; none for one."""
+        return tuple(self.cases[STRUCTURE].unique()) if STRUCTURE in self.cases else ()
 
     @cached_property
     def _chosen(self) -> pd.DataFrame:
@@ -41,7 +59,7 @@ class ScoredMasks:
         return self.counted(self._chosen)
 
     def counted(self, cases: pd.DataFrame) -> pd.DataFrame:
-        """Count failed cases among these scores as in the reported ones."""
+        """Count failed cases among these scores as in the reported ones; one row per case."""
         return counted(cases, self.reported.failures)
 
 
@@ -79,7 +97,16 @@ def read_results(profile: str) -> list[Result]:
                 f"{other.names.cases}: its test cases differ from those of {first.names.cases}, so they cannot be in "
                 "one table; run both again with `dvc repro`, or delete the files of the old one"
             )
+        if other.structures != first.structures:
+            raise LasslError(
+                f"{other.names.cases}: found {_named(other)}, but {first.names.cases} has {_named(first)}, so they "
+                "cannot be in one table; run both again with `dvc repro`, or delete the files of the old one"
+            )
     return results
+
+
+def _named(result: ScoredMasks) -> str:
+    return f"the structures {', '.join(result.structures)}" if result.structures else "one structure"
 
 
 def read_result(record: Evaluated) -> Result:
@@ -120,9 +147,9 @@ def read_scores(path: Path | TextIO) -> pd.DataFrame:
 
 
 def read_external(like: Result) -> dict[str, ExternalResult]:
-    """Read the results of `lassl evaluate` on the test cases of the run `like`, by name.
+    """Read the results of `lassl evaluate` on the test cases and structures of the run `like`, by name.
 
-    Failures count as in that run. Raises LasslError.
+    Failures count as in that run; a note names results of other structures. Raises LasslError.
     """
     results = {}
     for path in sorted((EXTERNAL / "records").glob("[!.]*.yaml")):
@@ -130,8 +157,21 @@ def read_external(like: Result) -> dict[str, ExternalResult]:
         cases = _scores(EXTERNAL / f"{path.stem}.csv", path, record.cases_sha256, "lassl evaluate")
         if set(cases["case"]) == set(like.cases["case"]):
             reported = record.evaluation.model_copy(update={"failures": like.reported.failures})
-            results[path.stem] = ExternalResult(run=(-1, -1), reported=reported, cases=cases, title=record.title)
+            result = ExternalResult(run=(-1, -1), reported=reported, cases=cases, title=record.title)
+            if set(result.structures) == set(like.structures):
+                results[path.stem] = result
+            else:
+                note(f"{path}: has {_named(result)}, the runs {_named(like)}: not in their table; see --values")
     return results
+
+
+def own_title(text: str, group: Sequence[Result]) -> str:
+    """A published title, such as V-Net & 16L, with the label counts of these runs."""
+    methods = [r.record.settings.method for r in group]
+    labeled = "/".join(map(str, sorted({m.labeled for m in methods})))
+    unlabeled = "/".join(map(str, sorted({m.unlabeled for m in methods})))
+    counts = f"{labeled}L" if unlabeled == "0" else f"{labeled}L+{unlabeled}UL"
+    return f"{text.split(' & ')[0]} & {counts}"
 
 
 def by_method(results: Sequence[Result], order: Sequence[str]) -> dict[str, list[Result]]:

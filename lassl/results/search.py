@@ -20,6 +20,7 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
+from lassl.evaluation.scores import of_cases
 from lassl.evaluation.summary import chosen, summary
 from lassl.model.record import Evaluated
 from lassl.paths import METRICS, TUNING
@@ -67,8 +68,8 @@ class Trial:
 
     @property
     def lowest(self) -> float:
-        """The lowest Dice in percent."""
-        return float(chosen(self.cases, self.record.evaluation)["dice_percent"].min())
+        """The lowest Dice of a case in percent."""
+        return float(of_cases(chosen(self.cases, self.record.evaluation))["dice_percent"].min())
 
 
 def folders() -> list[Path]:

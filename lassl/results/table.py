@@ -9,18 +9,19 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
+from lassl.evaluation.scores import absent
 from lassl.evaluation.summary import POLICIES, variant
-from lassl.model.record import Evaluated, Evaluation
+from lassl.model.record import Evaluated
 from lassl.paths import PUBLISHED, metrics_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text, write_text
 from lassl.plumbing.yaml_text import first_reason, parse_yaml
 from lassl.results import details, markdown, runs
 from lassl.results.comparisons import compared, mean_of_family, rounded
-from lassl.results.document import Mean, Published, Row, Spread, Table, Value
-from lassl.results.measures import DICE, MAIN, MAIN_DISTANCES, OTHERS
+from lassl.results.document import Published, Row, Table
+from lassl.results.measures import DICE, MAIN, MAIN_DISTANCES, OTHERS, Mean, OfStructure, Spread, Value
 from lassl.results.power import design
-from lassl.results.runs import ExternalResult, Result, ScoredMasks, mean, score_table, scores
+from lassl.results.runs import ExternalResult, Result, ScoredMasks, mean, own_title, score_table, scores
 from lassl.settings.sections import Statistics
 from lassl.statistics.patients import interval
 from lassl.statistics.variance import Variance, variance_split
@@ -101,15 +102,6 @@ def title_and_figures(
     return (text, figures_of(method, figures)) if shown else (own_title(text, group), None)
 
 
-def own_title(text: str, group: Sequence[Result]) -> str:
-    """A published title, such as V-Net & 16L, with the label counts of these runs."""
-    methods = [r.record.settings.method for r in group]
-    labeled = "/".join(map(str, sorted({m.labeled for m in methods})))
-    unlabeled = "/".join(map(str, sorted({m.unlabeled for m in methods})))
-    counts = f"{labeled}L" if unlabeled == "0" else f"{labeled}L+{unlabeled}UL"
-    return f"{text.split(' & ')[0]} & {counts}"
-
-
 def figures_of(row: str, figures: Mapping[str, Any]) -> Published | None:
     """The published figures of a row, or None. Raises LasslError if they are not valid."""
     try:
@@ -128,7 +120,7 @@ def row(group: Sequence[Result], told: Mapping[str, Any]) -> Row:
         steps=tuple(sorted({r.settings.train.steps for r in records})),
         training_minutes=round(sum(r.training.seconds for r in records) / len(records) / 60, 1),
         devices=tuple(sorted({r.training.device for r in records})),
-        evaluation=distinct(departures(r.evaluation) for r in records),
+        evaluation=distinct(r.evaluation.departures for r in records),
         stride=distinct(r.evaluation.stride for r in records),
         shared=distinct(shared(r) for r in records),
         method=distinct(r.settings.method.model_dump(mode="json") for r in records),
@@ -141,17 +133,6 @@ def shared(record: Evaluated) -> dict[str, Any]:
     settings = record.settings.model_dump(mode="json", exclude={"snapshots", "method"})
     settings["compute"]["precision"] = record.precision
     return settings
-
-
-def departures(evaluation: Evaluation) -> str:
-    """Name all departures from the default evaluation; empty if there are none."""
-    parts = {
-        f"{evaluation.network} network": evaluation.network in ("teacher", "second", "ensemble"),
-        "largest component only": evaluation.largest_component,
-        f"failures: {evaluation.failures}": evaluation.failures != "excluded",
-        f"snapshot: {evaluation.snapshot.use}": evaluation.snapshot.use != "last",
-    }
-    return ", ".join(part for part, departs in parts.items() if departs)
 
 
 def external_row(result: ExternalResult, told: Mapping[str, Any]) -> Row:
@@ -178,7 +159,22 @@ def scored(group: Sequence[ScoredMasks], tables: Mapping[str, pd.DataFrame], sta
         "more": {m.key: Mean(**mean_and_std(scores(group, m.column))) for m in OTHERS},
         "failures": failures(group),
         "variants": variants(group),
+        **({"structures": structures(group)} if group[0].structures else {}),
     }
+
+
+def structures(group: Sequence[ScoredMasks]) -> dict[str, OfStructure]:
+    """The scores of each of several structures."""
+    found = {r.run: r.reported_structures() for r in group}
+    told = {}
+    for name in group[0].structures:
+        frames = {run: structures[name] for run, structures in found.items()}
+        told[name] = OfStructure(
+            scores={m.key: Mean(**mean_and_std(score_table(frames, m.column))) for m in MAIN},
+            failed=int(sum(frame["failed"].sum() for frame in frames.values())),
+            absent=absent(next(iter(frames.values()))),
+        )
+    return told
 
 
 def mean_and_std(values: pd.DataFrame) -> dict[str, Value]:

@@ -8,7 +8,7 @@ from lassl.paths import metrics_folder, report_page
 from lassl.plumbing.tables import interval, listed, number
 from lassl.results.document import Table, read_table
 from lassl.results.measures import DICE, MAIN
-from lassl.results.remarks import cohort, pairs, scored_cases, shown_by, tuning_notice, warnings
+from lassl.results.remarks import cohort, pairs, scored_cases, shown_by, structures, tuning_notice, warnings
 
 WIDTH = 80  # columns, also without a terminal
 WARNING = "bold yellow"
@@ -74,10 +74,13 @@ def explanation(table: Table) -> str:
     sentences = [
         f"Means over {scored_cases(table)} [95 % interval of the mean] after {steps} training steps; "
         "Dice and Jaccard in %, ASD and 95HD in voxels.",
+        *structures(table),
         *shown_by(table),
     ]
     if any(row.published for row in rows):
         sentences.append("Published: on the real scans at full resolution.")
     if failed:
-        sentences.append(f"Failed cases (empty predictions): {listed(failed)}.")
+        several = any(row.structures for row in rows)
+        what = "Empty predictions of a structure" if several else "Failed cases (empty predictions)"
+        sentences.append(f"{what}: {listed(failed)}.")
     return " ".join(sentences)

@@ -187,14 +187,14 @@ def test_all_problems_of_all_cases_are_told_together_a_line_each():
         "r/empty.nrrd: the reference is empty, every voxel is 0; draw it or leave the case out",
         "p/flat.nrrd: found a 2-D image with 1 channel(s), expected 3-D with one channel; export it as one volume",
         "r/full.nrrd: the reference fills the image; draw it or leave the case out",
-        "r/labels.nrrd: found values [0, 2], expected 0 and 1, or 0 and 255; name the structure's with --values, "
-        "or write one structure's mask",
+        "r/labels.nrrd: found values [0, 2], expected 0 and 1, or 0 and 255; name those of each structure with "
+        "--values, or write one structure's mask",
         "p/place.nrrd: found origin_mm (-10.5, 20.25, 3.1), but its reference has (-10.5, 20.25, 3.0); "
         "write it on the reference's grid",
         "p/size.nrrd: found size (7, 6, 6), but its reference has (7, 6, 5); write it on the reference's grid",
         "p/text.nrrd: cannot be read",
-        "p/values.nrrd: found values [1, 2], expected 0 and 1, or 0 and 255; name the structure's with --values, "
-        "or write one structure's mask",
+        "p/values.nrrd: found values [1, 2], expected 0 and 1, or 0 and 255; name those of each structure with "
+        "--values, or write one structure's mask",
     ]
     found = problems()
     assert [line[: len(start)] for line, start in zip(found, expected, strict=True)] == expected
@@ -401,4 +401,4 @@ def test_masks_of_several_structures_are_scored_by_the_values_of_one_of_them():
 def test_values_that_are_no_whole_numbers_are_refused(text, capsys):
     with pytest.raises(SystemExit):
         call("p", "r", "--values", text)
-    assert f"found '{text}', expected whole numbers as in 47,48" in capsys.readouterr().err
+    assert f"found '{text}', expected whole numbers as in 47,48 or NAME=47,48" in capsys.readouterr().err

@@ -56,6 +56,18 @@ def cases(
     return pd.DataFrame(rows)
 
 
+def several(**dice: Sequence[float]) -> pd.DataFrame:
+    """Dice of cases A, B, ... by structure: NaN for one that the reference lacks, 0 for an empty prediction."""
+    frames = []
+    for name, values in dice.items():
+        frame = cases(values, [NAN if not value > 0 else value / 10 for value in values])
+        lacking = pd.isna(frame["dice_percent"])
+        frame.loc[lacking, "failed"] = False
+        frame.insert(3, "structure", name)
+        frames.append(frame)
+    return pd.concat(frames).sort_values("case", kind="stable", ignore_index=True)
+
+
 def write_run(
     method: str = "cps",
     label_split: int = 0,

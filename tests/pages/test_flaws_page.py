@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from helpers.project import ROOT, tracked
-from helpers.runs import NAN, PROFILE, STATISTICS, cases, write_run
+from helpers.runs import NAN, PROFILE, STATISTICS, cases, several, write_run
 from lassl.evaluation.snapshots import COLUMNS
 from lassl.pages.flaws import TESTS, empties, fields, selection, trained
 from lassl.paths import Run
@@ -141,3 +141,12 @@ def test_profiles_on_real_scans_come_first(workspace):
     write_table(synthetic, scans="synthetic")
     write_table(real, scans="real")
     assert [line.split(" | ")[0] for line in lines(empties(), "1 of 2")] == [f"| {real.profile}", f"| {PROFILE}"]
+
+
+def test_of_several_structures_the_means_of_cases_are_compared_and_each_prediction_is_counted(workspace):
+    run = write_run("vnet_16", scores=several(one=(80, 90), two=(60, NAN)))  # means of cases: 70 and 90
+    run.field("whole").parent.mkdir()
+    several(one=(70, 50), two=(0, NAN)).assign(field="whole").to_csv(run.field("whole"), index=False)  # 35 and 50
+    (line,) = lines(fields(), "| whole |")
+    assert line.split(" | ")[4:6] == ["80.00", "42.50"]
+    assert empties().startswith("*None of the 3 predictions")

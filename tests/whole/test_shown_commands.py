@@ -120,6 +120,7 @@ NOT_RUN = {
         "lassl export compact/mt_un-d0-s0 -o model.onnx --format onnx",
         "lassl export compact/vnet_80-d0-s0 -o lassl/predict/weights/atrium.pt --half --overwrite",
         "lassl evaluate PREDICTIONS REFERENCES --name theirs",
+        "lassl evaluate MASKS LABELS --name theirs --values hippocampus=47,48 --values thalamus=59,60",
         "lassl import-weights CHECKPOINT.pth --name theirs",
         'lassl import-weights iter_6000.pth --name uamt --title "UA-MT (published weights)"',
         "lassl evaluate models/imported/uamt.pt data/prepared/la2018 --overwrite",
