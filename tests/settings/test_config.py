@@ -330,10 +330,10 @@ def test_all_problems_of_a_file_are_told_at_once_a_line_each(refusal):
         p["speed"] = "high"
         p["patches"]["size"] = [32, 40, 16]
         p["data"]["margin"] = [8, 4]
-        del p["network"]["width"]
+        del p["evaluate"]["batch"]
 
     keys = sorted(line.split(":")[0] for line in refusal(spoil))
-    assert keys == ["data", "network.width", "patches.size", "speed", "train.steps"]
+    assert keys == ["data", "evaluate.batch", "patches.size", "speed", "train.steps"]
 
 
 def test_a_run_is_named_after_method_draw_and_seed_and_kept_under_its_profile():
