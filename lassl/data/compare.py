@@ -63,7 +63,8 @@ def remarks(data: Data, split: Split, outcomes: dict[str, Outcome]) -> Iterator[
     if apart := [name for name, outcome in outcomes.items() if outcome.apart]:
         yield (
             f"{len(apart)} of {len(cases)} scans have outlying intensities ({_some(apart)}), for example {apart[0]}: "
-            f"{outcomes[apart[0]].apart}; they distort normalization: replace padding with the value of air, or clip"
+            f"{outcomes[apart[0]].apart}; they distort normalization: replace padding with the value of air, or set "
+            "data.normalize to {clip: [lo, hi]}"
         )
 
 

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -268,3 +269,15 @@ def test_the_median_is_taken_along_the_axes_of_the_most_frequent_orientation(cap
             del PLACES[case]
     spacing = next(line for line in capsys.readouterr().err.splitlines() if "differ in spacing" in line)
     assert "set data.spacing_mm=[1,1.2,3] (the median)" in spacing
+
+
+def test_h5_files_which_are_prepared_already_are_refused(tmp_path: Path) -> None:
+    (RAW / "A").mkdir(parents=True)
+    with h5py.File(RAW / "A/mri_norm2.h5", "w") as file:
+        file["image"] = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
+    Path("split.csv").write_text("case,split\nA,train\n")
+    for changes in ({"spacing_mm": (1, 1, 1)}, {"orientation": "LPS"}, {"normalize": {"clip": (0, 1)}}):
+        with pytest.raises(
+            LasslError, match=rf"raw: h5 files are .*, so data\.{next(iter(changes))} cannot change them"
+        ):
+            prepare(data(**changes))
