@@ -102,7 +102,9 @@ class Clip(Section):
 
 
 def _zscore_or_clip(value: Any, check: ValidatorFunctionWrapHandler) -> "Literal['zscore'] | Clip":
-    """Give one message instead of one for each form."""
+    """Give one message instead of one for each form; take a list, which strict checks of files do not."""
+    if isinstance(value, dict) and isinstance(value.get("clip"), list):
+        value = value | {"clip": tuple(value["clip"])}
     try:
         normalize: Literal["zscore"] | Clip = check(value)
         return normalize

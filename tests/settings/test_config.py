@@ -281,6 +281,21 @@ def test_a_grid_or_a_normalization_of_no_sense_is_refused_in_a_line(refusal, cha
     assert line.startswith(told)
 
 
+def test_grid_and_normalization_are_read_and_written_only_where_they_are_set(tmp_path):
+    values = copy.deepcopy(PARAMS)
+    values["data"] |= {"spacing_mm": [1, 1, 2.5], "orientation": "RAS", "normalize": {"clip": [-100, 300]}}
+    values["network"]["halve"] = halve = [[2, 2, 1], [2, 2, 1], [2, 2, 2], [2, 2, 2]]
+    values["fields_of_view"] = []
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    config = load(tmp_path / "params.yaml")
+    assert (config.data.spacing_mm, config.data.orientation, config.data.clip) == ((1, 1, 2.5), "RAS", (-100, 300))
+    assert config.network.multiple == (16, 16, 4)
+    written = config.model_dump(mode="json")
+    assert written["network"]["halve"] == halve and written["data"]["normalize"] == {"clip": [-100, 300]}
+    plain = table().model_dump(mode="json")
+    assert not {"spacing_mm", "orientation", "normalize", "halve"} & {*plain["data"], *plain["network"]}
+
+
 @pytest.mark.parametrize(("key", "value"), [("spacing_mm", [1, 1, 1]), ("orientation", "LPS")])
 def test_fields_of_view_are_refused_where_scans_are_brought_to_another_grid(refusal, key, value):
     def change(p):
