@@ -157,8 +157,8 @@ def regridded(data: Data, scan: Volume, mask: Array | None) -> Placed | None:
     if needed > memory:
         raise LasslError(
             f"{_sizes(own.size)} voxels of {described(own.geometry)} would become {_sizes(grid.size)} of "
-            f"{described(grid.geometry)}, which take {needed / 2**30:.3g} GiB of {memory / 2**30:.3g}; check the "
-            "spacing in the header, or set a larger data.spacing_mm"
+            f"{described(grid.geometry)}, which take {needed / 2**30:.3g} GiB, and this machine has "
+            f"{memory / 2**30:.3g}; check the spacing in the header, or set a larger data.spacing_mm"
         )
     classes = None if mask is None else classes_onto(Volume(mask, own.geometry), grid)
     if classes is not None and not classes.any():

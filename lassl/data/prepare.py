@@ -17,7 +17,7 @@ from lassl.data.prepared import MANIFEST, Manifest
 from lassl.data.raw import RawLayout, find_layout, image_problems, label_problems, linked, read_scan
 from lassl.data.split_file import check_split
 from lassl.images.geometry import Array, Box, Triple, Volume
-from lassl.images.intensities import clipped_to, normalize, standing_apart
+from lassl.images.intensities import normalize, standing_apart
 from lassl.images.structures import classes_of
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import holds, unreadable, whole_folder
@@ -104,7 +104,7 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
         _write_case(data, layout, out / f"{name}.h5", "test" if test else "train", image, mask, placed),
         scan,
         None if mask is None else label_sha256(Volume(mask, image.geometry)),
-        standing_apart(clipped_to(image.array, data.clip)) if layout.raw else "",
+        standing_apart(image.array) if layout.raw and data.clip is None else "",
     )
 
 

@@ -10,7 +10,7 @@ import torch
 
 from lassl.images.components import largest_component
 from lassl.images.geometry import Array, Triple, Volume, volume_ml
-from lassl.images.intensities import Limits, clipped_to, standing_apart
+from lassl.images.intensities import standing_apart
 from lassl.model.start import find_model
 from lassl.plumbing.errors import LasslError
 from lassl.predict.model_file import read_exported
@@ -85,7 +85,7 @@ def doubts_of(mask: Volume, known_ml: tuple[float, float] | None) -> Iterator[st
         yield f"the mask has {ml:.3g} mL{known}: check the mask, the scan's spacing and what it shows"
 
 
-def spoiling(scan: Volume, clip: Limits | None = None) -> Iterator[str]:
-    """Say which intensities of a scan, clipped to limits, spoil its normalization."""
-    if apart := standing_apart(clipped_to(scan.array, clip)):
+def spoiling(scan: Volume, task: Task) -> Iterator[str]:
+    """Say which intensities of a scan spoil its normalization, if it is normalized and not clipped before."""
+    if not task.normalized and not task.settings.clip and (apart := standing_apart(scan.array)):
         yield f"made of a scan whose intensities stand far apart: {apart}; replace padding by the value of air, or clip"

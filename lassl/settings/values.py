@@ -22,7 +22,7 @@ Count = Annotated[int, Field(ge=0)]
 Size = tuple[Positive, Positive, Positive]  # voxels along x, y, z
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-AXIS = {"R": "x", "L": "x", "A": "y", "P": "y", "I": "z", "S": "z"}  # of the patient, by the name of a side
+AXIS = {"R": "x", "L": "x", "A": "y", "P": "y", "I": "z", "S": "z"}  # of the patient, to which a side belongs
 _Name = Annotated[str, Field(pattern=r"^\w[\w-]*$")]
 _Value = Annotated[int, Field(ge=1)]  # 0 is the background
 _Values = Annotated[tuple[_Value, ...], Field(min_length=1)]  # of a structure in a label

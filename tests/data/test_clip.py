@@ -90,8 +90,12 @@ def test_padding_and_metal_beyond_the_limits_are_not_reported(capsys: Any) -> No
     assert "outlying intensities" in capsys.readouterr().err
     prepared(normalize={"clip": [-100, 300]})
     assert "outlying intensities" not in capsys.readouterr().err
+    placement = Placement(torch.device("cpu"), torch.float32, False)
+    plain, clipped = predicting(), predicting(normalization=CLIPPED, clip=CLIP)
     volume = Volume(scan("A"), Geometry())
-    assert list(spoiling(volume)) and not list(spoiling(volume, CLIP))
+    assert list(spoiling(volume, Task({}, plain, placement))) and not list(
+        spoiling(volume, Task({}, clipped, placement))
+    )
 
 
 def test_limits_that_leave_nothing_are_refused_in_a_line_for_each_scan() -> None:

@@ -238,7 +238,7 @@ def test_a_spacing_that_blows_scans_up_beyond_memory_is_refused_with_the_size_th
     assert len(lines) == 2
     assert lines[0].startswith(
         "raw/A/image.nrrd: 40 x 36 x 30 voxels of 1 x 1 x 1 mm (LPS) would become 40000 x 36000 x 30000 of 0.001 x "
-        "0.001 x 0.001 mm (LPS), which take 9.66e+05 GiB of "
+        "0.001 x 0.001 mm (LPS), which take 9.66e+05 GiB, and this machine has "
     )
     assert lines[0].endswith("check the spacing in the header, or set a larger data.spacing_mm")
 
