@@ -100,7 +100,7 @@ def export(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "-o", "--output", metavar="FILE", type=Path, required=True, help="the file to write, .pt or .onnx"
     )
     parser.add_argument(
-        "--format", choices=("lassl", "onnx"), default="lassl", help="onnx takes only sizes that are multiples of 16"
+        "--format", choices=("lassl", "onnx"), default="lassl", help="onnx takes only sizes that the network can halve"
     )
     parser.add_argument(
         "--half", action="store_true", help="store the weights in half precision; only for the lassl format"

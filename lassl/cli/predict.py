@@ -132,7 +132,7 @@ def segment_one(scan: Path, files: Files, work: Work) -> tuple[float, list[str]]
         maps = maps_of(scan, volume, work.model.task, work.largest)
         mask = Volume(maps[MASK], volume.geometry)
         ml = volume_ml(mask)
-        doubts = [*doubts_of(mask, work.model.volumes_ml), *([] if work.model.task.normalized else spoiling(volume))]
+        doubts = [*doubts_of(mask, work.model.volumes_ml), *spoiling(volume, work.model.task)]
         work.record.add(scan, files[MASK], UNFINISHED)
         writing = True
         for kind, path in files.items():

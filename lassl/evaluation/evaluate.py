@@ -44,7 +44,7 @@ def evaluate(config: Config, run: Run) -> None:
     model = load_model(run.model)
     check_structures(model.record, prepared)
     network = model.named(config.evaluate.network, "params.yaml: evaluate.network")
-    placement = place(config.compute, config.patches.size)
+    placement = place(config.compute, config.patches.size, config.network.halve)
     keep_memory()
     started = time.perf_counter()
     snapshots = score_snapshots(model, prepared, config, placement)
@@ -83,11 +83,11 @@ def score_cases(
     with ThreadPoolExecutor(SCORERS) as scorers:  # meanwhile the networks process the next case
         for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
             maps = foregrounds(placed, prepared.read_image(case), Windows.of(config), placement)
-            masks = {name: decided(probabilities) for name, probabilities in maps.items()}
+            masks = {name: decided(prepared.to_reference(case, probabilities)) for name, probabilities in maps.items()}
             tables.append(scorers.submit(case_scores, case, masks, prepared))
             mask = masks[reported]
             chosen = largest_of_each(mask, len(maps[reported])) if config.evaluate.largest_component else mask
-            write_volume(folder / f"{case}.nrrd", with_values(prepared.paste(case, chosen), structures))
+            write_volume(folder / f"{case}.nrrd", with_values(prepared.on_raw(case, chosen), structures))
             for path, probability in zip(probability_files(folder, case, structures), maps[reported], strict=True):
                 write_volume(path, in_percent(probability, case, prepared))
             if len(tables) > SCORERS:
@@ -102,8 +102,8 @@ def in_percent(probability: Array, case: str, prepared: Prepared) -> Volume:
 
 
 def case_scores(case: str, masks: Mapping[str, Array], prepared: Prepared) -> list[dict[str, Any]]:
-    """The rows of all variants of a case, from the classes that all networks gave. Raises LasslError."""
-    reference, spacing = prepared.read_label(case), prepared.geometry(case).spacing_mm
+    """The rows of all variants of a case, from the classes of all networks with its reference's voxels."""
+    reference, spacing = prepared.reference(case), prepared.scored_mm(case)
     return [
         row
         for name, parts, mask in variants(masks, len(prepared.structures or [None]))
@@ -140,7 +140,8 @@ def score_snapshots(model: TrainedModel, prepared: Prepared, config: Config, pla
     """Dice in percent of each snapshot, and of the last weights, on each held-out and each test case.
 
     Columns: step, part (held_out or test), case, dice_percent (of several structures their mean). Empty if no snapshot
-    was kept.
+    was kept. Masks of a scan that was resampled are compared where the network sees it, with the label that was
+    resampled, too.
     """
     cases = [("held_out", case) for case in model.record.held_out] + [("test", case) for case in prepared.split.test]
     if not model.snapshots:

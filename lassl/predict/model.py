@@ -85,7 +85,7 @@ def doubts_of(mask: Volume, known_ml: tuple[float, float] | None) -> Iterator[st
         yield f"the mask has {ml:.3g} mL{known}: check the mask, the scan's spacing and what it shows"
 
 
-def spoiling(scan: Volume) -> Iterator[str]:
-    """Say which intensities of a scan spoil its normalization."""
-    if apart := standing_apart(scan.array):
+def spoiling(scan: Volume, task: Task) -> Iterator[str]:
+    """Say which intensities of a scan spoil its normalization, if it is normalized and not clipped before."""
+    if not task.normalized and not task.settings.clip and (apart := standing_apart(scan.array)):
         yield f"made of a scan whose intensities stand far apart: {apart}; replace padding by the value of air, or clip"

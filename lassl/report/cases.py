@@ -145,13 +145,12 @@ def uncertainty(row: Shown, case: str, prepared: Prepared, box: Box) -> dict[str
 def cropped(result: Result, case: str, prepared: Prepared) -> Array:
     """The classes of a predicted mask in the prepared case's grid (X, Y, Z). Raises LasslError."""
     path = result.names.predictions / f"{case}.nrrd"
-    full = volumes.read_volume(path).array
-    if full.shape != prepared.full_size(case):
-        expected = prepared.full_size(case)
-        raise LasslError(f"{path}: found {full.shape} voxels, expected {expected} as in the raw scan: run `dvc repro`")
-    start, shape = prepared.crop_start(case), prepared.cases[case].shape
-    mask = full[tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))]
-    return classes_in(mask, prepared.structures) if prepared.structures else (mask > 0).astype(np.uint8)
+    mask = volumes.read_volume(path).array
+    classes = classes_in(mask, prepared.structures) if prepared.structures else (mask > 0).astype(np.uint8)
+    try:
+        return prepared.cropped(case, classes)
+    except LasslError as error:
+        raise LasslError(f"{path}: {error}") from None
 
 
 def read_probability(path: Path, size: Triple) -> Array:
