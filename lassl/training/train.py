@@ -95,8 +95,7 @@ def record_of(
             hash=prepared.manifest_hash,
             spacing_mm=(x, y, z),
             orientation=orientation(grid),
-            **({"structures": dict(prepared.structures)} if prepared.structures else {}),
-            **({"clip": prepared.clip} if prepared.clip else {}),
+            **_where_set(structures=prepared.structures and dict(prepared.structures), clip=prepared.clip),
         ),
         labeled=label_split.labeled,
         held_out=label_split.held_out,
@@ -110,3 +109,8 @@ def record_of(
             **start_of(config),
         ),
     )
+
+
+def _where_set(**values: Any) -> dict[str, Any]:
+    """The values that are not None: older records lack their keys."""
+    return {key: value for key, value in values.items() if value is not None}
