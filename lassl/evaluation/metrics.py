@@ -1,5 +1,7 @@
 """The scores of one case, with medpy's definitions where medpy has the score."""
 
+from collections.abc import Iterable
+from dataclasses import fields
 from typing import Literal
 
 import numpy as np
@@ -45,6 +47,28 @@ def score(prediction: Array, reference: Array, spacing_mm: Spacing) -> Scores:
         diagonal_mm=float(np.linalg.norm(size * spacing_mm)),
         failed=not prediction.any(),
     )
+
+
+def score_structures(classes: Array, reference: Array, names: Iterable[str], spacing_mm: Spacing) -> dict[str, Scores]:
+    """Compare each structure of a map of classes (X, Y, Z) with a reference: class 1 has the first of `names`, ...
+
+    The scores of a structure are those of its two masks by themselves. One that the reference lacks has none: all are
+    NaN, whatever was predicted. Raises as `score`; a reference without any of the structures is empty.
+    """
+    found = {}
+    for index, name in enumerate(names, 1):
+        true = reference == index
+        found[name] = score(classes == index, true, spacing_mm) if true.any() else _undefined(true.shape, spacing_mm)
+    if all(np.isnan(scores.dice_percent) for scores in found.values()):
+        raise LasslError(f"the reference {reference.shape} has none of {', '.join(found)}; check the case's label")
+    return found
+
+
+def _undefined(shape: tuple[int, ...], spacing_mm: Spacing) -> Scores:
+    """The scores of a structure that the reference lacks."""
+    size = np.array(shape)
+    known = {"diagonal_voxel": float(np.linalg.norm(size)), "diagonal_mm": float(np.linalg.norm(size * spacing_mm))}
+    return Scores(**{field.name: np.nan for field in fields(Scores)} | known | {"failed": False})
 
 
 def _volume_error(prediction: Array, reference: Array) -> float:

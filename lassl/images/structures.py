@@ -21,15 +21,37 @@ def classes_of(path: Path, label: Volume, structures: Structures | None) -> Volu
     """
     if structures is None:
         return label
-    classes: Array = np.zeros(label.array.shape, np.uint8)
-    for index, values in enumerate(structures.values(), 1):
-        classes[np.isin(label.array, values)] = index
+    classes = classes_in(label.array, structures)
     if not classes.any():
         raise LasslError(
             f"{path}: label values {listed_values(label.array)}, none of {_asked_for(structures)}; "
             "correct data.structures, or delete the file to use the case unlabeled"
         )
     return Volume(classes, label.geometry)
+
+
+def classes_in(array: Array, structures: Structures) -> Array:
+    """The classes, uint8, of an array of values; a value of no structure is background, 0."""
+    classes: Array = np.zeros(array.shape, np.uint8)
+    for index, values in enumerate(structures.values(), 1):
+        classes[np.isin(array, values)] = index
+    return classes
+
+
+def several(structures: Structures | None) -> Structures | None:
+    """The structures if there are at least two, else None: a mask of one structure has 0 and 1."""
+    return structures if structures and len(structures) > 1 else None
+
+
+def with_values(classes: Volume, structures: Structures | None) -> Volume:
+    """A mask for users, of the smallest type that holds it: the first value of each structure in the place of a class.
+
+    With less than two structures the classes 0 and 1 stay.
+    """
+    if not (named := several(structures)):
+        return classes
+    values = np.array([0, *(values[0] for values in named.values())])
+    return Volume(values.astype(np.min_scalar_type(int(values.max())))[classes.array], classes.geometry)
 
 
 def _asked_for(structures: Structures) -> str:

@@ -55,13 +55,15 @@ class Settings(Entry):
 class Cohort(Entry):
     """A prepared cohort: its name, the hash of its content, spacing (mm, along x, y, z) and orientation of its scans.
 
-    The orientation, such as LPS, names the side of the patient to which each axis points.
+    The orientation, such as LPS, names the side of the patient to which each axis points. `structures` are the names
+    and values of several structures; None: there is one.
     """
 
     name: str
     hash: str
     spacing_mm: tuple[float, float, float] | None = None
     orientation: str | None = None
+    structures: dict[str, tuple[int, ...]] | None = None
 
 
 class Computation(Entry):
