@@ -57,8 +57,9 @@ def scans_of(paths: Iterable[Path], output: Path) -> tuple[dict[Path, Path], int
 def plan_of(arguments: argparse.Namespace, record: Record, probabilities: Iterable[str]) -> Plan:
     """Choose the scans to segment: not those that are done, and not those that cannot be, which are told.
 
-    `probabilities` are the names of these maps, one for each structure. What an earlier command with the same settings left unfinished is replaced; any other file only with --overwrite.
-    Raises LasslError where two scans would have one file, and for a list that lassl did not write.
+    `probabilities` are the names of these maps, one for each structure. What an earlier command with the same settings
+    left unfinished is replaced; any other file only with --overwrite. Raises LasslError where two scans would have one
+    file, and for a list that lassl did not write.
     """
     folders, empty = scans_of(arguments.scans, arguments.output)
     kinds = [*(probabilities if arguments.probability else ())]

@@ -55,7 +55,8 @@ class Record:
     ) -> None:
         """Write the row of a scan in place of an earlier one of the scan or its mask. Raises LasslError.
 
-        `volumes_ml` are that of the mask, under "", and those of several structures by their names. The file is whole at any time, and several commands may write to it.
+        `volumes_ml` are that of the mask, under "", and those of several structures by their names. The file is whole
+        at any time, and several commands may write to it.
         """
         name = mask.relative_to(self.folder).as_posix()
         row = {

@@ -37,7 +37,8 @@ FONT = {  # 5 x 7 pixels, a row is a binary number
 def write_preview(path: Path, scan: Volume, mask: Array, values: Sequence[int] = (1,)) -> None:
     """Write a PNG of an axial, a coronal and a sagittal plane of a scan, with the outline of a mask (X, Y, Z).
 
-    Each structure, which has one of `values` in the mask, has an outline of its own color, see LINES. The planes go through the middle of the mask, or of the scan where the mask is empty. The file is whole or absent.
+    Each structure, which has one of `values` in the mask, has an outline of its own color, see LINES. The planes go
+    through the middle of the mask, or of the scan where the mask is empty. The file is whole or absent.
     """
     with whole(path) as temporary:
         image = sitk.GetImageFromArray(preview(scan, mask, values), isVector=True)

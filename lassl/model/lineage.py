@@ -38,8 +38,8 @@ def translated(state: Mapping[str, Tensor], path: object) -> tuple[Network, dict
     """Convert a state dictionary to our names; returns the network, its weights (float32) and the ignored names.
 
     The names do not show whether a network has residual stages; it is taken as plain. A head has a channel for each
-    class. One with a single channel, whose sigmoid is the foreground, becomes two logits, with 0 for the background. Raises LasslError with a line for each
-    difference between the dictionary of the file (path) and the expected one.
+    class. One with a single channel, whose sigmoid is the foreground, becomes two logits, with 0 for the background.
+    Raises LasslError with a line for each difference between the dictionary of the file (path) and the expected one.
     """
     encoder = "encoder." if any(name.startswith("encoder.") for name in state) else ""
     decoder = next((p for p in ("decoder1.", "decoder.") if any(name.startswith(p) for name in state)), "")

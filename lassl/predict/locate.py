@@ -11,8 +11,9 @@ from lassl.predict.settings import Crop
 def in_the_middle(mask: Array, geometry: Geometry, parts: int = 1) -> Array:
     """Keep connected components of a mask (X, Y, Z): of the large ones those whose centres are nearest to the middle.
 
-    They are `parts` at most, as many as a structure has: one, or a left and a right one. A network that learned from crops takes other organs for its structure where it has never seen them, and they may
-    well be the largest; scans are made around what is looked for. An empty mask stays empty.
+    They are `parts` at most, as many as a structure has: one, or a left and a right one. A network that learned from
+    crops takes other organs for its structure where it has never seen them, and they may well be the largest; scans are
+    made around what is looked for. An empty mask stays empty.
     """
     components, large = large_components(mask)
     if not len(large):

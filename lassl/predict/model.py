@@ -88,9 +88,7 @@ def agreed(models: Mapping[str, PredictSettings], given: Collection[str]) -> Pre
         unlike = [key for key, (a, b) in texts.items() if a != b and key not in (*FREE, *given)]
         if unlike:
             told = "; ".join(f"{key} {texts[key][1]}, not {texts[key][0]}" for key in unlike)
-            raise LasslError(
-                f"{name}: has other settings than {first}: {told}; models of an ensemble must agree in them"
-            )
+            raise LasslError(f"{name}: differs from {first} in {told}; models of an ensemble must agree in these")
     return settings
 
 

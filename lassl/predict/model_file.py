@@ -51,6 +51,7 @@ class Exported:
     volumes_ml: Volumes | None = None
 
     def __post_init__(self) -> None:
+        """Compare structures and classes."""
         names, classes = self.settings.structures, self.model.config.classes
         if classes != 1 + len(names or [None]):
             raise ValueError(f"{classes} classes of the network, structures {', '.join(names or ['one'])}")

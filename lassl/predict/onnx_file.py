@@ -42,7 +42,8 @@ def write_onnx(path: Path, exported: Exported) -> None:
     """Write the default network of a model; the file is whole or absent. Raises LasslError where onnx is missing.
 
     Input `image` and output `probability`, which has a channel for each structure, are described in the file; its
-    metadata has the fields of PredictSettings, and which run the network is from: whoever uses it normalizes, resamples, pools and goes in windows by them.
+    metadata has the fields of PredictSettings, and which run the network is from: whoever uses it normalizes,
+    resamples, pools and goes in windows by them.
     """
     try:
         import onnx

@@ -8,7 +8,7 @@ import numpy as np
 
 from lassl.data.prepare import normalize
 from lassl.evaluation.inference import Windows, foregrounds
-from lassl.images.geometry import Array, Box, Triple, Volume, orientation
+from lassl.images.geometry import Array, Box, Geometry, Triple, Volume, orientation
 from lassl.images.grids import ALIKE, Grid, covering, fits, resampled, shifted, turned
 from lassl.model.trained import ENSEMBLE
 from lassl.plumbing.errors import LasslError
@@ -44,22 +44,21 @@ def segment(volume: Volume, task: Task) -> dict[str, Array]:
     with task.progress.counting(task.networks):
         maps = _in_two_passes(scan, task, task.settings.crop) if task.settings.crop else _in_slabs(scan, task)
     code = orientation(volume.geometry)
-    return {
-        name: _each(array, lambda part: turned(Volume(part, scan.geometry), code).array) for name, array in maps.items()
-    }
+    return {name: _each(array, scan.geometry, lambda part: turned(part, code).array) for name, array in maps.items()}
 
 
-def _each(maps: Array, change: Callable[[Array], Array]) -> Array:
-    """Change each of several maps (N, X, Y, Z)."""
-    return np.stack([change(part) for part in maps])
+def _each(maps: Array, geometry: Geometry, change: Callable[[Volume], Array]) -> Array:
+    """Change each of several maps (N, X, Y, Z), which have one geometry."""
+    return np.stack([change(Volume(part, geometry)) for part in maps])
 
 
 def _in_two_passes(scan: Volume, task: Task, crop: Crop) -> dict[str, Array]:
     """Compute the maps of a scan: a first pass finds the structure, a second one sees it cropped.
 
-    The windows of the first pass do not overlap. What is found is the union of all structures. Outside of the second pass's box all maps are NaN: nobody looked
-    there, and 0 would read as sure. Where nothing is found, or the box is more than SMALLER of the scan, the scan is
-    seen as a whole. Intensities are normalized over the whole scan in any case.
+    The windows of the first pass do not overlap. What is found is the union of all structures. Outside of the second
+    pass's box all maps are NaN: nobody looked there, and 0 would read as sure. Where nothing is found, or the box is
+    more than SMALLER of the scan, the scan is seen as a whole. Intensities are normalized over the whole scan in any
+    case.
     """
     first = replace(task, settings=task.settings.model_copy(update={"stride": task.settings.window}), passes=0)
     later = windows_to_see(expected_box(scan, crop), scan.geometry, task)
@@ -132,8 +131,7 @@ def _piece(scan: Volume, box: Box, task: Task) -> dict[str, Array]:
     else:
         native = covering(grid.size, grid.geometry, code, spacing_mm)
         arrays = _native(np.ascontiguousarray(resampled(Volume(image, grid.geometry), native)), task)
-        back = lambda part: resampled(Volume(part, native.geometry), grid)
-        maps = {name: _each(array, back) for name, array in arrays.items()}
+        maps = {name: _each(a, native.geometry, lambda part: resampled(part, grid)) for name, a in arrays.items()}
     if task.passes:
         maps[UNCERTAINTY] = entropy(maps[UNCERTAINTY])[np.newaxis]
     return maps

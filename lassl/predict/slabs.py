@@ -52,9 +52,10 @@ def needed_bytes(scan: Volume, axis: int, length: int, task: Task) -> int:
     """Estimate, from above, what the arrays of a scan take at most when slabs are `length` voxels long along an axis.
 
     What is held throughout, for each voxel of the scan: twice its number format (as read, and turned), and 4 bytes for
-    each map; a structure has one, and until its entropy is known another one for the passes. To this comes the hungriest of the stages below, in bytes for each voxel of the whole scan, of a slab, and
-    of the slab in the grid of the training (`native`, which is as large as the window at least). What networks use
-    inside is not counted: it depends on window and batch alone.
+    each map; a structure has one, and until its entropy is known another one for the passes. To this comes the
+    hungriest of the stages below, in bytes for each voxel of the whole scan, of a slab, and of the slab in the grid of
+    the training (`native`, which is as large as the window at least). What networks use inside is not counted: it
+    depends on window and batch alone.
     """
     x, y, z = (length if a == axis else n for a, n in enumerate(scan.array.shape))
     settings, networks, structures = task.settings, len(task.networks), task.structures
