@@ -102,8 +102,8 @@ def fit(
     values["train"]["steps"] = steps
     config = checked(values | {"methods": {name: own}})
     data = _cohort(cohort, config)
-    if isinstance(data, Prepared) and (found := data.manifest.options.get("structures")) != config.data.structures:
-        values["data"]["structures"] = found
+    if isinstance(data, Prepared):
+        values["data"]["structures"] = _structures(data, config)
         config = checked(values | {"methods": {name: own}})
     if (asked := labeled + own["unlabeled"]) > (found := len(data.split.train)):
         raise LasslError(
@@ -144,6 +144,18 @@ def _cohort(name: str, config: Config) -> "Prepared | Drawn":
     if not is_folder_name(name):
         raise LasslError(f"cohort: found {name!r}, expected {SYNTHETIC} or the name of a folder in data/prepared")
     return open_prepared(prepared_folder(name))
+
+
+def _structures(prepared: Prepared, config: Config) -> dict[str, list[int]] | None:
+    """The structures of a cohort. Raises LasslError where settings ask for others."""
+    found: dict[str, list[int]] | None = prepared.manifest.options.get("structures")
+    asked = config.data.structures and {name: list(values) for name, values in config.data.structures.items()}
+    if asked and (found is None or list(asked.items()) != list(found.items())):
+        raise LasslError(
+            f"settings: data.structures: found {asked}, but {prepared.folder} was prepared with {found or 'one'}; "
+            "leave them out, or prepare the cohort again"
+        )
+    return found
 
 
 @contextmanager
