@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lassl.data.label_split import Split
 from lassl.images.geometry import Array, Geometry, Triple, Volume
+from lassl.images.structures import Structures, several
 from lassl.plumbing.errors import LasslError
 
 MANIFEST = "manifest.json"
@@ -113,6 +114,11 @@ class Prepared:
     def with_label(self) -> frozenset[str]:
         """The cases that have a label."""
         return frozenset(name for name, case in self.cases.items() if case.labeled)
+
+    @property
+    def structures(self) -> Structures | None:
+        """Several structures, whose classes the labels have: name -> values in the raw labels; None for one."""
+        return several({name: tuple(values) for name, values in self.manifest.options.get("structures", {}).items()})
 
     def read_image(self, case: str) -> Array:
         """Read the normalized image, float32 (X, Y, Z), without reading the label. Raises LasslError."""

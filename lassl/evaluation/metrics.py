@@ -1,7 +1,6 @@
 """The scores of one case, with medpy's definitions where medpy has the score."""
 
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Literal
 
 import numpy as np
@@ -10,7 +9,7 @@ from medpy.metric import binary
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from lassl.evaluation.scores import DISTANCES, Scores
+from lassl.evaluation.scores import DISTANCES, UNDEFINED, Scores
 from lassl.images.geometry import Array
 from lassl.plumbing.errors import LasslError
 
@@ -66,9 +65,12 @@ def score_structures(classes: Array, reference: Array, names: Iterable[str], spa
 
 def _undefined(shape: tuple[int, ...], spacing_mm: Spacing) -> Scores:
     """The scores of a structure that the reference lacks."""
-    size = np.array(shape)
-    known = {"diagonal_voxel": float(np.linalg.norm(size)), "diagonal_mm": float(np.linalg.norm(size * spacing_mm))}
-    return Scores(**{field.name: np.nan for field in fields(Scores)} | known | {"failed": False})
+    return Scores(
+        **dict.fromkeys(UNDEFINED, np.nan),
+        diagonal_voxel=float(np.linalg.norm(shape)),
+        diagonal_mm=float(np.linalg.norm(np.array(shape) * spacing_mm)),
+        failed=False,
+    )
 
 
 def _volume_error(prediction: Array, reference: Array) -> float:

@@ -1,6 +1,6 @@
 """The scores of cases: their definitions, and their means over the cases."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pandas as pd
 
@@ -9,9 +9,15 @@ DISTANCES = tuple(f"{name}_{unit}" for unit in ("voxel", "mm") for name in MEASU
 SUMMARY = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
 
 
+STRUCTURE = "structure"  # the column that tables of several structures have; each case has a row for each of them
+
+
 @dataclass(frozen=True)
 class Scores:
-    """One case: overlaps in percent, surface distances in voxels and in mm (NaN if `failed`)."""
+    """One case: overlaps in percent, surface distances in voxels and in mm (NaN if `failed`).
+
+    Of several structures each has its own; those that the reference of a case lacks have none (NaN) and do not fail.
+    """
 
     dice_percent: float
     jaccard_percent: float
@@ -28,6 +34,35 @@ class Scores:
     diagonal_voxel: float  # of the whole volume: the largest possible distance
     diagonal_mm: float
     failed: bool  # the prediction is empty
+
+
+UNDEFINED = tuple(  # the scores of a structure that the reference lacks
+    field.name for field in fields(Scores) if field.name not in ("diagonal_voxel", "diagonal_mm", "failed")
+)
+
+
+def of_cases(cases: pd.DataFrame) -> pd.DataFrame:
+    """One row for each case: the mean of each score over the structures that have it, and how many of them failed.
+
+    The rows of one structure stay as they are.
+    """
+    if STRUCTURE not in cases:
+        return cases
+    scores = [field.name for field in fields(Scores) if field.name != "failed"]
+    groups = cases.groupby([name for name in cases if name not in (STRUCTURE, *scores, "failed")], sort=False)
+    return groups[scores].mean().assign(failed=groups["failed"].sum()).reset_index()
+
+
+def by_structure(cases: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of each structure, by its name, in the form of a table of one; empty for one structure."""
+    if STRUCTURE not in cases:
+        return {}
+    return {str(name): rows.drop(columns=STRUCTURE) for name, rows in cases.groupby(STRUCTURE, sort=False)}
+
+
+def absent(cases: pd.DataFrame) -> int:
+    """In how many of the rows the reference lacks the structure."""
+    return int(cases["dice_percent"].isna().sum())
 
 
 def summarize(cases: pd.DataFrame) -> dict[str, float | int | None]:

@@ -55,8 +55,8 @@ class Settings(Entry):
 class Cohort(Entry):
     """A prepared cohort: its name, the hash of its content, spacing (mm, along x, y, z) and orientation of its scans.
 
-    The orientation, such as LPS, names the side of the patient to which each axis points. `structures` are the names
-    and values of several structures; None: there is one.
+    The orientation, such as LPS, names the side of the patient to which each axis points. Several structures, in the
+    order of their classes, are there with the values that they have in raw labels and in masks.
     """
 
     name: str

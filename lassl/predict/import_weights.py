@@ -69,7 +69,7 @@ def score_imported(model: ImportedModel, needs: PredictSettings, prepared: Prepa
     The former are what is reported, each with all parts of a mask and the largest alone. `config` also says where and
     in which number format the network runs. Raises LasslError, also for several structures.
     """
-    found, expected = model.config.classes - 1, len(prepared.manifest.options.get("structures") or [None])
+    found, expected = model.config.classes - 1, len(prepared.structures or [None])
     if found > 1 or expected > 1:
         raise LasslError(
             f"{model.record.name}: {found} structures, {expected} in {prepared.folder}; expected one in both: write "

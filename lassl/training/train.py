@@ -7,7 +7,6 @@ from lassl.data.label_split import UNLABELED, LabelSplit, choose_cases
 from lassl.data.patches import PatchSource
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.images.geometry import orientation
-from lassl.images.structures import several
 from lassl.methods import check, check_network, module_of
 from lassl.model.placement import Placement, place
 from lassl.model.record import Cohort, Settings, Trained, Training
@@ -96,7 +95,7 @@ def record_of(
             hash=prepared.manifest_hash,
             spacing_mm=(x, y, z),
             orientation=orientation(grid),
-            **({"structures": named} if (named := several(config.data.structures)) else {}),
+            **({"structures": prepared.structures} if prepared.structures else {}),
         ),
         labeled=label_split.labeled,
         held_out=label_split.held_out,
