@@ -149,7 +149,7 @@ def _cohort(name: str, config: Config) -> "Prepared | Drawn":
 def _structures(prepared: Prepared, config: Config) -> dict[str, list[int]] | None:
     """The structures of a cohort. Raises LasslError where settings ask for others."""
     found: dict[str, list[int]] | None = prepared.manifest.options.get("structures")
-    asked = config.data.structures and {name: list(values) for name, values in config.data.structures.items()}
+    asked = {name: list(values) for name, values in (config.data.structures or {}).items()}
     if asked and (found is None or list(asked.items()) != list(found.items())):
         raise LasslError(
             f"settings: data.structures: found {asked}, but {prepared.folder} was prepared with {found or 'one'}; "

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from numbers import Integral
 from pathlib import Path
 from typing import Any, overload
 
@@ -77,9 +76,9 @@ def score(
 
 def _checked(structures: Named) -> dict[str, tuple[int, ...]]:
     """The values of each structure. Raises LasslError for a value that is not a whole number from 1, or in two."""
-    named = {name: (v,) if isinstance(v, Integral) else tuple(v) for name, v in structures.items()}
+    named = {name: (v,) if isinstance(v, int | np.integer) else tuple(v) for name, v in structures.items()}
     values = [value for each in named.values() for value in each]
-    if not all(named.values()) or not all(isinstance(v, Integral) and v > 0 for v in values):
+    if not all(named.values()) or not all(isinstance(v, int | np.integer) and v > 0 for v in values):
         raise LasslError(f"structures: found {dict(structures)}, expected whole numbers from 1 for each name")
     if not values or len(values) > len(set(values)):
         raise LasslError(f"structures: found {dict(structures)}, expected each value once; give it to one structure")

@@ -70,7 +70,7 @@ def _in_two_passes(scan: Volume, task: Task, crop: Crop) -> dict[str, Array]:
         return _in_slabs(scan, task)
     image = scan.array[box] if task.normalized else normalize(scan.array, box)
     part = Volume(image, shifted(scan.geometry, (box[0].start, box[1].start, box[2].start)))
-    maps = {name: np.full((count, *scan.array.shape), np.nan, np.float32) for name, count in task.maps.items()}
+    maps = _nowhere(scan, task)
     left_gib = task.memory_gib - held_bytes(scan, task) / 2**30
     for name, array in _in_slabs(part, replace(task, normalized=True, memory_gib=left_gib)).items():
         maps[name][:, *box] = array
@@ -89,13 +89,19 @@ def _in_slabs(scan: Volume, task: Task, later: int = 0) -> dict[str, Array]:
     axis, slabs = plan(scan, task)
     boxes = [_box(scan, axis, slab.seen) for slab in slabs]
     task.progress.expect(later + sum(windows_to_see(scan.array[b].shape, scan.geometry, task) for b in boxes))
-    maps = {name: np.empty((count, *scan.array.shape), np.float32) for name, count in task.maps.items()}
+    maps = _nowhere(scan, task)
     for slab, box in zip(slabs, boxes, strict=True):
         offset = slab.seen.start
         inner = _along(axis, slice(slab.kept.start - offset, slab.kept.stop - offset))
         for name, part in _piece(scan, box, task).items():
             maps[name][:, *_along(axis, slab.kept)] = part[:, *inner]
     return maps
+
+
+def _nowhere(scan: Volume, task: Task) -> dict[str, Array]:
+    """Maps of a scan at which nobody looked yet: NaN everywhere."""
+    shapes: dict[str, tuple[int, ...]] = {name: (count, *scan.array.shape) for name, count in task.maps.items()}
+    return {name: np.full(shape, np.nan, np.float32) for name, shape in shapes.items()}
 
 
 def check_extent(scan: Volume, settings: PredictSettings) -> None:

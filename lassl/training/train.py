@@ -95,7 +95,7 @@ def record_of(
             hash=prepared.manifest_hash,
             spacing_mm=(x, y, z),
             orientation=orientation(grid),
-            **({"structures": prepared.structures} if prepared.structures else {}),
+            **({"structures": dict(prepared.structures)} if prepared.structures else {}),
         ),
         labeled=label_split.labeled,
         held_out=label_split.held_out,
