@@ -26,7 +26,7 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "predict",
         help="segment scans with a trained model",
         description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1 on the scan's own grid, in its "
-        "format (.nrrd for DICOM). FOLDER/volumes.csv lists all scans with their volumes in mL. A folder stands for "
+        "format (.nrrd for DICOM); of several structures it has their values. FOLDER/volumes.csv lists all scans with their volumes in mL. A folder stands for "
         "all scans in it; their masks keep its sub-folders. CASE/image.* and CASE/lgemri.* are named after the folder "
         "CASE. Any spacing and orientation works. Give whole scans: a model that learned from crops first looks for "
         "the structure. If a scan fails, the command reports it and goes on; it also reports masks that are probably "
@@ -35,7 +35,8 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="atrium, which comes with lassl; a run as profile/method-d0-s0; a model file; an exported file",
+        help="atrium, which comes with lassl; a run as profile/method-d0-s0; a model file; an exported file; or "
+        "several, separated by commas: the mean of their probabilities",
     )
     parser.add_argument(
         "scans",
@@ -48,9 +49,13 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument(
         "--network", choices=("default", "teacher", "second", "ensemble"), default="default", help="of the model"
     )
-    parser.add_argument("--largest-component", action="store_true", help="keep the largest part of a mask alone")
-    parser.add_argument("--probability", action="store_true", help="also write <name>-probability; NaN: not looked at")
-    parser.add_argument("--preview", action="store_true", help="also write <name>.png: three planes with the outline")
+    parser.add_argument("--largest-component", action="store_true", help="keep the largest part of each structure alone")
+    parser.add_argument(
+        "--probability",
+        action="store_true",
+        help="also write <name>-probability, or <name>-probability-<structure>; NaN: not looked at",
+    )
+    parser.add_argument("--preview", action="store_true", help="also write <name>.png: three planes with the outlines")
     parser.add_argument(
         "--uncertainty", action="store_true", help="also write <name>-uncertainty: entropy in nats; NaN: not looked at"
     )

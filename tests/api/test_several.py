@@ -126,10 +126,8 @@ def test_structures_that_cannot_be_scored_are_refused_in_words():
 class Untrained:
     """The end of a training that changed nothing."""
 
-    curves = [{"loss": 0.0, "dice": 0.0}]
-
     def __init__(self, config, *_args, **_options):
-        self.algorithm = self
+        self.algorithm, self.curves = self, [{"loss": 0.0, "dice": 0.0}]
         self.networks = {"n": network(config.network.classes)}
 
 
