@@ -49,12 +49,10 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument(
         "--network", choices=("default", "teacher", "second", "ensemble"), default="default", help="of the model"
     )
-    parser.add_argument("--largest-component", action="store_true", help="keep the largest part of each structure alone")
     parser.add_argument(
-        "--probability",
-        action="store_true",
-        help="also write <name>-probability, or <name>-probability-<structure>; NaN: not looked at",
+        "--largest-component", action="store_true", help="keep the largest part of each structure alone"
     )
+    parser.add_argument("--probability", action="store_true", help="also write <name>-probability; NaN: not looked at")
     parser.add_argument("--preview", action="store_true", help="also write <name>.png: three planes with the outlines")
     parser.add_argument(
         "--uncertainty", action="store_true", help="also write <name>-uncertainty: entropy in nats; NaN: not looked at"
