@@ -25,13 +25,13 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = subparsers.add_parser(
         "predict",
         help="segment scans with a trained model",
-        description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1 on the scan's own grid, in its format "
-        "(.nrrd for DICOM); of several structures it has their values. FOLDER/volumes.csv lists all scans with "
-        "their volumes in mL. A folder stands for all scans in it; their masks keep its sub-folders. "
-        "CASE/image.* and CASE/lgemri.* are named after the folder CASE. Any spacing and orientation works. Give "
-        "whole scans: a model that learned from crops first looks for the structure. If a scan fails, the "
-        "command reports it and goes on; it also reports masks that are probably wrong: empty, or far from the "
-        "volumes seen in training. The same command continues after an interruption.",
+        description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1, or of the values of several "
+        "structures, on the scan's own grid, in its format (.nrrd for DICOM). FOLDER/volumes.csv lists all scans with "
+        "their volumes in mL. A folder stands for all scans in it; their masks keep its sub-folders. CASE/image.* and "
+        "CASE/lgemri.* are named after the folder CASE. Any spacing and orientation works. Give whole scans: a model "
+        "that learned from crops first looks for the structure. If a scan fails, the command reports it and goes on; "
+        "it also reports masks that are empty or far from the volumes of the training. The same command continues "
+        "after an interruption.",
     )
     parser.add_argument(
         "model",
