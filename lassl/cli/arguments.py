@@ -36,8 +36,7 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="atrium, which comes with lassl; a run as profile/method-d0-s0; a model file; an exported file; or "
-        "several, separated by commas: the mean of their probabilities",
+        help="atrium, which comes with lassl; a run as profile/method-d0-s0; a model file; or A,B,C: their mean",
     )
     parser.add_argument(
         "scans",
