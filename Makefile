@@ -5,7 +5,7 @@ VENV := .venv
 RUN := source $(VENV)/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test quick unit check format figures pages docs tables search params la2018 gpu published
+.PHONY: help install repro test quick unit check format figures pages docs tables search params la2018 brains gpu published
 
 help: ## list the commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -64,8 +64,11 @@ docs: install ## build docs/ as a site into site/, with the page of `make repro`
 	$(RUN) pip install --quiet --constraint constraints.txt --editable '.[docs]' && NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@if [ -f report/quick/index.html ]; then cp report/quick/index.html site/report.html; fi
 
-la2018: install ## download the real scans to data/raw/la2018
-	$(RUN) lassl download
+la2018: install ## download the real scans of atria to data/raw/la2018
+	$(RUN) lassl download la2018
+
+brains: install ## download the second cohort, 35 scans of brains, to data/raw/brains
+	$(RUN) lassl download brains
 
 published: install ## download UA-MT's published weights and score them on the real test cases
 	$(RUN) lassl published fetch && dvc repro prepare && lassl published score

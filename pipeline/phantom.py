@@ -12,7 +12,8 @@ def main() -> None:
     if problem := settings.drawn_elsewhere:
         raise LasslError(problem)
     split = read_split(settings.data.split)
-    phantom((*split.train, *split.test), settings.data.folder, settings.phantom.size, settings.phantom.seed)
+    drawing = settings.phantom.model_dump(exclude={"cohorts"})
+    phantom((*split.train, *split.test), settings.data.folder, **drawing)
 
 
 if __name__ == "__main__":

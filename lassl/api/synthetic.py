@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from lassl.data.label_split import Split
-from lassl.data.phantom import draw_phantom
+from lassl.data.phantom import STRUCTURES, draw_phantom
 from lassl.data.prepare import crop_box, normalize
 from lassl.data.raw import CHALLENGE_SPACING_MM
 from lassl.images.geometry import Array, Geometry
@@ -43,7 +43,7 @@ class Drawn:
 @lru_cache(maxsize=TRAINING + TEST)
 def _drawn(case: str, phantom: Phantom, data: Data) -> tuple[Array, Array]:
     """Image and label of a case, cropped."""
-    image, mask = draw_phantom(phantom.size, stream(phantom.seed, "phantom", case))
-    label = mask.astype(np.uint8)
+    image, drawn = draw_phantom(phantom.size, stream(phantom.seed, "phantom", case))
+    label = (drawn == STRUCTURES["atrium"]).astype(np.uint8)
     box = crop_box(label, data, case)
     return normalize(image, box), label[box]

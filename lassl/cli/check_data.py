@@ -89,23 +89,24 @@ def files_of(layout: "RawLayout", folder: Path, split: "Split") -> tuple[dict[tu
 
 
 def known_scans(config: "Config", root: Path) -> Iterator[Finding]:
-    """Check whether the h5 files of the real scans are those behind the committed results; skips other cohorts."""
-    from lassl.data.la2018 import COHORT, HASHES, hashes, unlike
+    """Check whether the scans of a public cohort are those behind the committed results; skips other cohorts."""
+    from lassl.data.public import PUBLIC, hashes, unlike
     from lassl.data.raw import find_layout
 
     folder = root / config.data.folder
     try:
-        if config.data.cohort != COHORT or find_layout(folder).name != "h5":
+        public = PUBLIC.get(config.data.cohort)
+        if public is None or find_layout(folder).name != public.layout:
             return
     except LasslError:
         return  # `data` reports it
-    wrong = unlike(folder, hashes(root / HASHES))
-    todo = "figures may differ; remove these files and run `make la2018`"
+    wrong = unlike(folder, hashes(root / public.hashes))
+    todo = f"figures may differ; remove these files and run `make {public.cohort}`"
     yield from (Finding("warning", line, todo) for line in wrong[:NAMED])
     if len(wrong) > NAMED:
-        yield Finding("warning", f"{folder}: {len(wrong)} files in total differ from {HASHES}", todo)
+        yield Finding("warning", f"{folder}: {len(wrong)} files in total differ from {public.hashes}", todo)
     if not wrong:
-        yield Finding("ok", f"{folder}: every file present matches {HASHES}")
+        yield Finding("ok", f"{folder}: every file present matches {public.hashes}")
 
 
 def label_counts(config: "Config", root: Path) -> Iterator[Finding]:

@@ -122,9 +122,12 @@ def search(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def download(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Arguments of lassl.cli.download."""
-    parser = subparsers.add_parser("download", help="download the 100 real scans to data/raw/la2018")
+    parser = subparsers.add_parser("download", help="download a public cohort to data/raw/")
     parser.add_argument(
-        "source", metavar="REPOSITORY FOLDER", nargs="*", help="copy them from a folder in another git repository"
+        "source",
+        metavar="COHORT REPOSITORY FOLDER",
+        nargs="*",
+        help="la2018 (the default) or brains; and a folder in another git repository to copy it from",
     )
 
 

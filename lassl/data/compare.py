@@ -17,6 +17,7 @@ from lassl.settings.sections import Data
 Fingerprint = NDArray[np.float32]  # (2, SIDE**3), each of length 1
 SIDE = 16  # voxels of the small copy along each axis
 SAME = 0.99  # two scans correlate above this if they are one; the 100 of the challenge have 0.91 at most
+COPY = 0.9999  # two scans of one patient, who was scanned twice, correlate less than this; two of the brains have 0.994
 ORIENTATION = "LPS"
 NAMED = 5  # how many cases of one kind a remark names
 BLOCK = 1024  # rows of the table of correlations that are in memory at a time
@@ -37,14 +38,17 @@ class Outcome:
     apart: str = ""
 
 
-def scans_twice(folder: Path, outcomes: dict[str, Outcome]) -> Iterator[str]:
-    """Give a line for each case with the same scan as another case, which could leak from training to test."""
+def scans_twice(folder: Path, outcomes: dict[str, Outcome], patients: Mapping[str, str]) -> Iterator[str]:
+    """Give a line for each case with the same scan as another case, which could leak from training to test.
+
+    Similar scans of one of the `patients` (case -> patient) are not the same scan.
+    """
     prints = {name: outcome.scan for name, outcome in outcomes.items() if outcome.scan is not None}
-    for first, other, correlation in same_scans(prints):
-        yield (
-            f"{folder / other}: same image as case {first} (correlation of small copies: {correlation:.4f}); "
-            "delete one of the two from the split file"
-        )
+    for first, other, correlation in same_scans(prints, patients):
+        cure = "delete one of the two from the split file"
+        if correlation < COPY:
+            cure += ", or name the patient of both in its column patient if one was scanned twice"
+        yield f"{folder / other}: same image as case {first} (correlation of small copies: {correlation:.4f}); {cure}"
 
 
 def remarks(data: Data, split: Split, outcomes: dict[str, Outcome]) -> Iterator[str]:
@@ -57,6 +61,12 @@ def remarks(data: Data, split: Split, outcomes: dict[str, Outcome]) -> Iterator[
         yield (
             f"{len(absent)} of {len(split.train)} training cases have no label and are used as unlabeled cases "
             f"({_some(absent)}); add the missing labels, or write none in the column label of {data.split}"
+        )
+    patients = [split.patients[case] for case in split.test if case in split.patients]
+    if len(set(patients)) < len(patients):
+        yield (
+            f"{len(patients)} test cases are of {len(set(patients))} patients; intervals and tests take cases for "
+            "independent, so keep one test case of each patient"
         )
     hashes = {name: outcome.label_sha256 for name, outcome in outcomes.items() if outcome.label_sha256}
     for first, other in same_labels(hashes):
@@ -121,10 +131,11 @@ def label_sha256(mask: Volume) -> str:
     return hashlib.sha256(f"{array.shape}".encode() + array.tobytes()).hexdigest()
 
 
-def same_scans(prints: Mapping[str, Fingerprint]) -> Iterator[tuple[str, str, float]]:
+def same_scans(prints: Mapping[str, Fingerprint], patients: Mapping[str, str]) -> Iterator[tuple[str, str, float]]:
     """Give each case with the scan of an earlier case: the earlier case, the case, and their correlation.
 
-    All pairs are compared in blocks; 4,000 cases took 5 to 9 seconds on one core of a busy machine.
+    Cases of one of the `patients` (case -> patient) must correlate above COPY, all others above SAME. All pairs are
+    compared in blocks; 4,000 cases took 5 to 9 seconds on one core of a busy machine.
     """
     if not prints:
         return
@@ -135,7 +146,10 @@ def same_scans(prints: Mapping[str, Fingerprint]) -> Iterator[tuple[str, str, fl
         by_header, by_content = (np.abs(v[start : start + BLOCK] @ v[start:].T) for v in vectors)  # or its negative
         correlations = np.maximum(by_header, by_content)
         for i, j in np.argwhere(np.triu(correlations, 1) > SAME):
-            found.setdefault(start + j, (start + i, float(correlations[i, j])))
+            first, other = names[start + i], names[start + j]
+            one_patient = first in patients and patients[first] == patients.get(other)
+            if not one_patient or correlations[i, j] > COPY:
+                found.setdefault(start + j, (start + i, float(correlations[i, j])))
     for j, (i, correlation) in sorted(found.items()):
         yield names[i], names[j], correlation
 

@@ -1,7 +1,7 @@
 """The split of a cohort, and its label splits: which training cases are labeled, unlabeled or held out."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from lassl.plumbing.errors import LasslError
 from lassl.seeds import stream
@@ -12,11 +12,15 @@ Unlabeled = Callable[[Sequence[str], Collection[str], int], Sequence[str]]
 
 @dataclass(frozen=True)
 class Split:
-    """Training and test cases in the order of the split file, and the training cases whose label is withheld."""
+    """Training and test cases in the order of the split file, and the training cases whose label is withheld.
+
+    `patients` has the patient of each case for which the file names one.
+    """
 
     train: tuple[str, ...]
     test: tuple[str, ...]
     withheld: frozenset[str] = frozenset()
+    patients: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

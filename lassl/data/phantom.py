@@ -31,34 +31,36 @@ ARTERIES = (  # start, end, radius
     ((0.35, -0.6, 0.3), (-0.8, 0, 0.42), 0.13),  # pulmonary artery
     ((0.2, 0.55, -1), (0.2, 0.55, 1), 0.13),  # descending aorta
 )
+STRUCTURES = {"atrium": 1, "left_ventricle": 2, "right_heart": 3}  # values of a label of several
 EARLY_SCANS = 0.2  # share of cases in which other blood is as bright as the atrium's, so that brightness is no clue
 
 
-def phantom(cases: Sequence[str], folder: Path, size: Triple, seed: int) -> None:
+def phantom(cases: Sequence[str], folder: Path, size: Triple, seed: int, chambers: bool = False) -> None:
     """Write `<folder>/<case>/lgemri.nrrd` and `laendo.nrrd` (0 and 255) for each case; the folder is whole or absent.
 
-    `size` is in voxels. A case depends only on the seed, its name and the size, not on its place in the list or on the
+    `size` is in voxels. With `chambers`, labels have the values of STRUCTURES. A case depends only on the seed, its name and the size, not on its place in the list or on the
     number of cores; all cores are used. Raises LasslError if draw_phantom refuses the size, or if the folder contains
     anything other than phantoms.
     """
     with whole_folder(folder, only_phantoms) as temporary, process_pool(__name__) as pool:
-        work = pool.map(partial(_write_case, folder=temporary, size=size, seed=seed), cases)
+        work = pool.map(partial(_write_case, folder=temporary, size=size, seed=seed, chambers=chambers), cases)
         for _ in bar(work, "phantoms", "case", len(cases)):
             pass
 
 
-def _write_case(case: str, folder: Path, size: Triple, seed: int) -> None:
+def _write_case(case: str, folder: Path, size: Triple, seed: int, chambers: bool) -> None:
     image, label = draw_phantom(size, stream(seed, "phantom", case))
     geometry = Geometry(CHALLENGE_SPACING_MM)
     write_volume(folder / case / IMAGE, Volume(image, geometry))
-    write_volume(folder / case / LABEL, Volume(label.astype(np.uint8) * 255, geometry))
+    values = label if chambers else np.uint8(255) * (label == STRUCTURES["atrium"])
+    write_volume(folder / case / LABEL, Volume(values, geometry))
 
 
-def draw_phantom(size: Triple, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Mask]:
-    """Draw one case of `size` voxels: image (X, Y, Z) in 0..255 and the label of the atrium's blood pool (X, Y, Z).
+def draw_phantom(size: Triple, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Draw one case of `size` voxels: image (X, Y, Z) in 0..255 and the label (X, Y, Z) with the values of STRUCTURES.
 
-    The label is one connected piece, clear of the volume's sides in x and y; all lengths scale with the size.
-    Raises LasslError if a side is shorter than 16 voxels.
+    They are pools of blood. The atrium's is one connected piece, clear of the volume's sides in x and y; the others may
+    leave the volume. All lengths scale with the size. Raises LasslError if a side is shorter than 16 voxels.
     """
     if min(size) < 16:
         raise LasslError(
@@ -67,10 +69,16 @@ def draw_phantom(size: Triple, rng: np.random.Generator) -> tuple[NDArray[np.uin
     while True:  # an atrium that leaves the field of view is drawn again
         space = random_space(size, rng)
         body, valve = _body(space, rng)
-        pool, label = _atrium(space, body, rng)
-        if _is_clear(label):
+        pool, atrium = _atrium(space, body, rng)
+        if _is_clear(atrium):
             break
-    ideal = _paint(space, pool, valve, rng)
+    ideal, ventricle, others = _paint(space, pool, valve, rng)
+    label = np.zeros(size, np.uint8)
+    for distance in others[: len(CHAMBERS)]:
+        label[distance < 0] = STRUCTURES["right_heart"]
+    label[ventricle < 0] = STRUCTURES["left_ventricle"]
+    label[pool < 0] = 0  # the veins that are not of the atrium's label
+    label[atrium] = STRUCTURES["atrium"]
     return _acquire(ideal, rng), label
 
 
@@ -118,8 +126,11 @@ def _is_clear(label: Mask) -> bool:
     return int(label[x:-x, y:-y].sum()) == int(label.sum())
 
 
-def _paint(space: Space, pool: Field, valve: Point, rng: np.random.Generator) -> Field:
-    """The noiseless image: tissues over one another, back to front; the atrium's blood is 1."""
+def _paint(space: Space, pool: Field, valve: Point, rng: np.random.Generator) -> tuple[Field, Field, list[Field]]:
+    """The noiseless image: tissues over one another, back to front; the atrium's blood is 1.
+
+    Also gives the distances that `_heart` does.
+    """
     muscle, wall = rng.uniform(0.15, 0.5), rng.uniform(0.05, 0.09)
     image = _chest(space, muscle, rng)
     ventricle, others = _heart(space, valve, rng)
@@ -133,7 +144,7 @@ def _paint(space: Space, pool: Field, valve: Point, rng: np.random.Generator) ->
     image[pool < wall] = np.where(enhanced, scar, healthy)[pool < wall]
     image[ventricle < 0] = timing * rng.uniform(0.9, 1.1)  # after the wall: the mitral valve is open
     image[pool < 0] = 1
-    return image
+    return image, ventricle, others
 
 
 def _chest(space: Space, muscle: float, rng: np.random.Generator) -> Field:

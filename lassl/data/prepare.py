@@ -48,7 +48,7 @@ def prepare(data: Data) -> None:
     with whole_folder(data.prepared, holds(MANIFEST)) as out:
         outcomes = _prepare_all(data, layout, split, out)
         problems += [problem for outcome in outcomes.values() for problem in outcome.problems]
-        problems += scans_twice(data.folder, outcomes)
+        problems += scans_twice(data.folder, outcomes, split.patients)
         if problems:
             raise LasslError("\n".join(problems))
         cases = tuple(outcome.case for outcome in outcomes.values() if outcome.case)

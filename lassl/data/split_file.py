@@ -8,7 +8,7 @@ from lassl.data.label_split import Split
 from lassl.images.names import case_problem
 from lassl.plumbing.errors import LasslError
 
-COLUMNS = ("case", "split", "label")  # the last one may be missing
+COLUMNS = ("case", "split", "label", "patient")  # the last two may be missing
 Row = dict[str, str]  # column -> cell of a line; cells without a column are under an empty text
 
 
@@ -23,9 +23,10 @@ def read_split(path: Path) -> Split:
 def check_split(path: Path) -> tuple[Split, list[str]]:
     """Read the valid lines of a split file, and describe each problem in it.
 
-    It is a CSV file with the columns case, split (train or test) and, optionally, label: `none` withholds the label of
-    a training case; `yes` or nothing uses it if it exists. Case and blanks around a heading do not matter. Any other
-    column is a problem, because it may be a label column under another name.
+    It is a CSV file with the columns case, split (train or test) and, optionally, label and patient. The label `none`
+    withholds that of a training case; `yes` or nothing uses it if it exists. Cases of one patient are all for training
+    or all for testing. Case and blanks around a heading do not matter. Any other column is a problem, because it may be
+    a label column under another name.
     """
     if not path.is_file():
         return Split((), ()), [f"{path}: not found; create a CSV file with the columns case,split (train or test)"]
@@ -55,7 +56,7 @@ def _head_problems(head: list[str]) -> Iterator[str]:
     names = [name.lower() for name in head]
     for name in dict.fromkeys(head):
         if name and name.lower() not in COLUMNS:
-            yield f"found a column '{name}', expected only case, split and label; rename or delete the column"
+            yield f"found a column '{name}', expected only case, split, label and patient; rename or delete it"
     for name in COLUMNS:
         if names.count(name) > 1:
             yield f"found the column '{name}' {names.count(name)} times; keep one"
@@ -74,9 +75,11 @@ def _split(rows: list[tuple[int, Row]]) -> tuple[Split, list[str]]:
     Rows whose case cannot be a folder name are left out.
     """
     subsets: dict[str, str] = {}
+    patients: dict[str, str] = {}
+    sides: dict[str, tuple[str, str]] = {}  # patient -> first case and its subset
     withheld, problems = set(), []
     for line, row in rows:
-        case, subset, label = (row[name] for name in COLUMNS)
+        case, subset, label, patient = (row[name] for name in COLUMNS)
         if wrong := case_problem(case):
             problems.append(f"{line}: case {case!r} {wrong}")
             continue
@@ -90,10 +93,18 @@ def _split(rows: list[tuple[int, Row]]) -> tuple[Split, list[str]]:
             problems.append(f"{line}: case {case} is listed twice; delete one of its lines")
         problems += [f"{line}: case {case} has {problem}" for problem in _label_problems(subset, label, row[""])]
         subsets.setdefault(case, subset)
+        if patient:
+            patients[case] = patient
+            other, side = sides.setdefault(patient, (case, subset))
+            if side != subset:
+                problems.append(
+                    f"{line}: case {case} is in {subset}, but case {other} of the same patient {patient} is in {side}; "
+                    "put both on one side"
+                )
         if label == "none":
             withheld.add(case)
     train, test = (tuple(case for case in subsets if subsets[case] == subset) for subset in ("train", "test"))
-    return Split(train, test, frozenset(withheld.intersection(train))), problems
+    return Split(train, test, frozenset(withheld.intersection(train)), patients), problems
 
 
 def _label_problems(subset: str, label: str, stray: str) -> Iterator[str]:

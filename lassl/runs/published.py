@@ -5,8 +5,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lassl.data.la2018 import SOURCES, get, sha256
 from lassl.data.prepared import open_prepared
+from lassl.data.public import LA2018, get, sha256
 from lassl.evaluation.external_record import Imported, read_external_record, write_external
 from lassl.paths import EXTERNAL, IMPORTED, metrics_folder
 from lassl.plumbing.errors import LasslError, note
@@ -15,7 +15,7 @@ from lassl.results.table import table
 from lassl.results.terminal import show
 from lassl.settings.config import Config
 
-REPOSITORY = SOURCES[0][0]  # it has the scans, too
+REPOSITORY = LA2018.sources[0][0]  # it has the scans, too
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,16 @@ Schedule = Annotated[str, plugin_name("step", "poly", "constant")]
 
 
 class Phantom(Section):
-    """The synthetic cohort: names of the cohorts to draw (none for real data), volume size, seed."""
+    """The synthetic cohort: names of the cohorts to draw (none for real data), volume size, seed.
+
+    `chambers`: labels have several structures, those of lassl/data/phantom.py, in place of the atrium alone.
+    """
 
     cohorts: tuple[str, ...]
     size: Size
     seed: int
+    chambers: bool = False
+    later: ClassVar = ("chambers",)
 
 
 class Data(Section):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from lassl.data.compare import SAME, Fingerprint, fingerprint, label_sha256, same_labels, same_scans
+from lassl.data.compare import COPY, SAME, Fingerprint, fingerprint, label_sha256, same_labels, same_scans
 from lassl.images.geometry import Array, Geometry, Volume
 from lassl.images.grids import turned
 
@@ -85,14 +85,14 @@ def test_each_case_that_is_there_before_is_named_once_with_the_first_one() -> No
     found = prints(2500)
     found["2400"] = found["7"] = found["3"]
     found["1500"] = np.stack([found["20"][0], found["1500"][1]])  # the same in one of the two ways
-    assert [(first, case) for first, case, _ in same_scans(found)] == [("3", "7"), ("20", "1500"), ("3", "2400")]
-    assert list(same_scans({})) == []
+    assert [(first, case) for first, case, _ in same_scans(found, {})] == [("3", "7"), ("20", "1500"), ("3", "2400")]
+    assert list(same_scans({}, {})) == []
 
 
 def test_thousands_of_scans_are_compared_in_seconds() -> None:
     found = prints(2000)
     start = time.process_time()
-    assert list(same_scans(found)) == []
+    assert list(same_scans(found, {})) == []
     assert time.process_time() - start < 20  # 2 seconds and a good deal of patience; pair by pair it was minutes
 
 
@@ -104,3 +104,14 @@ def test_a_label_is_known_again_in_another_format_scale_and_with_other_axes() ->
     other[0, 0, 0] ^= 1
     hashes = {"A": digest, "B": label_sha256(Volume(other, PLACE)), "C": digest, "D": digest}
     assert list(same_labels(hashes)) == [("A", "C"), ("A", "D")]
+
+
+def test_two_scans_of_one_patient_are_two_and_a_copy_is_one() -> None:
+    noise = np.random.default_rng(9).normal(0, 50, SIZE).astype(np.float32)
+    volumes = {"a": scan(0), "again": Volume(scan(0).array + noise, PLACE), "copy": Volume(scan(0).array * 2, PLACE)}
+    prints = {name: found for name, volume in volumes.items() if (found := fingerprint(volume)) is not None}
+    assert SAME < correlation(volumes["a"], volumes["again"]) < COPY < correlation(volumes["a"], volumes["copy"])
+    assert [case for _, case, _ in same_scans(prints, {})] == ["again", "copy"]
+    one = dict.fromkeys(volumes, "patient 1")
+    assert [(first, case) for first, case, _ in same_scans(prints, one)] == [("a", "copy")]
+    assert [case for _, case, _ in same_scans(prints, {"a": "patient 1", "again": "patient 2"})] == ["again", "copy"]

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from lassl.data.phantom import draw_phantom, phantom
+from lassl.data.phantom import STRUCTURES, draw_phantom, phantom
 from lassl.data.phantom_shapes import random_space
 from lassl.data.raw import CHALLENGE_SPACING_MM
 from lassl.images.volumes import read_volume
@@ -18,7 +18,8 @@ SIZE = (40, 36, 24)
 
 
 def draw(case, size=SIZE, seed=0):
-    return draw_phantom(size, stream(seed, "phantom", case))
+    image, label = draw_phantom(size, stream(seed, "phantom", case))
+    return image, label == STRUCTURES["atrium"]
 
 
 def files(folder: Path):
@@ -115,3 +116,16 @@ def test_nothing_is_left_and_nothing_is_lost_when_a_case_cannot_be_written(tmp_p
 def test_a_volume_too_small_for_an_atrium_is_refused():
     with pytest.raises(LasslError, match=r"phantom\.size: found \(40, 12, 24\)"):
         draw("P000", (40, 12, 24))
+
+
+def test_with_chambers_a_label_has_three_structures_and_the_atrium_stays_as_it_is(tmp_path):
+    phantom(["P000", "P004"], tmp_path / "atria", (64, 56, 40), seed=0)
+    phantom(["P000", "P004"], tmp_path / "chambers", (64, 56, 40), seed=0, chambers=True)
+    for case in ("P000", "P004"):
+        atrium, label = (read_volume(tmp_path / kind / case / "laendo.nrrd").array for kind in ("atria", "chambers"))
+        image, same = (read_volume(tmp_path / kind / case / "lgemri.nrrd").array for kind in ("atria", "chambers"))
+        assert np.array_equal(image, same) and np.array_equal(atrium > 0, label == STRUCTURES["atrium"])
+        sizes = np.bincount(label.ravel(), minlength=4)
+        assert len(sizes) == 4 and sizes[1:].min() > 100
+        for value in (2, 3):  # bright blood, so that it can be told from the muscle around it
+            assert image[label == value].mean() > np.median(image[label == 0])

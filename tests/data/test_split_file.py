@@ -89,7 +89,7 @@ def test_a_column_of_another_name_is_told_since_it_may_withhold_labels(tmp_path:
     path = split_file(tmp_path, f"case,split,{name}", "A,train,none", "T,test,")
     (problem,) = check_split(path)[1]
     assert problem == (
-        f"{path}: found a column '{name}', expected only case, split and label; rename or delete the column"
+        f"{path}: found a column '{name}', expected only case, split, label and patient; rename or delete it"
     )
 
 
@@ -113,3 +113,12 @@ def test_a_table_that_csv_cannot_hold_is_told(tmp_path: Path) -> None:
     path = split_file(tmp_path, "case,split", '"A,train', "B" * 200_000)
     (problem,) = check_split(path)[1]
     assert problem.startswith(f"{path}: not a valid CSV file (field larger than") and "save it" in problem
+
+
+def test_cases_of_one_patient_are_on_one_side(tmp_path: Path) -> None:
+    path = split_file(tmp_path, "case,split,patient", "A,train,1", "B,train,2", "C,train,1", "T,test,3", "U,test,")
+    assert read_split(path) == Split(("A", "B", "C"), ("T", "U"), patients={"A": "1", "B": "2", "C": "1", "T": "3"})
+    path = split_file(tmp_path, "case,split,patient", "A,train,1", "T,test,1")
+    assert check_split(path)[1] == [
+        f"{path}: line 3: case T is in test, but case A of the same patient 1 is in train; put both on one side"
+    ]

@@ -107,7 +107,7 @@ def test_scans_are_called_synthetic_where_a_profile_makes_phantoms_and_no_publis
 ):
     config = load(composed(f"profile={profile}"))
     assert config.statistics.scans == ("synthetic" if config.data.cohort in config.phantom.cohorts else "real")
-    assert config.statistics.published == (config.statistics.scans == "real")  # published figures are of patients
+    assert config.statistics.published == (config.data.cohort == "la2018")  # published figures are of its patients
 
 
 def test_an_override_reaches_the_composed_params(composed):
@@ -128,7 +128,10 @@ def test_a_value_that_is_no_plain_text_to_hydra_is_told_with_how_it_is_written(c
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("profile=nope", "Could not find 'profile/nope' Available options in 'profile': compact paper"),
+        (
+            "profile=nope",
+            "Could not find 'profile/nope' Available options in 'profile': brains brains_six chambers compact",
+        ),
         ("train.speed=1", "Could not override 'train.speed'"),
         ("profile", "missing EQUAL"),
         ("data.folder=/x/${a}", "Interpolation key 'a' not found"),

@@ -32,6 +32,7 @@ threads.set_defaults()
 from lassl.data.phantom import draw_phantom
 from lassl.seeds import stream
 image, label = draw_phantom((64, 60, 40), stream(0, "phantom", "P000"))
+label = label == 1
 print(hashlib.sha256(image.tobytes() + label.tobytes()).hexdigest())
 """
 

@@ -69,6 +69,8 @@ NOT_RUN = {
         "dvc exp run -S method=cps_alw",
         "dvc exp run -S method=mine",
         "dvc exp run -S method=table",
+        "dvc exp run -S profile=brains",
+        "dvc exp run -S profile=brains_six",
         "dvc exp run -S profile=compact",
         "dvc exp run -S profile=compact -S method=mt_un -S 'seeds=[0,1]'",
         "dvc exp run -S profile=compact -S method=table_8",
@@ -179,6 +181,7 @@ NOT_RUN = {
     ),
     "installs packages": ("make install", "pip install '.[examples]'", "pip install tensorboard"),
     "goes to the network; tests/data/test_la2018.py and runs/test_published.py have repositories of their own": (
+        "make brains",
         "make la2018",
         "make published",
         "lassl published fetch REPOSITORY",

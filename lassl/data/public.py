@@ -1,21 +1,66 @@
-"""Downloads the 100 real scans in the field's shared h5 layout; lists the repositories and checks hashes."""
+"""Public cohorts that lassl downloads: where their files are, and what they must contain."""
 
 import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from lassl.paths import raw_folder
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import whole_folder
 
-COHORT, FOLDER, HASHES = "la2018", Path("data/raw/la2018"), Path("splits/la2018.sha256")
 Source = tuple[str, str]  # a git repository, and the folder in it
-SOURCES = (
-    ("https://github.com/yulequan/UA-MT", "data/2018LA_Seg_Training Set"),  # by the authors of UA-MT
-    ("https://github.com/AiEson/CrossMatch", "LA/data/2018LA_Seg_Training Set"),  # the same files again
+
+
+@dataclass(frozen=True)
+class Public:
+    """A public cohort: its name, where it can be copied from, and under which conditions.
+
+    `published_as` gives the path in a source's folder of a file of ours.
+    """
+
+    cohort: str
+    layout: str  # its name in lassl/data/raw.py
+    sources: tuple[Source, ...]
+    terms: str = ""
+    published_as: Callable[[str], str] = str
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its raw scans."""
+        return raw_folder(self.cohort)
+
+    @property
+    def hashes(self) -> Path:
+        """The list of its files with their sha256."""
+        return Path("splits") / f"{self.cohort}.sha256"
+
+
+def _brain(name: str) -> str:
+    """The published name of a brain's file: the image without skull, or the label with 139 values."""
+    case, file = name.split("/")
+    return f"{case}_{'SS' if file == 'image.nii.gz' else 'glm'}.nii.gz"
+
+
+LA2018 = Public(  # the 100 scans of the challenge in the field's shared h5 layout
+    "la2018",
+    "h5",
+    (
+        ("https://github.com/yulequan/UA-MT", "data/2018LA_Seg_Training Set"),  # by the authors of UA-MT
+        ("https://github.com/AiEson/CrossMatch", "LA/data/2018LA_Seg_Training Set"),  # the same files again
+    ),
 )
+BRAINS = Public(  # 35 T1 scans of 30 patients with labels of 139 structures (MICCAI 2012 multi-atlas labeling)
+    "brains",
+    "own",
+    (("https://github.com/muschellij2/malf.templates", "inst/extdata"),),
+    "license CC BY-NC 3.0: credit the OASIS project and Neuromorphometrics, Inc.; no commercial use",
+    _brain,
+)
+PUBLIC = {public.cohort: public for public in (LA2018, BRAINS)}
 NAMED = 5  # how many wrong files of a source an error names
 
 
@@ -53,11 +98,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def bring(folder: Path, expected: Mapping[str, str], sources: Sequence[Source]) -> None:
+def bring(public: Public, expected: Mapping[str, str], sources: Sequence[Source]) -> None:
     """Copy the expected files from the first source that has all of them; the folder is whole or absent.
 
     Raises LasslError if the folder exists, or if no source has all files; the error says what is wrong with each.
     """
+    folder = public.folder
     if folder.exists() or folder.is_symlink():
         raise LasslError(f"{folder}: exists already; remove it to download the scans again")
     problems: list[str] = []
@@ -66,31 +112,33 @@ def bring(folder: Path, expected: Mapping[str, str], sources: Sequence[Source]) 
             note(f"note: {problems[-1]}; trying another source")
         note(f"{repository}: downloading '{path}'")
         try:
-            take(folder, expected, repository, path)
+            take(public, expected, repository, path)
             return
         except LasslError as error:
             problems.append(str(error))
-    cure = "try again later, or use another copy: lassl download REPOSITORY FOLDER"
+    cure = f"try again later, or use another copy: lassl download {public.cohort} REPOSITORY FOLDER"
     raise LasslError("\n".join([*problems, f"{folder}: download failed, no source has all expected files; {cure}"]))
 
 
-def take(folder: Path, expected: Mapping[str, str], repository: str, path: str) -> None:
+def take(public: Public, expected: Mapping[str, str], repository: str, path: str) -> None:
     """Copy only the expected files from a folder (`path`) of one git repository.
 
     Raises LasslError, without writing anything, if the folder cannot be copied or lacks one of them.
     """
+    folder, theirs = public.folder, public.published_as
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".la2018-", dir=folder.parent) as temporary:
+    with tempfile.TemporaryDirectory(prefix=f".{public.cohort}-", dir=folder.parent) as temporary:
         copy = Path(temporary) / "copy"
         get(repository, path, copy)
-        wrong = [line.removeprefix(f"{copy}/") for line in absent(copy, expected) + unlike(copy, expected)]
+        named = {theirs(name): digest for name, digest in expected.items()}
+        wrong = [line.removeprefix(f"{copy}/") for line in absent(copy, named) + unlike(copy, named)]
         if wrong:
-            named = "; ".join(wrong[:NAMED]) + "; ..." * (len(wrong) > NAMED)
-            raise LasslError(f"{repository}: {len(wrong)} of {len(expected)} files are missing or differ: {named}")
+            told = "; ".join(wrong[:NAMED]) + "; ..." * (len(wrong) > NAMED)
+            raise LasslError(f"{repository}: {len(wrong)} of {len(expected)} files are missing or differ: {told}")
         with whole_folder(folder) as whole:
             for name in expected:
                 (whole / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(copy / name, whole / name)
+                shutil.move(copy / theirs(name), whole / name)
 
 
 def get(repository: str, path: str, target: Path) -> None:

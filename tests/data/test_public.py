@@ -1,4 +1,4 @@
-"""The real scans come whole from one of several repositories, or not at all, and are known by their hashes."""
+"""Public cohorts come whole from one of several repositories, or not at all, and are known by their hashes."""
 
 import hashlib
 import os
@@ -10,12 +10,13 @@ import pytest
 
 from helpers.project import ROOT, default_params
 from lassl.cli import check_data
-from lassl.data.la2018 import COHORT, FOLDER, HASHES, SOURCES, bring, hashes, unlike
+from lassl.data.public import BRAINS, LA2018, PUBLIC, bring, hashes, unlike
 from lassl.data.split_file import read_split
 from lassl.plumbing.errors import LasslError
 from lassl.settings.config import Config
 
 CONTENT = {"A/mri_norm2.h5": b"scan A", "B/mri_norm2.h5": b"scan B"}
+FOLDER, HASHES = LA2018.folder, LA2018.hashes
 EXPECTED = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENT.items()}
 DIGEST = {name: digest[:12] for name, digest in EXPECTED.items()}
 
@@ -50,7 +51,7 @@ def left() -> list[str]:
 
 
 def test_the_known_files_are_brought_and_no_others(capfd):
-    bring(FOLDER, EXPECTED, [repository("first", CONTENT | {"train.list": b"A", "A/desktop.ini": b""}), ("none", "x")])
+    bring(LA2018, EXPECTED, [repository("first", CONTENT | {"train.list": b"A", "A/desktop.ini": b""}), ("none", "x")])
     assert brought() == CONTENT and left() == ["la2018"]
     assert "note" not in capfd.readouterr().err
 
@@ -70,7 +71,7 @@ def test_the_known_files_are_brought_and_no_others(capfd):
 )
 def test_where_a_source_is_missing_or_damaged_the_next_one_is_asked(content, told, capfd):
     first = repository("first", content) if content else ("no-repository", "data/a set")
-    bring(FOLDER, EXPECTED, [first, repository("second", CONTENT)])
+    bring(LA2018, EXPECTED, [first, repository("second", CONTENT)])
     assert brought() == CONTENT and left() == ["la2018"]
     (note,) = (line for line in capfd.readouterr().err.splitlines() if line.startswith("note: "))
     assert note.startswith(f"note: {first[0]}: {told}") and note.endswith("; trying another source")
@@ -79,12 +80,12 @@ def test_where_a_source_is_missing_or_damaged_the_next_one_is_asked(content, tol
 def test_without_any_source_nothing_is_left_and_each_is_told():
     first, second = repository("first", {"A/mri_norm2.h5": b"scan A"}), ("no-repository", "data/a set")
     with pytest.raises(LasslError) as error:
-        bring(FOLDER, EXPECTED, [first, (first[0], "no set"), second])
+        bring(LA2018, EXPECTED, [first, (first[0], "no set"), second])
     lines = str(error.value).splitlines()
     assert lines[0].endswith("first: 1 of 2 files are missing or differ: B/mri_norm2.h5: not found")
     assert lines[1].endswith("first: it has no folder 'no set'") and lines[2].startswith("no-repository: cannot be")
     assert lines[3].startswith("data/raw/la2018: download failed") and lines[3].endswith(
-        "lassl download REPOSITORY FOLDER"
+        "lassl download la2018 REPOSITORY FOLDER"
     )
     assert left() == []
 
@@ -92,15 +93,34 @@ def test_without_any_source_nothing_is_left_and_each_is_told():
 def test_scans_that_are_there_stay():
     put(FOLDER, {"A/mri_norm2.h5": b"mine"})
     with pytest.raises(LasslError, match="data/raw/la2018: exists already; remove it to download"):
-        bring(FOLDER, EXPECTED, [("none", "x")])
+        bring(LA2018, EXPECTED, [("none", "x")])
     assert brought() == {"A/mri_norm2.h5": b"mine"}
 
 
-def test_the_list_has_every_case_of_the_split_and_is_what_make_la2018_takes():
-    split = read_split(ROOT / "splits/la2018.csv")
-    assert set(hashes(ROOT / HASHES)) == {f"{case}/mri_norm2.h5" for case in (*split.train, *split.test)}
-    assert "\t$(RUN) lassl download\n" in (ROOT / "Makefile").read_text()
-    assert len({repository for repository, _ in SOURCES}) == 2
+@pytest.mark.parametrize(
+    ("public", "files"), [(LA2018, ["mri_norm2.h5"]), (BRAINS, ["image.nii.gz", "label.nii.gz"])], ids=PUBLIC
+)
+def test_the_list_has_every_case_of_the_split_and_is_what_make_takes(public, files):
+    split = read_split(ROOT / "splits" / f"{public.cohort}.csv")
+    cases = (*split.train, *split.test)
+    assert set(hashes(ROOT / public.hashes)) == {f"{case}/{file}" for case in cases for file in files}
+    assert f"\t$(RUN) lassl download {public.cohort}\n" in (ROOT / "Makefile").read_text()
+
+
+def test_two_scans_of_one_brain_are_on_one_side():
+    split = read_split(ROOT / "splits/brains.csv")
+    for pair in (("1003", "1023"), ("1004", "1024"), ("1005", "1025"), ("1018", "1038"), ("1019", "1039")):
+        assert set(pair) <= set(split.train) and split.patients[pair[0]] == split.patients[pair[1]]
+    assert len(set(split.patients.values())) == 30
+    assert (len(split.train), len(split.test)) == (25, 10)
+
+
+def test_files_get_our_names():
+    theirs = {"1000_SS.nii.gz": b"image", "1000_glm.nii.gz": b"label", "1000.nii.gz": b"with skull"}
+    ours = {"1000/image.nii.gz": b"image", "1000/label.nii.gz": b"label"}
+    bring(BRAINS, {name: hashlib.sha256(data).hexdigest() for name, data in ours.items()}, [repository("git", theirs)])
+    found = {p.relative_to(BRAINS.folder).as_posix(): p.read_bytes() for p in BRAINS.folder.rglob("*.nii.gz")}
+    assert found == ours
 
 
 def test_a_damaged_list_is_told_with_its_line():
@@ -117,13 +137,13 @@ def test_as_a_program_it_takes_another_copy():
     words = [sys.executable, "-m", "lassl.cli.main", "download", *repository("mine", CONTENT)]
     done = subprocess.run(words, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.returncode == 0 and brought() == CONTENT
-    assert done.stderr.endswith("data/raw/la2018: 2 scans, each with the expected sha256\n")
+    assert done.stderr.endswith("data/raw/la2018: 2 files, each with the expected sha256\n")
 
 
 # what doctor says
 
 
-def told(cohort: str = COHORT) -> list[str]:
+def told(cohort: str = LA2018.cohort) -> list[str]:
     params = default_params()
     params["data"] |= {"cohort": cohort, "folder": str(FOLDER), "split": "splits/la2018.csv"}
     config = Config.model_validate(params | {"phantom": params["phantom"] | {"cohorts": []}})
