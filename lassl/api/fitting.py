@@ -135,10 +135,10 @@ def _named(method: object) -> tuple[str, bool]:
 def _cohort(name: str, config: Config) -> "Prepared | Drawn":
     """Open a cohort by its name. Raises LasslError where it is not prepared."""
     if name == SYNTHETIC:
-        if named := several(config.data.structures):
+        if (named := config.data.structures) and not config.phantom.chambers:
             raise LasslError(
-                f"settings: data.structures: found {', '.join(named)}, but the phantoms of cohort {SYNTHETIC} have one "
-                "structure; name a prepared cohort"
+                f"settings: data.structures: found {', '.join(named)}, but phantoms have one structure without "
+                'chambers; set {"phantom": {"chambers": True}} too, or name a prepared cohort'
             )
         return Drawn(config.phantom, config.data)
     if not is_folder_name(name):

@@ -11,8 +11,10 @@ import torch
 import lassl
 from helpers.several import SPACING, STRUCTURES, VALUES, cohort, label_of, network, save_run
 from helpers.trainings import predicting
-from lassl.api import fitting
+from lassl.api.synthetic import Drawn
 from lassl.data.patches import PatchSource
+from lassl.data.phantom import phantom as draw_all
+from lassl.data.prepare import prepare
 from lassl.data.prepared import open_prepared
 from lassl.evaluation import metrics
 from lassl.images.geometry import Geometry, Volume
@@ -21,6 +23,7 @@ from lassl.model.placement import Placement
 from lassl.predict.model import Ready
 from lassl.predict.task import Task
 from lassl.seeds import stream
+from lassl.settings.sections import Data, Phantom
 from lassl.training import loop
 
 CPU = Placement(torch.device("cpu"), torch.float32, False)
@@ -150,6 +153,23 @@ def test_fit_learns_the_structures_of_its_cohort_and_scores_each(tmp_path, monke
         lassl.LasslError, match=r"data\.structures: found .*'spleen'.*, but data/prepared/trio was prep"
     ):
         lassl.fit("supervised", **options | {"settings": {**small, "data": {"structures": {"spleen": [1], "b": [2]}}}})
-    with pytest.raises(lassl.LasslError, match=r"found a, b, but the phantoms of cohort synthetic have one structure"):
+    with pytest.raises(lassl.LasslError, match=r"found a, b, but phantoms have one structure without chambers"):
         lassl.fit("supervised", settings={"data": {"structures": {"a": [1], "b": [2]}}})
-    assert fitting.several({"a": (1,)}) is None
+
+
+def test_phantoms_in_memory_have_the_chambers_that_are_asked_for(tmp_path, monkeypatch):
+    phantom = Phantom(cohorts=(), size=(40, 36, 24), seed=0, chambers=True)
+    options = {"crop": "label", "crop_z": False, "margin": (1, 3), "margins": "seeded", "min_size": (16, 16, 16)}
+    place = {"cohort": "synthetic", "folder": Path("raw"), "split": Path("split.csv"), "seed": 0}
+    chambers = {"left_ventricle": [2], "atrium": [1]}
+    one, two = (Data.model_validate({**place, **options, "structures": s}) for s in (None, chambers))
+    monkeypatch.chdir(tmp_path)
+    draw_all(["P000", "P080"], Path("raw"), phantom.size, phantom.seed, chambers=True)
+    Path("split.csv").write_text("case,split\nP000,train\nP080,test\n")
+    prepare(two)
+    prepared, drawn = open_prepared(two.prepared), Drawn(phantom, two)
+    for case in ("P000", "P080"):
+        np.testing.assert_array_equal(drawn.read_label(case), prepared.read_label(case))
+        np.testing.assert_array_equal(drawn.read_image(case), prepared.read_image(case))
+        assert set(np.unique(drawn.read_label(case))) == {0, 1, 2}
+    assert set(np.unique(Drawn(phantom, one).read_label("P000"))) == {0, 1}
