@@ -3,7 +3,7 @@
 The file is a dictionary of plain values and tensors, which torch.load(weights_only=True) reads without running code:
 
     format         "lassl model"
-    version        1; 2 with structures or parts in `needs`, which version 1 did not know
+    version        1; 2 where `network` or `needs` has a key that version 1 did not know, such as structures
     network        the configuration of the V-Net: width, residual, dropout; of another network also the name of its
                    class and its options
     weights        for each network by its name, the default first: its tensors by theirs, in single or half precision
@@ -35,6 +35,11 @@ from lassl.predict.imported_model import ImportedModel
 from lassl.predict.settings import PredictSettings, Volumes, metrics_of, settings_of, volumes_of
 
 FORMAT, VERSIONS = "lassl model", (1, 2)
+OF_VERSION_1 = {  # keys of `network`, of `needs`, and of `crop` in these
+    *("width", "residual", "dropout", "name", "options"),
+    *("pool", "window", "stride", "batch", "precision", "channels_last", "spacing_mm", "orientation", "normalization"),
+    *("crop", "least_mm", "margins_mm", "along_z"),
+}
 
 
 @dataclass(frozen=True)
@@ -95,13 +100,13 @@ def write_exported(path: Path, exported: Exported, half: bool = False) -> None:
     In `half` precision weights take half the space; who reads them computes in single precision as ever.
     """
     networks, record = exported.model.networks, exported.model.record
-    needs = exported.settings.model_dump(mode="json")
-    new = "structures" in needs or "parts" in (needs["crop"] or {})
+    network, needs = exported.model.config.model_dump(mode="json"), exported.settings.model_dump(mode="json")
+    new = not OF_VERSION_1.issuperset([*network, *needs, *(needs["crop"] or {})])
     store = halved if half else Tensor.contiguous
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSIONS[new],
-        "network": exported.model.config.model_dump(mode="json"),
+        "network": network,
         "weights": {n: {k: store(v.cpu()) for k, v in m.state_dict().items()} for n, m in networks.items()},
         "needs": needs,
         "record": record.plain(),
