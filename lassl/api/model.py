@@ -130,7 +130,7 @@ class Model:
         task = replace(self._ready.task, normalized=normalized, passes=passes if uncertainty else 0)
         arrays = maps_of(name, volume, task, largest_component)
         doubts = doubts_of(Volume(arrays[MASK], volume.geometry), self._ready)
-        for doubt in [*doubts, *([] if normalized else spoiling(volume))]:
+        for doubt in [*doubts, *spoiling(volume, task)]:
             warnings.warn(f"{name}: {doubt}", stacklevel=2)
         mask = _image(arrays[MASK], volume.geometry)
         if not probability and not uncertainty:

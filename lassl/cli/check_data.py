@@ -31,6 +31,26 @@ def data(config: "Config", root: Path) -> Iterator[Finding]:
         yield from real_scans(root)
     else:
         yield from scans(root / folder, root / split, needed=True)
+        yield from changes(config, root / folder)
+
+
+def changes(config: "Config", folder: Path) -> Iterator[Finding]:
+    """Say what preparation does to the scans' grids and intensities, and whether it can."""
+    from lassl.data.case import changes_of_h5
+    from lassl.data.raw import find_layout
+
+    wanted, clip = config.data, config.data.clip
+    try:
+        problems = changes_of_h5(wanted, find_layout(folder))
+    except LasslError:
+        return  # `scans` reports it
+    yield from (Finding("missing", problem) for problem in problems)
+    grid = [" x ".join(f"{side:g}" for side in wanted.spacing_mm) + " mm"] if wanted.spacing_mm else []
+    grid += [wanted.orientation] if wanted.orientation else []
+    if grid and not problems:
+        yield Finding("ok", f"scans are brought to {', '.join(grid)}; masks are scored on the scans' own grids")
+    if clip and not problems:
+        yield Finding("ok", f"intensities are clipped to [{clip[0]:g}, {clip[1]:g}], then normalized scan by scan")
 
 
 def real_scans(root: Path) -> Iterator[Finding]:

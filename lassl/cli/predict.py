@@ -141,7 +141,7 @@ def segment_one(scan: Path, files: Files, work: Work) -> tuple[float, list[str]]
         structures, ml = work.model.structures, volume_ml(mask)
         each = volumes_in(mask, structures)
         told = ", ".join(f"{name} {part:.3g} mL" for name, part in each.items()) or f"{ml:.3g} mL"
-        doubts = [*doubts_of(mask, work.model), *([] if work.model.task.normalized else spoiling(volume))]
+        doubts = [*doubts_of(mask, work.model), *spoiling(volume, work.model.task)]
         work.record.add(scan, files[MASK], UNFINISHED)
         writing = True
         for kind, path in files.items():

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lassl.data.case import Case
 from lassl.data.label_split import Split
-from lassl.data.prepared import Case
 from lassl.images.geometry import Array, Volume
 from lassl.images.grids import turned, unlike
 from lassl.settings.sections import Data
@@ -55,8 +55,7 @@ def remarks(data: Data, split: Split, outcomes: dict[str, Outcome]) -> Iterator[
     """Give a line for each property of a valid cohort that may be unintended."""
     cases = {name: outcome.case for name, outcome in outcomes.items() if outcome.case}
     for line in unlike({name: case.geometry for name, case in cases.items()}):
-        todo = f"resample the scans to one grid, or leave these cases out of {data.split}"
-        yield f"{line}; networks learn in voxels, so {todo}"
+        yield f"{line}, or leave these cases out of {data.split}"
     if absent := [name for name, case in cases.items() if not case.labeled and name not in split.withheld]:
         yield (
             f"{len(absent)} of {len(split.train)} training cases have no label and are used as unlabeled cases "
@@ -74,7 +73,8 @@ def remarks(data: Data, split: Split, outcomes: dict[str, Outcome]) -> Iterator[
     if apart := [name for name, outcome in outcomes.items() if outcome.apart]:
         yield (
             f"{len(apart)} of {len(cases)} scans have outlying intensities ({_some(apart)}), for example {apart[0]}: "
-            f"{outcomes[apart[0]].apart}; they distort normalization: replace padding with the value of air, or clip"
+            f"{outcomes[apart[0]].apart}; they distort normalization: replace padding with the value of air, or set "
+            "data.normalize to {clip: [lo, hi]}"
         )
 
 

@@ -4,19 +4,20 @@ import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 from scipy import ndimage
 
+from lassl.data.case import REFERENCE, Case, Placed, Raw, Subset, changes_of_h5, cohort_hash, regridded
 from lassl.data.compare import Outcome, fingerprint, label_sha256, remarks, scans_twice
 from lassl.data.label_split import Split
-from lassl.data.prepared import MANIFEST, Case, Manifest, Subset, cohort_hash
+from lassl.data.prepared import MANIFEST, Manifest
 from lassl.data.raw import RawLayout, find_layout, image_problems, label_problems, linked, read_scan
 from lassl.data.split_file import check_split
-from lassl.images.geometry import Array, Box, Volume
-from lassl.images.intensities import standing_apart
+from lassl.images.geometry import Array, Box, Triple, Volume
+from lassl.images.intensities import normalize, standing_apart
 from lassl.images.structures import classes_of
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import holds, unreadable, whole_folder
@@ -27,6 +28,7 @@ from lassl.seeds import stream
 from lassl.settings.sections import Data
 
 CROP = {"crop", "crop_z", "margin", "margins", "min_size", "seed"}  # settings of scans that are cropped here
+T = TypeVar("T")
 PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # attributes of a case's h5
 
 
@@ -43,6 +45,7 @@ def prepare(data: Data) -> None:
     problems += unreadable([data.folder, *(data.folder / case for case in split.train + split.test)])
     try:
         layout = find_layout(data.folder)
+        problems += changes_of_h5(data, layout)
     except LasslError as error:
         raise LasslError("\n".join([*problems, str(error)])) from None
     with whole_folder(data.prepared, holds(MANIFEST)) as out:
@@ -82,9 +85,10 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
         return Outcome(())  # this has been reported already
     if not folder.is_dir():
         return Outcome((f"{folder}: case folder not found; add it or delete the case from {data.split}",))
-    image, image_unreadable = _read(lambda: read_scan(layout, folder, "image", True))
-    label, label_unreadable = _read(lambda: read_label(data, layout, folder, test)) if used else (None, [])
-    unfit = list(image_problems(layout.file(folder, "image"), image.array)) if image else []
+    image, image_unreadable = _tried(lambda: read_scan(layout, folder, "image", True))
+    label, label_unreadable = _tried(lambda: read_label(data, layout, folder, test)) if used else (None, [])
+    path = layout.file(folder, "image") if image else folder
+    unfit = list(image_problems(path, image.array, data.clip)) if image else []
     problems = image_unreadable + label_unreadable + unfit
     if label:
         problems += label_problems(layout.file(folder, "label"), label, image, data.structures)
@@ -92,20 +96,20 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
     if problems or image is None:
         return Outcome(tuple(dict.fromkeys(problems)), scan=scan)  # report an h5 on which both reads fail only once
     mask = as_classes(data, label.array) if label else None
-    box = _box(data, layout, name, image, mask)
-    prepared = normalize(image.array, box) if layout.raw else image.array
-    subset: Subset = "test" if test else "train"
+    placed, misplaced = _tried(lambda: regridded(data, image, mask))
+    if misplaced:
+        return Outcome(tuple(f"{path}: {problem}" for problem in misplaced), scan=scan)
     return Outcome(
         (),
-        _write_case(out, name, subset, image, box, prepared, mask),
+        _write_case(data, layout, out / f"{name}.h5", "test" if test else "train", image, mask, placed),
         scan,
         None if mask is None else label_sha256(Volume(mask, image.geometry)),
-        standing_apart(image.array) if layout.raw else "",
+        standing_apart(image.array) if layout.raw and data.clip is None else "",
     )
 
 
-def _read(read: Callable[[], Volume | None]) -> tuple[Volume | None, list[str]]:
-    """Read a case's image or label, or give the text of the LasslError: others may follow."""
+def _tried(read: Callable[[], T]) -> tuple[T | None, list[str]]:
+    """Call a function, or give the text of its LasslError: others may follow."""
     try:
         return read(), []
     except LasslError as error:
@@ -130,14 +134,7 @@ def as_classes(data: Data, label: Array) -> Array:
 def _options(data: Data, layout: RawLayout) -> dict[str, Any]:
     """The settings that the prepared folder depends on."""
     options = data.model_dump(mode="json", include=CROP) if layout.raw else {"crop": "none"}
-    return options | (data.model_dump(mode="json", include={"structures"}) if data.structures else {})
-
-
-def normalize(image: Array, box: Box) -> Array:
-    """Compute (image - mean) / std in a box, float32, with mean and std of the whole image (X, Y, Z) in float64."""
-    mean, std = image.mean(dtype=np.float64), image.std(dtype=np.float64)
-    normalized: Array = ((image[box] - mean) / std).astype(np.float32)
-    return normalized
+    return options | data.model_dump(mode="json", include={"structures", *Data.later}, exclude_none=True)
 
 
 def seeded(seed: int, case: str) -> np.random.Generator:
@@ -175,35 +172,49 @@ def _side(label: slice, margin: tuple[int, int], least: int, size: int) -> slice
     return slice(max(first - margin[0] - half, 0), min(max(last + margin[1] + half, label.stop), size))
 
 
-def _box(data: Data, layout: RawLayout, name: str, image: Volume, mask: Array | None) -> Box:
+def _box(data: Data, layout: RawLayout, name: str, size: Triple, mask: Array | None) -> Box:
     """The voxels of a case to keep: all of them if there is no label or nothing is to be cropped."""
     if mask is not None and data.crop == "label" and layout.raw:  # the field's h5 files are cropped already
         return crop_box(mask, data, name)
-    x, y, z = (slice(0, n) for n in image.array.shape)
+    x, y, z = (slice(0, n) for n in size)
     return x, y, z
 
 
-def _write_case(out: Path, name: str, subset: Subset, scan: Volume, box: Box, image: Array, mask: Array | None) -> Case:
-    """Write the h5 of a case: the prepared image and, if there is a mask, its box; return the description."""
+def _write_case(
+    data: Data, layout: RawLayout, path: Path, subset: Subset, scan: Volume, mask: Array | None, placed: Placed | None
+) -> Case:
+    """Write the h5 of a case: the prepared image and, if there is a mask, its box; return the description.
+
+    A scan that was `placed` on another grid has its own mask as REFERENCE.
+    """
+    reference = mask if placed else None
+    image, mask = placed or (scan, mask)
+    box = _box(data, layout, path.stem, image.array.shape, mask)
+    if placed:
+        array = image.array[box]
+    else:
+        array = normalize(scan.array, box, data.clip) if layout.raw else scan.array
     label = None if mask is None else mask[box]
+    raw = Raw(size=scan.array.shape, **vars(scan.geometry), label_sha256=_sha256(reference)) if placed else None
     case = Case(
-        case=name,
+        case=path.stem,
         split=subset,
-        shape=image.shape,
-        full_size=scan.array.shape,
+        shape=array.shape,
+        full_size=image.array.shape,
         crop_start=(box[0].start, box[1].start, box[2].start),
         labeled=label is not None,
-        image_sha256=_sha256(image),
-        label_sha256=None if label is None else _sha256(label),
-        **vars(scan.geometry),
+        image_sha256=_sha256(array) or "",
+        label_sha256=_sha256(label),
+        raw=raw,
+        **vars(image.geometry),
     )
-    with h5py.File(out / f"{name}.h5", "w") as file:
-        for key, array in {"image": image, "label": label}.items():
-            if array is not None:  # lzf: a third of the size for 30 ms per case; gzip-1 is smaller but slower
-                file.create_dataset(key, data=array, compression="lzf", track_times=False)  # a time would change bytes
+    with h5py.File(path, "w") as file:
+        for key, values in {"image": array, "label": label, REFERENCE: reference}.items():
+            if values is not None:  # lzf: a third of the size for 30 ms per case; gzip-1 is smaller but slower
+                file.create_dataset(key, data=values, compression="lzf", track_times=False)  # a time would change bytes
         file.attrs.update(case.model_dump(include=PLACE))
     return case
 
 
-def _sha256(array: Array) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+def _sha256(array: Array | None) -> str | None:
+    return None if array is None else hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

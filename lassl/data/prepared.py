@@ -1,52 +1,21 @@
 """The prepared cohort on disk: its manifest, and its volumes read back."""
 
-import hashlib
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import h5py
-import numpy as np
 import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lassl.data.case import REFERENCE, Case
 from lassl.data.label_split import Split
 from lassl.images.geometry import Array, Geometry, Triple, Volume
 from lassl.images.structures import Structures, several
 from lassl.plumbing.errors import LasslError
 
 MANIFEST = "manifest.json"
-Subset = Literal["train", "test"]
-
-
-class Case(BaseModel):
-    """A prepared case.
-
-    It has its own size and that of the raw scan in voxels, the voxel of the raw scan at which its crop begins, the raw
-    scan's geometry (see lassl.images.geometry.Geometry), whether there is a label, and the sha256 of image and label.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    case: str
-    split: Subset
-    shape: Triple
-    full_size: Triple
-    crop_start: Triple
-    spacing_mm: tuple[float, ...]
-    origin_mm: tuple[float, ...]
-    direction: tuple[float, ...]
-    labeled: bool
-    image_sha256: str
-    label_sha256: str | None
-
-    @property
-    def geometry(self) -> Geometry:
-        """The place of the raw scan's voxels in the patient."""
-        return Geometry(self.spacing_mm, self.origin_mm, self.direction)
 
 
 class Manifest(BaseModel):
@@ -77,11 +46,6 @@ class Manifest(BaseModel):
             )
         cases = [c.model_copy(update={"split": "test"}) if c.case in scored else c for c in training]
         return self.model_copy(update={"cases": tuple(sorted(cases, key=lambda case: case.split == "test"))})
-
-
-def cohort_hash(cases: Sequence[Case]) -> str:
-    """Hash (sha256) every case's content hashes, split and place; ignores paths and times."""
-    return hashlib.sha256(json.dumps([case.model_dump() for case in cases], sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -132,31 +96,51 @@ class Prepared:
             )
         return self._read(case, "label")
 
+    @property
+    def clip(self) -> tuple[float, float] | None:
+        """The intensities to which scans were clipped before they were normalized; None: they were not."""
+        normalize = self.manifest.options.get("normalize")
+        return (normalize["clip"][0], normalize["clip"][1]) if normalize else None
+
     def geometry(self, case: str) -> Geometry:
-        """Return the place of the raw scan's voxels in the patient. Raises LasslError if the case is unknown."""
+        """Return the place of the whole scan's voxels, on the prepared grid. Raises LasslError for an unknown case."""
         return self._case(case).geometry
 
     def crop_start(self, case: str) -> Triple:
-        """Return the raw scan's voxel that is voxel (0, 0, 0) of the prepared case. Raises LasslError as `geometry`."""
+        """Return the whole scan's voxel that is voxel (0, 0, 0) of the case. Raises LasslError as `geometry`."""
         return self._case(case).crop_start
 
     def full_size(self, case: str) -> Triple:
-        """Return the raw scan's size in voxels. Raises LasslError as `geometry`."""
+        """Return the whole scan's size in voxels of the prepared grid. Raises LasslError as `geometry`."""
         return self._case(case).full_size
 
-    def paste(self, case: str, mask: Array) -> Volume:
-        """Put a mask (X, Y, Z) of the prepared case back into the raw scan's grid, uint8, with 0 around it.
+    def scored_mm(self, case: str) -> tuple[float, ...]:
+        """Return the spacing of `reference`. Raises LasslError as `geometry`."""
+        return (self._case(case).raw or self._case(case)).spacing_mm
 
-        Raises LasslError if the mask does not have the size of the case.
+    def reference(self, case: str) -> Array:
+        """Read the label that masks are scored against, uint8 (X, Y, Z): the raw one of a scan that was resampled.
+
+        Others are read as by `read_label`. Raises LasslError as that does.
         """
         entry = self._case(case)
-        if mask.shape != entry.shape:
-            raise LasslError(
-                f"case {case}: found a mask of size {mask.shape}, expected {entry.shape}; predict it again"
-            )
-        full = np.zeros(entry.full_size, np.uint8)
-        full[tuple(slice(start, start + n) for start, n in zip(entry.crop_start, entry.shape, strict=True))] = mask
-        return Volume(full, self.geometry(case))
+        return self._read(case, REFERENCE) if entry.raw and entry.labeled else self.read_label(case)
+
+    def to_reference(self, case: str, maps: Array) -> Array:
+        """Bring maps (S, X, Y, Z) of a case to the voxels of `reference`: linear, or themselves. Raises LasslError."""
+        return self._case(case).to_reference(maps)
+
+    def on_raw(self, case: str, mask: Array) -> Volume:
+        """Put a mask (X, Y, Z) with the voxels of `reference` on the raw scan's grid, uint8. Raises LasslError."""
+        return self._case(case).on_raw(mask)
+
+    def paste(self, case: str, mask: Array) -> Volume:
+        """Put a mask (X, Y, Z) of the prepared case back on the raw scan's grid, see Case. Raises LasslError."""
+        return self._case(case).paste(mask)
+
+    def cropped(self, case: str, mask: Array) -> Array:
+        """Cut a mask on the raw scan's grid to the voxels of the prepared case, see Case. Raises LasslError."""
+        return self._case(case).cropped(mask)
 
     def _case(self, case: str) -> Case:
         if case not in self.cases:

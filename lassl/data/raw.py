@@ -11,6 +11,7 @@ import numpy as np
 
 from lassl.images import volumes
 from lassl.images.geometry import Array, Geometry, Volume, grid_mismatch
+from lassl.images.intensities import Limits, clipped_away
 from lassl.images.names import SUFFIXES
 from lassl.images.structures import Structures, listed_values
 from lassl.plumbing.errors import LasslError
@@ -167,8 +168,11 @@ def read_scan(layout: RawLayout, folder: Path, key: str, needed: bool) -> Volume
     return volume
 
 
-def image_problems(path: Path, image: Array) -> Iterator[str]:
-    """Give a line for the first problem of an image (X, Y, Z): complex, empty, not finite, constant, out of range."""
+def image_problems(path: Path, image: Array, clip: Limits | None = None) -> Iterator[str]:
+    """Give a line for the first problem of an image (X, Y, Z): complex, empty, not finite, constant, out of range.
+
+    Also constant by `clip`.
+    """
     if image.dtype.kind not in "iuf":
         yield f"{path}: found {image.dtype} voxels, expected real numbers; export the magnitude image"
     elif image.size == 0:
@@ -179,6 +183,8 @@ def image_problems(path: Path, image: Array) -> Iterator[str]:
         yield f"{path}: the image is constant, every voxel is {image.min()}; export the scan again"
     elif not 1 / LARGEST < float(image.max()) - float(image.min()) < LARGEST:  # their squares are computed
         yield f"{path}: values of {image.min():.3g} to {image.max():.3g} overflow in normalization; rescale them"
+    elif text := clipped_away(image, clip):
+        yield f"{path}: {text}"
 
 
 def label_problems(

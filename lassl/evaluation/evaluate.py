@@ -45,7 +45,7 @@ def evaluate(config: Config, run: Run) -> None:
     prepared = open_prepared(config.data.prepared, config.cases.tuning)
     model = load_model(run.model)
     network = model.named(config.evaluate.network, "params.yaml: evaluate.network")
-    placement = place(config.compute, config.patches.size)
+    placement = place(config.compute, config.patches.size, config.network.halve)
     keep_memory()
     started = time.perf_counter()
     snapshots = score_snapshots(model, prepared, config, placement)
@@ -82,11 +82,11 @@ def score_cases(
     with ThreadPoolExecutor(SCORERS) as scorers:  # meanwhile the networks process the next case
         for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
             maps = foregrounds(placed, prepared.read_image(case), Windows.of(config), placement)
-            masks = {name: probability[0] > 0.5 for name, probability in maps.items()}
+            masks = {name: prepared.to_reference(case, probability)[0] > 0.5 for name, probability in maps.items()}
             tables.append(scorers.submit(case_scores, case, masks, prepared))
             mask = masks[reported]
             chosen = largest_component(mask) if config.evaluate.largest_component else mask
-            write_volume(folder / f"{case}.nrrd", prepared.paste(case, chosen))
+            write_volume(folder / f"{case}.nrrd", prepared.on_raw(case, chosen))
             write_volume(folder / PROBABILITY / f"{case}.nrrd", in_percent(maps[reported][0], case, prepared))
             if len(tables) > SCORERS:
                 tables[-1 - SCORERS].result()  # limit the number of waiting volumes
@@ -100,8 +100,8 @@ def in_percent(probability: Array, case: str, prepared: Prepared) -> Volume:
 
 
 def case_scores(case: str, masks: Mapping[str, Array], prepared: Prepared) -> list[dict[str, Any]]:
-    """The rows of all variants of a case, from the masks of all networks. Raises LasslError."""
-    reference, spacing = prepared.read_label(case) > 0, prepared.geometry(case).spacing_mm
+    """The rows of all variants of a case, from the masks of all networks with its reference's voxels."""
+    reference, spacing = prepared.reference(case) > 0, prepared.scored_mm(case)
     return [
         {"case": case, "network": name, "parts": parts, **asdict(metrics.score(mask, reference, spacing))}
         for name, parts, mask in variants(masks)
@@ -134,7 +134,8 @@ def variants(masks: Mapping[str, Array]) -> Iterator[tuple[str, str, Array]]:
 def score_snapshots(model: TrainedModel, prepared: Prepared, config: Config, placement: Placement) -> pd.DataFrame:
     """Dice in percent of each snapshot, and of the last weights, on each held-out and each test case.
 
-    Columns: step, part (held_out or test), case, dice_percent. Empty if no snapshot was kept.
+    Columns: step, part (held_out or test), case, dice_percent. Empty if no snapshot was kept. Masks of a scan that was
+    resampled are compared where the network sees it, with the label that was resampled, too.
     """
     cases = [("held_out", case) for case in model.record.held_out] + [("test", case) for case in prepared.split.test]
     if not model.snapshots:

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from lassl.data.prepare import normalize, read_label
+from lassl.data.prepare import read_label
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.data.raw import RawLayout, find_layout, read_scan
 from lassl.evaluation import metrics
 from lassl.evaluation.inference import Windows, foregrounds
 from lassl.images.geometry import Array, Box, Triple
+from lassl.images.intensities import normalize
 from lassl.model.placement import place
 from lassl.model.trained import load_model
 from lassl.paths import Run
@@ -55,7 +56,7 @@ def fields_of_view(config: Config, run: Run, field: Field) -> None:
     """
     prepared = open_prepared(config.data.prepared)
     model = load_model(run.model)
-    placement = place(config.compute, config.patches.size)
+    placement = place(config.compute, config.patches.size, config.network.halve)
     networks = {model.default: placement.module(model.networks[model.default]).eval()}
     extent = largest_extent(prepared, model.record.labeled, config.data.margin[1])
     layout = find_layout(config.data.folder)
@@ -88,7 +89,7 @@ def whole_case(data: Data, layout: RawLayout, case: str) -> tuple[Array, Array]:
     assert image is not None and label is not None  # both were needed
     x, y, z = image.array.shape
     everything = slice(0, x), slice(0, y), slice(0, z)
-    return normalize(image.array, everything) if layout.raw else image.array, label.array > 0
+    return normalize(image.array, everything, data.clip) if layout.raw else image.array, label.array > 0
 
 
 def view(volume: Array, box: Box) -> Array:

@@ -1,12 +1,45 @@
-"""Finds outlying intensities, which distort normalization by mean and standard deviation."""
+"""Intensities: their normalization, and outlying ones, which distort it."""
 
 import numpy as np
 
-from lassl.images.geometry import Array
+from lassl.images.geometry import Array, Box
 
 BINS = 256  # from the lowest intensity to the highest
 FEW = 1e-3  # share of the voxels: fewer outlying ones than this are damaged, or metal
 TOO_WIDE = 1.5  # ratio of the standard deviation of all voxels to that of the others
+
+
+Limits = tuple[float, float]  # the smallest and the largest intensity that is left by clipping
+
+
+def normalize(image: Array, box: Box, clip: Limits | None = None) -> Array:
+    """Compute (image - mean) / std in a box, float32, with mean and std of the whole image (X, Y, Z) in float64.
+
+    The image is clipped to the limits first.
+    """
+    image = clipped_to(image, clip)
+    mean, std = image.mean(dtype=np.float64), image.std(dtype=np.float64)
+    normalized: Array = ((image[box] - mean) / std).astype(np.float32)
+    return normalized
+
+
+def clipped_to(image: Array, clip: Limits | None) -> Array:
+    """Clip an image (X, Y, Z) to limits, float32; the image itself without limits."""
+    if clip is None:
+        return image
+    clipped: Array = np.clip(image.astype(np.float32), *clip)
+    return clipped
+
+
+def clipped_away(image: Array, clip: Limits | None) -> str:
+    """Describe how clipping leaves an image (X, Y, Z) without contrast; an empty text if it does not."""
+    low, high = image.min(), image.max()
+    if clip is None or (high > clip[0] and low < clip[1]):
+        return ""
+    limits = f"[{clip[0]:g}, {clip[1]:g}]"
+    return (
+        f"all values, {low:.6g} to {high:.6g}, become one by clipping to {limits}; rescale them, or change the limits"
+    )
 
 
 def standing_apart(image: Array) -> str:

@@ -30,7 +30,9 @@ class Decoder(nn.Module):
         self.head = copy.deepcopy(network.head)
         if upsampling != "transposed":
             replaced = [module for module in self.ups.modules() if isinstance(module, nn.ConvTranspose3d)]
-            self.ups = nn.ModuleList(interpolating_up(c.in_channels, c.out_channels, upsampling) for c in replaced)
+            self.ups = nn.ModuleList(
+                interpolating_up(c.in_channels, c.out_channels, upsampling, c.stride) for c in replaced
+            )
         for module in self.modules():
             if isinstance(module, nn.Conv3d | nn.ConvTranspose3d | nn.BatchNorm3d):
                 module.reset_parameters()
@@ -41,10 +43,12 @@ class Decoder(nn.Module):
         return logits
 
 
-def interpolating_up(inputs: int, outputs: int, upsampling: Literal["trilinear", "nearest"]) -> nn.Sequential:
-    """Double every axis by interpolation, then map the channels by a 3x3x3 convolution."""
+def interpolating_up(
+    inputs: int, outputs: int, upsampling: Literal["trilinear", "nearest"], factors: tuple[int, ...] = (2, 2, 2)
+) -> nn.Sequential:
+    """Multiply the axes by factors by interpolation, then map the channels by a 3x3x3 convolution."""
     return nn.Sequential(
-        nn.Upsample(scale_factor=2, mode=upsampling, align_corners=True if upsampling == "trilinear" else None),
+        nn.Upsample(scale_factor=factors, mode=upsampling, align_corners=True if upsampling == "trilinear" else None),
         nn.Conv3d(inputs, outputs, kernel_size=3, padding=1),
         BatchNorm3d(outputs),
         nn.ReLU(inplace=True),

@@ -69,7 +69,9 @@ class URPC(Algorithm):
         *coarse, fine = stages(self.network, self.network.encode(image))
         logits = [self.network.head(fine)]
         for i, head in enumerate(self.heads, start=1):
-            logits.append(F.interpolate(head(coarse[-i]).float(), scale_factor=2**i, mode="trilinear"))
+            small = head(coarse[-i]).float()
+            factors = [n // m for n, m in zip(fine.shape[2:], small.shape[2:], strict=True)]  # 2**i, unless halve says
+            logits.append(F.interpolate(small, scale_factor=factors, mode="trilinear"))
         return logits
 
     def consistency(self, logits: list[Tensor]) -> tuple[Tensor, Tensor]:

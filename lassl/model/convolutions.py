@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lassl.images.geometry import Triple
+from lassl.settings.values import HALVINGS, Halvings
+
 Convolution = Callable[..., Tensor]  # such as torch.nn.functional.conv3d
 TOLERANCE = 0.05  # relative to the largest value; bf16 is within 0.01, and known errors exceeded the value itself
 CHANNELS = 64  # enough for torch to use the kernels of large networks
@@ -24,30 +27,45 @@ class Case:
 
     inputs: int
     outputs: int
-    kernel: int
-    stride: int
+    kernel: Triple
+    stride: Triple
     padding: int
-    size: tuple[int, ...]
+    size: Triple
 
     def __str__(self) -> str:
         """One phrase."""
-        kernel = "x".join([str(self.kernel)] * 3)
-        return f"{kernel} with stride {self.stride} on {self.inputs} x {' x '.join(map(str, self.size))}"
+        kernel, stride, size = ("x".join(map(str, lengths)) for lengths in (self.kernel, self.stride, self.size))
+        return f"{kernel} with stride {stride} on {self.inputs} channels of {size}"
 
 
-def smallest(patch: tuple[int, int, int]) -> list[Case]:
+def same(channels: int, size: Triple) -> Case:
+    """A convolution within a stage."""
+    return Case(channels, channels, (3, 3, 3), (1, 1, 1), 1, size)
+
+
+def halving(channels: int, size: Triple, factors: Triple) -> Case:
+    """A convolution that divides the axes by factors and doubles the channels."""
+    return Case(channels, 2 * channels, factors, factors, 0, size)
+
+
+def sizes(patch: Triple, halve: Halvings = HALVINGS) -> list[Triple]:
+    """The sizes of features on the five scales of a V-Net, from the patch (X, Y, Z) to the smallest."""
+    found = [patch]
+    for factors in halve:
+        x, y, z = (n // factor for n, factor in zip(found[-1], factors, strict=True))
+        found.append((x, y, z))
+    return found
+
+
+def smallest(patch: Triple, halve: Halvings = HALVINGS) -> list[Case]:
     """The convolutions of a patch (X, Y, Z) with the smallest features: the last halving, before and after it."""
-    before, after = tuple(n // 8 for n in patch), tuple(n // 16 for n in patch)
-    return [
-        Case(CHANNELS, CHANNELS, 3, 1, 1, before),
-        Case(CHANNELS, 2 * CHANNELS, 2, 2, 0, before),
-        Case(2 * CHANNELS, 2 * CHANNELS, 3, 1, 1, after),
-    ]
+    *_, before, after = sizes(patch, halve)
+    return [same(CHANNELS, before), halving(CHANNELS, before, halve[-1]), same(2 * CHANNELS, after)]
 
 
-def largest(patch: tuple[int, int, int], width: int) -> list[Case]:
+def largest(patch: Triple, width: int, halve: Halvings = HALVINGS) -> list[Case]:
     """The convolutions of a patch (X, Y, Z) at its full size, in a network whose first stage has `width` channels."""
-    return [Case(width, width, 3, 1, 1, patch), Case(width, 2 * width, 2, 2, 0, patch)]
+    return [same(width, patch), halving(width, patch, halve[0])]
 
 
 def wrong(
@@ -64,7 +82,7 @@ def wrong(
     for case in cases:
         random = torch.Generator().manual_seed(0)
         image = torch.randn(1, case.inputs, *case.size, generator=random)
-        weight = torch.randn(case.outputs, case.inputs, *[case.kernel] * 3, generator=random)
+        weight = torch.randn(case.outputs, case.inputs, *case.kernel, generator=random)
         image, weight = (x.to(device).to(memory_format=layout) for x in (image, weight))
         found = _results(case, image, weight, autocast(), convolution)
         expected = _results(case, image, weight, nullcontext(), F.conv3d)

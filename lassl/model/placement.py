@@ -1,5 +1,6 @@
 """The device, number format and memory layout in which networks run."""
 
+import math
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -10,13 +11,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from lassl.model.convolutions import largest, smallest, wrong
+from lassl.images.geometry import Triple
+from lassl.model.convolutions import largest, sizes, smallest, wrong
 from lassl.plumbing import processor
 from lassl.plumbing.errors import LasslError, note
 from lassl.settings.sections import Compute
+from lassl.settings.values import HALVINGS, Halvings
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-WRONG_BF16 = (16, 32)  # voxels along x, see check_patch
+WRONG_BF16 = 2  # voxels along x inside the network, see check_patch
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -67,20 +70,22 @@ class Placement:
         for network in networks if self.compiled else ():
             network.compile(dynamic=False)
 
-    def check_patch(self, size: tuple[int, int, int], width: int) -> None:
-        """Raise LasslError if this format gives wrong results for training patches (X, Y, Z) and a network width.
+    def check_patch(self, size: Triple, width: int, halve: Halvings = HALVINGS) -> None:
+        """Raise LasslError if this format gives wrong results for training patches (X, Y, Z) of a V-Net.
 
-        oneDNN's bf16 gradient of a 3x3x3 kernel is garbage if the input is 2 voxels long along x (seen with torch 2.13
-        on x86), which happens inside the V-Net for patches of 16 and 32. Other cases are found by a trial computation.
+        The V-Net has this width and these halvings. oneDNN's bf16 gradient of a 3x3x3 kernel is garbage if the input is
+        2 voxels long along x (seen with torch 2.13 on x86), which happens inside the V-Net for patches of 16 and 32 if
+        it halves x four times. Other cases are found by a trial computation.
         """
-        if self.device.type == "cpu" and self.dtype == torch.bfloat16 and size[0] in WRONG_BF16:
+        if self.device.type == "cpu" and self.dtype == torch.bfloat16 and has_wrong_bf16(size, halve):
+            wrong_sizes = [n * math.prod(factors[0] for factors in halve) for n in (1, WRONG_BF16)]
             raise LasslError(
-                f"params.yaml: patches.size {list(size)}: bf16 gradients are wrong on the CPU for 16 or 32 voxels "
-                "along x; use at least 48, or compute.precision auto or fp32"
+                f"params.yaml: patches.size {list(size)}: bf16 gradients are wrong on the CPU for {wrong_sizes[0]} or "
+                f"{wrong_sizes[1]} voxels along x; use at least {sum(wrong_sizes)}, or compute.precision auto or fp32"
             )
         if self.dtype == torch.float32:
             return
-        tried = smallest(size) + (largest(size, width) if self.device.type == "cuda" else [])
+        tried = smallest(size, halve) + (largest(size, width, halve) if self.device.type == "cuda" else [])
         for finding in wrong(tried, self.device, self.layout, self.autocast):
             raise LasslError(
                 f"compute.precision {self.name}: torch {torch.__version__} gives wrong results on this "
@@ -92,11 +97,12 @@ class Placement:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
 
-def place(compute: Compute, patch: tuple[int, int, int] | None = None) -> Placement:
+def place(compute: Compute, patch: Triple | None = None, halve: Halvings = HALVINGS) -> Placement:
     """Turn the configuration into a Placement; `patch` (X, Y, Z) is the size that networks will see, if known.
 
-    For the whole process it sets torch's threads and, on a GPU, disables TF32 and chooses whether algorithms are
-    deterministic. Notes if the format will be slow here. Raises LasslError if the machine lacks the device or format.
+    `halve` are the halvings of a V-Net. For the whole process it sets torch's threads and, on a GPU, disables TF32 and
+    chooses whether algorithms are deterministic. Notes if the format will be slow here. Raises LasslError if the
+    machine lacks the device or format.
     """
     available = "cuda" if torch.cuda.is_available() else "cpu"
     name = available if compute.device == "auto" else compute.device
@@ -112,7 +118,7 @@ def place(compute: Compute, patch: tuple[int, int, int] | None = None) -> Placem
         torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
     precision, reason = str(compute.precision), "asked for"
     if precision == "auto":
-        precision, reason = automatic_cuda() if name == "cuda" else automatic_cpu(patch)
+        precision, reason = automatic_cuda() if name == "cuda" else automatic_cpu(patch, halve)
     placement = Placement(
         torch.device(name), DTYPES[precision], compute.channels_last, reason, compute.compile and name == "cuda"
     )
@@ -129,11 +135,16 @@ def automatic_cuda() -> tuple[str, str]:
     return "fp16", f"auto: compute capability {major}.{minor} has no bf16; the loss is scaled"
 
 
-def automatic_cpu(patch: tuple[int, int, int] | None) -> tuple[str, str]:
-    """The format for this processor and patches (X, Y, Z), and the reason."""
+def has_wrong_bf16(patch: Triple, halve: Halvings) -> bool:
+    """Whether features of a patch (X, Y, Z) are as long along x as torch computes wrongly in bf16 on a CPU."""
+    return any(size[0] == WRONG_BF16 for size in sizes(patch, halve))
+
+
+def automatic_cpu(patch: Triple | None, halve: Halvings = HALVINGS) -> tuple[str, str]:
+    """The format for this processor, patches (X, Y, Z) and halvings, and the reason."""
     if not multiplies_bf16():
         return "fp32", "auto: the processor multiplies no bf16"
-    if patch and patch[0] in WRONG_BF16:
+    if patch and has_wrong_bf16(patch, halve):
         return "fp32", f"auto: bf16 gradients are wrong for patches of {patch[0]} voxels along x"
     return "bf16", f"auto: the processor multiplies bf16 ({', '.join(processor.bf16_units())})"
 

@@ -14,8 +14,9 @@ from lassl.paths import Run
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import checked, yaml_text
+from lassl.settings.cases import Cases
 from lassl.settings.config import Config
-from lassl.settings.sections import Cases, Compute, Method, Network, Patches, Train
+from lassl.settings.sections import Compute, Method, Network, Patches, Train
 from lassl.settings.values import Count, Size
 
 
@@ -56,7 +57,8 @@ class Cohort(Entry):
     """A prepared cohort: its name, the hash of its content, spacing (mm, along x, y, z) and orientation of its scans.
 
     The orientation, such as LPS, names the side of the patient to which each axis points. Several structures, in the
-    order of their classes, are there with the values that they have in raw labels and in masks.
+    order of their classes, are there with the values that they have in raw labels and in masks. Scans were clipped to
+    the intensities `clip` before they were normalized, if it is there.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Cohort(Entry):
     spacing_mm: tuple[float, float, float] | None = None
     orientation: str | None = None
     structures: dict[str, tuple[int, ...]] | None = None
+    clip: tuple[float, float] | None = None
 
 
 class Computation(Entry):

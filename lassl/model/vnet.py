@@ -6,9 +6,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from lassl.images.geometry import Triple
 from lassl.model.batch_norm import BatchNorm3d
 from lassl.plumbing.errors import LasslError
 from lassl.settings.sections import Network
+from lassl.settings.values import HALVINGS, Halvings
 
 
 class Stage(nn.Module):
@@ -36,30 +38,37 @@ class Stage(nn.Module):
         return h
 
 
-def down(inputs: int) -> nn.Sequential:
-    """Halve every axis and double the channels."""
+def down(inputs: int, factors: Triple = (2, 2, 2)) -> nn.Sequential:
+    """Divide the axes by these factors, 1 or 2, and double the channels."""
     return nn.Sequential(
-        nn.Conv3d(inputs, 2 * inputs, kernel_size=2, stride=2), BatchNorm3d(2 * inputs), nn.ReLU(inplace=True)
+        nn.Conv3d(inputs, 2 * inputs, kernel_size=factors, stride=factors),
+        BatchNorm3d(2 * inputs),
+        nn.ReLU(inplace=True),
     )
 
 
-def up(inputs: int) -> nn.Sequential:
-    """Double every axis and halve the channels."""
+def up(inputs: int, factors: Triple = (2, 2, 2)) -> nn.Sequential:
+    """Multiply the axes by these factors, 1 or 2, and halve the channels."""
     return nn.Sequential(
-        nn.ConvTranspose3d(inputs, inputs // 2, kernel_size=2, stride=2),
+        nn.ConvTranspose3d(inputs, inputs // 2, kernel_size=factors, stride=factors),
         BatchNorm3d(inputs // 2),
         nn.ReLU(inplace=True),
     )
 
 
+def multiples(multiple: Triple) -> str:
+    """Write numbers of voxels along x, y, z, such as 16, or 16 x 16 x 4."""
+    return str(multiple[0]) if len(set(multiple)) == 1 else " x ".join(map(str, multiple))
+
+
 class VNet(nn.Module):
-    """Image (N, 1, X, Y, Z) to logits (N, classes, X, Y, Z), background first; X, Y, Z multiples of 16.
+    """Image (N, 1, X, Y, Z) to logits (N, classes, X, Y, Z), background first; X, Y, Z multiples of 16, see `halve`.
 
     `width` is the number of channels of the first stage, doubled at each of four halvings. `residual` adds a stage's
     input to its output. `dropout` is the probability of the two dropouts, at the bottom and before the last
-    convolution; `classes` counts the background. With the defaults it has 9.449 M parameters; without the residual
-    path it is the network behind the published figures. `config` stands for the four. Raises ValueError for a value out
-    of range.
+    convolution; `classes` counts the background. `halve` has the factors, 1 or 2, by which each halving divides x, y
+    and z, for images with thick slices. With the defaults it has 9.449 M parameters; without the residual path it is
+    the network behind the published figures. `config` stands for the five. Raises ValueError for a value out of range.
     """
 
     def __init__(
@@ -70,21 +79,25 @@ class VNet(nn.Module):
         residual: bool = True,
         dropout: float = 0.5,
         classes: int = 2,
+        halve: Halvings = HALVINGS,
     ) -> None:
         super().__init__()
         if config is None:
-            config = Network(width=width, residual=residual, dropout=dropout, classes=classes)
-        elif (width, residual, dropout, classes) != (16, True, 0.5, 2):
-            raise ValueError("VNet: found both a config and width, residual, dropout or classes; give one of the two")
+            config = Network(width=width, residual=residual, dropout=dropout, classes=classes, halve=halve)
+        elif (width, residual, dropout, classes, halve) != (16, True, 0.5, 2, HALVINGS):
+            raise ValueError(
+                "VNet: found both a config and width, residual, dropout, classes or halve; give one of them"
+            )
+        self.multiple = config.multiple
         w = [config.width * 2**i for i in range(5)]
 
         def stage(channels: int, depth: int, inputs: int | None = None) -> Stage:
             return Stage(inputs or channels, channels, depth, config.residual)
 
         self.encoder = nn.ModuleList([stage(w[0], 1, 1), stage(w[1], 2), stage(w[2], 3), stage(w[3], 3)])
-        self.downs = nn.ModuleList(down(c) for c in w[:4])
+        self.downs = nn.ModuleList(down(c, factors) for c, factors in zip(w[:4], config.halve, strict=True))
         self.bottom = nn.Sequential(stage(w[4], 3), nn.Dropout3d(config.dropout))
-        self.ups = nn.ModuleList(up(c) for c in reversed(w[1:]))
+        self.ups = nn.ModuleList(up(c, factors) for c, factors in zip(w[:0:-1], config.halve[::-1], strict=True))
         self.decoder = nn.ModuleList([stage(w[3], 3), stage(w[2], 3), stage(w[1], 2), stage(w[0], 1)])
         self.head = nn.Sequential(nn.Dropout3d(config.dropout), nn.Conv3d(w[0], config.classes, kernel_size=1))
 
@@ -96,19 +109,20 @@ class VNet(nn.Module):
     def encode(self, image: Tensor) -> list[Tensor]:
         """Features of five scales: (N, w, X, Y, Z), (N, 2w, X/2, Y/2, Z/2), ..., (N, 16w, X/16, Y/16, Z/16).
 
-        Raises LasslError for another shape than (N, 1, X, Y, Z), and for a size that cannot be halved four times.
+        Axes that `halve` leaves alone stay longer. Raises LasslError for another shape than (N, 1, X, Y, Z), and for a
+        size that cannot be halved so often.
         """
         if image.ndim != 5 or image.shape[1] != 1:
             raise LasslError(
                 f"V-Net: found a tensor of shape {tuple(image.shape)}, expected (N, 1, X, Y, Z): images, one channel, "
                 "three axes; add the axes that are missing, as in image[None, None]"
             )
-        if any(n % 16 for n in image.shape[2:]):
+        if any(n % m for n, m in zip(image.shape[2:], self.multiple, strict=True)):
             sizes = [int(n) for n in image.shape[2:]]
-            odd = ", ".join(f"{n} along {axis}" for axis, n in zip("xyz", sizes, strict=True) if n % 16)
+            odd = ", ".join(f"{n} along {a}" for a, n, m in zip("xyz", sizes, self.multiple, strict=True) if n % m)
             raise LasslError(
-                f"V-Net: found an image of {' x '.join(map(str, sizes))} voxels, expected multiples of 16 (not {odd}), "
-                "since it halves every axis four times; pad the image, or see it in windows"
+                f"V-Net: found an image of {' x '.join(map(str, sizes))} voxels, expected multiples of "
+                f"{multiples(self.multiple)} (not {odd}), since it halves the axes; pad the image, or see it in windows"
             )
         h = image
         features = []

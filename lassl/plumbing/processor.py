@@ -1,5 +1,6 @@
-"""The processor: its name and its bf16 instructions. Needs only the standard library."""
+"""The processor, by its name and its bf16 instructions, and the memory. Needs only the standard library."""
 
+import os
 import platform
 import re
 from pathlib import Path
@@ -19,3 +20,8 @@ def bf16_units(cpuinfo: Path = CPUINFO) -> list[str]:
     text = cpuinfo.read_text("utf-8") if cpuinfo.is_file() else ""
     lines = [line for line in text.splitlines() if re.match(r"flags\s*:|Features\s*:", line)]
     return sorted({word for line in lines for word in line.split() if word.endswith("bf16")})
+
+
+def memory_bytes() -> int:
+    """The memory of the machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

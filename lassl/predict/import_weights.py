@@ -85,10 +85,11 @@ def score_imported(model: ImportedModel, needs: PredictSettings, prepared: Prepa
     started, rows, masks, labels = time.perf_counter(), [], "", ""
     for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
         image = Volume(prepared.read_image(case), prepared.geometry(case))
-        segmented_by = {name: segment(image, task)[PROBABILITY][0] > 0.5 for name, task in ways.items()}
+        maps = {name: segment(image, task)[PROBABILITY] for name, task in ways.items()}
+        segmented_by = {name: prepared.to_reference(case, each)[0] > 0.5 for name, each in maps.items()}
         rows += case_scores(case, segmented_by, prepared)
-        masks += f"{case} {digest(prepared.paste(case, segmented_by[REPORTED.network]))}\n"
-        labels += f"{case} {digest(prepared.paste(case, prepared.read_label(case)))}\n"
+        masks += f"{case} {digest(prepared.on_raw(case, segmented_by[REPORTED.network]))}\n"
+        labels += f"{case} {digest(prepared.on_raw(case, prepared.reference(case)))}\n"
     segmented = Segmented(
         weights=model.record,
         cohort=Cohort(name=prepared.folder.name, hash=prepared.manifest_hash),

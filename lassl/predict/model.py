@@ -159,7 +159,7 @@ def doubts_of(mask: Volume, model: Ready) -> Iterator[str]:
             yield f"{what} has {ml:.3g} mL{known}: check the mask, the scan's spacing and what it shows"
 
 
-def spoiling(scan: Volume) -> Iterator[str]:
-    """Say which intensities of a scan spoil its normalization."""
-    if apart := standing_apart(scan.array):
+def spoiling(scan: Volume, task: Task) -> Iterator[str]:
+    """Say which intensities of a scan spoil its normalization, if it is normalized and not clipped before."""
+    if not task.normalized and not task.settings.clip and (apart := standing_apart(scan.array)):
         yield f"made of a scan whose intensities stand far apart: {apart}; replace padding by the value of air, or clip"

@@ -8,18 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from lassl.evaluation.external_record import Imported
+from lassl.model.vnet import multiples
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import whole
 from lassl.plumbing.plugins import told
 from lassl.predict.model_file import Exported
 from lassl.settings.sections import VNET
 
-MULTIPLE = 16  # the V-Net halves every axis four times
 OPSET = 17
 BATCH = {0: "batch"}  # axes whose length is chosen when the file is used
 SIZES = {**BATCH, 2: "x", 3: "y", 4: "z"}  # of the V-Net
-INPUT = f"window of pooled voxels, float32 (batch, 1, x, y, z); x, y, z: multiples of {MULTIPLE}, others are refused"
-FIXED = "window of pooled voxels, float32 (batch, 1, x, y, z); x, y, z: "  # of another network: the training's window
+INPUT = "window of pooled voxels, float32 (batch, 1, x, y, z); x, y, z: "
 OUTPUT = "probability of {}, float32 (batch, {}, x, y, z)"
 
 
@@ -55,7 +54,8 @@ def write_onnx(path: Path, exported: Exported) -> None:
     vnet = model.config.name == VNET
     names = list(exported.settings.structures or ["foreground"])
     output = OUTPUT.format(", ".join(names), len(names))
-    image = INPUT if vnet else f"{FIXED}{' x '.join(map(str, exported.settings.window))}"
+    sizes = f"multiples of {multiples(model.config.multiple)}, others are refused"  # another network: the window alone
+    image = INPUT + (sizes if vnet else " x ".join(map(str, exported.settings.window)))
     with whole(path) as temporary, warnings.catch_warnings(action="ignore"):
         try:
             torch.onnx.export(

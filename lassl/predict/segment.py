@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from lassl.data.prepare import normalize
 from lassl.evaluation.inference import Windows, foregrounds
 from lassl.images.geometry import Array, Box, Geometry, Triple, Volume, orientation
 from lassl.images.grids import ALIKE, Grid, covering, fits, resampled, shifted, turned
+from lassl.images.intensities import clipped_away, normalize
 from lassl.model.trained import ENSEMBLE
 from lassl.plumbing.errors import LasslError
 from lassl.predict.locate import box_around, expected_box, in_the_middle
@@ -41,6 +41,8 @@ def segment(volume: Volume, task: Task) -> dict[str, Array]:
     """
     scan = turned(volume, task.settings.orientation)
     check_extent(scan, task.settings)
+    if not task.normalized and (text := clipped_away(scan.array, task.settings.clip)):
+        raise LasslError(text)
     with task.progress.counting(task.networks):
         maps = _in_two_passes(scan, task, task.settings.crop) if task.settings.crop else _in_slabs(scan, task)
     code = orientation(volume.geometry)
@@ -68,7 +70,7 @@ def _in_two_passes(scan: Volume, task: Task, crop: Crop) -> dict[str, Array]:
     box = box_around(np.logical_or.reduce(masks), scan.geometry, crop)
     if box is None or math.prod(side.stop - side.start for side in box) > SMALLER * scan.array.size:
         return _in_slabs(scan, task)
-    image = scan.array[box] if task.normalized else normalize(scan.array, box)
+    image = scan.array[box] if task.normalized else normalize(scan.array, box, task.settings.clip)
     part = Volume(image, shifted(scan.geometry, (box[0].start, box[1].start, box[2].start)))
     maps = _nowhere(scan, task)
     left_gib = task.memory_gib - held_bytes(scan, task) / 2**30
@@ -129,7 +131,7 @@ def _box(scan: Volume, axis: int, part: slice) -> Box:
 def _piece(scan: Volume, box: Box, task: Task) -> dict[str, Array]:
     """Compute the maps of a box of a scan, seen alone, on the scan's grid."""
     start: Triple = (box[0].start, box[1].start, box[2].start)
-    image = scan.array[box].astype(np.float32) if task.normalized else normalize(scan.array, box)
+    image = scan.array[box].astype(np.float32) if task.normalized else normalize(scan.array, box, task.settings.clip)
     grid = Grid(image.shape, shifted(scan.geometry, start))
     code, spacing_mm = task.settings.orientation, task.settings.spacing_mm
     if fits(grid.geometry, code, spacing_mm):

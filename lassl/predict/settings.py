@@ -12,12 +12,15 @@ from lassl.data.prepared import MANIFEST, open_prepared
 from lassl.evaluation.inference import Windows
 from lassl.images.components import large_components
 from lassl.images.geometry import Geometry, Volume, orientation, volume_ml
+from lassl.images.intensities import Limits
 from lassl.model.record import Cohort, Evaluation, Trained, read_record
 from lassl.paths import prepared_folder
 from lassl.plumbing.errors import LasslError, note
 from lassl.settings.values import Positive, Section, Size
 
-NORMALIZATION: Literal["whole volume mean and standard deviation"] = "whole volume mean and standard deviation"
+Normalization = Literal["whole volume mean and standard deviation", "whole volume mean and standard deviation, clipped"]
+NORMALIZATION: Normalization = "whole volume mean and standard deviation"
+CLIPPED: Normalization = "whole volume mean and standard deviation, clipped"
 # of the h5 that the field passes on (Yu et al. 2019), in voxels
 FIELD_CROP: dict[str, Any] = {"crop": "label", "min_size": (112, 112, 80), "margin": (10, 19), "crop_z": False}
 BATCH = 4  # windows in a forward pass, of a model without evaluation
@@ -45,9 +48,10 @@ class PredictSettings(Section):
     """How a model predicts: pooling and windows of a volume, number format, and the grid of the training.
 
     Window and stride are in pooled voxels, batch counts windows per forward pass, spacing_mm is of voxels before
-    pooling; orientation names the side of the patient that each axis runs towards. Without `crop` scans of
-    the training were whole, or that is not known. `structures` are the names of several, in the order of the networks'
-    classes, and their values in masks; without it there is one, and masks are of 0 and 1.
+    pooling; orientation names the side of the patient that each axis runs towards. Scans are clipped to the intensities
+    `clip` first where it is set. Without `crop` scans of the training were whole, or that is not known. `structures`
+    are the names of several, in the order of the networks' classes, and their values in masks; without it there is one,
+    and masks are of 0 and 1.
     """
 
     pool: Positive
@@ -58,10 +62,17 @@ class PredictSettings(Section):
     channels_last: bool
     spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
     orientation: Annotated[str, pydantic.Field(pattern="^[LRPASI]{3}$")]
-    normalization: Literal["whole volume mean and standard deviation"]
+    normalization: Normalization
     crop: Crop | None = None
     structures: Annotated[dict[str, Positive], pydantic.Field(min_length=2)] | None = None
-    later: ClassVar = ("structures",)
+    clip: Limits | None = None
+    later: ClassVar = ("structures", "clip")
+
+    @model_validator(mode="after")
+    def _limits_where_clipped(self) -> Self:
+        if (self.normalization == CLIPPED) != (self.clip is not None):
+            raise ValueError(f"normalization is '{self.normalization}', but clip is {self.clip}")
+        return self
 
     @model_validator(mode="after")
     def _windows_leave_no_gap(self) -> Self:
@@ -96,7 +107,8 @@ def settings_of(record: Trained) -> PredictSettings:
             "channels_last": trained.compute.channels_last,
             "spacing_mm": spacing_mm,
             "orientation": code,
-            "normalization": NORMALIZATION,
+            "normalization": CLIPPED if record.cohort.clip else NORMALIZATION,
+            "clip": record.cohort.clip,
             "crop": (crop := crop_of(record.cohort, spacing_mm)) and crop | parts_of(record),
             "structures": {name: values[0] for name, values in (record.cohort.structures or {}).items()} or None,
         }

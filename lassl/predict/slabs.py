@@ -62,13 +62,14 @@ def needed_bytes(scan: Volume, axis: int, length: int, task: Task) -> int:
     pool, maps = settings.pool, structures * len(task.maps)
     grid = covering((x, y, z), scan.geometry, settings.orientation, settings.spacing_mm)
     whole, slab = scan.array.size, x * y * z
+    clipped = 8 * whole if settings.clip else 0  # in float32, as made and as kept
     native = math.prod(max(n, pool * w) for n, w in zip(grid.size, settings.window, strict=True))
     probabilities = structures * (networks + (networks > 1))  # of several networks also their mean
     pooled = 8 + 8 * structures * (1 + networks)
     stages = (
-        12 * whole,  # the standard deviation, in float64; in the end a map that is turned back, as often copied
+        12 * whole + clipped,  # the standard deviation, in float64; in the end a map, turned back, is copied as often
         (36 + 8 * structures) * whole * (structures > 1),  # all maps turned back; the class of each voxel
-        (max(24, 12 * (1 + structures)) + 4 * maps) * slab,  # normalization, in float64; entropy
+        (max(24, 12 * (1 + structures)) + 4 * maps) * slab + clipped,  # normalization, in float64; entropy
         12 * (slab + native),  # resampling
         4 * slab + (4 * probabilities + 8 * maps - 4 * structures) * native + pooled * native // pool**3,  # windows
         (8 + 4 * maps) * (slab + native),  # the way back

@@ -144,13 +144,11 @@ def uncertainty(row: Shown, case: str, size: Triple, box: Box) -> dict[str, Any]
 def cropped(result: Result, case: str, prepared: Prepared) -> Array:
     """A predicted mask in the prepared case's grid (X, Y, Z). Raises LasslError."""
     path = result.names.predictions / f"{case}.nrrd"
-    full = volumes.read_volume(path).array
-    if full.shape != prepared.full_size(case):
-        expected = prepared.full_size(case)
-        raise LasslError(f"{path}: found {full.shape} voxels, expected {expected} as in the raw scan: run `dvc repro`")
-    start, shape = prepared.crop_start(case), prepared.cases[case].shape
-    mask: Array = full[tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))]
-    return mask
+    mask = volumes.read_volume(path).array
+    try:
+        return prepared.cropped(case, mask)
+    except LasslError as error:
+        raise LasslError(f"{path}: {error}") from None
 
 
 def read_probability(path: Path, size: Triple) -> Array:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lassl.data.phantom_folder import only_phantoms
+from lassl.data.phantom import only_phantoms
 from lassl.data.prepared import MANIFEST
 from lassl.paths import RECORD, metrics_folder, raw_folder, report_page
 from lassl.plumbing.files import foreign, holds, holds_only, linked_away

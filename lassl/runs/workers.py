@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from lassl.plumbing.processor import memory_bytes
+
 if TYPE_CHECKING:
     from lassl.settings.config import Config
 
@@ -21,7 +23,7 @@ def cores() -> int:
 
 def memory_gib() -> float:
     """The memory of the machine in GiB."""
-    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)
+    return memory_bytes() / 2**30
 
 
 def training_gib(config: "Config") -> float:

@@ -6,20 +6,20 @@ from typing import Annotated, Any, Self
 
 import pydantic
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from lassl.paths import TUNING, Run, is_folder_name, raw_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import checked, no_yaml, parse_yaml
+from lassl.settings.cases import Cases, Labels
 from lassl.settings.origins import ABSENT, origin
 from lassl.settings.sections import (
-    Cases,
     Compute,
     Data,
     Evaluate,
     Field,
-    Labels,
     Method,
     Network,
     Patches,
@@ -29,7 +29,7 @@ from lassl.settings.sections import (
     Statistics,
     Train,
 )
-from lassl.settings.values import Count, Section
+from lassl.settings.values import HALVINGS, Count, Section
 
 NAME = "expected a folder name without slash, line break or leading dot"
 
@@ -59,6 +59,19 @@ class Config(Section):
     running: Running
     methods: dict[str, Method]
 
+    @field_validator("patches")
+    @classmethod
+    def _can_be_halved(cls, patches: Patches, info: ValidationInfo) -> Patches:
+        network: Network | None = info.data.get("network")  # None: it has a problem of its own
+        if network and any(n % m for n, m in zip(patches.size, network.multiple, strict=True)):
+            each = {"each": "16, because the V-Net halves every axis four times"}
+            if network.halve != HALVINGS:
+                each = {"each": f"{network.multiple}, because the V-Net halves the axes as in network.halve"}
+            problem = PydanticCustomError("multiples", "expected multiples of {each}", each)
+            place = InitErrorDetails(type=problem, loc=("size",), input=list(patches.size))
+            raise ValidationError.from_exception_data("Patches", [place])
+        return patches
+
     @model_validator(mode="after")
     def _a_class_for_each_structure(self) -> Self:
         classes = 1 + len(self.data.structures or [None])
@@ -70,6 +83,15 @@ class Config(Section):
                 "one); leave network.classes out"
             )
         return self.model_copy(update={"network": self.network.model_copy(update={"classes": classes})})
+
+    @model_validator(mode="after")
+    def _fields_of_view_are_of_scans_as_they_are(self) -> Self:
+        key = next((key for key in ("spacing_mm", "orientation") if getattr(self.data, key) is not None), None)
+        if key and self.fields_of_view:
+            raise ValueError(
+                f"fields_of_view show scans on their own grids, which data.{key} changes; set fields_of_view to []"
+            )
+        return self
 
     @model_validator(mode="after")
     def _windows_leave_no_gap(self) -> Self:
@@ -130,7 +152,7 @@ class Config(Section):
                     f"cases.held_out is {self.cases.held_out}, but methods.{name} has only {method.labeled} labeled "
                     "cases; leave some to train on"
                 )
-            if max(self.patches.size) == 16 and method.batch.labeled + method.batch.unlabeled == 1:
+            if self.patches.size == self.network.multiple and method.batch.labeled + method.batch.unlabeled == 1:
                 raise ValueError(
                     f"methods.{name}.batch is one patch of {list(self.patches.size)}, which the V-Net reduces to one "
                     "voxel, but batch norm needs two; use two patches or a larger patches.size"

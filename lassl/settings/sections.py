@@ -1,14 +1,28 @@
 """The sections of params.yaml: checked, frozen."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pydantic
-from pydantic import BeforeValidator, field_validator, model_validator
+from pydantic import BeforeValidator, model_validator
 
 from lassl.paths import prepared_folder
 from lassl.settings.earlier_names import ALGORITHMS
-from lassl.settings.values import Count, Positive, Section, Size, Structures, plugin_name
+from lassl.settings.values import (
+    HALVINGS,
+    Clip,
+    Count,
+    Halvings,
+    Normalize,
+    Orientation,
+    Positive,
+    Section,
+    Size,
+    Spacing,
+    Structures,
+    plugin_name,
+)
 
 Field = Literal["whole", "center", "padded"]
 VNET = "vnet"  # the network that is ours
@@ -31,7 +45,10 @@ class Phantom(Section):
 
 
 class Data(Section):
-    """Where the raw scans are and how they are prepared; sizes and margins in voxels."""
+    """Where the raw scans are and how they are prepared; sizes and margins in voxels.
+
+    Scans are brought to `spacing_mm` (along x, y, z) and `orientation`; without them they stay on their own grids.
+    """
 
     cohort: str
     folder: Path
@@ -43,6 +60,10 @@ class Data(Section):
     margins: Annotated[str, plugin_name("seeded")]
     min_size: Size
     seed: int
+    spacing_mm: Spacing | None = None
+    orientation: Orientation | None = None
+    normalize: Normalize = "zscore"
+    later: ClassVar = ("spacing_mm", "orientation", "normalize")
 
     @model_validator(mode="after")
     def _margin_in_order(self) -> Self:
@@ -55,12 +76,17 @@ class Data(Section):
         """Folder of the prepared cohort."""
         return prepared_folder(self.cohort)
 
+    @property
+    def clip(self) -> tuple[float, float] | None:
+        """The intensities to which a scan is clipped before it is normalized; None: it is not."""
+        return self.normalize.clip if isinstance(self.normalize, Clip) else None
+
 
 class Network(Section):
-    """The network: `vnet` with its three keys, or a class by its name, which gets `options` as keywords.
+    """The network: `vnet` with its four keys, or a class by its name, which gets `options` as keywords.
 
-    Of the V-Net: channels of the first stage, residual stages, dropout probability. `classes` counts the background
-    and follows from `data.structures`.
+    Of the V-Net: channels of the first stage, residual stages, dropout probability, and for each of four steps down the
+    factor along x, y, z (1 or 2). `classes` counts the background and follows from `data.structures`.
     """
 
     name: Annotated[str, plugin_name(VNET, kind="class")] = VNET
@@ -69,12 +95,21 @@ class Network(Section):
     residual: bool
     dropout: Annotated[float, pydantic.Field(ge=0, lt=1)]
     classes: Annotated[int, pydantic.Field(ge=2)] = 2
-    later: ClassVar = ("name", "options", "classes")
+    halve: Halvings = HALVINGS
+    later: ClassVar = ("name", "options", "classes", "halve")
+
+    @property
+    def multiple(self) -> Size:
+        """Numbers of voxels along x, y, z of which a patch has multiples, so that it can be halved."""
+        x, y, z = (math.prod(factors) for factors in zip(*self.halve, strict=True))
+        return x, y, z
 
     @model_validator(mode="after")
     def _the_vnet_has_none(self) -> Self:
         if self.name == VNET and self.options:
             raise ValueError(f"options {self.options} are for a class of your own; the V-Net takes none")
+        if self.name != VNET and self.halve != HALVINGS:
+            raise ValueError(f"halve is for the V-Net, and the network is {self.name}; leave network.halve out")
         return self
 
 
@@ -83,13 +118,6 @@ class Patches(Section):
 
     pool: Positive
     size: Size
-
-    @field_validator("size")
-    @classmethod
-    def _halves_four_times(cls, size: Size) -> Size:
-        if any(n % 16 for n in size):
-            raise ValueError("expected multiples of 16, because the V-Net halves every axis four times")
-        return size
 
 
 class Train(Section):
@@ -103,38 +131,11 @@ class Train(Section):
     later: ClassVar = ("start",)
 
 
-class Cases(Section):
-    """The use of training cases: which are unlabeled, and how many labeled ones are held out to choose a snapshot.
-
-    `tuning` labeled cases are scored instead of the test cases, to choose settings; 0: the test cases are scored.
-    """
-
-    unlabeled: Annotated[str, plugin_name("rest")]
-    held_out: Count
-    tuning: Count = 0  # older records lack it
-
-
 class Snapshots(Section):
     """How many states from the second half of training are kept besides the last, and which state is scored."""
 
     count: Count
     use: Annotated[str, plugin_name("last", "validated")]
-
-
-class Counts(Section):
-    """Numbers of labeled and unlabeled training cases."""
-
-    labeled: Positive
-    unlabeled: Count
-
-
-class Labels(Section):
-    """Numbers of training cases for the seven rows; `all`: labeled ones. Only the methods' copies are read."""
-
-    few: Counts
-    more: Counts
-    fewest: Counts
-    all: Positive
 
 
 class Evaluate(Section):

@@ -35,8 +35,8 @@ def train(config: Config, run: Run) -> None:
     check({run.method: method})
     check_network({run.method: method}, config.network, config.patches.size)
     prepared = open_prepared(config.data.prepared, config.cases.tuning)
-    placement = place(config.compute, config.patches.size)
-    placement.check_patch(config.patches.size, config.network.width)
+    placement = place(config.compute, config.patches.size, config.network.halve)
+    placement.check_patch(config.patches.size, config.network.width, config.network.halve)
     named = named_modules(config.settings(run.method))
     code = fingerprint("lassl.training.train", module_of(method.algorithm), *named, root=ROOT)
     checkpoints = Checkpoints(run.checkpoints, shaped_by(config, run, prepared.manifest_hash, code, placement))
@@ -87,6 +87,7 @@ def record_of(
     """The record of what was trained, on which data, where, and how it went."""
     grid = prepared.geometry(next(iter(prepared.cases)))
     x, y, z = grid.spacing_mm
+    beside: dict[str, Any] = {"structures": prepared.structures, "clip": prepared.clip}
     return Trained(
         **run.model_dump(),
         settings=Settings.of(config, run.method),
@@ -95,7 +96,7 @@ def record_of(
             hash=prepared.manifest_hash,
             spacing_mm=(x, y, z),
             orientation=orientation(grid),
-            **({"structures": dict(prepared.structures)} if prepared.structures else {}),
+            **{key: value for key, value in beside.items() if value},
         ),
         labeled=label_split.labeled,
         held_out=label_split.held_out,

@@ -353,6 +353,25 @@ def test_scans_are_counted_against_the_split(tmp_path):
     assert marks(found) == ["missing", "missing"]
 
 
+def test_what_preparation_changes_of_the_scans_is_told_and_refused_for_h5_files(tmp_path):
+    def told(**changes):
+        wanted = CONFIG.data.model_validate({**CONFIG.data.model_dump(), "folder": tmp_path / "raw", **changes})
+        return list(check_data.changes(CONFIG.model_copy(update={"data": wanted}), tmp_path / "raw"))
+
+    assert told(spacing_mm=(1, 1, 2.5)) == []  # without scans: that is told elsewhere
+    (tmp_path / "raw/A").mkdir(parents=True)
+    (tmp_path / "raw/A/image.nrrd").write_bytes(b"")
+    assert told() == []
+    grid, intensities = told(spacing_mm=(1, 1, 2.5), orientation="LPS", normalize={"clip": (-100, 300)})
+    assert grid == Finding("ok", "scans are brought to 1 x 1 x 2.5 mm, LPS; masks are scored on the scans' own grids")
+    assert intensities == Finding("ok", "intensities are clipped to [-100, 300], then normalized scan by scan")
+    (tmp_path / "raw/A/image.nrrd").rename(tmp_path / "raw/A/mri_norm2.h5")
+    assert told() == []
+    (found,) = told(orientation="LPS", normalize={"clip": (-100, 300)})
+    assert found.mark == "missing"
+    assert "so data.orientation and data.normalize cannot change them; use scans as NRRD or NIfTI" in found.found
+
+
 def labels(tmp_path: Path, tuning: int, labeled: int, unlabeled: int) -> Finding:
     """What is said of labels: six training cases, of which the third has none, and one row."""
     none = ["", "", "none", "", "", ""]

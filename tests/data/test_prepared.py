@@ -7,8 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
+from lassl.data.case import Case, cohort_hash
 from lassl.data.label_split import UNLABELED, LabelSplit, Split, choose_cases, rest
-from lassl.data.prepared import Case, Manifest, Prepared, cohort_hash, open_prepared
+from lassl.data.prepared import Manifest, Prepared, open_prepared
 from lassl.images.geometry import Geometry
 from lassl.plumbing.errors import LasslError
 

@@ -10,9 +10,10 @@ import torch
 
 from helpers.project import ROOT, composed
 from helpers.trainings import settings
+from lassl.data.case import Case
 from lassl.data.patches import PatchSource
 from lassl.data.prepare import prepare
-from lassl.data.prepared import Case, Manifest, Prepared, open_prepared
+from lassl.data.prepared import Manifest, Prepared, open_prepared
 from lassl.data.split_file import read_split
 from lassl.evaluation.evaluate import evaluate
 from lassl.evaluation.metrics import score

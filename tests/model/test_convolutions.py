@@ -38,12 +38,14 @@ def wrong_backwards(image, weight, **options):
 
 
 def test_the_convolutions_that_are_tried_are_those_around_the_last_halving_and_at_the_full_size():
+    one, two, three = (1, 1, 1), (2, 2, 2), (3, 3, 3)
     assert smallest((64, 64, 16)) == [
-        Case(64, 64, 3, 1, 1, (8, 8, 2)),
-        Case(64, 128, 2, 2, 0, (8, 8, 2)),
-        Case(128, 128, 3, 1, 1, (4, 4, 1)),
+        Case(64, 64, three, one, 1, (8, 8, 2)),
+        Case(64, 128, two, two, 0, (8, 8, 2)),
+        Case(128, 128, three, one, 1, (4, 4, 1)),
     ]
-    assert largest((64, 64, 16), 8) == [Case(8, 8, 3, 1, 1, (64, 64, 16)), Case(8, 16, 2, 2, 0, (64, 64, 16))]
+    size = (64, 64, 16)
+    assert largest(size, 8) == [Case(8, 8, three, one, 1, size), Case(8, 16, two, two, 0, size)]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -56,7 +58,7 @@ def test_bf16_is_right_here_for_patches_that_are_not_refused(layout, patch):
 def test_a_wrong_output_is_found(factor):
     told = found(smallest((48, 48, 48))[1:2], convolution=off_by(factor))
     assert len(told) == 3
-    assert told[0].startswith("output of 2x2x2 with stride 2 on 64 x 6 x 6 x 6: off by ")
+    assert told[0].startswith("output of 2x2x2 with stride 2x2x2 on 64 channels of 6x6x6: off by ")
 
 
 def test_what_is_wrong_in_a_part_or_backwards_alone_is_found():

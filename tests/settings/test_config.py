@@ -256,6 +256,58 @@ def test_a_patch_that_cannot_be_halved_four_times_is_refused(refusal):
     assert line.startswith("patches.size: expected multiples of 16") and "[32, 40, 16]" in line
 
 
+def test_a_patch_is_halved_as_the_network_says(refusal):
+    def thick(size):
+        def change(p):
+            p["network"]["halve"] = [[2, 2, 1], [2, 2, 1], [2, 2, 2], [2, 2, 2]]
+            p["patches"]["size"] = size
+
+        return change
+
+    (line,) = refusal(thick([32, 32, 18]))
+    assert line.startswith("patches.size: expected multiples of (16, 16, 4), because the V-Net halves the axes as in")
+    values = copy.deepcopy(PARAMS)
+    thick([32, 32, 12])(values)
+    assert Config.model_validate(values).patches.size == (32, 32, 12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"orientation": "LPX"}, "data.orientation: expected three letters, one of R or L, one of A or P and one of I"),
+     ({"spacing_mm": [1, 1]}, "data.spacing_mm.2: Field required"),
+     ({"spacing_mm": [1, 1, 0]}, "data.spacing_mm.2: Input should be greater than 0"),
+     ({"normalize": {"clip": [300, -100]}}, "data.normalize: expected zscore, or {clip: [lo, hi]} with two numbers"),
+     ({"normalize": "minmax"}, "data.normalize: expected zscore, or {clip: [lo, hi]}")],
+)  # fmt: skip
+def test_a_grid_or_a_normalization_of_no_sense_is_refused_in_a_line(refusal, changes, told):
+    (line,) = refusal(lambda p: p["data"].update(changes))
+    assert line.startswith(told)
+
+
+def test_grid_and_normalization_are_read_and_written_only_where_they_are_set(tmp_path):
+    values = copy.deepcopy(PARAMS)
+    values["data"] |= {"spacing_mm": [1, 1, 2.5], "orientation": "RAS", "normalize": {"clip": [-100, 300]}}
+    values["network"]["halve"] = halve = [[2, 2, 1], [2, 2, 1], [2, 2, 2], [2, 2, 2]]
+    values["fields_of_view"] = []
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    config = load(tmp_path / "params.yaml")
+    assert (config.data.spacing_mm, config.data.orientation, config.data.clip) == ((1, 1, 2.5), "RAS", (-100, 300))
+    assert config.network.multiple == (16, 16, 4)
+    written = config.model_dump(mode="json")
+    assert written["network"]["halve"] == halve and written["data"]["normalize"] == {"clip": [-100, 300]}
+    plain = table().model_dump(mode="json")
+    assert not {"spacing_mm", "orientation", "normalize", "halve"} & {*plain["data"], *plain["network"]}
+
+
+@pytest.mark.parametrize(("key", "value"), [("spacing_mm", [1, 1, 1]), ("orientation", "LPS")])
+def test_fields_of_view_are_refused_where_scans_are_brought_to_another_grid(refusal, key, value):
+    def change(p):
+        p["data"][key], p["fields_of_view"] = value, ["whole"]
+
+    (line,) = refusal(change)
+    assert line.startswith(f"fields_of_view show scans on their own grids, which data.{key} changes; set fields_of")
+
+
 def test_a_stride_that_leaves_gaps_between_windows_is_refused(refusal):
     (line,) = refusal(lambda p: p["evaluate"].update(stride=[16, 16, 17]))
     assert line.startswith("evaluate.stride (16, 16, 17) exceeds patches.size (32, 32, 16)")
@@ -333,10 +385,10 @@ def test_all_problems_of_a_file_are_told_at_once_a_line_each(refusal):
         p["speed"] = "high"
         p["patches"]["size"] = [32, 40, 16]
         p["data"]["margin"] = [8, 4]
-        del p["network"]["width"]
+        del p["evaluate"]["batch"]
 
     keys = sorted(line.split(":")[0] for line in refusal(spoil))
-    assert keys == ["data", "network.width", "patches.size", "speed", "train.steps"]
+    assert keys == ["data", "evaluate.batch", "patches.size", "speed", "train.steps"]
 
 
 def test_a_run_is_named_after_method_draw_and_seed_and_kept_under_its_profile():

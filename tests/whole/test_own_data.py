@@ -452,8 +452,8 @@ def test_scans_of_another_spacing_are_noted_with_two_cases_and_what_to_do(capsys
     fine = Geometry((1.0, 1.2, 1.5), PLACE.origin_mm, RAS)
     assert noted(capsys, B=fine, T=fine) == [
         "note: raw: 2 of 4 cases differ in spacing from the first: case B has 1 x 1.2 x 1.5 mm (RAS), case A "
-        "has 1 x 1.2 x 3 mm (RAS); networks learn in voxels, so resample the scans to one grid, or leave these cases "
-        "out of list.csv"
+        "has 1 x 1.2 x 3 mm (RAS); networks learn in voxels, so set data.spacing_mm=[1,1.2,2.25] (the median), or "
+        "leave these cases out of list.csv"
     ]
 
 
