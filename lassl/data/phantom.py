@@ -38,9 +38,9 @@ EARLY_SCANS = 0.2  # share of cases in which other blood is as bright as the atr
 def phantom(cases: Sequence[str], folder: Path, size: Triple, seed: int, chambers: bool = False) -> None:
     """Write `<folder>/<case>/lgemri.nrrd` and `laendo.nrrd` (0 and 255) for each case; the folder is whole or absent.
 
-    `size` is in voxels. With `chambers`, labels have the values of STRUCTURES. A case depends only on the seed, its name and the size, not on its place in the list or on the
-    number of cores; all cores are used. Raises LasslError if draw_phantom refuses the size, or if the folder contains
-    anything other than phantoms.
+    `size` is in voxels. With `chambers`, labels have the values of STRUCTURES. A case depends only on the seed, its
+    name and the size, not on its place in the list or on the number of cores; all cores are used. Raises LasslError if
+    draw_phantom refuses the size, or if the folder contains anything other than phantoms.
     """
     with whole_folder(folder, only_phantoms) as temporary, process_pool(__name__) as pool:
         work = pool.map(partial(_write_case, folder=temporary, size=size, seed=seed, chambers=chambers), cases)
