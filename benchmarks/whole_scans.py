@@ -82,7 +82,7 @@ def ways(image: Array, label: Array, task: Task, fields: Sequence[str], case: st
     place = Geometry(spacing_mm, direction=directions(code))
 
     def mask(array: Array, asked: Task) -> Array:
-        found: Array = segment(Volume(array, place), asked)[PROBABILITY] > 0.5
+        found: Array = segment(Volume(array, place), asked)[PROBABILITY][0] > 0.5
         return found
 
     alone = mask(image, one_pass)

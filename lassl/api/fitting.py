@@ -15,7 +15,8 @@ from lassl.data.label_split import choose_cases
 from lassl.data.patches import PatchSource
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.evaluation import metrics
-from lassl.evaluation.inference import Windows, foregrounds
+from lassl.evaluation.inference import Windows, decided, foregrounds
+from lassl.images.structures import several
 from lassl.learning.base import Algorithm
 from lassl.methods import algorithms, class_of, findings
 from lassl.model.placement import Placement, place
@@ -45,18 +46,23 @@ class Fitted:
     def evaluate(self, network: str | None = None) -> pd.DataFrame:
         """Score a network, by default the first, on the test cases of its cohort: a row each, as `lassl.score`.
 
-        Raises LasslError for a network that is not there.
+        With several structures there is a row for each case and structure. Raises LasslError for a network that is not
+        there.
         """
         name = network or next(iter(self.networks))
         if name not in self.networks:
             raise LasslError(f"network: found '{name}', expected one of {', '.join(self.networks)}")
-        scores, cases = {}, self._cohort.split.test
+        rows, cases, names = [], self._cohort.split.test, several(self._config.data.structures)
         for case in bar(cases, "evaluate", "case", len(cases)):
             chosen, windows = {name: self.networks[name]}, Windows.of(self._config)
-            probability = foregrounds(chosen, self._cohort.read_image(case), windows, self._placement)[name][0]
-            label, spacing_mm = self._cohort.read_label(case) > 0, self._cohort.geometry(case).spacing_mm
-            scores[case] = asdict(metrics.score(probability > 0.5, label, spacing_mm))
-        return pd.DataFrame.from_dict(scores, orient="index").rename_axis("case")
+            maps = foregrounds(chosen, self._cohort.read_image(case), windows, self._placement)[name]
+            label, spacing_mm = self._cohort.read_label(case), self._cohort.geometry(case).spacing_mm
+            if names:
+                scores = metrics.score_structures(decided(maps), label, names, spacing_mm)
+                rows += [{"case": case, "structure": structure, **asdict(each)} for structure, each in scores.items()]
+            else:
+                rows.append({"case": case, **asdict(metrics.score(maps[0] > 0.5, label > 0, spacing_mm))})
+        return pd.DataFrame(rows).set_index(["case", "structure"] if names else "case")
 
 
 def fit(
@@ -75,9 +81,9 @@ def fit(
     `method` is a class that inherits from lassl.Algorithm, or a name: an algorithm such as "cps"; in a clone of the
     project also a row such as "cps_alw", with its settings. `options` are those of the method's constructor. `cohort`
     is "synthetic", whose phantoms are drawn in memory (12 for the defaults, and 4 to test on), or the name of a
-    prepared one in data/prepared. Of its training cases the first are `labeled`, the next `unlabeled`. Settings are
-    those of profile quick; `settings` changes some, section by section: {"train": {"lr": 0.01}, "network": {"width":
-    8}}, and as "method" the row's, {"method": {"schedule": "constant"}}.
+    prepared one in data/prepared, whose structures are learned. Of its training cases the first are `labeled`, the next
+    `unlabeled`. Settings are those of profile quick; `settings` changes some, section by section: {"train": {"lr":
+    0.01}, "network": {"width": 8}}, and as "method" the row's, {"method": {"schedule": "constant"}}.
 
     The result depends on the arguments alone. Afterwards torch's threads, random numbers and settings of CUDA are as
     before. Ctrl-C ends it after a step. Raises LasslError.
@@ -96,6 +102,9 @@ def fit(
     values["train"]["steps"] = steps
     config = checked(values | {"methods": {name: own}})
     data = _cohort(cohort, config)
+    if isinstance(data, Prepared):
+        values["data"]["structures"] = _structures(data, config)
+        config = checked(values | {"methods": {name: own}})
     if (asked := labeled + own["unlabeled"]) > (found := len(data.split.train)):
         raise LasslError(
             f"labeled, unlabeled: found {asked} cases together, expected at most {found}, those to train on"
@@ -126,10 +135,27 @@ def _named(method: object) -> tuple[str, bool]:
 def _cohort(name: str, config: Config) -> "Prepared | Drawn":
     """Open a cohort by its name. Raises LasslError where it is not prepared."""
     if name == SYNTHETIC:
+        if (named := config.data.structures) and not config.phantom.chambers:
+            raise LasslError(
+                f"settings: data.structures: found {', '.join(named)}, but phantoms have one structure without "
+                'chambers; set {"phantom": {"chambers": True}} too, or name a prepared cohort'
+            )
         return Drawn(config.phantom, config.data)
     if not is_folder_name(name):
         raise LasslError(f"cohort: found {name!r}, expected {SYNTHETIC} or the name of a folder in data/prepared")
     return open_prepared(prepared_folder(name))
+
+
+def _structures(prepared: Prepared, config: Config) -> dict[str, list[int]] | None:
+    """The structures of a cohort. Raises LasslError where settings ask for others."""
+    found: dict[str, list[int]] | None = prepared.manifest.options.get("structures")
+    asked = {name: list(values) for name, values in (config.data.structures or {}).items()}
+    if asked and (found is None or list(asked.items()) != list(found.items())):
+        raise LasslError(
+            f"settings: data.structures: found {asked}, but {prepared.folder} was prepared with {found or 'one'}; "
+            "leave them out, or prepare the cohort again"
+        )
+    return found
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """`lassl.load`: a trained model that segments scans."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,8 @@ from lassl.images.volumes import to_image, volume_of
 from lassl.plumbing.errors import LasslError
 from lassl.predict.model import Ready, doubts_of, maps_of, ready, spoiling
 from lassl.predict.scan_files import MASK, read_scan
-from lassl.predict.task import PROBABILITY, UNCERTAINTY
+from lassl.predict.settings import Volumes
+from lassl.predict.task import UNCERTAINTY
 
 Scan = str | Path | sitk.Image
 
@@ -24,19 +25,20 @@ Scan = str | Path | sitk.Image
 class Maps:
     """The mask of a scan and the maps that were asked for, images of SimpleITK on the scan's grid.
 
-    The mask is uint8, 0 and 1. Maps are float32 and NaN where nobody looked: a model that learned from crops sees a
-    crop of a larger scan. `probability` is that of the foreground, in [0, 1]. `uncertainty` is the entropy, in nats, of
-    the mean of several passes with dropout, in [0, ln 2].
+    The mask is as `Model.segment` gives it. Maps are float32 and NaN where nobody looked: a model that learned from
+    crops sees a crop of a larger scan. `probability` is that of the foreground, in [0, 1]; of a model of several
+    structures it is a dictionary with an image for each name. `uncertainty` is the entropy, in nats, of the mean of
+    several passes with dropout, in [0, ln K] for K classes, the background among them.
     """
 
     mask: sitk.Image
-    probability: sitk.Image | None = None
+    probability: sitk.Image | dict[str, sitk.Image] | None = None
     uncertainty: sitk.Image | None = None
 
 
 def load(
     model: str | Path,
-    *,
+    *others: str | Path,
     network: str = "default",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Literal["bf16", "fp32"] | None = None,
@@ -45,16 +47,17 @@ def load(
 ) -> "Model":
     """Load a trained model; runs no code from its file.
 
-    `model` is "atrium", which comes with lassl; a run of this folder, such as "quick/cps-d0-s0"; or a file. `network`
-    is one of the model's by its name, or "ensemble", the mean of all. `precision` is by default that of the training,
-    or fp32 on a CPU without bf16. `stride` is the window's, in pooled voxels, by default that of the evaluation.
-    `memory_gib` bounds the arrays of a scan; a larger scan is segmented piece by piece. On a GPU it sets, for the whole
-    process, that fp32 is not TF32, that cuDNN tries which algorithms are fastest, and that they need not be
-    deterministic. Raises LasslError.
+    `model` is "atrium", which comes with lassl; a run of this folder, such as "quick/cps-d0-s0"; or a file. With
+    `others`, such as trainings of other seeds, probabilities are the mean of all models'; these must agree in their
+    structures, windows, spacing and whatever else shapes a prediction. `network` is one of the model's by its name, or
+    "ensemble", the mean of all. `precision` is by default that of the training, or fp32 on a CPU without bf16. `stride`
+    is the window's, in pooled voxels, by default that of the evaluation. `memory_gib` bounds the arrays of a scan; a
+    larger scan is segmented piece by piece. On a GPU it sets, for the whole process, that fp32 is not TF32, that cuDNN
+    tries which algorithms are fastest, and that they need not be deterministic. Raises LasslError.
     """
     if not memory_gib > 0:
         raise LasslError(f"memory_gib: found {memory_gib}, expected a number above 0")
-    found = ready(str(model), network, device, precision, stride)
+    found = ready([str(each) for each in (model, *others)], network, device, precision, stride)
     return Model(replace(found, task=replace(found.task, memory_gib=memory_gib)))
 
 
@@ -65,9 +68,17 @@ class Model:
         self._ready = ready
 
     @property
-    def volumes_ml(self) -> tuple[float, float] | None:
-        """The smallest and the largest volume (mL) of the labels it learned from; None where that is not known."""
+    def volumes_ml(self) -> Volumes | None:
+        """The smallest and the largest volume (mL) of the labels it learned from; None where that is not known.
+
+        Of a model of several structures it is a dictionary of such pairs.
+        """
         return self._ready.volumes_ml
+
+    @property
+    def structures(self) -> dict[str, int] | None:
+        """The names of several structures, and the value of each in masks; None for one structure, whose value is 1."""
+        return self._ready.structures
 
     @overload
     def segment(
@@ -105,18 +116,20 @@ class Model:
     ) -> sitk.Image | Maps:
         """Segment a scan: a path (NRRD, NIfTI, MetaImage, or a folder with a DICOM series) or an image of SimpleITK.
 
-        Gives the mask, uint8 (0 and 1), on the scan's own grid; with `probability` or `uncertainty` the mask and those
-        maps, see Maps. The uncertainty takes `passes` further passes, each as long as the segmentation.
-        `largest_component` keeps the largest part of the mask alone. A `normalized` scan is taken as it is, others are
-        normalized to mean 0 and standard deviation 1. Any spacing and orientation will do. A mask that can hardly be
-        right is told by a UserWarning: one that is empty, or far from the volumes of the training. Raises LasslError.
+        Gives the mask, uint8 (0 and 1), on the scan's own grid; a model of several structures writes their values, see
+        `structures`, into it, in the smallest unsigned type that holds them. With `probability` or `uncertainty` the
+        mask and those maps, see Maps. The uncertainty takes `passes` further passes, each as long as the segmentation.
+        `largest_component` keeps the largest part of each structure alone. A `normalized` scan is taken as it is,
+        others are normalized to mean 0 and standard deviation 1. Any spacing and orientation will do. A mask that can
+        hardly be right is told by a UserWarning: one that is empty, or far from the volumes of the training. Raises
+        LasslError.
         """
         if uncertainty and passes < 1:
             raise LasslError(f"passes: found {passes}, expected 1 or more")
         name, volume = _volume(scan)
         task = replace(self._ready.task, normalized=normalized, passes=passes if uncertainty else 0)
         arrays = maps_of(name, volume, task, largest_component)
-        doubts = doubts_of(Volume(arrays[MASK], volume.geometry), self.volumes_ml)
+        doubts = doubts_of(Volume(arrays[MASK], volume.geometry), self._ready)
         for doubt in [*doubts, *spoiling(volume, task)]:
             warnings.warn(f"{name}: {doubt}", stacklevel=2)
         mask = _image(arrays[MASK], volume.geometry)
@@ -124,9 +137,14 @@ class Model:
             return mask
         return Maps(
             mask,
-            _image(arrays[PROBABILITY], volume.geometry) if probability else None,
+            self._probability(arrays, volume.geometry) if probability else None,
             _image(arrays[UNCERTAINTY], volume.geometry) if uncertainty else None,
         )
+
+    def _probability(self, arrays: Mapping[str, Array], geometry: Geometry) -> sitk.Image | dict[str, sitk.Image]:
+        """The probability of the only structure, or those of several by their names."""
+        images = [_image(arrays[name], geometry) for name in self._ready.task.probabilities]
+        return dict(zip(self.structures, images, strict=True)) if self.structures else images[0]
 
 
 def _volume(scan: Scan) -> tuple[str, Volume]:

@@ -2,14 +2,13 @@
 
 from functools import lru_cache
 
-import numpy as np
-
 from lassl.data.label_split import Split
 from lassl.data.phantom import STRUCTURES, draw_phantom
 from lassl.data.prepare import crop_box
 from lassl.data.raw import CHALLENGE_SPACING_MM
 from lassl.images.geometry import Array, Geometry
 from lassl.images.intensities import normalize
+from lassl.images.structures import classes_in
 from lassl.plumbing.errors import LasslError
 from lassl.seeds import stream
 from lassl.settings.sections import Data, Phantom
@@ -33,11 +32,11 @@ class Drawn:
 
     def read_image(self, case: str) -> Array:
         """Give the normalized image, float32 (X, Y, Z)."""
-        return _drawn(case, self.phantom, self.data)[0].copy()
+        return _drawn(case, self.phantom, self.data.model_dump_json())[0].copy()
 
     def read_label(self, case: str) -> Array:
-        """Give the label, uint8 (X, Y, Z), 1 inside the atrium."""
-        return _drawn(case, self.phantom, self.data)[1].copy()
+        """Give the label, uint8 (X, Y, Z), 1 inside the atrium, or the classes of `data.structures`."""
+        return _drawn(case, self.phantom, self.data.model_dump_json())[1].copy()
 
     def geometry(self, case: str) -> Geometry:
         """Give where the voxels of the scan lie: all phantoms have one geometry."""
@@ -45,9 +44,10 @@ class Drawn:
 
 
 @lru_cache(maxsize=TRAINING + TEST)
-def _drawn(case: str, phantom: Phantom, data: Data) -> tuple[Array, Array]:
-    """Image and label of a case, cropped."""
+def _drawn(case: str, phantom: Phantom, data_json: str) -> tuple[Array, Array]:
+    """Image and label of a case, cropped; `data_json` is a Data, which cannot be hashed."""
+    data = Data.model_validate_json(data_json)
     image, drawn = draw_phantom(phantom.size, stream(phantom.seed, "phantom", case))
-    label = (drawn == STRUCTURES["atrium"]).astype(np.uint8)
+    label = classes_in(drawn, data.structures or {"atrium": (STRUCTURES["atrium"],)})
     box = crop_box(label, data, case)
     return normalize(image, box, data.clip), label[box]

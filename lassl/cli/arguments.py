@@ -26,17 +26,18 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = subparsers.add_parser(
         "predict",
         help="segment scans with a trained model",
-        description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1 on the scan's own grid, in its "
-        "format (.nrrd for DICOM). FOLDER/volumes.csv lists all scans with their volumes in mL. A folder stands for "
-        "all scans in it; their masks keep its sub-folders. CASE/image.* and CASE/lgemri.* are named after the folder "
-        "CASE. Any spacing and orientation works. Give whole scans: a model that learned from crops first looks for "
-        "the structure. If a scan fails, the command reports it and goes on; it also reports masks that are probably "
-        "wrong: empty, or far from the volumes seen in training. The same command continues after an interruption.",
+        description="Writes FOLDER/<scan's name> for each scan: a mask of 0 and 1, or of the values of several "
+        "structures, on the scan's own grid, in its format (.nrrd for DICOM). FOLDER/volumes.csv lists all scans with "
+        "their volumes in mL. A folder stands for all scans in it; their masks keep its sub-folders. CASE/image.* and "
+        "CASE/lgemri.* are named after the folder CASE. Any spacing and orientation works. Give whole scans: a model "
+        "that learned from crops first looks for the structure. If a scan fails, the command reports it and goes on; "
+        "it also reports masks that are empty or far from the volumes of the training. The same command continues "
+        "after an interruption.",
     )
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="atrium, which comes with lassl; a run as profile/method-d0-s0; a model file; an exported file",
+        help="atrium, which comes with lassl; a run as profile/method-d0-s0; a model file; or A,B,C: their mean",
     )
     parser.add_argument(
         "scans",
@@ -49,9 +50,11 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument(
         "--network", choices=("default", "teacher", "second", "ensemble"), default="default", help="of the model"
     )
-    parser.add_argument("--largest-component", action="store_true", help="keep the largest part of a mask alone")
+    parser.add_argument(
+        "--largest-component", action="store_true", help="keep the largest part of each structure alone"
+    )
     parser.add_argument("--probability", action="store_true", help="also write <name>-probability; NaN: not looked at")
-    parser.add_argument("--preview", action="store_true", help="also write <name>.png: three planes with the outline")
+    parser.add_argument("--preview", action="store_true", help="also write <name>.png: three planes with the outlines")
     parser.add_argument(
         "--uncertainty", action="store_true", help="also write <name>-uncertainty: entropy in nats; NaN: not looked at"
     )

@@ -17,7 +17,7 @@ from lassl.images.geometry import Volume, volume_ml
 from lassl.model.start import find_model
 from lassl.plumbing.errors import LasslError, Stopped, note
 from lassl.plumbing.progress import InnerBar
-from lassl.predict.model import Ready, doubts_of, maps_of, ready, spoiling
+from lassl.predict.model import Ready, doubts_of, maps_of, ready, spoiling, volumes_in
 from lassl.predict.scan_files import MASK, PREVIEW, make_folder, read_scan, write_output, write_picture
 from lassl.predict.task import Progress
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters of it is checked and told in one line
     model = model_of(arguments)
     record = Record(arguments.output, settings_of(arguments, model))
-    plan = plan_of(arguments, record)
+    plan = plan_of(arguments, record, model.task.probabilities)
     if plan.done:
         note(f"note: {many(plan.done)} done already, see {record.path}; --overwrite makes their masks again")
     make_folder(arguments.output)
@@ -50,18 +50,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def model_of(arguments: argparse.Namespace) -> Ready:
-    """Read the model, and bring the networks that were asked for to their device. Raises LasslError."""
-    model = ready(arguments.model, arguments.network, arguments.device, arguments.precision, arguments.stride)
+    """Read the models, and bring the networks that were asked for to their device. Raises LasslError."""
+    names = models_of(arguments.model)
+    model = ready(names, arguments.network, arguments.device, arguments.precision, arguments.stride)
     passes = arguments.passes if arguments.uncertainty else 0
     task = replace(model.task, normalized=arguments.normalized, passes=passes, memory_gib=arguments.memory)
     return replace(model, task=task)
 
 
+def models_of(text: str) -> list[str]:
+    """Names of models, separated by commas; a file whose name has one is a single model."""
+    return [text] if Path(text).is_file() else text.split(",")
+
+
 def settings_of(arguments: argparse.Namespace, model: Ready) -> str:
-    """Name the model and the options that decide what a mask is: 12 digits of their hash."""
+    """Name the models and the options that decide what a mask is: 12 digits of their hash."""
     task = model.task
+    first, *others = (hashlib.sha256(find_model(name).read_bytes()).hexdigest() for name in models_of(arguments.model))
     parts = {
-        "weights": hashlib.sha256(find_model(arguments.model).read_bytes()).hexdigest(),
+        "weights": [first, *others] if others else first,
         "networks": list(task.networks),
         "settings": task.settings.model_dump(mode="json"),
         "precision": task.placement.name,
@@ -131,20 +138,22 @@ def segment_one(scan: Path, files: Files, work: Work) -> tuple[float, list[str]]
         volume = read_scan(scan)
         maps = maps_of(scan, volume, work.model.task, work.largest)
         mask = Volume(maps[MASK], volume.geometry)
-        ml = volume_ml(mask)
-        doubts = [*doubts_of(mask, work.model.volumes_ml), *spoiling(volume, work.model.task)]
+        structures, ml = work.model.structures, volume_ml(mask)
+        each = volumes_in(mask, structures)
+        told = ", ".join(f"{name} {part:.3g} mL" for name, part in each.items()) or f"{ml:.3g} mL"
+        doubts = [*doubts_of(mask, work.model), *spoiling(volume, work.model.task)]
         work.record.add(scan, files[MASK], UNFINISHED)
         writing = True
         for kind, path in files.items():
             if kind == PREVIEW:
-                write_picture(path, volume, mask.array)
+                write_picture(path, volume, mask.array, [*(structures or {"": 1}).values()])
             else:
                 write_output(path, Volume(maps[kind], volume.geometry))
-            work.progress.write(f"{path}\t{ml:.3g} mL" if kind == MASK else str(path))
+            work.progress.write(f"{path}\t{told}" if kind == MASK else str(path))
     except LasslError as error:
         work.record.add(scan, files[MASK], UNFINISHED if writing else FAILED, notes=[str(error)])
         raise
-    work.record.add(scan, files[MASK], DOUBTFUL if doubts else DONE, ml, doubts)
+    work.record.add(scan, files[MASK], DOUBTFUL if doubts else DONE, {"": ml, **each}, doubts)
     if doubts:
         work.progress.write("\n".join(f"note: {files[MASK]}: {d}" for d in doubts), file=sys.stderr)
     return ml, doubts

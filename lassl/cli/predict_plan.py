@@ -17,7 +17,7 @@ from lassl.predict.scan_files import (
     passed_over,
     scans_in,
 )
-from lassl.predict.task import PROBABILITY, UNCERTAINTY
+from lassl.predict.task import UNCERTAINTY
 
 Files = Mapping[str, Path]  # of a scan, by what they hold: MASK, PREVIEW or a map
 
@@ -54,14 +54,16 @@ def scans_of(paths: Iterable[Path], output: Path) -> tuple[dict[Path, Path], int
     return found, empty
 
 
-def plan_of(arguments: argparse.Namespace, record: Record) -> Plan:
+def plan_of(arguments: argparse.Namespace, record: Record, probabilities: Iterable[str]) -> Plan:
     """Choose the scans to segment: not those that are done, and not those that cannot be, which are told.
 
-    What an earlier command with the same settings left unfinished is replaced; any other file only with --overwrite.
-    Raises LasslError where two scans would have one file, and for a list that lassl did not write.
+    `probabilities` are the names of these maps, one for each structure. What an earlier command with the same settings
+    left unfinished is replaced; any other file only with --overwrite. Raises LasslError where two scans would have one
+    file, and for a list that lassl did not write.
     """
     folders, empty = scans_of(arguments.scans, arguments.output)
-    kinds = [kind for kind in (PROBABILITY, UNCERTAINTY, PREVIEW) if getattr(arguments, kind)]
+    kinds = [*(probabilities if arguments.probability else ())]
+    kinds += [kind for kind in (UNCERTAINTY, PREVIEW) if getattr(arguments, kind)]
     plan, rows, named = Plan(failed=empty), record.rows(), {}
     for scan, folder in folders.items():
         try:

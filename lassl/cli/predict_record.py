@@ -4,7 +4,7 @@ import csv
 import fcntl
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from lassl.plumbing.files import read_text, write_text
 NAME = "volumes.csv"
 DONE, DOUBTFUL, FAILED, UNFINISHED = "done", "doubtful", "failed", "unfinished"  # status of a scan
 COLUMNS = ("scan", "mask", "volume_ml", "status", "notes", "settings")
+VOLUME = "volume_ml"  # after it, for several structures, a column for each: volume_ml_hippocampus
 Row = dict[str, str]
 
 
@@ -35,8 +36,9 @@ class Record:
         if not self.path.exists():
             return []
         found = csv.DictReader(io.StringIO(read_text(self.path), newline=""))
-        rows = list(found)
-        if tuple(found.fieldnames or ()) != COLUMNS or any(None in row or None in row.values() for row in rows):
+        rows, names = list(found), tuple(found.fieldnames or ())
+        usual = tuple(name for name in names if not name.startswith(f"{VOLUME}_")) == COLUMNS
+        if not usual or any(None in row or None in row.values() for row in rows):
             raise LasslError(
                 f"{self.path}: found a file that lassl did not write, expected columns {','.join(COLUMNS)}; move it, "
                 "or give another folder with -o"
@@ -44,17 +46,24 @@ class Record:
         return rows
 
     def add(
-        self, scan: Path, mask: Path, status: str, volume_ml: float | None = None, notes: Iterable[str] = ()
+        self,
+        scan: Path,
+        mask: Path,
+        status: str,
+        volumes_ml: Mapping[str, float] | None = None,
+        notes: Iterable[str] = (),
     ) -> None:
         """Write the row of a scan in place of an earlier one of the scan or its mask. Raises LasslError.
 
-        The file is whole at any time, and several commands may write to it.
+        `volumes_ml` are that of the mask, under "", and those of several structures by their names. The file is whole
+        at any time, and several commands may write to it.
         """
         name = mask.relative_to(self.folder).as_posix()
         row = {
             "scan": text_of(scan),
             "mask": name,
-            "volume_ml": "" if volume_ml is None else f"{volume_ml:.3f}",
+            VOLUME: "",
+            **{f"{VOLUME}_{name}" if name else VOLUME: f"{ml:.3f}" for name, ml in (volumes_ml or {}).items()},
             "status": status,
             "notes": "; ".join(" ".join(note.split()) for note in notes),
             "settings": self.settings,
@@ -66,7 +75,7 @@ class Record:
             kept = [other for n, other in enumerate(rows) if n not in same]
             kept.insert(place, row)
             text = io.StringIO()
-            table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+            table = csv.DictWriter(text, columns_of(kept), restval="", lineterminator="\n")
             table.writeheader()
             table.writerows(kept)
             write_text(self.path, text.getvalue())
@@ -82,6 +91,13 @@ class Record:
                 fresh = all(path.is_file() and path.stat().st_mtime >= _changed(scan) for path in files)
                 return row["status"] if fresh or row["status"] == UNFINISHED else ""
         return ""
+
+
+def columns_of(rows: Iterable[Row]) -> list[str]:
+    """The columns of a list with these rows: COLUMNS, and those of the structures of any row after VOLUME."""
+    named = dict.fromkeys(name for row in rows for name in row if name.startswith(f"{VOLUME}_"))
+    place = COLUMNS.index(VOLUME) + 1
+    return [*COLUMNS[:place], *named, *COLUMNS[place:]]
 
 
 def text_of(scan: Path) -> str:

@@ -2,8 +2,18 @@
 
 import numpy as np
 import scipy.ndimage
+from numpy.typing import NDArray
 
 from lassl.images.geometry import Array
+
+LARGE = 0.25  # of the largest component: what is smaller is not a structure of its own
+
+
+def large_components(mask: Array) -> tuple[Array, NDArray[np.int64]]:
+    """Number the connected components of a mask (X, Y, Z) from 1; gives also the numbers of those that are LARGE."""
+    components, _ = scipy.ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(components.ravel())[1:]
+    return components, 1 + np.flatnonzero(sizes >= LARGE * sizes.max(initial=0))
 
 
 def largest_component(mask: Array) -> Array:

@@ -1,6 +1,7 @@
 """A small picture of a scan with a mask: three planes through the mask, oriented as radiologists expect."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,16 @@ from scipy import ndimage
 from lassl.images.geometry import Array, Box, Volume
 from lassl.images.grids import turned
 from lassl.images.names import utf8
+from lassl.images.structures import classes_in
 from lassl.plumbing.files import whole
 
 Picture = NDArray[np.uint8]  # (rows, columns, 3)
 WIDTH, GAP = 900, 6  # pixels: of the picture at most, and between its planes
 AROUND_MM = 40.0  # shown around the mask, so that one sees where in the body it is
-LINE, LETTER = (255, 90, 40), (255, 255, 255)  # colors
+LETTER = (255, 255, 255)
+# colors of outlines, of the first structure, of the next one, ..., and again; they differ for all kinds of sight
+LINES = ((255, 90, 40), (86, 180, 233), (240, 228, 66), (0, 200, 140), (230, 130, 200), (0, 114, 178))
+LINE = LINES[0]
 # axis to the right and axis downwards or upwards (an image's rows go down; feet are at its bottom), and the sides
 PLANES = ((0, 1, False, "RLAP"), (0, 2, True, "RLSI"), (1, 2, True, "APSI"))  # left, right, top, bottom
 FONT = {  # 5 x 7 pixels, a row is a binary number
@@ -29,22 +34,23 @@ FONT = {  # 5 x 7 pixels, a row is a binary number
 }
 
 
-def write_preview(path: Path, scan: Volume, mask: Array) -> None:
+def write_preview(path: Path, scan: Volume, mask: Array, values: Sequence[int] = (1,)) -> None:
     """Write a PNG of an axial, a coronal and a sagittal plane of a scan, with the outline of a mask (X, Y, Z).
 
-    The planes go through the middle of the mask, or of the scan where the mask is empty. The file is whole or absent.
+    Each structure, which has one of `values` in the mask, has an outline of its own color, see LINES. The planes go
+    through the middle of the mask, or of the scan where the mask is empty. The file is whole or absent.
     """
     with whole(path) as temporary:
-        image = sitk.GetImageFromArray(preview(scan, mask), isVector=True)
+        image = sitk.GetImageFromArray(preview(scan, mask, values), isVector=True)
         sitk.WriteImage(image, utf8(temporary), useCompression=True)
 
 
-def preview(scan: Volume, mask: Array) -> Picture:
+def preview(scan: Volume, mask: Array, values: Sequence[int] = (1,)) -> Picture:
     """Draw what `write_preview` writes: patient's right at the left, front and head at the top; sizes are in mm.
 
     Axes of an oblique scan are named by the sides that they run towards most nearly.
     """
-    inside = turned(Volume(mask.astype(np.uint8), scan.geometry), "LPS")
+    inside = turned(Volume(classes_in(mask, {str(value): (value,) for value in values}), scan.geometry), "LPS")
     gray = turned(scan, "LPS")
     spacing = gray.geometry.spacing_mm
     voxels = np.argwhere(inside.array)
@@ -53,7 +59,7 @@ def preview(scan: Volume, mask: Array) -> Picture:
     shown = gray.array[box].astype(np.float32)
     low, high = np.percentile(shown, (1, 99.5))
     shown = np.clip((shown - low) / max(high - low, 1e-9), 0, 1)
-    part = inside.array[box].astype(np.float32)
+    parts = [(inside.array[box] == index).astype(np.float32) for index in range(1, 1 + len(values))]
     sides_mm = np.multiply(shown.shape, spacing)
     pixel_mm = sum(sides_mm[across] for across, *_ in PLANES) / (WIDTH - 2 * GAP - len(PLANES))
     drawn = []
@@ -61,9 +67,9 @@ def preview(scan: Volume, mask: Array) -> Picture:
         (axis,) = {0, 1, 2} - {across, along}
         at = int(middle[axis]) - box[axis].start
         size = [max(int(sides_mm[a] / pixel_mm), 1) for a in (along, across)]
-        planes = (np.take(array, at, axis).T for array in (shown, part))
-        pixels, filled = (_resized(plane[::-1] if upwards else plane, size) for plane in planes)
-        drawn.append(_plane(pixels, filled > 0.5, letters))
+        planes = (np.take(array, at, axis).T for array in (shown, *parts))
+        pixels, *filled = (_resized(plane[::-1] if upwards else plane, size) for plane in planes)
+        drawn.append(_plane(pixels, [each > 0.5 for each in filled], letters))
     return _beside(drawn)
 
 
@@ -86,10 +92,11 @@ def _resized(plane: NDArray[np.float32], size: Sequence[int]) -> NDArray[np.floa
     return result
 
 
-def _plane(gray: NDArray[np.float32], inside: NDArray[np.bool_], letters: str) -> Picture:
-    """Draw a plane in [0, 1], the outline of what is inside, and the sides: left, right, top, bottom."""
+def _plane(gray: NDArray[np.float32], structures: Sequence[NDArray[np.bool_]], letters: str) -> Picture:
+    """Draw a plane in [0, 1], the outline of each structure, and the sides: left, right, top, bottom."""
     picture = np.repeat((255 * gray).round().astype(np.uint8)[:, :, None], 3, axis=2)
-    picture[inside & ~ndimage.binary_erosion(inside, iterations=2)] = LINE
+    for inside, color in zip(structures, cycle(LINES)):
+        picture[inside & ~ndimage.binary_erosion(inside, iterations=2)] = color
     glyphs = [_glyph(letter) for letter in letters]
     (high, wide, _), (rows, columns) = glyphs[0].shape, gray.shape
     if rows < 3 * high or columns < 3 * wide:

@@ -37,9 +37,9 @@ ADVICE = "use the file as published by its authors"
 def translated(state: Mapping[str, Tensor], path: object) -> tuple[Network, dict[str, Tensor], list[str]]:
     """Convert a state dictionary to our names; returns the network, its weights (float32) and the ignored names.
 
-    The names do not show whether a network has residual stages; it is taken as plain. A head with one channel, whose
-    sigmoid is the foreground, becomes two logits, with 0 for the background. Raises LasslError with a line for each
-    difference between the dictionary of the file (path) and the expected one.
+    The names do not show whether a network has residual stages; it is taken as plain. A head has a channel for each
+    class. One with a single channel, whose sigmoid is the foreground, becomes two logits, with 0 for the background.
+    Raises LasslError with a line for each difference between the dictionary of the file (path) and the expected one.
     """
     encoder = "encoder." if any(name.startswith("encoder.") for name in state) else ""
     decoder = next((p for p in ("decoder1.", "decoder.") if any(name.startswith(p) for name in state)), "")
@@ -49,8 +49,10 @@ def translated(state: Mapping[str, Tensor], path: object) -> tuple[Network, dict
             f"{path}: found {listed(list(state)) or 'nothing'}, expected the V-Net of UA-MT or of derived code, "
             f"with batch norm ({GAIN} and so on); {ADVICE}"
         )
-    network = Network(width=len(gain), residual=False, dropout=DROPOUT)
     single = f"{decoder}{DISTANCE}weight" in state
+    head = state.get(f"{decoder}{HEAD}bias")
+    classes = len(head) if not single and isinstance(head, Tensor) and head.ndim == 1 and len(head) > 2 else 2
+    network = Network(width=len(gain), residual=False, dropout=DROPOUT, classes=classes)
     with torch.device("meta"):
         shapes = {name: tuple(value.shape) for name, value in VNet(network).state_dict().items()}
     names = {ours: (decoder if ours.startswith(DECODER) else encoder) + their_name(ours, single) for ours in shapes}
@@ -64,8 +66,8 @@ def translated(state: Mapping[str, Tensor], path: object) -> tuple[Network, dict
     weights |= {ours: torch.zeros((), dtype=torch.int64) for ours in names if ours not in weights}
     weights = {ours: value if ours.endswith(COUNTER) else value.float() for ours, value in weights.items()}
     if single:
-        head = {name: value for name, value in weights.items() if name.startswith("head.")}
-        weights |= {name: torch.cat([torch.zeros_like(value), value]) for name, value in head.items()}
+        only = {name: value for name, value in weights.items() if name.startswith("head.")}
+        weights |= {name: torch.cat([torch.zeros_like(value), value]) for name, value in only.items()}
     return network, weights, aside
 
 

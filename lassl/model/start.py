@@ -1,6 +1,7 @@
 """Finds the file of a model, and reads the weights with which a training starts (`train.start`)."""
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from lassl.model.weights_file import content_hash, plain_content
 from lassl.paths import MODELS
-from lassl.plumbing.errors import LasslError
+from lassl.plumbing.errors import LasslError, note
 from lassl.settings.sections import Network
 
 SHIPPED = Path(__file__).parents[1] / "predict" / "weights"  # models that come with lassl
@@ -17,19 +18,46 @@ SHIPPED = Path(__file__).parents[1] / "predict" / "weights"  # models that come 
 
 @dataclass(frozen=True)
 class Start:
-    """The weights of a model's default network by tensor, and the sha256 of the model's file."""
+    """The weights of a model's default network by tensor, and the sha256 of the model's file.
+
+    `classes` are the numbers of its classes and of those that are trained, None where these are equal.
+    """
 
     path: Path
     sha256: str
     weights: dict[str, Tensor]
+    classes: tuple[int, int] | None = None
 
-    def into(self, network: nn.Module) -> None:
-        """Load the weights into a network. Raises LasslError where they do not fit."""
-        try:
-            network.load_state_dict(self.weights)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise LasslError(f"train.start: {self.path}: the weights do not fit the network ({reason})") from None
+    def into(self, networks: Iterable[nn.Module]) -> None:
+        """Load the weights into networks; where the model has other classes, its head is left aside, which is told.
+
+        The head is what has another size: it keeps the network's own weights. Raises LasslError where the others do not
+        fit.
+        """
+        left: list[str] = []
+        for network in networks:
+            own = network.state_dict()
+            left = [key for key in self.other_sizes(own) if self.classes]
+            try:
+                network.load_state_dict(self.weights | {key: own[key] for key in left})
+            except RuntimeError as error:
+                reason = " ".join(str(error).split())
+                raise LasslError(f"train.start: {self.path}: the weights do not fit the network ({reason})") from None
+            if len(left) == len(own):
+                raise LasslError(
+                    f"train.start: {self.path}: no layer has the size of the network's; name another model"
+                )
+        if self.classes:
+            found, expected = self.classes
+            layers = sorted({key.rpartition(".")[0] for key in left})
+            note(
+                f"note: train.start: {self.path}: {found} classes, expected {expected}; took all layers but "
+                f"{', '.join(layers)}, which begins with weights of its own"
+            )
+
+    def other_sizes(self, own: Mapping[str, Tensor]) -> list[str]:
+        """The tensors of the same name and another size."""
+        return [key for key, value in self.weights.items() if key in own and own[key].shape != value.shape]
 
 
 def find_model(name: str) -> Path:
@@ -55,8 +83,8 @@ def find_model(name: str) -> Path:
 def read_start(name: str, network: Network) -> Start:
     """Read the weights of a model, named as for `find_model`, for a network of these settings.
 
-    Raises LasslError for a model that does not exist or is damaged, and for one with another network. The dropout may
-    differ.
+    Raises LasslError for a model that does not exist or is damaged, and for one with another network. The dropout and
+    the classes may differ.
     """
     try:
         path = find_model(name)
@@ -74,7 +102,8 @@ def read_start(name: str, network: Network) -> Start:
             f"train.start: {path}: found a network with {shape(found)}, expected {shape(network)} as in params.yaml; "
             "set network.* as in the model, or name another model"
         )
-    return Start(path, hashlib.sha256(path.read_bytes()).hexdigest(), weights)
+    classes = (found.classes, network.classes) if found.classes != network.classes else None
+    return Start(path, hashlib.sha256(path.read_bytes()).hexdigest(), weights, classes)
 
 
 def parts(content: Any) -> tuple[Network, dict[str, Tensor]]:
@@ -90,5 +119,5 @@ def parts(content: Any) -> tuple[Network, dict[str, Tensor]]:
 
 
 def shape(network: Network) -> dict[str, Any]:
-    """The settings of a network on which its tensors depend."""
-    return {key: value for key, value in network.model_dump().items() if key != "dropout"}
+    """The settings of a network on which its tensors depend, other than those of the head."""
+    return {key: value for key, value in network.model_dump().items() if key not in ("dropout", "classes")}

@@ -39,9 +39,14 @@ AS_PUBLISHED = PredictSettings(  # how the code of UA-MT and its descendants tes
 
 
 def import_weights(checkpoint: Path, name: str, title: str, target: Path) -> Imported:
-    """Write a model file with the weights of a checkpoint; gives the record of their origin. Raises LasslError."""
+    """Write a model file with the weights of a checkpoint; gives the record of their origin. Raises LasslError.
+
+    Several structures, whose names the file does not have, are called class_1, class_2, ...
+    """
     model = read_checkpoint(checkpoint, name, title)
-    write_exported(target, Exported(model, AS_PUBLISHED, None))
+    structures = {f"class_{value}": value for value in range(1, model.config.classes)}
+    settings = AS_PUBLISHED.model_copy(update={"structures": structures}) if len(structures) > 1 else AS_PUBLISHED
+    write_exported(target, Exported(model, settings, None))
     return model.record
 
 
@@ -62,8 +67,14 @@ def score_imported(model: ImportedModel, needs: PredictSettings, prepared: Prepa
     """Score a model on a prepared cohort's test cases with the windows that it needs and with the stride of `config`.
 
     The former are what is reported, each with all parts of a mask and the largest alone. `config` also says where and
-    in which number format the network runs. Raises LasslError.
+    in which number format the network runs. Raises LasslError, also for several structures.
     """
+    found, expected = model.config.classes - 1, len(prepared.structures or [None])
+    if found > 1 or expected > 1:
+        raise LasslError(
+            f"{model.record.name}: {found} structures, {expected} in {prepared.folder}; expected one in both: write "
+            "masks of the raw scans with `lassl predict`, and score their folder"
+        )
     placement = place(config.compute)
     networks = {name: placement.module(network).eval() for name, network in model.networks.items()}
     as_needed = Task(networks, needs, placement, normalized=True)
@@ -75,7 +86,7 @@ def score_imported(model: ImportedModel, needs: PredictSettings, prepared: Prepa
     for case in bar(prepared.split.test, "evaluate", "case", len(prepared.split.test)):
         image = Volume(prepared.read_image(case), prepared.geometry(case))
         maps = {name: segment(image, task)[PROBABILITY] for name, task in ways.items()}
-        segmented_by = {name: prepared.to_reference(case, each[None])[0] > 0.5 for name, each in maps.items()}
+        segmented_by = {name: prepared.to_reference(case, each)[0] > 0.5 for name, each in maps.items()}
         rows += case_scores(case, segmented_by, prepared)
         masks += f"{case} {digest(prepared.on_raw(case, segmented_by[REPORTED.network]))}\n"
         labels += f"{case} {digest(prepared.on_raw(case, prepared.reference(case)))}\n"

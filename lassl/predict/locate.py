@@ -3,27 +3,25 @@
 import numpy as np
 from scipy import ndimage
 
+from lassl.images.components import large_components
 from lassl.images.geometry import Array, Box, Geometry, Triple, Volume
 from lassl.predict.settings import Crop
 
-LARGE = 0.25  # of the largest component: what is smaller is no structure of its own
 
+def in_the_middle(mask: Array, geometry: Geometry, parts: int = 1) -> Array:
+    """Keep connected components of a mask (X, Y, Z): of the large ones those whose centres are nearest to the middle.
 
-def in_the_middle(mask: Array, geometry: Geometry) -> Array:
-    """Keep one connected component of a mask (X, Y, Z): of the LARGE ones that whose centre is nearest to the middle.
-
-    A network that learned from crops takes other organs for its structure where it has never seen them, and they may
-    well be the largest; scans are made around what is looked for. An empty mask stays empty.
+    They are `parts` at most, as many as a structure has: one, or a left and a right one. A network that learned from
+    crops takes other organs for its structure where it has never seen them, and they may well be the largest; scans are
+    made around what is looked for. An empty mask stays empty.
     """
-    components, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
-    if count == 0:
+    components, large = large_components(mask)
+    if not len(large):
         return mask
-    sizes = np.bincount(components.ravel())[1:]
-    large = 1 + np.flatnonzero(sizes >= LARGE * sizes.max())
     centers = np.array(ndimage.center_of_mass(mask, components, large))  # (n, 3), voxels
     middle = (np.array(mask.shape) - 1) / 2
     distances_mm = np.linalg.norm((centers - middle) * geometry.spacing_mm, axis=1)
-    kept: Array = components == large[distances_mm.argmin()]
+    kept: Array = np.isin(components, large[np.argsort(distances_mm, kind="stable")[:parts]])
     return kept
 
 

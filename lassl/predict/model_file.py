@@ -3,7 +3,7 @@
 The file is a dictionary of plain values and tensors, which torch.load(weights_only=True) reads without running code:
 
     format         "lassl model"
-    version        1
+    version        1; 2 where `network` or `needs` has a key that version 1 did not know, such as structures
     network        the configuration of the V-Net: width, residual, dropout; of another network also the name of its
                    class and its options
     weights        for each network by its name, the default first: its tensors by theirs, in single or half precision
@@ -11,8 +11,8 @@ The file is a dictionary of plain values and tensors, which torch.load(weights_o
     record         the record of the training: see Trained in lassl/model/record.py; of weights that were trained
                    elsewhere their origin: see Imported in lassl/evaluation/external_record.py
     cohort_sha256  the hash of the cohort that the training saw, None where that is not known
-    volumes_ml     the smallest and the largest volume of the labels that it learned from, in mL; None where that is
-                   not known; older files lack it
+    volumes_ml     the smallest and the largest volume of the labels that it learned from, in mL; with structures a
+                   dictionary of those; None where that is not known; older files lack it
     metrics        summary of the test cases, None where there were none
     sha256         over all of the above, see `content_hash`: a damaged or edited file is refused
 """
@@ -32,22 +32,34 @@ from lassl.model.weights_file import content_hash, plain_content
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import write_bytes
 from lassl.predict.imported_model import ImportedModel
-from lassl.predict.settings import PredictSettings, metrics_of, settings_of, volumes_of
+from lassl.predict.settings import PredictSettings, Volumes, metrics_of, settings_of, volumes_of
 
-FORMAT, VERSION = "lassl model", 1
+FORMAT, VERSIONS = "lassl model", (1, 2)
+OF_VERSION_1 = {  # keys of `network`, of `needs`, and of `crop` in these
+    *("width", "residual", "dropout", "name", "options"),
+    *("pool", "window", "stride", "batch", "precision", "channels_last", "spacing_mm", "orientation", "normalization"),
+    *("crop", "least_mm", "margins_mm", "along_z"),
+}
 
 
 @dataclass(frozen=True)
 class Exported:
     """A model, how it predicts, and if they are known, its summary (see `summarize`).
 
-    Likewise the smallest and the largest volume (mL) of the labels that it learned from.
+    Likewise the smallest and the largest volume (mL) of the labels that it learned from. Raises ValueError where the
+    structures are not as many as the network's classes without the background.
     """
 
     model: TrainedModel | ImportedModel
     settings: PredictSettings
     metrics: dict[str, float | None] | None
-    volumes_ml: tuple[float, float] | None = None
+    volumes_ml: Volumes | None = None
+
+    def __post_init__(self) -> None:
+        """Compare structures and classes."""
+        names, classes = self.settings.structures, self.model.config.classes
+        if classes != 1 + len(names or [None]):
+            raise ValueError(f"{classes} classes of the network, structures {', '.join(names or ['one'])}")
 
 
 def read_exported(path: Path) -> Exported:
@@ -57,15 +69,16 @@ def read_exported(path: Path) -> Exported:
     """
     content = _content(path)
     exported = content.get("format") == FORMAT
-    if exported and content.get("version") != VERSION:
-        raise LasslError(f"{path}: version {content.get('version')} of the format; expected {VERSION}: update lassl")
+    if exported and content.get("version") not in VERSIONS:
+        raise LasslError(
+            f"{path}: version {content.get('version')} of the format; expected {VERSIONS[-1]} or older: update lassl"
+        )
     try:
         if exported:
             if content["sha256"] != content_hash(content):
                 raise ValueError("its content is not what was written")
-            volumes = content.get("volumes_ml")
-            settings = PredictSettings.model_validate(content["needs"])
-            return Exported(model_of(content), settings, content["metrics"], volumes and (volumes[0], volumes[1]))
+            settings, volumes = PredictSettings.model_validate(content["needs"]), content.get("volumes_ml")
+            return Exported(model_of(content), settings, content["metrics"], volumes and _changed(volumes, tuple))
         model = TrainedModel.of(content)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:  # ValidationError is a ValueError
         reason = str(error).splitlines()[0]
@@ -87,21 +100,28 @@ def write_exported(path: Path, exported: Exported, half: bool = False) -> None:
     In `half` precision weights take half the space; who reads them computes in single precision as ever.
     """
     networks, record = exported.model.networks, exported.model.record
+    network, needs = exported.model.config.model_dump(mode="json"), exported.settings.model_dump(mode="json")
+    new = not OF_VERSION_1.issuperset([*network, *needs, *(needs["crop"] or {})])
     store = halved if half else Tensor.contiguous
     content: dict[str, Any] = {
         "format": FORMAT,
-        "version": VERSION,
-        "network": exported.model.config.model_dump(mode="json"),
+        "version": VERSIONS[new],
+        "network": network,
         "weights": {n: {k: store(v.cpu()) for k, v in m.state_dict().items()} for n, m in networks.items()},
-        "needs": exported.settings.model_dump(mode="json"),
+        "needs": needs,
         "record": record.plain(),
         "cohort_sha256": None if isinstance(record, Imported) else record.cohort.hash,
-        "volumes_ml": exported.volumes_ml and list(exported.volumes_ml),
+        "volumes_ml": exported.volumes_ml and _changed(exported.volumes_ml, list),
         "metrics": exported.metrics,
     }
     buffer = io.BytesIO()
     torch.save(content | {"sha256": content_hash(content)}, buffer)
     write_bytes(path, buffer.getvalue())
+
+
+def _changed(volumes: Any, kind: type) -> Any:
+    """The range of volumes, or that of each structure, as a list or a tuple."""
+    return {k: kind(v) for k, v in volumes.items()} if isinstance(volumes, dict) else kind(volumes)
 
 
 def halved(tensor: Tensor) -> Tensor:

@@ -19,10 +19,10 @@ OPSET = 17
 BATCH = {0: "batch"}  # axes whose length is chosen when the file is used
 SIZES = {**BATCH, 2: "x", 3: "y", 4: "z"}  # of the V-Net
 INPUT = "window of pooled voxels, float32 (batch, 1, x, y, z); x, y, z: "
-OUTPUT = "probability of foreground, float32 (batch, 1, x, y, z)"
+OUTPUT = "probability of {}, float32 (batch, {}, x, y, z)"
 
 
-class Foreground(nn.Module):
+class Foregrounds(nn.Module):
     """A network with the softmax behind it."""
 
     def __init__(self, network: nn.Module):
@@ -30,16 +30,19 @@ class Foreground(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map an image (N, 1, X, Y, Z) to the probability of foreground (N, 1, X, Y, Z)."""
+        """Map an image (N, 1, X, Y, Z) to the probability of each structure (N, S, X, Y, Z)."""
         logits: Tensor = self.network(image)
-        return (logits[:, 1:] - logits[:, :1]).sigmoid()  # two classes: softmax is a sigmoid
+        if logits.shape[1] == 2:
+            return (logits[:, 1:] - logits[:, :1]).sigmoid()  # two classes: softmax is a sigmoid
+        return logits.softmax(1)[:, 1:]
 
 
 def write_onnx(path: Path, exported: Exported) -> None:
     """Write the default network of a model; the file is whole or absent. Raises LasslError where onnx is missing.
 
-    Input `image` and output `probability` are described in the file; its metadata has the fields of PredictSettings,
-    and which run the network is from: whoever uses it normalizes, resamples, pools and goes in windows by them.
+    Input `image` and output `probability`, which has a channel for each structure, are described in the file; its
+    metadata has the fields of PredictSettings, and which run the network is from: whoever uses it normalizes,
+    resamples, pools and goes in windows by them.
     """
     try:
         import onnx
@@ -49,12 +52,14 @@ def write_onnx(path: Path, exported: Exported) -> None:
     run = f"imported/{record.name}" if isinstance(record, Imported) else f"{record.profile}/{record.run.name}"
     needs = {key: _text(value) for key, value in exported.settings.model_dump(mode="json").items()}
     vnet = model.config.name == VNET
+    names = list(exported.settings.structures or ["foreground"])
+    output = OUTPUT.format(", ".join(names), len(names))
     sizes = f"multiples of {multiples(model.config.multiple)}, others are refused"  # another network: the window alone
     image = INPUT + (sizes if vnet else " x ".join(map(str, exported.settings.window)))
     with whole(path) as temporary, warnings.catch_warnings(action="ignore"):
         try:
             torch.onnx.export(
-                Foreground(model.networks[model.default]).eval(),
+                Foregrounds(model.networks[model.default]).eval(),
                 (torch.zeros(1, 1, *exported.settings.window),),
                 temporary,
                 input_names=["image"],
@@ -70,8 +75,8 @@ def write_onnx(path: Path, exported: Exported) -> None:
                 f"{path}: torch cannot write network {model.config.name} as ONNX ({told(error)})"
             ) from None
         network = onnx.load(temporary)
-        network.graph.input[0].doc_string, network.graph.output[0].doc_string = image, OUTPUT
-        onnx.helper.set_model_props(network, {**needs, "input": image, "output": OUTPUT, "run": run})
+        network.graph.input[0].doc_string, network.graph.output[0].doc_string = image, output
+        onnx.helper.set_model_props(network, {**needs, "input": image, "output": output, "run": run})
         onnx.save(network, temporary)
 
 

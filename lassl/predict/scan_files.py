@@ -183,10 +183,13 @@ def write_output(path: Path, volume: Volume) -> None:
             volumes.write_volume(path, volume)
 
 
-def write_picture(path: Path, scan: Volume, mask: Array) -> None:
-    """Write the preview of a scan and its mask (X, Y, Z), a PNG, whole or absent. Raises LasslError."""
+def write_picture(path: Path, scan: Volume, mask: Array, values: Sequence[int]) -> None:
+    """Write the preview of a scan and its mask (X, Y, Z), a PNG, whole or absent. Raises LasslError.
+
+    `values` are those of the structures in the mask.
+    """
     with _writing(path):
-        write_preview(path, scan, mask)
+        write_preview(path, scan, mask, values)
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """Trained networks on anybody's volume: brought to the grid of the training, segmented, and brought back."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from lassl.evaluation.inference import Windows, foregrounds
-from lassl.images.geometry import Array, Box, Triple, Volume, orientation
+from lassl.images.geometry import Array, Box, Geometry, Triple, Volume, orientation
 from lassl.images.grids import ALIKE, Grid, covering, fits, resampled, shifted, turned
 from lassl.images.intensities import clipped_away, normalize
 from lassl.model.trained import ENSEMBLE
@@ -24,13 +25,14 @@ SMALLER = 0.5  # the share of a scan that a second pass sees at most: a scan tha
 
 
 def segment(volume: Volume, task: Task) -> dict[str, Array]:
-    """Foreground probability on the volume's own grid, float32 (X, Y, Z); with task.passes also the uncertainty.
+    """Maps on the volume's own grid, float32: the probability of each structure (S, X, Y, Z), and the uncertainty.
 
+    The latter, (1, X, Y, Z), is there with task.passes.
     The volume is turned to the orientation of the training, normalized, resampled linearly to its spacing, pooled and
     windowed as in evaluation; probabilities are resampled linearly onto the volume's grid. Where orientation and
     spacing are right already nothing is resampled, and the probability is that of `inference.foregrounds`, bit for
-    bit. The uncertainty is the entropy in nats, in [0, ln 2], of the mean softmax of the passes; the chance in them is
-    the same each time. A pass drops the same channels in all windows, so that it asks one network; what
+    bit. The uncertainty is the entropy in nats, in [0, ln (1 + S)], of the mean softmax of the passes; the chance in
+    them is the same each time. A pass drops the same channels in all windows, so that it asks one network; what
     seams remain are the network's own, which sees less at a window's border.
 
     Networks that learned from crops around the structure (`settings.crop`) see a crop of a larger scan, too, and the
@@ -44,28 +46,36 @@ def segment(volume: Volume, task: Task) -> dict[str, Array]:
     with task.progress.counting(task.networks):
         maps = _in_two_passes(scan, task, task.settings.crop) if task.settings.crop else _in_slabs(scan, task)
     code = orientation(volume.geometry)
-    return {name: turned(Volume(array, scan.geometry), code).array for name, array in maps.items()}
+    return {name: _each(array, scan.geometry, lambda part: turned(part, code).array) for name, array in maps.items()}
+
+
+def _each(maps: Array, geometry: Geometry, change: Callable[[Volume], Array]) -> Array:
+    """Change each of several maps (N, X, Y, Z), which have one geometry."""
+    return np.stack([change(Volume(part, geometry)) for part in maps])
 
 
 def _in_two_passes(scan: Volume, task: Task, crop: Crop) -> dict[str, Array]:
     """Compute the maps of a scan: a first pass finds the structure, a second one sees it cropped.
 
-    The windows of the first pass do not overlap. Outside of the second pass's box all maps are NaN: nobody looked
-    there, and 0 would read as sure. Where nothing is found, or the box is more than SMALLER of the scan, the scan is
-    seen as a whole. Intensities are normalized over the whole scan in any case.
+    The windows of the first pass do not overlap. What is found is the union of all structures. Outside of the second
+    pass's box all maps are NaN: nobody looked there, and 0 would read as sure. Where nothing is found, or the box is
+    more than SMALLER of the scan, the scan is seen as a whole. Intensities are normalized over the whole scan in any
+    case.
     """
     first = replace(task, settings=task.settings.model_copy(update={"stride": task.settings.window}), passes=0)
     later = windows_to_see(expected_box(scan, crop), scan.geometry, task)
-    found = in_the_middle(_in_slabs(scan, first, later)[PROBABILITY] > CERTAIN, scan.geometry)
-    box = box_around(found, scan.geometry, crop)
+    found = _in_slabs(scan, first, later)[PROBABILITY]
+    parts = crop.parts or [1] * len(found)
+    masks = [in_the_middle(p > CERTAIN, scan.geometry, most) for p, most in zip(found, parts, strict=True)]
+    box = box_around(np.logical_or.reduce(masks), scan.geometry, crop)
     if box is None or math.prod(side.stop - side.start for side in box) > SMALLER * scan.array.size:
         return _in_slabs(scan, task)
     image = scan.array[box] if task.normalized else normalize(scan.array, box, task.settings.clip)
     part = Volume(image, shifted(scan.geometry, (box[0].start, box[1].start, box[2].start)))
-    maps = {name: np.full(scan.array.shape, np.nan, np.float32) for name in task.maps}
+    maps = _nowhere(scan, task)
     left_gib = task.memory_gib - held_bytes(scan, task) / 2**30
     for name, array in _in_slabs(part, replace(task, normalized=True, memory_gib=left_gib)).items():
-        maps[name][box] = array
+        maps[name][:, *box] = array
     return maps
 
 
@@ -81,13 +91,19 @@ def _in_slabs(scan: Volume, task: Task, later: int = 0) -> dict[str, Array]:
     axis, slabs = plan(scan, task)
     boxes = [_box(scan, axis, slab.seen) for slab in slabs]
     task.progress.expect(later + sum(windows_to_see(scan.array[b].shape, scan.geometry, task) for b in boxes))
-    maps = {name: np.empty(scan.array.shape, np.float32) for name in task.maps}
+    maps = _nowhere(scan, task)
     for slab, box in zip(slabs, boxes, strict=True):
         offset = slab.seen.start
         inner = _along(axis, slice(slab.kept.start - offset, slab.kept.stop - offset))
         for name, part in _piece(scan, box, task).items():
-            maps[name][_along(axis, slab.kept)] = part[inner]
+            maps[name][:, *_along(axis, slab.kept)] = part[:, *inner]
     return maps
+
+
+def _nowhere(scan: Volume, task: Task) -> dict[str, Array]:
+    """Maps of a scan at which nobody looked yet: NaN everywhere."""
+    shapes: dict[str, tuple[int, ...]] = {name: (count, *scan.array.shape) for name, count in task.maps.items()}
+    return {name: np.full(shape, np.nan, np.float32) for name, shape in shapes.items()}
 
 
 def check_extent(scan: Volume, settings: PredictSettings) -> None:
@@ -123,19 +139,19 @@ def _piece(scan: Volume, box: Box, task: Task) -> dict[str, Array]:
     else:
         native = covering(grid.size, grid.geometry, code, spacing_mm)
         arrays = _native(np.ascontiguousarray(resampled(Volume(image, grid.geometry), native)), task)
-        maps = {name: resampled(Volume(array, native.geometry), grid) for name, array in arrays.items()}
+        maps = {name: _each(a, native.geometry, lambda part: resampled(part, grid)) for name, a in arrays.items()}
     if task.passes:
-        maps[UNCERTAINTY] = entropy(maps[UNCERTAINTY])
+        maps[UNCERTAINTY] = entropy(maps[UNCERTAINTY])[np.newaxis]
     return maps
 
 
 def _native(image: Array, task: Task) -> dict[str, Array]:
-    """Foreground probability in the grid of the training; under `uncertainty` the mean of the Monte-Carlo passes."""
+    """Probabilities (S, X, Y, Z) in the grid of the training; under `uncertainty` the mean of the passes' ones."""
     windows = task.settings.windows
     maps = {PROBABILITY: _mean(image, task, windows)}
     if task.passes:
         task.progress.tell_slow()
-        total = np.zeros(image.shape, np.float32)
+        total = np.zeros_like(maps[PROBABILITY])
         for n in range(task.passes):
             with dropping(task.networks, stream_seed(0, "uncertainty", n)):
                 total += _mean(image, task, replace(windows, batch=1))  # so that all windows draw the same chance
@@ -144,8 +160,7 @@ def _native(image: Array, task: Task) -> dict[str, Array]:
 
 
 def _mean(image: Array, task: Task, windows: Windows) -> Array:
-    """Foreground probability (X, Y, Z) of the only network, or the mean of several."""
+    """Probability of each structure (S, X, Y, Z) by the only network, or the mean of several."""
     probabilities = foregrounds(task.networks, image, windows, task.placement)
     name, *others = task.networks
-    foreground: Array = probabilities[ENSEMBLE if others else name][0]
-    return foreground
+    return probabilities[ENSEMBLE if others else name]

@@ -1,20 +1,22 @@
 """How a model predicts, and where that is found for one that was trained here and not exported."""
 
 import json
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 import pydantic
-from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
+from pydantic import model_validator
 
 from lassl.data.prepared import MANIFEST, open_prepared
 from lassl.evaluation.inference import Windows
+from lassl.images.components import large_components
 from lassl.images.geometry import Geometry, Volume, orientation, volume_ml
 from lassl.images.intensities import Limits
 from lassl.model.record import Cohort, Evaluation, Trained, read_record
 from lassl.paths import prepared_folder
 from lassl.plumbing.errors import LasslError, note
-from lassl.settings.values import Positive, Size
+from lassl.settings.values import Positive, Section, Size
 
 Normalization = Literal["whole volume mean and standard deviation", "whole volume mean and standard deviation, clipped"]
 NORMALIZATION: Normalization = "whole volume mean and standard deviation"
@@ -22,31 +24,35 @@ CLIPPED: Normalization = "whole volume mean and standard deviation, clipped"
 # of the h5 that the field passes on (Yu et al. 2019), in voxels
 FIELD_CROP: dict[str, Any] = {"crop": "label", "min_size": (112, 112, 80), "margin": (10, 19), "crop_z": False}
 BATCH = 4  # windows in a forward pass, of a model without evaluation
+T = TypeVar("T")
+Range = tuple[float, float]  # the smallest and the largest volume (mL) of labels
+Volumes = Range | dict[str, Range]  # of several structures by their names
 Millimetres = Annotated[float, pydantic.Field(gt=0)]
 
 
-class Crop(BaseModel):
+class Crop(Section):
     """How scans of the training were cropped: the label's box, widened to `least_mm`, and then margins on all sides.
 
-    Along x, y, z of the training; z stays whole unless `along_z`.
+    Along x, y, z of the training; z stays whole unless `along_z`. `parts` counts the large connected components of each
+    structure, such as left and right; None: each has one.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     least_mm: tuple[Millimetres, Millimetres, Millimetres]
     margins_mm: tuple[Millimetres, Millimetres, Millimetres]
     along_z: bool
+    parts: tuple[Positive, ...] | None = None
+    later: ClassVar = ("parts",)
 
 
-class PredictSettings(BaseModel):
+class PredictSettings(Section):
     """How a model predicts: pooling and windows of a volume, number format, and the grid of the training.
 
     Window and stride are in pooled voxels, batch counts windows per forward pass, spacing_mm is of voxels before
     pooling; orientation names the side of the patient that each axis runs towards. Scans are clipped to the intensities
-    `clip` first where it is set. Without `crop` scans of the training were whole, or that is not known.
+    `clip` first where it is set. Without `crop` scans of the training were whole, or that is not known. `structures`
+    are the names of several, in the order of the networks' classes, and their values in masks; without it there is one,
+    and masks are of 0 and 1.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pool: Positive
     window: Size
@@ -58,12 +64,9 @@ class PredictSettings(BaseModel):
     orientation: Annotated[str, pydantic.Field(pattern="^[LRPASI]{3}$")]
     normalization: Normalization
     crop: Crop | None = None
+    structures: Annotated[dict[str, Positive], pydantic.Field(min_length=2)] | None = None
     clip: Limits | None = None
-
-    @model_serializer(mode="wrap")
-    def _as_in_older_files(self, plain: Any) -> dict[str, Any]:
-        """Leave out `clip` where it is not set: older versions do not know it."""
-        return {key: value for key, value in plain(self).items() if key != "clip" or value is not None}
+    later: ClassVar = ("structures", "clip")
 
     @model_validator(mode="after")
     def _limits_where_clipped(self) -> Self:
@@ -106,7 +109,8 @@ def settings_of(record: Trained) -> PredictSettings:
             "orientation": code,
             "normalization": CLIPPED if record.cohort.clip else NORMALIZATION,
             "clip": record.cohort.clip,
-            "crop": crop_of(record.cohort, spacing_mm),
+            "crop": (crop := crop_of(record.cohort, spacing_mm)) and crop | parts_of(record),
+            "structures": {name: values[0] for name, values in (record.cohort.structures or {}).items()} or None,
         }
     )
 
@@ -153,23 +157,40 @@ def grid_of(cohort: Cohort) -> tuple[tuple[float, float, float], str]:
     return (x, y, z), orientation(Geometry(first.spacing_mm, first.origin_mm, first.direction))
 
 
-def volumes_of(record: Trained) -> tuple[float, float] | None:
-    """Give the smallest and the largest volume (mL) of the labels that a model learned from.
+def of_labels(record: Trained, measure: Callable[[Volume], T]) -> list[list[T]]:
+    """Measure the mask of each structure in the labels that a model learned from: a row for each label.
 
-    None where the prepared cohort is not there as a whole, or is another than that of the training.
+    There are no rows where the prepared cohort is not there as a whole, or is another than that of the training.
     """
     folder = prepared_folder(record.cohort.name)
-    if not (folder / MANIFEST).is_file():
-        return None
-    prepared = open_prepared(folder)
-    if prepared.manifest_hash != record.cohort.hash:
-        return None
+    if not (folder / MANIFEST).is_file() or (prepared := open_prepared(folder)).manifest_hash != record.cohort.hash:
+        return []
+    rows, classes = [], range(1, record.settings.network.classes)
     try:
-        labels = (Volume(prepared.read_label(case), prepared.geometry(case)) for case in record.labeled)
-        volumes = [volume_ml(label) for label in labels]
+        for case in record.labeled:
+            label, geometry = prepared.read_label(case), prepared.geometry(case)
+            rows.append([measure(Volume(label == index, geometry)) for index in classes])
     except LasslError:
-        return None
-    return min(volumes), max(volumes)
+        return []
+    return rows
+
+
+def parts_of(record: Trained) -> dict[str, Any]:
+    """Give `parts` of the Crop of a training: the median over its labels; nothing where each structure has one part."""
+    counts = of_labels(record, lambda mask: len(large_components(mask.array)[1]))
+    parts = [max(int(n), 1) for n in np.median(counts, 0)] if counts else []
+    return {"parts": parts} if max(parts, default=1) > 1 else {}
+
+
+def volumes_of(record: Trained) -> Volumes | None:
+    """Give the smallest and the largest volume (mL) of the labels that a model learned from, by structure if several.
+
+    None where they are not known, see `of_labels`.
+    """
+    ranges = [(min(column), max(column)) for column in zip(*of_labels(record, volume_ml), strict=True)]
+    if record.cohort.structures and ranges:
+        return dict(zip(record.cohort.structures, ranges, strict=True))
+    return ranges[0] if ranges else None
 
 
 def evaluation_of(record: Trained) -> Evaluation | None:

@@ -52,23 +52,26 @@ def needed_bytes(scan: Volume, axis: int, length: int, task: Task) -> int:
     """Estimate, from above, what the arrays of a scan take at most when slabs are `length` voxels long along an axis.
 
     What is held throughout, for each voxel of the scan: twice its number format (as read, and turned), and 4 bytes for
-    each map. To this comes the hungriest of the stages below, in bytes for each voxel of the whole scan, of a slab, and
-    of the slab in the grid of the training (`native`, which is as large as the window at least). What networks use
-    inside is not counted: it depends on window and batch alone.
+    each map; a structure has one, and until its entropy is known another one for the passes. To this comes the
+    hungriest of the stages below, in bytes for each voxel of the whole scan, of a slab, and of the slab in the grid of
+    the training (`native`, which is as large as the window at least). What networks use inside is not counted: it
+    depends on window and batch alone.
     """
     x, y, z = (length if a == axis else n for a, n in enumerate(scan.array.shape))
-    settings, networks, maps = task.settings, len(task.networks), len(task.maps)
-    pool = settings.pool
+    settings, networks, structures = task.settings, len(task.networks), task.structures
+    pool, maps = settings.pool, structures * len(task.maps)
     grid = covering((x, y, z), scan.geometry, settings.orientation, settings.spacing_mm)
     whole, slab = scan.array.size, x * y * z
     clipped = 8 * whole if settings.clip else 0  # in float32, as made and as kept
     native = math.prod(max(n, pool * w) for n, w in zip(grid.size, settings.window, strict=True))
-    probabilities = networks + (networks > 1)  # of several also their mean
+    probabilities = structures * (networks + (networks > 1))  # of several networks also their mean
+    pooled = 8 + 8 * structures * (1 + networks)
     stages = (
         12 * whole + clipped,  # the standard deviation, in float64; in the end a map, turned back, is copied as often
-        (24 + 4 * maps) * slab + clipped,  # normalization, in float64; entropy
+        (36 + 8 * structures) * whole * (structures > 1),  # all maps turned back; the class of each voxel
+        (max(24, 12 * (1 + structures)) + 4 * maps) * slab + clipped,  # normalization, in float64; entropy
         12 * (slab + native),  # resampling
-        4 * slab + (4 * probabilities + 8 * maps - 4) * native + (16 + 8 * networks) * native // pool**3,  # windows
+        4 * slab + (4 * probabilities + 8 * maps - 4 * structures) * native + pooled * native // pool**3,  # windows
         (8 + 4 * maps) * (slab + native),  # the way back
     )
     return held_bytes(scan, task) + max(stages)
@@ -76,7 +79,7 @@ def needed_bytes(scan: Volume, axis: int, length: int, task: Task) -> int:
 
 def held_bytes(scan: Volume, task: Task) -> int:
     """Estimate what is held of a scan throughout: it, as read and turned, and its maps."""
-    return scan.array.size * (2 * scan.array.itemsize + 4 * len(task.maps))
+    return scan.array.size * (2 * scan.array.itemsize + 4 * sum(task.maps.values()))
 
 
 def windows_to_see(size: Triple, geometry: Geometry, task: Task) -> int:

@@ -76,9 +76,19 @@ class Task:
     progress: Progress = field(default_factory=Progress)
 
     @property
-    def maps(self) -> list[str]:
-        """Names of the maps that are asked for."""
-        return [PROBABILITY, UNCERTAINTY] if self.passes else [PROBABILITY]
+    def structures(self) -> int:
+        """The number of structures that the networks find."""
+        return len(self.settings.structures or [None])
+
+    @property
+    def maps(self) -> dict[str, int]:
+        """The maps that are asked for: name -> number of volumes, one probability for each structure."""
+        return {PROBABILITY: self.structures, **({UNCERTAINTY: 1} if self.passes else {})}
+
+    @property
+    def probabilities(self) -> list[str]:
+        """A name for the probability of each structure, in their order; with one structure PROBABILITY."""
+        return [f"{PROBABILITY}-{name}" for name in self.settings.structures or ()] or [PROBABILITY]
 
 
 def placement_for(settings: PredictSettings, device: str = "auto", precision: str | None = None) -> Placement:

@@ -38,8 +38,12 @@ def dropping(networks: Mapping[str, nn.Module], seed: int) -> Iterator[None]:
             module.train(training)
 
 
-def entropy(foreground: Array) -> Array:
-    """Entropy in nats, in [0, ln 2], of two classes, from the probability of one (X, Y, Z)."""
-    probability = torch.from_numpy(np.ascontiguousarray(foreground))
-    result: Array = losses.entropy(torch.stack([1 - probability, probability]).unsqueeze(0))[0].numpy()
+def entropy(foregrounds: Array) -> Array:
+    """Entropy of each voxel in nats, float32 (X, Y, Z), from the probabilities of S structures (S, X, Y, Z).
+
+    It lies in [0, ln (1 + S)]: the background is a class, too.
+    """
+    structures = torch.from_numpy(np.ascontiguousarray(foregrounds))
+    background = (1 - structures.sum(0, keepdim=True)).clamp(min=0)  # interpolated ones may add up to a little over 1
+    result: Array = losses.entropy(torch.cat([background, structures]).unsqueeze(0))[0].numpy()
     return result

@@ -26,8 +26,6 @@ from lassl.settings.values import (
 
 Field = Literal["whole", "center", "padded"]
 VNET = "vnet"  # the network that is ours
-
-
 Schedule = Annotated[str, plugin_name("step", "poly", "constant")]
 
 

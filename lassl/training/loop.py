@@ -99,9 +99,7 @@ def first_state(
     built = build(algorithm or method.algorithm, lambda: build_network(config.network), method.options)
     module = placement.module(built).train()
     if config.train.start:
-        start = read_start(config.train.start, config.network)
-        for network in module.networks.values():
-            start.into(network)
+        read_start(config.train.start, config.network).into(module.networks.values())
     placement.compile(module.networks.values())
     optimizer = sgd(module, config.train.lr, config.train.momentum, method.weight_decay)
     scaler = torch.amp.GradScaler(placement.device.type, enabled=placement.dtype == torch.float16)

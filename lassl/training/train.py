@@ -87,6 +87,7 @@ def record_of(
     """The record of what was trained, on which data, where, and how it went."""
     grid = prepared.geometry(next(iter(prepared.cases)))
     x, y, z = grid.spacing_mm
+    beside: dict[str, Any] = {"structures": prepared.structures, "clip": prepared.clip}
     return Trained(
         **run.model_dump(),
         settings=Settings.of(config, run.method),
@@ -95,7 +96,7 @@ def record_of(
             hash=prepared.manifest_hash,
             spacing_mm=(x, y, z),
             orientation=orientation(grid),
-            **_where_set(structures=prepared.structures and dict(prepared.structures), clip=prepared.clip),
+            **{key: value for key, value in beside.items() if value},
         ),
         labeled=label_split.labeled,
         held_out=label_split.held_out,
@@ -109,8 +110,3 @@ def record_of(
             **start_of(config),
         ),
     )
-
-
-def _where_set(**values: Any) -> dict[str, Any]:
-    """The values that are not None: older records lack their keys."""
-    return {key: value for key, value in values.items() if value is not None}

@@ -81,6 +81,26 @@ def test_what_is_left_aside_is_told(tmp_path, monkeypatch, capsys):
     assert Path("here.pt").is_file() and not Path("models").exists()
 
 
+def test_a_checkpoint_of_several_structures_names_them_by_number_and_is_not_scored_here(
+    tiny_data, raw, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    state, _ = network("uamt")
+    more = {f"out_conv.{key}": torch.cat([state[f"out_conv.{key}"]] * 2)[:3] for key in ("weight", "bias")}
+    torch.save(state | more, "three.pth")
+    assert lassl("import-weights", "three.pth", "--name", "three") == 0
+    content = torch.load("models/imported/three.pt", weights_only=True)
+    assert content["version"] == 2 and content["needs"]["structures"] == {"class_1": 1, "class_2": 2}
+    assert content["network"]["classes"] == 3
+    assert lassl("predict", "imported/three", raw, "-o", "masks", "--device", "cpu") == 0
+    assert set(np.unique(read_volume(Path("masks/C6.nrrd")).array)) <= {0, 1, 2}
+    put_params(tiny_data)
+    with pytest.raises(
+        LasslError, match=r"^three: 2 structures, 1 in .*; expected one in both: write masks of the raw"
+    ):
+        lassl("evaluate", "models/imported/three.pt", tiny_data.prepared)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -47,6 +47,20 @@ def test_an_adopted_network_gives_the_logits_of_the_one_that_was_saved(naming, w
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("naming", ["uamt", "mcnet", "bcp"])
+def test_a_head_of_several_structures_passes_as_it_is(naming):
+    state, theirs = network(naming)
+    (weight,) = (name for name in state if name.endswith("out_conv.weight") and "decoder2" not in name)
+    bias = weight.replace("weight", "bias")
+    more = {weight: torch.cat([state[weight], 0.1 * state[weight]]), bias: torch.cat([state[bias], 0.1 * state[bias]])}
+    model = read(state | more)
+    assert model.config.classes == 4
+    image = torch.randn(1, 1, 16, 16, 16)
+    with torch.no_grad():
+        found, two = model.network.eval()(image), theirs(image)
+    torch.testing.assert_close(found, torch.cat([two, 0.1 * two], 1), rtol=1e-4, atol=1e-4)
+
+
 def test_the_published_width_has_its_number_of_parameters():
     model = read(network("uamt", 16)[0])
     assert (model.config.width, model.config.residual) == (16, False)

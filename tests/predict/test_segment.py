@@ -91,7 +91,7 @@ def test_a_blob_is_found_in_its_place_whatever_grid_the_scan_has(grid, pool):
     spacing, size, code, turns = GRIDS[grid]
     scan, inside = blob(size, geometry(spacing, size, code, turns))
     assert 0.02 < inside.mean() < 0.5
-    found = segment(scan, Task({"n": bright(scan)}, predicting(pool=pool), CPU))[PROBABILITY]
+    found = segment(scan, Task({"n": bright(scan)}, predicting(pool=pool), CPU))[PROBABILITY][0]
     assert found.dtype == np.float32 and found.shape == size
     assert found.min() >= 0 and found.max() <= 1
     assert dice(found > 0.5, inside) > 0.93
@@ -107,7 +107,7 @@ def test_a_blob_goes_through_files_of_every_format(tmp_path, kind):
     if kind in IMAGES:
         sitk.WriteImage(to_image(scan), str(path))
     found = read_scan(path)
-    mask = segment(found, Task({"n": bright(scan)}, predicting(), CPU))[PROBABILITY] > 0.5
+    mask = segment(found, Task({"n": bright(scan)}, predicting(), CPU))[PROBABILITY][0] > 0.5
     target = output_files(path, tmp_path / "out")["mask"]
     assert target.name == ("scan.nrrd" if kind == "series" else path.name)
     write_output(target, Volume(mask.astype(np.uint8), found.geometry))
@@ -137,11 +137,13 @@ def test_on_the_grid_of_the_training_the_probability_is_that_of_the_evaluation_b
     expected = list(
         inference.foregrounds(networks, prepared.read_image("C6"), inference.Windows.of(config), where).values()
     )[-1][0]
-    found = segment(scan, Task(networks, own, where))[PROBABILITY]
+    found = segment(scan, Task(networks, own, where))[PROBABILITY][0]
     assert np.ptp(found) > 0.01
     np.testing.assert_array_equal(found, expected)
     normalized = Volume(prepared.read_image("C6"), scan.geometry)
-    np.testing.assert_array_equal(segment(normalized, Task(networks, own, where, normalized=True))[PROBABILITY], found)
+    np.testing.assert_array_equal(
+        segment(normalized, Task(networks, own, where, normalized=True))[PROBABILITY][0], found
+    )
 
 
 def test_swapped_and_flipped_axes_change_nothing_else():
@@ -150,12 +152,12 @@ def test_swapped_and_flipped_axes_change_nothing_else():
     task = Task({"n": network()}, predicting(), CPU, normalized=True)
     other = turned(scan, "IRA")
     assert other.array.shape == (34, 21, 18) and orientation(other.geometry) == "IRA"
-    found = segment(other, task)[PROBABILITY]
-    expected = segment(scan, task)[PROBABILITY]
+    found = segment(other, task)[PROBABILITY][0]
+    expected = segment(scan, task)[PROBABILITY][0]
     np.testing.assert_array_equal(turned(Volume(found, other.geometry), "LPS").array, expected)
     assert np.ptp(expected) > 0.01
     sideways = Task({"n": network()}, predicting(orientation="IRA"), CPU, normalized=True)  # trained on such scans
-    assert not np.array_equal(segment(scan, sideways)[PROBABILITY], expected)
+    assert not np.array_equal(segment(scan, sideways)[PROBABILITY][0], expected)
 
 
 def test_the_grid_of_the_training_covers_all_of_an_oblique_scan():
@@ -186,12 +188,12 @@ def test_slabs_find_what_one_piece_finds(pool):
     scan = Volume(image[:, :, : size[2]] + 0.2 * chance.standard_normal(size), geometry((0.625,) * 3, size))
     net = network()
     task = Task({"n": net}, predicting(pool=pool, stride=(8, 8, 8)), CPU)
-    margin = np.quantile(np.log(1 / segment(scan, task)[PROBABILITY] - 1), 0.6)
+    margin = np.quantile(np.log(1 / segment(scan, task)[PROBABILITY][0] - 1), 0.6)
     with torch.no_grad():
         net.head[1].bias[1] += float(margin)  # so that about 40 % are foreground
-    one, (_, slabs) = segment(scan, task)[PROBABILITY], plan(scan, bounded(scan, task, 3))
+    one, (_, slabs) = segment(scan, task)[PROBABILITY][0], plan(scan, bounded(scan, task, 3))
     assert 0.2 < (one > 0.5).mean() < 0.6 and len(plan(scan, task)[1]) == 1 and len(slabs) >= 3
-    found = segment(scan, bounded(scan, task, 3))[PROBABILITY]
+    found = segment(scan, bounded(scan, task, 3))[PROBABILITY][0]
     assert dice(found > 0.5, one > 0.5) > 0.98
     far = np.ones(size[1], bool)  # from the cuts
     for slab in slabs[1:]:
@@ -206,9 +208,9 @@ def test_slabs_of_an_oblique_scan_fit_together():
     task = Task({"n": bright(scan)}, predicting(), CPU)
     small = bounded(scan, task, 1.6)
     assert len(plan(scan, small)[1]) >= 3
-    found = segment(scan, small)[PROBABILITY]
+    found = segment(scan, small)[PROBABILITY][0]
     assert dice(found > 0.5, inside) > 0.93
-    assert dice(found > 0.5, segment(scan, task)[PROBABILITY] > 0.5) > 0.97
+    assert dice(found > 0.5, segment(scan, task)[PROBABILITY][0] > 0.5) > 0.97
 
 
 @pytest.mark.parametrize("pieces", [1.5, 2, 3.7, 100])
@@ -254,7 +256,7 @@ def test_an_axis_shorter_than_the_pool_is_segmented_all_the_same(size, pool):
     scan, _ = blob(size, geometry((0.625,) * 3, size))
     found = segment(scan, Task({"n": network()}, predicting(pool=pool, window=(16, 16, 16)), CPU, normalized=True))[
         PROBABILITY
-    ]
+    ][0]
     assert found.shape == size and np.isfinite(found).all()
 
 
@@ -288,11 +290,11 @@ def test_uncertainty_is_the_entropy_of_the_mean_of_the_passes():
     task = Task({"n": coin}, predicting(window=(16, 16, 16), stride=(8, 8, 8)), CPU, passes=3)
     first, second = segment(scan, task), segment(scan, task)
     sure = 1 / (1 + math.exp(-4))
-    np.testing.assert_allclose(first[PROBABILITY], sure, rtol=1e-5)
+    np.testing.assert_allclose(first[PROBABILITY][0], sure, rtol=1e-5)
     means = [(k * sure + (3 - k) * (1 - sure)) / 3 for k in range(4)]
     possible = np.unique(np.round([-p * math.log(p) - (1 - p) * math.log(1 - p) for p in means], 4))
-    assert np.unique(np.round(first[UNCERTAINTY], 4)).tolist() == pytest.approx(possible.tolist(), abs=2e-4)
-    np.testing.assert_array_equal(first[UNCERTAINTY], second[UNCERTAINTY])
+    assert np.unique(np.round(first[UNCERTAINTY][0], 4)).tolist() == pytest.approx(possible.tolist(), abs=2e-4)
+    np.testing.assert_array_equal(first[UNCERTAINTY][0], second[UNCERTAINTY][0])
     assert torch.equal(state, torch.random.get_rng_state()) and not coin.toss.training
     assert list(segment(scan, Task({"n": coin}, task.settings, CPU))) == [PROBABILITY]
 
@@ -312,7 +314,7 @@ class Channels(nn.Module):
 def test_a_pass_drops_the_same_channels_in_every_window():
     scan, _ = blob((40, 30, 20), geometry((0.625,) * 3, (40, 30, 20)))
     task = Task({"n": Channels().eval()}, predicting(window=(16, 16, 16), stride=(8, 8, 8)), CPU, passes=2)
-    found = segment(scan, task)[UNCERTAINTY]
+    found = segment(scan, task)[UNCERTAINTY][0]
     assert np.ptp(found) < 1e-5 and found.max() > 0.1
 
 
@@ -324,5 +326,5 @@ def test_entropy_is_in_nats():
 def test_uncertainty_has_a_place_on_any_grid():
     spacing, size, code, turns = GRIDS["oblique and swapped"]
     scan, _ = blob(size, geometry(spacing, size, code, turns))
-    found = segment(scan, Task({"a": network(0), "b": network(1)}, predicting(pool=2), CPU, passes=2))[UNCERTAINTY]
+    found = segment(scan, Task({"a": network(0), "b": network(1)}, predicting(pool=2), CPU, passes=2))[UNCERTAINTY][0]
     assert found.shape == size and found.min() >= 0 and 0 < found.max() <= math.log(2) + 1e-6

@@ -45,9 +45,9 @@ def task(**changes: object) -> Task:
 
 
 def test_what_a_first_pass_takes_for_the_structure_elsewhere_is_gone_after_the_second():
-    whole = segment(scan(), task(crop=None))[PROBABILITY] > 0.5
+    whole = segment(scan(), task(crop=None))[PROBABILITY][0] > 0.5
     assert whole.mean() > 0.5  # windows without the body are taken for foreground
-    found = segment(scan(), task())[PROBABILITY]
+    found = segment(scan(), task())[PROBABILITY][0]
     expected = np.zeros((64, 64, 12), bool)
     expected[BODY] = True
     np.testing.assert_array_equal(found > 0.5, expected)
@@ -59,10 +59,10 @@ def test_what_a_first_pass_takes_for_the_structure_elsewhere_is_gone_after_the_s
 def test_the_second_pass_is_that_of_the_box_alone_and_intensities_are_those_of_the_whole_scan():
     volume = Volume(50 * scan().array + 100, PLACE)
     asked = Task(task().networks, task().settings, CPU)
-    found = segment(volume, asked)[PROBABILITY][BOX]
+    found = segment(volume, asked)[PROBABILITY][0][BOX]
     normalized = (volume.array - volume.array.mean()) / volume.array.std()
     alone = segment(Volume(normalized[BOX].astype(np.float32), PLACE), task(crop=None))
-    np.testing.assert_allclose(found, alone[PROBABILITY], atol=1e-6)
+    np.testing.assert_allclose(found, alone[PROBABILITY][0], atol=1e-6)
 
 
 def test_the_second_pass_has_the_memory_that_the_whole_scan_leaves(monkeypatch):
@@ -75,7 +75,7 @@ def test_the_second_pass_has_the_memory_that_the_whole_scan_leaves(monkeypatch):
 
 def test_uncertainty_is_of_the_second_pass_and_nan_where_it_did_not_look():
     asked = Task(task().networks, task().settings, CPU, normalized=True, passes=2)
-    found = segment(scan(), asked)[UNCERTAINTY]
+    found = segment(scan(), asked)[UNCERTAINTY][0]
     looked_at = np.isfinite(found)
     assert looked_at[BOX].all() and looked_at.sum() == found[BOX].size and found[BOX].max() > 0
 
@@ -84,14 +84,14 @@ def test_a_scan_that_is_a_crop_already_is_seen_as_a_whole():
     wide = (slice(24, 44), slice(19, 35), slice(0, 12))  # the box is 60 % of it
     crop = Volume(scan().array[wide], PLACE)
     assert 16 * 12 / (20 * 16) > 0.5
-    found = segment(crop, task())[PROBABILITY]
-    np.testing.assert_array_equal(found, segment(crop, task(crop=None))[PROBABILITY])
+    found = segment(crop, task())[PROBABILITY][0]
+    np.testing.assert_array_equal(found, segment(crop, task(crop=None))[PROBABILITY][0])
     assert (found > 0).all()
 
 
 def test_where_nothing_is_found_the_first_pass_is_all():
     flat = Volume(np.ones((64, 64, 12), np.float32), PLACE)
-    np.testing.assert_allclose(segment(flat, task())[PROBABILITY], 0.5)
+    np.testing.assert_allclose(segment(flat, task())[PROBABILITY][0], 0.5)
 
 
 @pytest.mark.parametrize("code", ["RAI", "SLA"])
@@ -99,8 +99,8 @@ def test_the_crop_is_along_the_axes_of_the_training(code):
     straight = Volume(scan().array, Geometry(PLACE.spacing_mm, PLACE.origin_mm, directions("LPS")))
     other = turned(straight, code)
     assert other.array.shape != straight.array.shape or not np.array_equal(other.array, straight.array)
-    found = turned(Volume(segment(other, task())[PROBABILITY], other.geometry), "LPS").array
-    np.testing.assert_allclose(found, segment(straight, task())[PROBABILITY], atol=1e-6)
+    found = turned(Volume(segment(other, task())[PROBABILITY][0], other.geometry), "LPS").array
+    np.testing.assert_allclose(found, segment(straight, task())[PROBABILITY][0], atol=1e-6)
 
 
 def test_of_the_large_components_the_one_nearest_to_the_middle_is_kept():

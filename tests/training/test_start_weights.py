@@ -8,10 +8,13 @@ import torch
 
 from helpers.project import ROOT
 from helpers.trainings import Kept, Trial, settings, trained
+from lassl.model.network import build_network
+from lassl.model.placement import place
 from lassl.model.start import SHIPPED, find_model, read_start
 from lassl.plumbing.errors import LasslError
 from lassl.predict.model_file import read_exported
 from lassl.settings.sections import Network, Train
+from lassl.training.loop import first_state
 
 START = "mine/vnet_16-d0-s0"
 
@@ -96,3 +99,41 @@ def test_settings_without_a_start_are_written_as_in_older_records():
     values = {"steps": 3, "lr": 0.1, "momentum": 0.9, "schedule": None}
     assert Train.model_validate(values).model_dump() == values
     assert Train.model_validate(values | {"start": "atrium"}).model_dump() == values | {"start": "atrium"}
+
+
+def test_a_model_of_one_structure_starts_one_of_several_but_for_the_head_which_is_told(capsys):
+    torch.manual_seed(0)
+    network = build_network(Network(width=8, residual=False, dropout=0.5, classes=4))
+    own = {key: value.clone() for key, value in network.state_dict().items()}
+    start = read_start("atrium", Network(width=8, residual=False, dropout=0.5, classes=4))
+    start.into([network])
+    found = network.state_dict()
+    head = ["head.1.weight", "head.1.bias"]
+    assert all(torch.equal(found[key], own[key]) for key in head)
+    assert all(torch.equal(found[key], start.weights[key]) for key in found if key not in head)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"note: train.start: {SHIPPED / 'atrium.pt'}: 2 classes, expected 4; took all layers but head.1, which begins "
+        "with weights of its own"
+    )
+
+
+def test_a_method_that_trains_several_networks_tells_of_their_heads_once(model, tiny_data, monkeypatch, capsys):
+    file = Path(f"models/{START}.pt").resolve()
+    monkeypatch.chdir(ROOT)
+    config = settings(tiny_data, network={"width": 4, "dropout": 0.1}, train={"start": str(file)})
+    wider = config.model_copy(update={"network": config.network.model_copy(update={"classes": 3})})
+    capsys.readouterr()
+    networks = first_state(wider, config.methods["cps"], place(config.compute), 0).algorithm.networks.values()
+    assert len(networks) == 2 and capsys.readouterr().err.count("took all layers but head.1") == 1
+    one, other = (network.state_dict() for network in networks)
+    assert one["head.1.weight"].shape[0] == 3 and not torch.equal(one["head.1.weight"], other["head.1.weight"])
+    assert torch.equal(one["bottom.0.norms.0.weight"], other["bottom.0.norms.0.weight"])
+
+
+def test_the_head_of_a_model_of_as_many_structures_is_taken_and_nothing_is_told(capsys):
+    network = build_network(Network(width=8, residual=False, dropout=0.5))
+    start = read_start("atrium", Network(width=8, residual=False, dropout=0.5))
+    start.into([network])
+    assert all(torch.equal(value, start.weights[key]) for key, value in network.state_dict().items())
+    assert start.classes is None and not capsys.readouterr().err

@@ -115,6 +115,7 @@ NOT_RUN = {
         "lassl predict atrium SCANS/ -o masks",
         "lassl predict compact/mt_un-d0-s0 SCAN... -o masks",
         "lassl predict kidney/mt_un-d0-s0 SCAN... -o masks",
+        "lassl predict kidney/vnet_80-d0-s0,kidney/vnet_80-d0-s1,kidney/vnet_80-d0-s2 SCAN... -o masks",
         "lassl export compact/mt_un-d0-s0 -o model.pt",
         "lassl export compact/mt_un-d0-s0 -o model.pt --half",
         "lassl export compact/mt_un-d0-s0 -o model.onnx --format onnx",
