@@ -103,5 +103,6 @@ def test_the_page_shows_masks_of_raw_grids_with_the_voxels_of_the_prepared_case(
     for case in "TU":
         percent = read_volume(result(run) / PROBABILITY / f"{case}.nrrd").array
         mask = cropped(Result(), case, prepared)
-        agreement = np.mean((mask > 0) == (percent > 50))  # masks of three steps are ragged
-        assert mask.shape == percent.shape and agreement > {"T": 0.9, "U": 0.995}[case]
+        sure = percent != 50  # which may be a little more or less than one half
+        agreement = np.mean((mask > 0)[sure] == (percent > 50)[sure])  # masks of three steps are ragged
+        assert mask.shape == percent.shape and agreement > {"T": 0.9, "U": 0.9999}[case]
