@@ -79,7 +79,7 @@ class ADMT(Algorithm):
                 p = together(t, u, logits[batch.labeled : patches])
             p = p if first_turn else cutmix(p, inside)
             label, kept = margins.most_probable(p), above_half(p) >= self.threshold - 0.5
-            step.logs |= kept_shares(label, kept) | {"agreement": losses.hard_dice(t, u.argmax(1))}
+            step.logs.update(kept_shares(label, kept), agreement=losses.hard_dice(t, u.argmax(1)))
             share = kept.float().mean().clamp(min=1 / kept.numel())
             step.terms["strong"] = weight * (losses.cross_entropy(*within(logits[patches:], label, kept)) / share)
         return step
