@@ -74,10 +74,10 @@ def same_process() -> Iterator[None]:
 class TinyNetwork(nn.Module):
     """Two convolutions, batch norm and dropout: all that an algorithm can trip over, in 100 weights."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = 2) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv3d(1, 3, 3, padding=1), nn.BatchNorm3d(3), nn.ReLU(), nn.Dropout3d(0.5), nn.Conv3d(3, 2, 1)
+            nn.Conv3d(1, 3, 3, padding=1), nn.BatchNorm3d(3), nn.ReLU(), nn.Dropout3d(0.5), nn.Conv3d(3, classes, 1)
         )
         nn.init.normal_(self.layers[4].weight, std=2)  # some voxels certain, some not
 
@@ -90,6 +90,13 @@ class TinyNetwork(nn.Module):
 def make_network() -> Callable[[], nn.Module]:
     torch.manual_seed(0)
     return TinyNetwork
+
+
+@pytest.fixture
+def make_network_of_four() -> Callable[[], nn.Module]:
+    """The same with four classes, three of which the first network predicts with confidence."""
+    torch.manual_seed(10)
+    return lambda: TinyNetwork(classes=4)
 
 
 @pytest.fixture
