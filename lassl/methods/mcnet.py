@@ -6,11 +6,11 @@ labeled ones:
 
     loss = 1/2 sum over k of supervised_k + w sum over i != j of mean (p_i - softmax(z_j / temperature))^2
 
-The second softmax is the authors' sharpening where there are two classes; theirs treats each class of several by
-itself. As in their code, the terms of decoders and of pairs
-are summed: 2 pairs for two decoders, 6 for three. `detach` stops the gradient that reaches decoder j through its
-sharpened probability; their code, released with MC-Net+, does not stop it. Gradients of all decoders reach the encoder.
-w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of training, like theirs at 6000 of 15000 steps.
+For two classes the second softmax is the authors' sharpening, which treats each of several classes by itself. As in
+their code, the terms of decoders and of pairs are summed: 2 pairs for two decoders, 6 for three. `detach` stops the
+gradient that reaches decoder j through its sharpened probability; their code, released with MC-Net+, does not stop it.
+Gradients of all decoders reach the encoder. w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of
+training, like theirs at 6000 of 15000 steps.
 
 Differences from the authors: the supervised loss is the baseline's (theirs: Dice alone, with a linear denominator).
 Near the end its gradient is a fifth of theirs, so that at the same weight consistency counts about five times as much.
