@@ -69,7 +69,7 @@ class DTC(Algorithm):
 def distances(label: Tensor, structures: int) -> Tensor:
     """Signed distance to the surface of each structure: labels (L, X, Y, Z) -> (L, S, X, Y, Z)."""
     masks = margins.masks(label, structures)
-    return signed_distance(masks.flatten(0, 1)).unflatten(0, masks.shape[:2])
+    return signed_distance(masks.flatten(0, 1)).view(masks.shape)
 
 
 def labels(z: Tensor) -> Tensor:

@@ -115,13 +115,15 @@ def dice(algorithm: Algorithm, batches: list[Batch]) -> list[float]:
     return torch.tensor(found).mean(1).tolist()
 
 
-def test_it_learns_its_labeled_patches_with_finite_terms_and_logs_their_dice(either_trial):
-    tried = either_trial(steps=25)
+def test_it_learns_its_labeled_patches_with_finite_terms_and_logs_their_dice(either_trial, of_classes):
+    several = of_classes.structures is not None
+    tried = either_trial(steps=40 if several else 25)
     batches = [tried.source[step] for step in range(3)]
     before = dice(tried.state.algorithm, batches)
     state = tried.fit()
     after = dice(state.algorithm, batches)
-    assert after[0] > 0.7 and all(b > a + 0.3 for a, b in zip(before, after, strict=True)), (before, after)
+    least, gain = (0.35, 0.2) if several else (0.7, 0.3)
+    assert after[0] > least and all(b > a + gain for a, b in zip(before, after, strict=True)), (before, after)
     assert torch.tensor([list(values.values()) for values in state.curves]).isfinite().all()
     assert all(0 <= values["dice"] <= 1 for values in state.curves)
 
