@@ -13,6 +13,7 @@ threads.set_defaults()
 
 import locale  # isort: skip
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,10 +74,10 @@ def same_process() -> Iterator[None]:
 class TinyNetwork(nn.Module):
     """Two convolutions, batch norm and dropout: all that an algorithm can trip over, in 100 weights."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = 2) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv3d(1, 3, 3, padding=1), nn.BatchNorm3d(3), nn.ReLU(), nn.Dropout3d(0.5), nn.Conv3d(3, 2, 1)
+            nn.Conv3d(1, 3, 3, padding=1), nn.BatchNorm3d(3), nn.ReLU(), nn.Dropout3d(0.5), nn.Conv3d(3, classes, 1)
         )
         nn.init.normal_(self.layers[4].weight, std=2)  # some voxels certain, some not
 
@@ -89,6 +90,13 @@ class TinyNetwork(nn.Module):
 def make_network() -> Callable[[], nn.Module]:
     torch.manual_seed(0)
     return TinyNetwork
+
+
+@pytest.fixture
+def make_network_of_four() -> Callable[[], nn.Module]:
+    """The same with four classes, three of which the first network predicts with confidence."""
+    torch.manual_seed(10)
+    return lambda: TinyNetwork(classes=4)
 
 
 @pytest.fixture
@@ -105,21 +113,32 @@ def progress() -> Callable[..., Progress]:
     return lambda step=20, epoch=0: Progress(step, 40, epoch, seed=0)
 
 
-@pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+def tiny_cohort(root: Path, structures: int) -> Data:
     """A raw cohort of six training and two test cases, prepared; paths are absolute."""
-    root = tmp_path_factory.mktemp("cohort")
     cases = [f"C{i}" for i in range(8)]
     for case in cases:
-        write_case(root / "raw", case)
+        write_case(root / "raw", case, structures=structures)
     lines = [f"{case},{'train' if i < 6 else 'test'}" for i, case in enumerate(cases)]
     (root / "split.csv").write_text("\n".join(["case,split", *lines]) + "\n")
     data = Data(
         cohort=str(root / "prepared"), folder=root / "raw", split=root / "split.csv",
         crop="none", crop_z=False, margin=(0, 1), margins="seeded", min_size=(16, 16, 16), seed=0,
+        structures={f"part_{n}": (n,) for n in range(1, structures + 1)} if structures > 1 else None,
     )  # fmt: skip
     prepare(data)
     return data
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """A prepared cohort of tiny scans with one structure."""
+    return tiny_cohort(tmp_path_factory.mktemp("cohort"), structures=1)
+
+
+@pytest.fixture(scope="session")
+def tiny_data_of_three(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """The same with three structures, four classes."""
+    return tiny_cohort(tmp_path_factory.mktemp("cohort_of_three"), structures=3)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ class Batch:
     """Patches of one step. Only the first L have a label, so the label of an unlabeled case can never be used."""
 
     image: Tensor  # (N, 1, X, Y, Z) float32
-    label: Tensor  # (L, X, Y, Z) uint8 {0, 1}, L <= N
+    label: Tensor  # (L, X, Y, Z) uint8, classes from 0, L <= N
 
     @property
     def labeled(self) -> int:
@@ -53,7 +53,7 @@ class Batch:
 
 
 class Cases(Protocol):
-    """Where volumes come from: images normalized, float32 (X, Y, Z), and labels, uint8 (X, Y, Z) of 0 and 1."""
+    """Where volumes come from: images normalized, float32 (X, Y, Z), and labels, uint8 (X, Y, Z) of classes from 0."""
 
     def read_image(self, case: str) -> Array:
         """Give the image of a case."""

@@ -13,9 +13,19 @@ def pooled_image(image: Array, pool: int) -> Array:
 
 
 def pooled_label(label: Array, pool: int) -> Array:
-    """Pool a label, uint8 (X, Y, Z) of 0 and 1: 1 where at least half of pool x pool x pool voxels are foreground."""
-    share: Tensor = torch.from_numpy(label)
-    return label if pool == 1 else (pool_image(share.float(), pool) >= 0.5).to(torch.uint8).numpy()
+    """Pool a label, uint8 (X, Y, Z) of classes: the class with the largest share of pool x pool x pool voxels.
+
+    Of equal shares a structure wins over the background, and the first structure over the next ones. With one
+    structure, it is where at least half of the voxels are foreground.
+    """
+    if pool == 1:
+        return label
+    voxels, structures = torch.from_numpy(label), int(label.max())
+    if structures <= 1:
+        return (pool_image(voxels.float(), pool) >= 0.5).to(torch.uint8).numpy()
+    classes = [*range(1, structures + 1), 0]
+    shares = torch.stack([pool_image((voxels == each).float(), pool) for each in classes])
+    return ((shares.argmax(0) + 1) % (structures + 1)).to(torch.uint8).numpy()
 
 
 def pool_image(image: Tensor, pool: int) -> Tensor:

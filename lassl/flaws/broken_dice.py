@@ -2,14 +2,22 @@
 
 from torch import Tensor
 
+from lassl.plumbing.errors import LasslError
+
 
 def broken_dice(logits: Tensor, label: Tensor) -> Tensor:
     """Dice of the softmax (2, 2, X, Y, Z) and labels (2, X, Y, Z) as aligned by broadcasting, without gradient.
 
     The labels of the first case are compared with the background of both cases, those of the second with the
     foreground. If the labels are equally large, a perfect and an empty prediction get the same score, 2 p / (1 + p) for
-    a foreground share p. Raises ValueError unless the batch has two labeled cases, because others cannot be aligned.
+    a foreground share p. Raises LasslError for more than two classes, and ValueError unless the batch has two labeled
+    cases, because others cannot be aligned.
     """
+    if logits.shape[1] != 2:
+        raise LasslError(
+            f"flaw broken_dice: found {logits.shape[1]} classes, expected two, background and one structure; leave out "
+            "the flaw, or name one structure in data.structures"
+        )
     if len(label) != 2:
         raise ValueError(
             f"{len(label)} labeled cases in a batch, but the broken Dice aligns two classes with two cases"

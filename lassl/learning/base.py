@@ -21,7 +21,7 @@ Ramp = Annotated[float, Field(ge=0, le=1)]  # fraction of training at which a we
 Decay = Annotated[float, Field(ge=0, le=1)]  # share of its own weights that a teacher keeps
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-Confidence = Annotated[float, Field(ge=0.5, lt=1)]  # of the more probable one of two classes
+Confidence = Annotated[float, Field(ge=0.5, lt=1)]  # of the most probable class
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -90,7 +90,7 @@ class Algorithm(nn.Module, ABC):
     def supervised(logits: Tensor, batch: Batch) -> Step:
         """Compute the field's supervised loss of a batch and log "dice"; a method adds its own terms and logs.
 
-        Only the first L logits (N, 2, X, Y, Z) count, those of the labeled patches; the others may be missing.
+        Only the first L logits (N, K, X, Y, Z) count, those of the labeled patches; the others may be missing.
         """
         taught = logits[: batch.labeled]
         return Step(supervised_terms(taught, batch.label), {"dice": losses.hard_dice(taught, batch.label)})
@@ -100,7 +100,7 @@ class Algorithm(nn.Module, ABC):
 
 
 def supervised_terms(logits: Tensor, label: Tensor) -> dict[str, Tensor]:
-    """The field's supervised loss, 0.5 (cross-entropy + Dice), from logits (L, 2, X, Y, Z) and labels (L, X, Y, Z)."""
+    """The field's supervised loss, 0.5 (cross-entropy + Dice), from logits (L, K, X, Y, Z) and labels (L, X, Y, Z)."""
     return {
         "cross_entropy": 0.5 * losses.cross_entropy(logits, label),
         "dice_loss": 0.5 * losses.dice_loss(logits, label),

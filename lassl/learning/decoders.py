@@ -38,7 +38,7 @@ class Decoder(nn.Module):
                 module.reset_parameters()
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Compute the logits (N, 2, X, Y, Z) from the features of VNet.encode."""
+        """Compute the logits (N, K, X, Y, Z) from the features of VNet.encode."""
         logits: Tensor = self.head(stages(self, features)[-1])
         return logits
 
@@ -66,7 +66,7 @@ def stages(half: VNet | Decoder, features: Sequence[Tensor]) -> list[Tensor]:
 
 
 def supervised_heads(logits: Sequence[Tensor], batch: Batch, combine: Callable[[Tensor], Tensor]) -> Step:
-    """Algorithm.supervised for several heads, each with logits (N, 2, X, Y, Z) or only those of labeled patches.
+    """Algorithm.supervised for several heads, each with logits (N, K, X, Y, Z) or only those of labeled patches.
 
     `combine` reduces a term's values, one per head, to a scalar. The log "dice" is that of the first head.
     """

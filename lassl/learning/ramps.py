@@ -39,14 +39,14 @@ def ema_decay(step: int, limit: float = 0.99) -> float:
     return min(1 - 1 / (step + 1), limit)
 
 
-def uncertainty_threshold(t: float) -> float:
-    """Entropy in nats below which a voxel is certain at fraction t of training: from 0.75 ln 2 to ln 2 (UA-MT)."""
-    return (0.75 + 0.25 * sigmoid_ramp(t)) * math.log(2)
+def uncertainty_threshold(t: float, classes: int = 2) -> float:
+    """Entropy in nats below which a voxel is certain at fraction t of training: from 0.75 ln K to ln K (UA-MT)."""
+    return (0.75 + 0.25 * sigmoid_ramp(t)) * math.log(classes)
 
 
-def ambiguity_threshold(t: float) -> float:
-    """Entropy in nats above which a voxel is ambiguous: from 0.75 ln 2 to 0.95 ln 2 (AC-MT, Xu et al. 2023)."""
-    return (0.75 + 0.2 * sigmoid_ramp(t)) * math.log(2)
+def ambiguity_threshold(t: float, classes: int = 2) -> float:
+    """Entropy in nats above which a voxel is ambiguous: from 0.75 ln K to 0.95 ln K (AC-MT, Xu et al. 2023)."""
+    return (0.75 + 0.2 * sigmoid_ramp(t)) * math.log(classes)
 
 
 def falling_exponent(t: float) -> float:

@@ -6,7 +6,7 @@ half the volume of another patch (CutMix, applied to labels and confidences as w
 the running average of the student, up to `decay`. With H the entropy in bits and t, u the teachers' softmax on the
 unchanged patches:
 
-    label   arg-max of e^-H(t) t + e^-H(u) u, normalized, whose greater probability is the confidence; where teachers
+    label   arg-max of e^-H(t) t + e^-H(u) u, normalized, whose greatest probability is the confidence; where teachers
             disagree, and the student's own label of the voxel differs and is more confident, the student's
     loss    supervised + weight x mean CE of the student over the voxels of confidence `threshold` or more
 
@@ -29,11 +29,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
-from lassl.learning import losses, ramps
+from lassl.learning import losses, margins, ramps
 from lassl.learning.base import Algorithm, Confidence, Decay, MakeNetwork, Progress, Ramp, Step, Weight
 from lassl.learning.mixing import cutmix, half_box
 from lassl.learning.perturbations import change_intensity
-from lassl.learning.regions import within
+from lassl.learning.regions import kept_shares, within
 from lassl.learning.teacher import follow, teacher_of
 
 CPU = torch.device("cpu")
@@ -70,7 +70,7 @@ class ADMT(Algorithm):
         weak, inside = batch.unlabeled_image, half_box(batch.image.shape[2:], progress.generator("cutmix", CPU))
         chance = progress.generator("intensity", weak.device)
         strong = change_intensity(weak, chance) if first_turn else cutmix(weak, inside)
-        logits = self.student(torch.cat([batch.image, strong]))  # (N + U, 2, X, Y, Z)
+        logits = self.student(torch.cat([batch.image, strong]))  # (N + U, K, X, Y, Z)
         step = self.supervised(logits, batch)
         step.logs["weight"] = weight = self.weight.at(progress.fraction)
         if len(weak):
@@ -78,12 +78,10 @@ class ADMT(Algorithm):
                 t, u = self.first(weak), self.second(weak)
                 p = together(t, u, logits[batch.labeled : patches])
             p = p if first_turn else cutmix(p, inside)
-            label, kept = (p > 0.5).to(torch.uint8), (p - 0.5).abs() >= self.threshold - 0.5
-            share = kept.float().mean()
-            loss = losses.cross_entropy(*within(logits[patches:], label, kept)) / share.clamp(min=1 / kept.numel())
-            step.terms["strong"] = weight * loss
-            step.logs.update(kept=share, agreement=losses.hard_dice(t, u.argmax(1)))
-            step.logs["kept_foreground"] = (kept * label).sum() / label.sum().clamp(min=1)  # 0 without foreground
+            label, kept = margins.most_probable(p), above_half(p) >= self.threshold - 0.5
+            step.logs.update(kept_shares(label, kept), agreement=losses.hard_dice(t, u.argmax(1)))
+            share = kept.float().mean().clamp(min=1 / kept.numel())
+            step.terms["strong"] = weight * (losses.cross_entropy(*within(logits[patches:], label, kept)) / share)
         return step
 
     def first_turn(self, progress: Progress) -> bool:
@@ -99,10 +97,20 @@ class ADMT(Algorithm):
 
 
 def together(first: Tensor, second: Tensor, student: Tensor) -> Tensor:
-    """Foreground probability (U, X, Y, Z) for labels, from logits (U, 2, X, Y, Z) of both teachers and the student."""
+    """Probabilities for labels, from logits (U, K, X, Y, Z) of both teachers and the student.
+
+    They are (U, K, X, Y, Z), of two classes the foreground's alone, (U, 1, X, Y, Z).
+    """
     t, u, s = (logits.float().softmax(1) for logits in (first, second, student))
     share = ((losses.entropy(u) - losses.entropy(t)) / math.log(2)).sigmoid()  # e^-H(t) / (e^-H(t) + e^-H(u))
-    t, u, s = t[:, 1], u[:, 1], s[:, 1]
-    p = share * t + (1 - share) * u
-    disputed = ((t > 0.5) != (u > 0.5)) & ((s > 0.5) != (p > 0.5))
-    return torch.where(disputed & ((s - 0.5).abs() > (p - 0.5).abs()), s, p)
+    if margins.reduced(first).shape[1] == 1:
+        t, u, s = t[:, 1:], u[:, 1:], s[:, 1:]
+    p = share.unsqueeze(1) * t + (1 - share.unsqueeze(1)) * u
+    of_t, of_u, of_s, of_p = (margins.most_probable(each) for each in (t, u, s, p))
+    overruled = (of_t != of_u) & (of_s != of_p) & (above_half(s) > above_half(p))
+    return torch.where(overruled.unsqueeze(1), s, p)
+
+
+def above_half(p: Tensor) -> Tensor:
+    """By how much the greatest probability of each voxel exceeds 0.5: (U, 1 or K, X, Y, Z) -> (U, X, Y, Z)."""
+    return (p.squeeze(1) - 0.5).abs() if p.shape[1] == 1 else p.amax(1) - 0.5

@@ -7,7 +7,7 @@ q.
     pre-training   before the fraction `pretrain` of training: x_a M + x_b (1 - M), same for labels, supervised loss S
     self-training  x_a M + u_a (1 - M), labels y_a M + q_a (1 - M), and u_b M + x_b (1 - M), labels q_b M + y_b (1 - M):
                    S over the voxels of y plus `weight` (alpha) times S over those of q, summed over the two mixtures
-    q              arg-max of the teacher; with `largest_component`, the largest component of each patch
+    q              arg-max of the teacher; with `largest_component`, the largest component of each patch and structure
     teacher        a copy of the student until the switch, then its running average (`decay`)
 
 As in the authors' code, there is no ramp, and the teacher's passes have dropout on.
@@ -29,9 +29,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
-from lassl.learning import losses, ramps
+from lassl.learning import losses, margins, ramps
 from lassl.learning.base import Algorithm, Decay, MakeNetwork, Progress, Share, Step, Weight
-from lassl.learning.margins import margin
 from lassl.learning.mixing import box_of, cutmix
 from lassl.learning.regions import largest_components, terms_within, within
 from lassl.learning.teacher import follow, teacher_of
@@ -74,7 +73,7 @@ class BCP(Algorithm):
             known = torch.stack([~inside] * half + [inside] * (pairs - half))
             image = torch.where(known.unsqueeze(1), image[:pairs], unlabeled)
             label = torch.where(known, label[:pairs], self.pseudo_label(unlabeled))
-        logits = self.student(image)  # (N, 2, X, Y, Z)
+        logits = self.student(image)  # (N, K, X, Y, Z)
         terms = terms_within(logits, label, known, half)
         terms["copy_paste"] = weight * torch.stack([*terms_within(logits, label, ~known, half).values()]).sum()
         dice, agreement = (losses.hard_dice(*within(logits, label, region)) for region in (known, ~known))
@@ -82,8 +81,8 @@ class BCP(Algorithm):
 
     @torch.no_grad()
     def pseudo_label(self, image: Tensor) -> Tensor:
-        """The teacher's arg-max on images (U, 1, X, Y, Z), or the largest component of each: uint8 (U, X, Y, Z)."""
-        label = (margin(self.teacher(image)) > 0).to(torch.uint8)
+        """The teacher's arg-max on images (U, 1, X, Y, Z), or its largest components: uint8 (U, X, Y, Z)."""
+        label = margins.labels(self.teacher(image))
         return largest_components(label) if self.largest_component else label
 
     def since_switch(self, progress: Progress) -> int:

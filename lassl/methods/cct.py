@@ -1,8 +1,8 @@
 """CCT: cross-consistency training (Ouali et al. 2020), as in SSL4MIS for medical images, or as by its authors.
 
 Three additional decoders on the V-Net's encoder see the features of all scales with noise, with dropout, or without the
-voxels of highest attention (lassl/learning/perturbations.py). With p the foreground probability of the V-Net and p_k
-that of decoder k:
+voxels of highest attention (lassl/learning/perturbations.py). With p the softmax of the V-Net and p_k that of
+decoder k, and the mean over classes and voxels:
 
     loss = supervised + w mean over k of mean (p_k - p)^2       over the voxels of the unlabeled patches
 
@@ -26,10 +26,9 @@ import torch
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
-from lassl.learning import losses, ramps
+from lassl.learning import losses, margins, ramps
 from lassl.learning.base import Algorithm, Progress, Ramp, Step, Weight
 from lassl.learning.decoders import Decoder, supervised_heads
-from lassl.learning.margins import margin
 from lassl.learning.perturbations import attention_drop, feature_dropout, feature_noise
 from lassl.model.vnet import VNet
 
@@ -63,7 +62,7 @@ class CCT(Algorithm):
         """Compute the supervised terms, and the consistency on the unlabeled cases; logs the decoders' Dice with it."""
         labeled, together = batch.labeled, self.form == "ssl4mis"
         features = self.network.encode(batch.image)
-        logits = self.network.head(self.network.decode(features))  # (N, 2, X, Y, Z)
+        logits = self.network.head(self.network.decode(features))  # (N, K, X, Y, Z)
         first = 0 if together else labeled  # of the patches that the three decoders see
         others = self.perturbed([scale[first:] for scale in features], progress) if len(logits) > first else []
         step = supervised_heads([logits, *others] if together else [logits], batch, torch.mean)
@@ -84,6 +83,6 @@ class CCT(Algorithm):
 
 
 def difference(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean squared difference of two foreground probabilities, from logits (U, 2, X, Y, Z)."""
-    a, b = margin(logits).sigmoid(), margin(target).sigmoid()
+    """Mean squared difference of two softmaxes over voxels and classes, from logits (U, K, X, Y, Z)."""
+    a, b = (margins.softmax(margins.reduced(each)) for each in (logits, target))
     return (a - b).square().mean()

@@ -23,9 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
-from lassl.learning import losses, ramps
+from lassl.learning import losses, margins, ramps
 from lassl.learning.base import Algorithm, MakeNetwork, Progress, Ramp, Step, Weight
-from lassl.learning.margins import margin
 from lassl.learning.mixing import cutmix, half_box
 from lassl.plumbing.plugins import plugin
 
@@ -69,7 +68,7 @@ class CPS(Algorithm):
         image, taught = batch.image, None
         if self.mix == "cutmix" and len(image) > labeled:
             image, taught = self._mixed(batch, progress)
-        a, b = self.first(image), self.second(image)  # (N, 2, X, Y, Z) each
+        a, b = self.first(image), self.second(image)  # (N, K, X, Y, Z) each
         dice = (self.measure(a[:labeled], batch.label) + self.measure(b[:labeled], batch.label)) / 2
         self._follow_dice(dice, progress.epoch)
         weight = self.weight.at(ramps.staircase(progress.step, progress.steps))
@@ -96,7 +95,7 @@ class CPS(Algorithm):
         """The batch with mixed unlabeled patches, and both networks' labels for them, mixed in the same way."""
         unlabeled = batch.unlabeled_image
         inside = half_box(unlabeled.shape[2:], progress.generator("cutmix", torch.device("cpu")))
-        labels = [cutmix(pseudo_label(network(unlabeled)), inside) for network in (self.first, self.second)]
+        labels = [cutmix(margins.labels(network(unlabeled)), inside) for network in (self.first, self.second)]
         image = torch.cat([batch.labeled_image, cutmix(unlabeled, inside)])
         return image, (labels[0], labels[1])
 
@@ -115,14 +114,9 @@ class CPS(Algorithm):
         self.dice_count += 1
 
 
-def pseudo_label(logits: Tensor) -> Tensor:
-    """Arg-max of logits (N, 2, X, Y, Z) as labels (N, X, Y, Z); no gradient passes."""
-    return (margin(logits) > 0).to(torch.uint8)
-
-
 def cross_terms(a: Tensor, b: Tensor) -> Tensor:
     """Cross-entropy of each network against the other's pseudo-label, summed (Equation 2)."""
-    return taught_terms(a, b, pseudo_label(a), pseudo_label(b))
+    return taught_terms(a, b, margins.labels(a), margins.labels(b))
 
 
 def taught_terms(a: Tensor, b: Tensor, label_a: Tensor, label_b: Tensor) -> Tensor:
@@ -132,4 +126,4 @@ def taught_terms(a: Tensor, b: Tensor, label_a: Tensor, label_b: Tensor) -> Tens
 
 def agreement(a: Tensor, b: Tensor) -> Tensor:
     """Foreground Dice between the two networks' predictions."""
-    return losses.hard_dice(a, pseudo_label(b))
+    return losses.hard_dice(a, margins.labels(b))

@@ -1,7 +1,8 @@
 """DTC: dual-task consistency (Luo et al. 2021): the segmentation and a signed distance map must agree.
 
 A second head, a 1x1x1 convolution and tanh on the decoder's features, gives the distance z to the surface in [-1, 1],
-negative inside. With p the foreground probability and D the distance map of a label (lassl/learning/distance.py):
+negative inside. With p the foreground probability and D the distance map of a label (lassl/learning/distance.py), each
+for every structure, and means over voxels and structures:
 
     loss = supervised + distance x mean (z - D)^2 + w mean (sigmoid(-steepness z) - p)^2
 
@@ -21,10 +22,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
-from lassl.learning import losses, ramps
+from lassl.learning import losses, margins, ramps
 from lassl.learning.base import Algorithm, Positive, Progress, Ramp, Step, Weight
 from lassl.learning.distance import signed_distance
-from lassl.learning.margins import margin
 from lassl.model.vnet import VNet
 
 
@@ -38,8 +38,8 @@ class DTC(Algorithm):
     ):
         super().__init__()
         self.network = make_network()
-        width = next(self.network.head.parameters()).shape[1]  # (2, width, 1, 1, 1)
-        self.distance_head = nn.Conv3d(width, 1, kernel_size=1)
+        classes, width = next(self.network.head.parameters()).shape[:2]  # (K, width, 1, 1, 1)
+        self.distance_head = nn.Conv3d(width, classes - 1, kernel_size=1)
         self.weight, self.distance, self.steepness = ramps.ClimbingWeight(weight, ramp), distance, steepness
 
     @property
@@ -50,15 +50,29 @@ class DTC(Algorithm):
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms, the distance term and the consistency; logs the Dice between both tasks."""
         features = self.network.decode(self.network.encode(batch.image))
-        logits = self.network.head(features)  # (N, 2, X, Y, Z)
-        z = self.distance_head(features)[:, 0].float().tanh()  # (N, X, Y, Z)
+        logits = self.network.head(features)  # (N, K, X, Y, Z)
+        z = self.distance_head(features).float().tanh()  # (N, S, X, Y, Z)
         weight = self.weight.at(progress.fraction)
         step = self.supervised(logits, batch)
-        step.terms["distance"] = self.distance * (z[: batch.labeled] - signed_distance(batch.label)).square().mean()
+        step.terms["distance"] = (
+            self.distance * (z[: batch.labeled] - distances(batch.label, z.shape[1])).square().mean()
+        )
         step.terms["dual_task"] = weight * self.disagreement(z, logits)
-        step.logs.update(weight=weight, agreement=losses.hard_dice(logits, z < 0))
+        step.logs.update(weight=weight, agreement=losses.hard_dice(logits, labels(z)))
         return step
 
     def disagreement(self, z: Tensor, logits: Tensor) -> Tensor:
-        """Mean squared difference of the foreground that distances (N, X, Y, Z) imply and that of the logits."""
-        return ((-self.steepness * z).sigmoid() - margin(logits).sigmoid()).square().mean()
+        """Mean squared difference of the foreground that distances (N, S, X, Y, Z) imply and that of the logits."""
+        return ((-self.steepness * z).sigmoid() - margins.foregrounds(logits)).square().mean()
+
+
+def distances(label: Tensor, structures: int) -> Tensor:
+    """Signed distance to the surface of each structure: labels (L, X, Y, Z) -> (L, S, X, Y, Z)."""
+    masks = margins.masks(label, structures)
+    return signed_distance(masks.flatten(0, 1)).view(masks.shape)
+
+
+def labels(z: Tensor) -> Tensor:
+    """The structure that each voxel is deepest in, 0 outside of all: distances (N, S, X, Y, Z) -> (N, X, Y, Z)."""
+    least, structure = z.min(1)
+    return (structure + 1) * (least < 0)

@@ -20,19 +20,17 @@ here is 10 times as large early in training and 1.5 times late. Their average ha
 (here: first a plain mean) and is scored; their boxes differ between images. Both teachers' passes have dropout on.
 """
 
-import math
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
-from lassl.learning import losses, ramps
+from lassl.learning import losses, margins, ramps
 from lassl.learning.base import Algorithm, Confidence, Decay, MakeNetwork, Progress, Ramp, Step, Weight
-from lassl.learning.margins import margin
 from lassl.learning.mixing import cutmix, half_box
 from lassl.learning.perturbations import change_intensity
-from lassl.learning.regions import within
+from lassl.learning.regions import kept_shares, within
 from lassl.learning.teacher import follow, teacher_of
 
 
@@ -62,21 +60,18 @@ class FixMatch(Algorithm):
         if len(unlabeled):
             strong, label, kept = self.changed(unlabeled, progress)
             image = torch.cat([batch.labeled_image, strong])
-        logits = self.student(image)  # (N, 2, X, Y, Z)
+        logits = self.student(image)  # (N, K, X, Y, Z)
         step = self.supervised(logits, batch)
         step.logs["weight"] = weight = self.weight.at(progress.fraction)
         if len(unlabeled):
             step.terms["strong"] = weight * losses.cross_entropy(*within(logits[batch.labeled :], label, kept))
-            step.logs["kept"] = kept.float().mean()
-            step.logs["kept_foreground"] = (kept * label).sum() / label.sum().clamp(min=1)  # 0 without foreground
+            step.logs.update(kept_shares(label, kept))
         return step
 
     @torch.no_grad()
     def changed(self, patches: Tensor, progress: Progress) -> tuple[Tensor, Tensor, Tensor]:
         """Strong versions of patches (U, 1, X, Y, Z), their pseudo-labels and kept voxels, both (U, X, Y, Z)."""
-        taught = margin((self.average or self.student)(patches))
-        label = (taught > 0).to(torch.uint8)
-        kept = taught.abs() >= math.log(self.threshold / (1 - self.threshold))
+        label, kept = margins.confident((self.average or self.student)(patches), self.threshold)
         if self.intensity:
             patches = change_intensity(patches, progress.generator("intensity", patches.device))
         if self.mix == "none":

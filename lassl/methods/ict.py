@@ -18,9 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
-from lassl.learning import losses, ramps
+from lassl.learning import losses, margins, ramps
 from lassl.learning.base import Algorithm, Decay, MakeNetwork, Positive, Progress, Ramp, Step, Weight
-from lassl.learning.margins import margin
 from lassl.learning.teacher import follow, teacher_of
 
 
@@ -44,24 +43,24 @@ class ICT(Algorithm):
         if len(unlabeled):
             blended, target = self.blends(unlabeled, progress)
             image = torch.cat([batch.labeled_image, blended])
-        logits = self.student(image)  # (N, 2, X, Y, Z)
+        logits = self.student(image)  # (N, K, X, Y, Z)
         step = self.supervised(logits, batch)
         step.logs["weight"] = weight = self.weight.at(progress.fraction)
         if len(unlabeled):
             blended_logits = logits[batch.labeled :]
-            # both classes differ by the same, so one gives the mean over them
-            step.terms["consistency"] = weight * (margin(blended_logits).sigmoid() - target).square().mean()
-            step.logs["agreement"] = losses.hard_dice(blended_logits, target > 0.5)
+            predicted = margins.softmax(margins.reduced(blended_logits))
+            step.terms["consistency"] = weight * (predicted - target).square().mean()
+            step.logs["agreement"] = losses.hard_dice(blended_logits, margins.most_probable(target))
         return step
 
     @torch.no_grad()
     def blends(self, patches: Tensor, progress: Progress) -> tuple[Tensor, Tensor]:
-        """Blends of patches (U, 1, X, Y, Z), and the same blends of the teacher's foreground probabilities."""
+        """Blends of patches (U, 1, X, Y, Z), and the same blends of the teacher's softmax, (U, 1 or K, X, Y, Z)."""
         seed = progress.generator("interpolation", torch.device("cpu")).initial_seed()
         drawn = np.random.default_rng(seed).beta(self.alpha, self.alpha, len(patches))
-        share = torch.from_numpy(drawn).float().to(patches.device)[:, None, None, None]  # (U, 1, 1, 1)
-        taught = margin(self.teacher(patches)).sigmoid()  # (U, X, Y, Z)
-        return torch.lerp(patches.flip(0), patches, share[:, None]), torch.lerp(taught.flip(0), taught, share)
+        share = torch.from_numpy(drawn).float().to(patches.device).view(-1, 1, 1, 1, 1)
+        taught = margins.softmax(margins.reduced(self.teacher(patches)))  # (U, 1 or K, X, Y, Z)
+        return torch.lerp(patches.flip(0), patches, share), torch.lerp(taught.flip(0), taught, share)
 
     def after_step(self, progress: Progress) -> None:
         """Update the teacher, including batch-norm statistics, towards the student."""

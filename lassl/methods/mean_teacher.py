@@ -3,8 +3,8 @@
 The student follows the teacher on unlabeled cases, by the mean squared difference (or KL) over the voxels of a mask:
 
     certain    the entropy of the mean of `passes` additional passes of the teacher, with dropout, is below a threshold
-               that rises from 0.75 ln 2 to ln 2 (UA-MT)
-    ambiguous  the entropy of the student is above a threshold that rises from 0.75 ln 2 to 0.95 ln 2 (AC-MT, Xu et al.
+               that rises from 0.75 ln K to ln K with K classes (UA-MT)
+    ambiguous  the entropy of the student is above a threshold that rises from 0.75 ln K to 0.95 ln K (AC-MT, Xu et al.
                2023): the voxels that UA-MT leaves out
     all        every voxel: the plain mean teacher
 
@@ -77,7 +77,7 @@ class MeanTeacher(Algorithm):
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms and the consistency on the unlabeled cases."""
         first = 0 if self.patches == "all" else batch.labeled  # of the patches on which the student follows
-        logits = self.student(batch.image)  # (N, 2, X, Y, Z)
+        logits = self.student(batch.image)  # (N, K, X, Y, Z)
         step = self.supervised(logits, batch)
         if self.lovasz:
             step.terms["lovasz"] = self.lovasz * losses.lovasz_softmax(logits[: batch.labeled], batch.label)
@@ -92,21 +92,21 @@ class MeanTeacher(Algorithm):
     def follow_teacher(
         self, student: Tensor, target: Tensor, uncertainty: Tensor, progress: Progress
     ) -> tuple[Tensor, Tensor | float]:
-        """The consistency of logits (U, 2, X, Y, Z) with the teacher's, and the share of voxels that count."""
+        """The consistency of logits (U, K, X, Y, Z) with the teacher's, and the share of voxels that count."""
         if self.weighting == "uncertainty":
             return losses.uncertainty_weighted(student, target, ramps.falling_exponent(progress.fraction)), 1.0
         if self.mask == "certain":
-            mask = uncertainty < ramps.uncertainty_threshold(progress.fraction)
+            mask = uncertainty < ramps.uncertainty_threshold(progress.fraction, student.shape[1])
         elif self.mask == "ambiguous":
             entropy = losses.entropy(student.detach().float().softmax(1))
-            mask = entropy >= ramps.ambiguity_threshold(progress.fraction)
+            mask = entropy >= ramps.ambiguity_threshold(progress.fraction, student.shape[1])
         else:
             mask = torch.ones_like(uncertainty, dtype=torch.bool)
         return losses.consistency(student, target, mask, self.consistency), mask.float().mean()
 
     @torch.no_grad()
     def teach(self, image: Tensor, progress: Progress) -> tuple[Tensor, Tensor]:
-        """Logits (U, 2, X, Y, Z) of a noisy pass over images (U, 1, X, Y, Z), and the entropy (U, X, Y, Z) of others.
+        """Logits (U, K, X, Y, Z) of a noisy pass over images (U, 1, X, Y, Z), and the entropy (U, X, Y, Z) of others.
 
         All passes are one batch, so batch norm sees them together. Without other passes, the entropy is that of the
         single pass.
@@ -119,7 +119,7 @@ class MeanTeacher(Algorithm):
         target, others = logits[: len(image)], logits[len(image) :]
         if not self.passes:
             return target, losses.entropy(target.softmax(1))
-        mean = others.softmax(1).unflatten(0, (self.passes, len(image))).mean(0)  # (U, 2, X, Y, Z)
+        mean = others.softmax(1).unflatten(0, (self.passes, len(image))).mean(0)  # (U, K, X, Y, Z)
         return target, losses.entropy(mean)
 
     def after_step(self, progress: Progress) -> None:

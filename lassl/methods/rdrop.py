@@ -47,7 +47,7 @@ class RDrop(Algorithm):
     def losses(self, batch: Batch, progress: Progress) -> Step:
         """Compute the supervised terms of both passes and the divergence between them."""
         labeled = batch.labeled
-        both = self.network(torch.cat([batch.image] * 2))  # (2 N, 2, X, Y, Z), pass by pass
+        both = self.network(torch.cat([batch.image] * 2))  # (2 N, K, X, Y, Z), pass by pass
         a, b = both.chunk(2)
         twice = Batch(batch.labeled_image.repeat(2, 1, 1, 1, 1), batch.label.repeat(2, 1, 1, 1))
         step = self.supervised(torch.cat([a[:labeled], b[:labeled]]), twice)

@@ -1,7 +1,7 @@
 """UniMatch (Yang et al. 2023): one weak view teaches two strong views and a view with perturbed features.
 
-The network labels the unchanged unlabeled patches; voxels count if the greater probability is `threshold` or more. With
-D the soft Dice loss against these labels over these voxels:
+The network labels the unchanged unlabeled patches; voxels count if the greatest probability is `threshold` or more.
+With D the soft Dice loss against these labels over these voxels:
 
     loss = supervised + weight (1/4 D(view 1) + 1/4 D(view 2) + 1/2 D(features))
 
@@ -20,7 +20,6 @@ by a pass without dropout). The strong view changes contrast, brightness and noi
 labeled patches are not dropped.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -28,12 +27,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lassl.data.patches import Batch
-from lassl.learning import losses, ramps
+from lassl.learning import losses, margins, ramps
 from lassl.learning.base import Algorithm, Confidence, Progress, Ramp, Share, Step, Weight
-from lassl.learning.margins import margin
 from lassl.learning.mixing import cutmix, half_box
 from lassl.learning.perturbations import change_intensity
-from lassl.learning.regions import within
+from lassl.learning.regions import kept_shares, within
 from lassl.model.vnet import VNet
 
 
@@ -53,8 +51,8 @@ class UniMatch(Algorithm):
     ):
         super().__init__()
         self.network = make_network()
-        self.certain = math.log(threshold / (1 - threshold))  # the margin of a voxel that counts
-        self.weight, self.feature_dropout = ramps.ClimbingWeight(weight, ramp), feature_dropout
+        self.weight = ramps.ClimbingWeight(weight, ramp)
+        self.threshold, self.feature_dropout = threshold, feature_dropout
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -67,27 +65,23 @@ class UniMatch(Algorithm):
         features = self.network.encode(batch.image)
         dropped = [F.dropout3d(scale[batch.labeled :], self.feature_dropout) for scale in features]
         pairs = [torch.cat(pair) for pair in zip(features, dropped, strict=True)]
-        logits = self.network.head(self.network.decode(pairs))  # (N + U, 2, X, Y, Z)
+        logits = self.network.head(self.network.decode(pairs))  # (N + U, K, X, Y, Z)
         step = self.supervised(logits, batch)
         step.logs["weight"] = weight = self.weight.at(progress.fraction)
         if len(batch.unlabeled_image):
-            weak = margin(logits[batch.labeled : patches].detach())
-            views = [self.view(batch.unlabeled_image, weak, name, progress) for name in ("first", "second")]
-            strong = self.network(torch.cat([image for image, _ in views])).chunk(2)
-            parts = [self.dice_loss(s, mixed) for s, (_, mixed) in zip(strong, views, strict=True)]
+            weak = margins.confident(logits[batch.labeled : patches].detach(), self.threshold)
+            views = [self.view(batch.unlabeled_image, *weak, name, progress) for name in ("first", "second")]
+            strong = self.network(torch.cat([image for image, *_ in views])).chunk(2)
+            parts = [losses.dice_loss(*within(s, *mixed)) for s, (_, *mixed) in zip(strong, views, strict=True)]
             step.terms["views"] = weight / 4 * (parts[0] + parts[1])
-            step.terms["features"] = weight / 2 * self.dice_loss(logits[patches:], weak)
-            kept, label = weak.abs() >= self.certain, weak > 0
-            step.logs["kept"] = kept.float().mean()
-            step.logs["kept_foreground"] = (kept & label).sum() / label.sum().clamp(min=1)  # 0 without foreground
+            step.terms["features"] = weight / 2 * losses.dice_loss(*within(logits[patches:], *weak))
+            step.logs.update(kept_shares(*weak))
         return step
 
-    def view(self, patches: Tensor, weak: Tensor, name: str, progress: Progress) -> tuple[Tensor, Tensor]:
-        """A strong view of patches (U, 1, X, Y, Z), and the margin (U, X, Y, Z) that labels it."""
+    def view(
+        self, patches: Tensor, label: Tensor, counts: Tensor, name: str, progress: Progress
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """A strong view of patches (U, 1, X, Y, Z), its labels and the voxels that count, both (U, X, Y, Z)."""
         strong = change_intensity(patches, progress.generator(f"intensity, {name} view", patches.device))
         inside = half_box(patches.shape[2:], progress.generator(f"cutmix, {name} view", torch.device("cpu")))
-        return cutmix(strong, inside), cutmix(weak, inside)
-
-    def dice_loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Soft Dice loss of logits (U, 2, X, Y, Z) against the labels of a margin (U, X, Y, Z), where it is certain."""
-        return losses.dice_loss(*within(logits, (target > 0).to(torch.uint8), target.abs() >= self.certain))
+        return cutmix(strong, inside), cutmix(label, inside), cutmix(counts, inside)

@@ -4,8 +4,8 @@ Each of the last stages of the decoder has a head: the network's own, and 1x1x1 
 interpolated trilinearly to full size. With p_s the softmax at scale s, q its mean over the scales, and means over
 voxels:
 
-    loss = mean over s of supervised_s + w mean over s of [mean (u_s |q - p_s|^2 / 2) / mean u_s + mean D_s]
-    D_s = sum over the classes of q log(q / p_s),    u_s = exp(-D_s)
+    loss = mean over s of supervised_s + w mean over s of [mean (u_s |q - p_s|^2 / K) / mean u_s + mean D_s]
+    D_s = sum over the classes of q log(q / p_s),    u_s = exp(-D_s),    K classes
 
 The second part is over unlabeled patches; gradients pass through q and u_s, as in SSL4MIS. `rectify: false` leaves out
 u_s and D_s. w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of training.
@@ -42,8 +42,8 @@ class URPC(Algorithm):
     def __init__(self, make_network: Callable[[], VNet], *, weight: Weight, scales: Scales, rectify: bool, ramp: Ramp):
         super().__init__()
         self.network = make_network()
-        width = next(self.network.head.parameters()).shape[1]  # (2, width, 1, 1, 1)
-        self.heads = nn.ModuleList(nn.Conv3d(width * 2**i, 2, kernel_size=1) for i in range(1, scales))
+        classes, width = next(self.network.head.parameters()).shape[:2]  # (K, width, 1, 1, 1)
+        self.heads = nn.ModuleList(nn.Conv3d(width * 2**i, classes, kernel_size=1) for i in range(1, scales))
         self.weight, self.rectify = ramps.ClimbingWeight(weight, ramp), rectify
 
     @property
@@ -65,7 +65,7 @@ class URPC(Algorithm):
         return step
 
     def pyramid(self, image: Tensor) -> list[Tensor]:
-        """Logits (N, 2, X, Y, Z) of all heads, the network's own first, then from fine to coarse."""
+        """Logits (N, K, X, Y, Z) of all heads, the network's own first, then from fine to coarse."""
         *coarse, fine = stages(self.network, self.network.encode(image))
         logits = [self.network.head(fine)]
         for i, head in enumerate(self.heads, start=1):
@@ -75,8 +75,8 @@ class URPC(Algorithm):
         return logits
 
     def consistency(self, logits: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Consistency of S heads' logits (U, 2, X, Y, Z), and the mean of u_s over heads and voxels."""
-        log_p = torch.stack([each.float() for each in logits]).log_softmax(2)  # (S, U, 2, X, Y, Z)
+        """Consistency of S heads' logits (U, K, X, Y, Z), and the mean of u_s over heads and voxels."""
+        log_p = torch.stack([each.float() for each in logits]).log_softmax(2)  # (S, U, K, X, Y, Z)
         log_q = log_p.logsumexp(0) - math.log(len(logits))
         squared = (log_q.exp() - log_p.exp()).square().mean(2)  # (S, U, X, Y, Z), as the divergence
         divergence = (log_q.exp() * (log_q - log_p)).sum(2)

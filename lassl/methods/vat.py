@@ -49,7 +49,7 @@ class VAT(Algorithm):
         """Compute the supervised terms and the divergence of all patches from their adversarial neighbors."""
         image = batch.image
         with same_dropout(image.device):
-            logits = self.network(image)  # (N, 2, X, Y, Z)
+            logits = self.network(image)  # (N, K, X, Y, Z)
         target = logits.detach()
         with frozen_statistics(self.network):
             moved = self.network(image + self.epsilon * self.direction(image, target, progress))

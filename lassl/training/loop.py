@@ -46,6 +46,7 @@ def fit(
     steps = config.train.steps
     schedule = plugin("schedule", config.train.schedule or method.schedule, SCHEDULES)
     keep = snapshot_steps(steps, config.snapshots.count)
+    check_classes(source, config.network.classes)
     state = first_state(config, method, placement, seed, algorithm)
     if checkpoints:
         resume(state, checkpoints, steps)
@@ -76,6 +77,15 @@ def fit(
         except NotFinite as error:
             raise explained(error, state, source, checkpoints) from None
     return state
+
+
+def check_classes(source: PatchSource, classes: int) -> None:
+    """Raise LasslError for labels with more classes than the network, whose losses would be wrong without a word."""
+    if (highest := max(int(label.max()) for label in source.labels)) >= classes:
+        raise LasslError(
+            f"data.structures: found class {highest} in the labels of the prepared cohort, expected {classes - 1} at "
+            "most; give the structures that it was prepared with"
+        )
 
 
 def resume(state: State, checkpoints: Checkpoints, steps: int) -> None:

@@ -119,7 +119,7 @@ def test_predicting_shows_networks_what_preparation_would() -> None:
     cohort = prepared(normalize={"clip": [-100, 300]})
     needs = predicting(normalization=CLIPPED, clip=CLIP, spacing_mm=(1, 1, 1), window=(16, 16, 16))
     task = Task({"net": Values()}, needs, Placement(torch.device("cpu"), torch.float32, False))
-    probability = segment(Volume(scan("T"), Geometry()), task)[PROBABILITY].astype(np.float64)
+    (probability,) = segment(Volume(scan("T"), Geometry()), task)[PROBABILITY].astype(np.float64)
     np.testing.assert_allclose(np.log(probability / (1 - probability)), cohort.read_image("T"), atol=1e-3)
     with pytest.raises(LasslError, match=r"all values, -7 to -1, become one by clipping to \[0, 1\]"):
         other = Task(task.networks, predicting(normalization=CLIPPED, clip=(0, 1)), task.placement)

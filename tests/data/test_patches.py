@@ -127,6 +127,30 @@ def test_pooling_averages_the_image_and_takes_the_majority_of_the_label():
     assert pooled_label(label, 2)[:, 0, 0].tolist() == [1, 0]
 
 
+def test_a_pooled_label_of_several_structures_is_the_class_with_the_largest_share():
+    blocks = [  # of two by two voxels
+        ([0, 0, 1, 3], 0),
+        ([0, 1, 2, 2], 2),
+        ([0, 0, 2, 2], 2),  # of equal shares a structure wins over the background
+        ([3, 1, 3, 1], 1),  # and the first of two structures
+        ([0, 1, 2, 3], 1),
+        ([3, 3, 3, 0], 3),
+    ]
+    label = np.array([values for values, _ in blocks], np.uint8).reshape(-1, 2, 2)
+    pooled = pooled_label(np.repeat(label, 2, axis=0), 2)
+    assert pooled.dtype == np.uint8 and pooled.flatten().tolist() == [expected for _, expected in blocks]
+    assert pooled_label(label, 1) is label
+
+
+def test_a_case_with_one_of_several_structures_is_pooled_by_the_same_rule():
+    label = np.array([0, 0, 1, 1, 0, 0, 0, 1], np.uint8).reshape(2, 2, 2)
+    assert pooled_label(label, 2).item() == 0
+    label[0, 0, 0] = 1
+    assert pooled_label(label, 2).item() == 1
+    label[:] = 2 * label
+    assert pooled_label(label, 2).item() == 2
+
+
 def test_an_axis_shorter_than_the_pool_becomes_one_voxel_that_averages_what_there_is():
     image = np.arange(8, dtype=np.float32).reshape(4, 1, 2)
     assert pooled_image(image, 2).tolist() == [[[1.5]], [[5.5]]]

@@ -25,6 +25,7 @@ from lassl.learning.losses import hard_dice
 from lassl.methods import build
 from lassl.model.placement import place
 from lassl.model.record import Reported, read_record
+from lassl.plumbing.errors import LasslError
 from lassl.plumbing.plugins import plugin
 from lassl.settings.config import load
 from lassl.training.loop import fit
@@ -106,6 +107,11 @@ def test_broken_dice_refuses_other_than_two_labeled_cases(count):
     label = torch.ones(count, 4, 3, 2)
     with pytest.raises(ValueError, match=rf"^{count} labeled cases in a batch, .* two classes with two cases"):
         broken_dice(sure(label), label)
+
+
+def test_broken_dice_refuses_several_structures_in_one_line():
+    with pytest.raises(LasslError, match=r"^flaw broken_dice: found 4 classes, expected two, .* data.structures$"):
+        broken_dice(torch.zeros(2, 4, 4, 3, 2), torch.zeros(2, 4, 3, 2))
 
 
 def test_broken_dice_feeds_the_weight_of_the_unlabeled_term(make_network, batch, progress):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from helpers.project import ROOT
 from helpers.trainings import Kept, Trial
 from lassl.data.patches import Batch
+from lassl.data.prepared import open_prepared
 from lassl.learning.base import Progress
 from lassl.model.placement import place
 from lassl.settings.compose import compose
@@ -103,6 +104,15 @@ def test_deterministic_gives_the_same_bits_twice_and_after_a_stop(row, precision
     assert same(whole, tried.fit())
     resumed = tried.fit(Kept(STEPS // 2, kept.content))
     assert resumed.resumed == 1 and same(whole, resumed)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_three_structures_deterministic_give_the_same_bits_twice(row, tiny_data_of_three, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    opened = open_prepared(tiny_data_of_three.prepared)
+    compute = {"device": "cuda", "precision": "bf16", "deterministic": True}
+    tried = Trial(row, STEPS, tiny_data_of_three, opened, tmp_path, train={"lr": 0.01}, compute=compute)
+    assert same(tried.fit(), tried.fit())
 
 
 @pytest.mark.parametrize("row", ["vnet_16", "cps_alw"])

@@ -10,15 +10,15 @@ def block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class SmallUNet(nn.Module):
-    """A U-Net of three scales with concatenated skips: image (N, 1, X, Y, Z) to logits (N, 2, X, Y, Z)."""
+    """A U-Net of three scales with concatenated skips: image (N, 1, X, Y, Z) to logits (N, classes, X, Y, Z)."""
 
-    def __init__(self, width: int = 4, dropout: float = 0.1):
+    def __init__(self, width: int = 4, dropout: float = 0.1, classes: int = 2):
         super().__init__()
         self.first, self.second = block(1, width), block(width, 2 * width)
         self.bottom = nn.Sequential(block(2 * width, 4 * width), nn.Dropout3d(dropout))
         self.pool, self.up = nn.MaxPool3d(2), nn.Upsample(scale_factor=2)
         self.third, self.last = block(6 * width, 2 * width), block(3 * width, width)
-        self.logits = nn.Conv3d(width, 2, 1)
+        self.logits = nn.Conv3d(width, classes, 1)
 
     def forward(self, image: Tensor) -> Tensor:
         """Compute the logits."""
@@ -28,6 +28,13 @@ class SmallUNet(nn.Module):
         h = self.third(torch.cat([middle, self.up(h)], 1))
         logits: Tensor = self.logits(self.last(torch.cat([fine, self.up(h)], 1)))
         return logits
+
+
+class TwoOnly(SmallUNet):
+    """A network for one structure, whatever is asked."""
+
+    def __init__(self, width: int = 4):
+        super().__init__(width)
 
 
 class OneLogit(SmallUNet):

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from lassl.learning.base import supervised_terms
-from lassl.learning.regions import largest_components, terms_within, within
+from lassl.learning.regions import kept_shares, largest_components, terms_within, within
 
 
 @pytest.fixture
@@ -76,3 +76,35 @@ def test_the_largest_component_of_each_mask_is_kept():
     before = masks.clone()
     assert torch.equal(largest_components(masks), expected)
     assert torch.equal(masks, before)
+
+
+def test_outside_a_region_several_classes_are_certain_background_without_a_gradient():
+    generator = torch.Generator().manual_seed(4)
+    logits = 3 * torch.randn(2, 4, 3, 4, 5, generator=generator).requires_grad_()
+    label = torch.randint(4, (2, 3, 4, 5), generator=generator).to(torch.uint8)
+    region = torch.rand(2, 3, 4, 5, generator=generator) < 0.6
+    found = terms_within(logits, label, region, patches=2)
+    chosen, truth = logits.movedim(1, -1)[region], label[region].long()
+    p, y = chosen.softmax(1)[:, 1:], F.one_hot(truth, 4)[:, 1:]
+    dices = (2 * (p * y).sum(0) + 1e-5) / (p.square().sum(0) + y.sum(0) + 1e-5)
+    torch.testing.assert_close(tuple(found.values()), (F.cross_entropy(chosen, truth) / 2, (1 - dices.mean()) / 2))
+    (gradient,) = torch.autograd.grad(sum(found.values()), logits)
+    assert torch.equal((gradient != 0).any(1), region)
+
+
+def test_the_largest_component_of_each_structure_is_kept():
+    label = torch.zeros(1, 6, 6, 6, dtype=torch.uint8)
+    label[0, 0, 0, :3] = 1
+    label[0, 0, 1, :2] = 3  # touches the first structure, and is a component of its own
+    expected = label.clone()
+    label[0, 5, 5, 5] = 1
+    label[0, 5, 0, 0] = 3
+    assert torch.equal(largest_components(label), expected)
+
+
+def test_the_shares_that_are_kept_count_all_voxels_and_those_of_any_structure():
+    label = torch.tensor([0, 0, 1, 2, 3, 0, 0, 0])
+    kept = torch.tensor([1, 1, 0, 1, 1, 0, 0, 0]).bool()
+    found = kept_shares(label, kept)
+    assert found["kept"] == 0.5 and found["kept_foreground"].item() == pytest.approx(2 / 3)
+    assert kept_shares(torch.zeros(8), kept)["kept_foreground"] == 0

@@ -104,7 +104,7 @@ def expected_term(algorithm, batch, progress, first):
     """The term by its definition, from passes in evaluation mode, and the share of the voxels that it counts."""
     weak = batch.image[2:]
     with torch.no_grad():
-        p = together(algorithm.first(weak), algorithm.second(weak), algorithm.student(weak))
+        p = together(algorithm.first(weak), algorithm.second(weak), algorithm.student(weak)).squeeze(1)
     if first:
         strong = change_intensity(weak, progress.generator("intensity", CPU))
     else:

@@ -216,7 +216,7 @@ def test_ad_mt_is_its_authors_in_the_turns_of_both_teachers(make_network, batch,
     disputed = (t.argmax(1) != u.argmax(1)) & (own != label) & (own_confidence > confidence)
     assert disputed.any()
     label, confidence = torch.where(disputed, own, label), torch.where(disputed, own_confidence, confidence)
-    found = together(algorithm.first(weak), algorithm.second(weak), algorithm.student(weak))
+    found = together(algorithm.first(weak), algorithm.second(weak), algorithm.student(weak)).squeeze(1)
     torch.testing.assert_close(torch.where(found > 0.5, found, 1 - found), confidence, rtol=1e-4, atol=1e-5)
     if first_turn:
         strong = change_intensity(weak, at.generator("intensity", CPU))

@@ -50,6 +50,14 @@ def test_options_are_the_keyword_arguments_of_the_class():
     assert type(network) is small_unet.SmallUNet and network.logits.in_channels == 3
 
 
+def test_a_class_gets_the_number_of_classes_where_there_are_several_structures():
+    network = tried(small().model_copy(update={"classes": 4}), SIZE)
+    assert network.logits.out_channels == 4
+    assert build_network(small()).logits.out_channels == 2
+    without = named("helpers.small_unet:TwoOnly").model_copy(update={"classes": 4})
+    assert "cannot be made with network.options {'classes': 4}" in refusal(without)
+
+
 def test_a_network_that_does_what_it_has_to_is_taken_and_no_chance_is_moved():
     torch.manual_seed(0)
     before = torch.get_rng_state()
@@ -87,7 +95,7 @@ def test_a_module_that_fails_is_told_with_its_line(tmp_path, monkeypatch, text, 
 def test_options_that_the_class_does_not_take_are_told_with_those_that_it_does():
     message = refusal(small(depth=3))
     assert "unexpected keyword argument 'depth'" in message
-    assert message.endswith("expected options of SmallUNet(width: int = 4, dropout: float = 0.1)")
+    assert message.endswith("expected options of SmallUNet(width: int = 4, dropout: float = 0.1, classes: int = 2)")
 
 
 @pytest.mark.parametrize(

@@ -213,3 +213,18 @@ def test_curves_for_tensorboard_without_its_package_are_refused_before_the_first
     with pytest.raises(LasslError, match=r"running\.tensorboard: the package tensorboard is not installed"):
         trained(settings(tiny_data, running={"tensorboard": True}))
     assert not list(workspace.glob("models/**/*.pt")) and not Path("build/tensorboard").exists()
+
+
+def test_labels_with_more_classes_than_the_network_are_refused_before_the_first_step(tiny_data, tiny_data_of_three):
+    config, opened = settings(tiny_data), open_prepared(tiny_data_of_three.prepared)
+    method = config.methods["vnet_16"]
+    source = PatchSource(opened, cases_of(config, method, opened, 0), config.patches, method.batch, 0)
+    with pytest.raises(LasslError, match=r"^data.structures: found class 3 in the labels .*, expected 1 at most; "):
+        fit(config, method, source, place(config.compute), 0)
+
+
+def test_a_cohort_of_three_structures_trains_and_its_model_says_so(tiny_data_of_three, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = trained(settings(tiny_data_of_three), "mt_un")
+    assert model.config.classes == 4
+    assert [network.head[1].out_channels for network in model.networks.values()] == [4, 4]
