@@ -26,9 +26,9 @@ from lassl.settings.sections import (
     Phantom,
     Running,
     Snapshots,
-    Statistics,
     Train,
 )
+from lassl.settings.statistics import Statistics
 from lassl.settings.values import Count, Section
 
 NAME = "expected a folder name without slash, line break or leading dot"
