@@ -4,6 +4,7 @@ import copy
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -67,9 +68,9 @@ def test_the_measure_behind_the_adaptive_weight_is_a_plugin(make_network):
 
 
 def test_the_policy_for_failures_is_a_plugin():
-    assert counted(21, f"{__name__}:double") == 42
+    assert counted(pd.DataFrame({"hd95_mm": [21.0]}), f"{__name__}:double")["hd95_mm"].tolist() == [42]
     with pytest.raises(LasslError, match=r"evaluate\.failures: cannot find 'nil' .*; write excluded, diagonal, or"):
-        counted(21, "nil")
+        counted(pd.DataFrame(), "nil")
 
 
 def accepted(folder: Path, key: str, name: str) -> bool:
