@@ -87,11 +87,19 @@ def counts(labeled: int, unlabeled: int) -> dict[str, tuple[int, int]]:
     return {name: (count, every - count) for name, count in chosen.items()}
 
 
-def profile_text(name: str, came_from: str, structures: Structures, fit: Fit, labeled: int, unlabeled: int) -> str:
+def profile_text(
+    name: str,
+    came_from: str,
+    structures: Structures,
+    fit: Fit,
+    labeled: int,
+    unlabeled: int,
+    channels: Sequence[str] = (),
+) -> str:
     """The profile's file, YAML that is read alike as 1.1 and 1.2, from the name of the folder that was imported."""
     few, more, fewest = (f"{{labeled: {a}, unlabeled: {b}}}" for a, b in counts(labeled, unlabeled).values())
     size, least, margin = (list(values) for values in (fit.size, fit.min_size, fit.margin))
-    grid = ""
+    grid = f"  channels: {json.dumps([*channels], ensure_ascii=False)}\n" if len(channels) > 1 else ""
     if fit.spacing_mm:
         grid += f"  spacing_mm: {list(fit.spacing_mm)}  # the median; scans of other spacings are brought to it\n"
     if fit.orientation:
