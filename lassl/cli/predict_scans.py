@@ -41,14 +41,20 @@ def scans_in(folder: Path, output: Path, channels: Sequence[str] = ()) -> Found:
 
 
 def channel_files(folder: Path, channels: Sequence[str]) -> list[Path]:
-    """The files, or folders of DICOM slices, of several channels in a folder; none if it has no channel's."""
-    stems = {_stem(path).lower(): path for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
-    present = {c: stems[c.lower()] for c in channels if c.lower() in stems}
-    present = {c: path for c, path in present.items() if path.is_file() or dicom.holds_slices(path)}
-    if len(channels) < 2 or not present:
+    """The files, or folders of DICOM slices, of several channels in a folder; none if it has no channel's.
+
+    A channel that is missing has the path where it would be, one in two files has both: reading will tell.
+    """
+    if len(channels) < 2:
         return []
-    suffix = next((path.name[len(_stem(path)) :] for path in present.values()), "")
-    return [present.get(channel, folder / f"{channel}{suffix}") for channel in channels]
+    here = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    here = [path for path in here if path.is_file() or (path.is_dir() and dicom.holds_slices(path))]
+    named = [(channel, [path for path in here if _stem(path).lower() == channel.lower()]) for channel in channels]
+    present = [path for _, paths in named for path in paths]
+    if not present:
+        return []
+    suffix = present[0].name[len(_stem(present[0])) :]
+    return [path for channel, paths in named for path in paths or [folder / f"{channel}{suffix}"]]
 
 
 def _stem(path: Path) -> str:

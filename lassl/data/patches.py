@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -192,8 +192,8 @@ def random_patch(volumes: Sequence[Tensor], size: Sequence[int], rng: np.random.
     corner = [int(rng.integers(n - s + 1)) for n, s in zip(padded[0].shape[-3:], size, strict=True)]
     turns = int(rng.integers(4)) if size[0] == size[1] else 2 * int(rng.integers(2))
     flip = bool(rng.integers(2))
-    cut = tuple(slice(c, c + s) for c, s in zip(corner, size, strict=True))
-    return [posed(v[..., *cut], turns, flip) for v in padded]
+    cut: tuple[Any, ...] = (..., *(slice(c, c + s) for c, s in zip(corner, size, strict=True)))
+    return [posed(v[cut], turns, flip) for v in padded]
 
 
 def posed(patch: Tensor, turns: int, flip: bool) -> Tensor:

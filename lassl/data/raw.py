@@ -152,7 +152,7 @@ def find_layout(folder: Path, channels: tuple[str, ...] = CHANNELS) -> RawLayout
     raise LasslError(
         f"{folder}: {finding} <CASE>/lgemri.nrrd with <CASE>/laendo.nrrd, <CASE>/mri_norm2.h5, or <CASE>/image.nrrd "
         f"with <CASE>/label.nrrd (or {', '.join(SUFFIXES[1:])}); run `make la2018` to download the real scans, put or "
-        "link your folder there, or set data.folder in params.yaml"
+        "link your folder there, or set data.folder in params.yaml; if images have other names, set data.channels"
     )
 
 

@@ -1,6 +1,7 @@
 """Stage `fields_of_view`: scores networks on larger fields than the crop around the label, which is unknown in use."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -96,9 +97,9 @@ def view(volume: Array, box: Box) -> Array:
     """Cut a box from a volume (..., X, Y, Z); voxels outside the volume are 0, the mean of a normalized scan."""
     before = [max(-side.start, 0) for side in box]
     after = [max(side.stop - n, 0) for side, n in zip(box, volume.shape[-3:], strict=True)]
-    inside = tuple(slice(max(side.start, 0), side.stop) for side in box)
+    inside: tuple[Any, ...] = (..., *(slice(max(side.start, 0), side.stop) for side in box))
     whole_axes = [(0, 0)] * (volume.ndim - 3)
-    return np.pad(volume[..., *inside], [*whole_axes, *zip(before, after, strict=True)])
+    return np.pad(volume[inside], [*whole_axes, *zip(before, after, strict=True)])
 
 
 def put(mask: Array, predicted: Array, box: Box) -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -81,11 +81,12 @@ def sliding_window(network: Network, image: Tensor, windows: Windows, placement:
         )
     image, inside = _pad(image, window)
     starts = [window_starts(n, w, s) for n, w, s in zip(image.shape[-3:], window, windows.stride, strict=True)]
-    places = [tuple(slice(a, a + w) for a, w in zip(corner, window, strict=True)) for corner in product(*starts)]
+    boxes = [tuple(slice(a, a + w) for a, w in zip(corner, window, strict=True)) for corner in product(*starts)]
+    places: list[tuple[Any, ...]] = [(..., *box) for box in boxes]
     total = torch.zeros(0)
     for first in range(0, len(places), windows.batch):
         group = places[first : first + windows.batch]
-        seen = torch.stack([image[..., *place] for place in group])
+        seen = torch.stack([image[place] for place in group])
         patches = placement.tensor(seen.unsqueeze(1) if seen.ndim == 4 else seen)  # (B, C, *window)
         with placement.autocast():
             logits = network(patches)
@@ -93,7 +94,7 @@ def sliding_window(network: Network, image: Tensor, windows: Windows, placement:
         if not first:
             total = image.new_zeros((foregrounds.shape[1], *image.shape[-3:]))
         for place, probability in zip(group, foregrounds, strict=True):
-            total[:, *place] += probability
+            total[place] += probability
     return (total / _coverage(starts, window, image))[:, *inside]
 
 

@@ -36,8 +36,8 @@ class Start:
         These are the head or the first convolution, those of another size: they keep the network's own weights. Raises
         LasslError where the others do not fit.
         """
-        unlike = {"classes": self.classes, "channels": self.channels}
-        told = [f"{found} {what}, expected {asked}" for what, (found, asked) in _pairs(unlike)]
+        told = [f"{pair[0]} classes, expected {pair[1]}" for pair in [self.classes] if pair]
+        told += [f"{pair[0]} channel{'s' * (pair[0] > 1)}, expected {pair[1]}" for pair in [self.channels] if pair]
         left: list[str] = []
         for network in networks:
             own = network.state_dict()
@@ -62,10 +62,6 @@ class Start:
     def other_sizes(self, own: Mapping[str, Tensor]) -> list[str]:
         """The tensors of the same name and another size."""
         return [key for key, value in self.weights.items() if key in own and own[key].shape != value.shape]
-
-
-def _pairs(unlike: Mapping[str, tuple[int, int] | None]) -> list[tuple[str, tuple[int, int]]]:
-    return [(what, pair) for what, pair in unlike.items() if pair]
 
 
 def find_model(name: str) -> Path:

@@ -26,8 +26,14 @@ CASE_LABELS = {name.split(".")[0] for layout in LAYOUTS for name in layout.files
 
 
 def files_of(scan: Path) -> list[Path]:
-    """The files of a scan: itself, or one for each channel."""
-    return [scan] if scan.exists() else [Path(part) for part in str(scan).split(",")]
+    """The files of a scan: itself, or one for each channel. Names of files may have commas, too."""
+    files, parts = [], str(scan).split(",")
+    while parts:
+        ends = range(len(parts), 0, -1)
+        end = next((n for n in ends if Path(",".join(parts[:n])).exists()), 1)
+        files.append(Path(",".join(parts[:end])))
+        parts = parts[end:]
+    return files
 
 
 def split_name(scan: Path, channels: Sequence[str] = ()) -> tuple[str, str]:
