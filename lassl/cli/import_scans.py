@@ -44,7 +44,7 @@ def measure(dataset: Dataset, channels: Collection[int]) -> dict[str, Scan]:
     """
     cases = dataset.labeled | dataset.unlabeled
     with process_pool(__name__) as pool:
-        work = pool.map(partial(_measured, dataset=dataset, channels=channels), cases.values())
+        work = pool.map(partial(_measured, dataset=dataset, channels=[*channels]), cases.values())
         found = list(bar(work, "import", "case", len(cases)))
     if problems := [line for line in found if isinstance(line, str)]:
         raise LasslError("\n".join(problems))
