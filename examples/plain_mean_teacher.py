@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import lassl
-from lassl.data.phantom import draw_phantom
+from lassl.data.phantom import STRUCTURES, draw_phantom
 
 STEPS, LABELED, UNLABELED = 60, 4, 8  # steps; cases
 SIZE = (32, 32, 16)  # of a patch, in voxels of pooled phantoms
@@ -72,7 +72,8 @@ def follow(teacher: nn.Module, student: nn.Module, step: int) -> None:
 
 def case(number: int) -> tuple[Tensor, Tensor]:
     """A phantom at half resolution: normalized image (X, Y, Z) and label (X, Y, Z)."""
-    image, mask = draw_phantom((96, 88, 48), np.random.default_rng(number))
+    image, chambers = draw_phantom((96, 88, 48), np.random.default_rng(number))
+    mask = chambers == STRUCTURES["atrium"]
     scan, label = (torch.from_numpy(array.astype(np.float32)) for array in (image, mask))
     scan, label = (F.avg_pool3d(volume[None], 2)[0] for volume in (scan, label))
     return (scan - scan.mean()) / scan.std(), (label >= 0.5).to(torch.uint8)

@@ -194,8 +194,8 @@ def _trained(config: Config, name: str, algorithm: type[Algorithm], cohort: "Pre
     method = config.methods[name]
     chosen = choose_cases(cohort.split.train, cohort.with_label, method.labeled, method.unlabeled, label_split=0)
     with _same_process():
-        placement = place(config.compute, config.patches.size, config.network.halve)
-        placement.check_patch(config.patches.size, config.network.width, config.network.halve)
+        placement = place(config.compute, config.patches.size, config.network.halvings)
+        placement.check_patch(config.patches.size, config.network.width, config.network.halvings)
         source = PatchSource(cohort, chosen, config.patches, method.batch, seed)
         source.bring_to(placement.device)
         try:

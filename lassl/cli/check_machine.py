@@ -158,8 +158,8 @@ def device(config: "Config") -> Iterator[Finding]:
         mark: Mark = "warning" if config.profile == "paper" else "ok"
         yield Finding(mark, "GPU: torch finds none; the paper profile is meant for a GPU with 11 GB")
     try:
-        placement = place(config.compute, config.patches.size, config.network.halve)
-        placement.check_patch(config.patches.size, config.network.width, config.network.halve)
+        placement = place(config.compute, config.patches.size, config.network.halvings)
+        placement.check_patch(config.patches.size, config.network.width, config.network.halvings)
     except LasslError as error:
         yield Finding("missing", str(error))
         return

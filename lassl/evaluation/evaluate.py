@@ -44,7 +44,7 @@ def evaluate(config: Config, run: Run) -> None:
     model = load_model(run.model)
     check_structures(model.record, prepared)
     network = model.named(config.evaluate.network, "params.yaml: evaluate.network")
-    placement = place(config.compute, config.patches.size, config.network.halve)
+    placement = place(config.compute, config.patches.size, config.network.halvings)
     keep_memory()
     started = time.perf_counter()
     snapshots = score_snapshots(model, prepared, config, placement)

@@ -57,7 +57,7 @@ def fields_of_view(config: Config, run: Run, field: Field) -> None:
     prepared = open_prepared(config.data.prepared)
     model = load_model(run.model)
     check_structures(model.record, prepared)
-    placement = place(config.compute, config.patches.size, config.network.halve)
+    placement = place(config.compute, config.patches.size, config.network.halvings)
     networks = {model.default: placement.module(model.networks[model.default]).eval()}
     extent = largest_extent(prepared, model.record.labeled, config.data.margin[1])
     layout = find_layout(config.data.folder, config.data.channels)

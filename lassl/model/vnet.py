@@ -10,7 +10,7 @@ from lassl.images.geometry import Triple
 from lassl.model.batch_norm import BatchNorm3d
 from lassl.plumbing.errors import LasslError
 from lassl.settings.sections import Network
-from lassl.settings.values import HALVINGS, Halvings
+from lassl.settings.values import Halvings
 
 
 class Stage(nn.Module):
@@ -82,14 +82,14 @@ class VNet(nn.Module):
         dropout: float = 0.5,
         classes: int = 2,
         channels: int = 1,
-        halve: Halvings = HALVINGS,
+        halve: Halvings | None = None,
     ) -> None:
         super().__init__()
         if config is None:
             config = Network(
                 width=width, residual=residual, dropout=dropout, classes=classes, channels=channels, halve=halve
             )
-        elif (width, residual, dropout, classes, channels, halve) != (16, True, 0.5, 2, 1, HALVINGS):
+        elif (width, residual, dropout, classes, channels, halve) != (16, True, 0.5, 2, 1, None):
             raise ValueError(
                 "VNet: found both a config and width, residual, dropout, classes, channels or halve; give one of them"
             )
@@ -101,9 +101,9 @@ class VNet(nn.Module):
 
         first = Stage(config.channels, w[0], 1, config.residual, image=True)
         self.encoder = nn.ModuleList([first, stage(w[1], 2), stage(w[2], 3), stage(w[3], 3)])
-        self.downs = nn.ModuleList(down(c, factors) for c, factors in zip(w[:4], config.halve, strict=True))
+        self.downs = nn.ModuleList(down(c, factors) for c, factors in zip(w[:4], config.halvings, strict=True))
         self.bottom = nn.Sequential(stage(w[4], 3), nn.Dropout3d(config.dropout))
-        self.ups = nn.ModuleList(up(c, factors) for c, factors in zip(w[:0:-1], config.halve[::-1], strict=True))
+        self.ups = nn.ModuleList(up(c, factors) for c, factors in zip(w[:0:-1], config.halvings[::-1], strict=True))
         self.decoder = nn.ModuleList([stage(w[3], 3), stage(w[2], 3), stage(w[1], 2), stage(w[0], 1)])
         self.head = nn.Sequential(nn.Dropout3d(config.dropout), nn.Conv3d(w[0], config.classes, kernel_size=1))
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lassl.results.document import REFERENCES, Difference, Family, PatientTest, TwoWayTest
 from lassl.results.measures import DICE, LOGIT_DICE
-from lassl.settings.sections import Statistics
+from lassl.settings.statistics import Statistics
 from lassl.statistics.patients import compare, holm
 from lassl.statistics.scores import paired
 from lassl.statistics.trainings import TwoWay, complete, two_way

@@ -24,7 +24,7 @@ from lassl.results.measures import (
     Value,
     with_keys,
 )
-from lassl.settings.sections import Statistics
+from lassl.settings.statistics import Statistics
 from lassl.statistics.trainings import Deviation, Noise
 from lassl.statistics.variance import Variance
 

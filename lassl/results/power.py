@@ -18,7 +18,7 @@ from lassl.results import document
 from lassl.results.comparisons import family, rounded
 from lassl.results.measures import DICE
 from lassl.results.runs import Result, read_result, scores
-from lassl.settings.sections import Statistics
+from lassl.settings.statistics import Statistics
 from lassl.statistics.scores import paired
 from lassl.statistics.trainings import Deviation, MeanSquares, Noise, Values, complete, deviation, mean_squares
 

@@ -17,7 +17,7 @@ from lassl.model.record import Evaluated, Reported, read_record
 from lassl.paths import EXTERNAL, Run, metrics_folder
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import text_hash
-from lassl.settings.sections import Pairs
+from lassl.settings.statistics import Pairs
 from lassl.statistics.scores import INDEX
 
 

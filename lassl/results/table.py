@@ -22,7 +22,7 @@ from lassl.results.document import Published, Row, Table
 from lassl.results.measures import DICE, MAIN, MAIN_DISTANCES, OTHERS, Mean, OfStructure, Spread, Value
 from lassl.results.power import design
 from lassl.results.runs import ExternalResult, Result, ScoredMasks, mean, own_title, score_table, scores
-from lassl.settings.sections import Statistics
+from lassl.settings.statistics import Statistics
 from lassl.statistics.patients import interval
 from lassl.statistics.variance import Variance, variance_split
 

@@ -26,10 +26,10 @@ from lassl.settings.sections import (
     Phantom,
     Running,
     Snapshots,
-    Statistics,
     Train,
 )
-from lassl.settings.values import HALVINGS, Count, Section
+from lassl.settings.statistics import Statistics
+from lassl.settings.values import Count, Section
 
 NAME = "expected a folder name without slash, line break or leading dot"
 
@@ -63,7 +63,7 @@ class Config(Section):
         network: Network | None = info.data.get("network")  # None: it has a problem of its own
         if network and any(n % m for n, m in zip(patches.size, network.multiple, strict=True)):
             each = {"each": "16, because the V-Net halves every axis four times"}
-            if network.halve != HALVINGS:
+            if network.halve:
                 each = {"each": f"{network.multiple}, because the V-Net halves the axes as in network.halve"}
             problem = PydanticCustomError("multiples", "expected multiples of {each}", each)
             place = InitErrorDetails(type=problem, loc=("size",), input=list(patches.size))

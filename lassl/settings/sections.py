@@ -98,20 +98,30 @@ class Network(Section):
     dropout: Annotated[float, pydantic.Field(ge=0, lt=1)]
     classes: Annotated[int, pydantic.Field(ge=2)] = 2
     channels: Positive = 1
-    halve: Halvings = HALVINGS
+    halve: Halvings | None = None  # None: 2 everywhere
     later: ClassVar = ("name", "options", "classes", "channels", "halve")
+
+    @property
+    def halvings(self) -> Halvings:
+        """The factors along x, y, z of each step down."""
+        return self.halve or HALVINGS
 
     @property
     def multiple(self) -> Size:
         """Numbers of voxels along x, y, z of which a patch has multiples, so that it can be halved."""
-        x, y, z = (math.prod(factors) for factors in zip(*self.halve, strict=True))
+        x, y, z = (math.prod(factors) for factors in zip(*self.halvings, strict=True))
         return x, y, z
+
+    @pydantic.field_validator("halve")
+    @classmethod
+    def _usual_is_none(cls, halve: Halvings | None) -> Halvings | None:
+        return None if halve == HALVINGS else halve
 
     @model_validator(mode="after")
     def _the_vnet_has_none(self) -> Self:
         if self.name == VNET and self.options:
             raise ValueError(f"options {self.options} are for a class of your own; the V-Net takes none")
-        if self.name != VNET and self.halve != HALVINGS:
+        if self.name != VNET and self.halve:
             raise ValueError(f"halve is for the V-Net, and the network is {self.name}; leave network.halve out")
         return self
 
@@ -149,27 +159,6 @@ class Evaluate(Section):
     network: Literal["default", "teacher", "second", "ensemble"]
     largest_component: bool
     failures: Annotated[str, plugin_name("excluded", "diagonal")]
-
-
-class Pairs(Section):
-    """Pairs of a registered experiment: pair k is label split k with seed k, and counts once all `rows` have it."""
-
-    rows: tuple[str, ...]
-    planned: tuple[Count, ...]
-    least: Positive  # pairs that a result needs
-
-
-class Statistics(Section):
-    """The baselines, the family of tests, bootstrap replicates, and what the table says about the scans."""
-
-    baseline: str
-    matched: str | None  # sees as many labeled patches per step as most semi-supervised rows
-    family: tuple[str, ...] | None = None  # rows whose tests against the baseline are corrected together; see conf/
-    pairs: Pairs | None = None  # None: all runs count
-    resamples: Positive
-    seed: Count
-    scans: Literal["real", "synthetic"]  # the kind that the cohort has
-    published: bool  # whether the table shows published figures
 
 
 class Compute(Section):

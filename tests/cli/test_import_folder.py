@@ -17,7 +17,7 @@ from lassl.data.prepare import prepare
 from lassl.data.prepared import open_prepared
 from lassl.data.raw import find_layout
 from lassl.data.split_file import read_split
-from lassl.images.geometry import Geometry, Volume, directions
+from lassl.images.geometry import Geometry, Volume, directions, orientation
 from lassl.images.volumes import read_volume, to_image
 from lassl.plumbing.errors import LasslError
 from lassl.settings.compose import compose
@@ -89,6 +89,24 @@ def test_a_decathlon_folder_becomes_a_cohort_that_prepares(heart, capsys):
     found = open_prepared(config.data.prepared)
     assert found.with_label == set(CASES) and (found.split.train, found.split.test) == (split.train, split.test)
     np.testing.assert_array_equal(found.paste("la_003", found.read_label("la_003")).array, phantom("la_003")[1])
+
+
+@pytest.mark.slow
+def test_scans_of_different_grids_are_brought_to_the_usual_one(heart):
+    for n, case in enumerate(CASES[:4]):
+        other = Geometry((1.5, 1.0 + 0.1 * n, 1.2), HEART.origin_mm, directions("RAS"))
+        image, label = phantom(case, size=(26, 22, 20))
+        write(heart / f"imagesTr/{case}.nii.gz", image, other)
+        write(heart / f"labelsTr/{case}.nii.gz", label, other)
+    assert lassl("import", heart, "--name", "mixed") == 0
+    config = settings("mixed")
+    assert config.data.spacing_mm == HEART.spacing_mm and config.data.orientation == orientation(HEART)
+    prepare(config.data)
+    cohort = open_prepared(config.data.prepared)
+    for case in cohort.cases:
+        assert cohort.geometry(case).spacing_mm == pytest.approx(HEART.spacing_mm)
+        assert orientation(cohort.geometry(case)) == orientation(HEART)
+        assert (cohort.cases[case].raw is not None) == (case in CASES[:4])
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from lassl.plumbing.files import write_text
 from lassl.results import table
 from lassl.results.document import Table
 from lassl.settings.config import load
-from lassl.settings.sections import Statistics
+from lassl.settings.statistics import Statistics
 
 CONFIG = load(PARAMS_FILE)
 PROFILE = CONFIG.name

@@ -163,7 +163,7 @@ def test_a_training_a_record_and_a_model_file_carry_the_halvings(model, tiny_dat
     assert again.model.config == config.network
     scan = Volume(np.random.default_rng(0).normal(size=(20, 18, 6)).astype(np.float32), Geometry((0.625,) * 3))
     task = Task(again.model.networks, again.settings, CPU)
-    assert segment(scan, task)[PROBABILITY].shape == (20, 18, 6)
+    assert segment(scan, task)[PROBABILITY].shape == (1, 20, 18, 6)
     assert again.settings.window == (16, 16, 8)
     assert read_start("thick.pt", config.network).weights.keys() == found.networks["network"].state_dict().keys()
     with pytest.raises(LasslError, match=r"found a network with .*halve.*, expected .* as in params.yaml"):

@@ -32,7 +32,7 @@ METHODS = PARAMS["methods"]
 LATER = {"ready": ("lassl.model.start",)}  # imported inside a function, for it brings torch
 ENTRIES = {
     **{f"pipeline.train {name}": ("pipeline.train", module_of(name)) for name in algorithms()},
-    **{f"pipeline.{name}": (f"pipeline.{name}", *LATER.get(name, ())) for name in STAGES.keys() - {"code", "train"}},
+    **{f"pipeline.{s}": (f"pipeline.{s}", *LATER.get(s, ())) for s in sorted(STAGES.keys() - {"code", "train"})},
 }
 LOAD = """
 import importlib, json, sys

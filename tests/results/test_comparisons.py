@@ -7,7 +7,7 @@ import pytest
 
 from helpers.runs import NAN, STATISTICS, cases, plain, write_run
 from lassl.results.comparisons import logit
-from lassl.settings.sections import Pairs
+from lassl.settings.statistics import Pairs
 from lassl.statistics.patients import holm
 from lassl.statistics.trainings import two_way
 

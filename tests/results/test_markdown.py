@@ -9,7 +9,7 @@ from lassl.plumbing.tables import number, probability
 from lassl.results.details import details
 from lassl.results.markdown import table
 from lassl.results.table import build
-from lassl.settings.sections import Pairs
+from lassl.settings.statistics import Pairs
 
 CPS = "CPS & 16L+64UL"
 ONE_RUN = "One training per row says nothing about the methods."

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import chdir
 from functools import cache
-from math import exp
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -222,9 +221,6 @@ def test_the_options_of_a_row_are_those_of_its_algorithm(name):
     network = Network(width=2, residual=False, dropout=0.5)
     options = dict(row(name).options)
     algorithm = build(row(name).algorithm, lambda: VNet(network), options)
-    if name == "unimatch":  # keeps its threshold as the margin of the logits
-        options = {option: value for option, value in options.items() if option != "threshold"}
-        assert 1 / (1 + exp(-algorithm.certain)) == pytest.approx(row(name).options["threshold"])
     climbing = getattr(algorithm, "weight", None)
     if isinstance(climbing, ClimbingWeight):
         assert climbing.full == options.pop("weight") and climbing.end == options.pop("ramp", climbing.end)

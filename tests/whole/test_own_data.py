@@ -367,7 +367,8 @@ def test_a_test_case_needs_its_label():
 
 def test_the_documented_list_is_sound():
     Path("list.csv").write_text(LIST)
-    assert read_split(Path("list.csv")) == Split(("K01", "K02", "K07", "K09"), ("K13",), frozenset({"K07"}))
+    patients = {"K01": "P1", "K02": "P1", "K07": "P2", "K13": "P3"}
+    assert read_split(Path("list.csv")) == Split(("K01", "K02", "K07", "K09"), ("K13",), frozenset({"K07"}), patients)
 
 
 # what cases have in common

@@ -72,6 +72,7 @@ NOT_RUN = {
         "dvc exp run -S method=table",
         "dvc exp run -S profile=brains",
         "dvc exp run -S profile=brains_six",
+        "dvc exp run -S profile=chambers",
         "dvc exp run -S profile=compact",
         "dvc exp run -S profile=compact -S method=mt_un -S 'seeds=[0,1]'",
         "dvc exp run -S profile=compact -S method=table_8",
