@@ -20,6 +20,7 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.channels import two_channels
 from helpers.scans import write_case
 from lassl.data.patches import Batch
 from lassl.data.prepare import prepare
@@ -139,6 +140,12 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 def tiny_data_of_three(tmp_path_factory: pytest.TempPathFactory) -> Data:
     """The same with three structures, four classes."""
     return tiny_cohort(tmp_path_factory.mktemp("cohort_of_three"), structures=3)
+
+
+@pytest.fixture(scope="session")
+def tiny_data_of_two_channels(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """A prepared cohort of tiny scans with two channels."""
+    return two_channels(tmp_path_factory.mktemp("cohort_of_two_channels"))
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from lassl.paths import is_folder_name, prepared_folder
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import bar
 from lassl.settings.config import Config
+from lassl.settings.values import CHANNELS
 from lassl.training import loop
 
 SYNTHETIC = "synthetic"
@@ -104,6 +105,7 @@ def fit(
     data = _cohort(cohort, config)
     if isinstance(data, Prepared):
         values["data"]["structures"] = _structures(data, config)
+        values["data"]["channels"] = _channels(data, config)
         config = checked(values | {"methods": {name: own}})
     if (asked := labeled + own["unlabeled"]) > (found := len(data.split.train)):
         raise LasslError(
@@ -154,6 +156,17 @@ def _structures(prepared: Prepared, config: Config) -> dict[str, list[int]] | No
         raise LasslError(
             f"settings: data.structures: found {asked}, but {prepared.folder} was prepared with {found or 'one'}; "
             "leave them out, or prepare the cohort again"
+        )
+    return found
+
+
+def _channels(prepared: Prepared, config: Config) -> tuple[str, ...]:
+    """The channels that a cohort was prepared with. Raises LasslError if others are asked for."""
+    found = prepared.channels or CHANNELS
+    if config.data.channels not in (CHANNELS, found):
+        raise LasslError(
+            f"settings: data.channels: found {list(config.data.channels)}, but {prepared.folder} was prepared with "
+            f"{list(found)}; leave them out, or prepare the cohort again"
         )
     return found
 

@@ -1,7 +1,7 @@
 """`lassl.load`: a trained model that segments scans."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,16 +9,17 @@ from typing import Literal, overload
 
 import SimpleITK as sitk
 
-from lassl.data.raw import image_problems
 from lassl.images.geometry import Array, Geometry, Volume
-from lassl.images.volumes import to_image, volume_of
+from lassl.images.intensities import image_problems
+from lassl.images.volumes import stacked, to_image, volume_of
 from lassl.plumbing.errors import LasslError
 from lassl.predict.model import Ready, doubts_of, maps_of, ready, spoiling
 from lassl.predict.scan_files import MASK, read_scan
 from lassl.predict.settings import Volumes
 from lassl.predict.task import UNCERTAINTY
 
-Scan = str | Path | sitk.Image
+Channel = str | Path | sitk.Image
+Scan = Channel | Sequence[Channel]
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,14 @@ class Model:
         return self._ready.volumes_ml
 
     @property
+    def channels(self) -> tuple[str, ...] | None:
+        """The names of the files of a scan in the training, in their order, if they were set; `segment` takes as many.
+
+        None stands for one file.
+        """
+        return self._ready.task.settings.channels
+
+    @property
     def structures(self) -> dict[str, int] | None:
         """The names of several structures, and the value of each in masks; None for one structure, whose value is 1."""
         return self._ready.structures
@@ -116,13 +125,13 @@ class Model:
     ) -> sitk.Image | Maps:
         """Segment a scan: a path (NRRD, NIfTI, MetaImage, or a folder with a DICOM series) or an image of SimpleITK.
 
-        Gives the mask, uint8 (0 and 1), on the scan's own grid; a model of several structures writes their values, see
-        `structures`, into it, in the smallest unsigned type that holds them. With `probability` or `uncertainty` the
-        mask and those maps, see Maps. The uncertainty takes `passes` further passes, each as long as the segmentation.
-        `largest_component` keeps the largest part of each structure alone. A `normalized` scan is taken as it is,
-        others are normalized to mean 0 and standard deviation 1. Any spacing and orientation will do. A mask that can
-        hardly be right is told by a UserWarning: one that is empty, or far from the volumes of the training. Raises
-        LasslError.
+        Of several channels it is a list of these, on one grid and in the order of `channels`. Gives the mask, uint8 (0
+        and 1), on the scan's own grid; a model of several structures writes their values, see `structures`, into it, in
+        the smallest unsigned type that holds them. With `probability` or `uncertainty` the mask and those maps, see
+        Maps. The uncertainty takes `passes` further passes, each as long as the segmentation. `largest_component` keeps
+        the largest part of each structure alone. A `normalized` scan is taken as it is, others are normalized to mean 0
+        and standard deviation 1. Any spacing and orientation will do. A mask that can hardly be right is told by a
+        UserWarning: one that is empty, or far from the volumes of the training. Raises LasslError.
         """
         if uncertainty and passes < 1:
             raise LasslError(f"passes: found {passes}, expected 1 or more")
@@ -148,16 +157,25 @@ class Model:
 
 
 def _volume(scan: Scan) -> tuple[str, Volume]:
-    """Give what messages call a scan, and its voxels. Raises LasslError."""
+    """Give what messages call a scan, and its voxels, of several channels (C, X, Y, Z). Raises LasslError."""
+    if isinstance(scan, list | tuple) and scan:
+        channels = [_channel(each, f"scan[{n}]") for n, each in enumerate(scan)]
+        names = [name for name, _ in channels]
+        return ", ".join(names), stacked(names, [volume for _, volume in channels])
+    return _channel(scan, "scan")
+
+
+def _channel(scan: object, called: str) -> tuple[str, Volume]:
+    """Give what messages call a channel, an image of SimpleITK as it is `called`, and its voxels. Raises LasslError."""
     if isinstance(scan, str | Path):
         with _no_warnings_of_simpleitk():
             return str(scan), read_scan(Path(scan))
     if not isinstance(scan, sitk.Image):
         raise LasslError(
-            f"scan: found a {type(scan).__name__}, expected a path or an image of SimpleITK, which says where its "
+            f"{called}: found a {type(scan).__name__}, expected a path or an image of SimpleITK, which says where its "
             "voxels lie; make one with SimpleITK.GetImageFromArray and SetSpacing"
         )
-    path = Path("scan")
+    path = Path(called)
     volume = volume_of(path, scan)
     if problems := list(image_problems(path, volume.array)):
         raise LasslError("\n".join(problems))

@@ -10,10 +10,9 @@ import pandas as pd
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from lassl.data.raw import values_of_no_mask
 from lassl.evaluation import metrics
 from lassl.images.geometry import Geometry, Volume, grid_mismatch
-from lassl.images.structures import classes_in, listed_values
+from lassl.images.structures import classes_in, listed_values, values_of_no_mask
 from lassl.images.volumes import read_volume, volume_of
 from lassl.plumbing.errors import LasslError
 

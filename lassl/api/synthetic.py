@@ -25,6 +25,8 @@ class Drawn:
     def __init__(self, phantom: Phantom, data: Data):
         if key := next((key for key in ("spacing_mm", "orientation") if getattr(data, key) is not None), None):
             raise LasslError(f"settings: data.{key}: phantoms in memory have a grid of their own; leave the key out")
+        if len(data.channels) > 1:
+            raise LasslError("settings: data.channels: phantoms have one channel; leave the key out")
         self.phantom, self.data = phantom, data
         names = [f"P{number:03d}" for number in range(TRAINING + TEST)]
         self.split = Split(train=tuple(names[:TRAINING]), test=tuple(names[TRAINING:]))

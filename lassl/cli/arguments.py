@@ -44,7 +44,7 @@ def predict(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         metavar="SCAN",
         nargs="+",
         type=Path,
-        help="a file (NRRD, NIfTI, MetaImage), DICOM folder, or folder of those",
+        help="a file (NRRD, NIfTI, MetaImage), DICOM folder, or folder of those; of two channels: t1.nrrd,flair.nrrd",
     )
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True, help="where masks are written")
     parser.add_argument(

@@ -4,6 +4,7 @@ As in lassl/cli/check_project.py, the top of the file imports only the standard 
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def data(config: "Config", root: Path) -> Iterator[Finding]:
         yield Finding("ok", f"{folder}: phantoms; `dvc repro` draws them")
         yield from real_scans(root)
     else:
-        yield from scans(root / folder, root / split, needed=True)
+        yield from scans(root / folder, root / split, needed=True, channels=config.data.channels)
         yield from changes(config, root / folder)
 
 
@@ -41,7 +42,7 @@ def changes(config: "Config", folder: Path) -> Iterator[Finding]:
 
     wanted, clip = config.data, config.data.clip
     try:
-        problems = changes_of_h5(wanted, find_layout(folder))
+        problems = changes_of_h5(wanted, find_layout(folder, wanted.channels))
     except LasslError:
         return  # `scans` reports it
     yield from (Finding("missing", problem) for problem in problems)
@@ -65,7 +66,7 @@ def split_problems(split: Path) -> Iterator[Finding]:
     yield from (Finding("missing", problem) for problem in check_split(split)[1])
 
 
-def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
+def scans(folder: Path, split: Path, needed: bool, channels: tuple[str, ...] = ("image",)) -> Iterator[Finding]:
     """Check the raw scans of a split's cases in a folder; a missing file is only a warning if it is not needed."""
     from lassl.data.raw import find_layout, linked
     from lassl.data.split_file import check_split
@@ -76,7 +77,7 @@ def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
     problems += linked(folder, cases)
     problems += unreadable([folder, *(folder / case for case in cases)])
     try:
-        layout = find_layout(folder)
+        layout = find_layout(folder, channels)
         files, wrong = files_of(layout, folder, subsets)
         problems += wrong
     except LasslError as error:
@@ -84,9 +85,10 @@ def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
     yield from (Finding(mark, problem) for problem in problems)
     if problems:
         return
-    needs = [files[case, "image"] for case in cases] + [files[case, "label"] for case in subsets.test]
+    images = {case: [files[case, key] for key in channels] for case in cases}
+    needs = [*chain(*images.values()), *(files[case, "label"] for case in subsets.test)]
     absent = [str(path) for path in dict.fromkeys(needs) if not path.is_file()]
-    present = sum(files[case, "image"].is_file() for case in cases)
+    present = sum(all(path.is_file() for path in paths) for paths in images.values())
     count = f"{folder}: {present} of {len(cases)} cases of {split} ({layout.name})"
     if absent:
         yield Finding(mark, f"{count}, {len(absent)} files are missing, such as {absent[0]}", "add them")
@@ -95,10 +97,13 @@ def scans(folder: Path, split: Path, needed: bool) -> Iterator[Finding]:
 
 
 def files_of(layout: "RawLayout", folder: Path, split: "Split") -> tuple[dict[tuple[str, str], Path], list[str]]:
-    """The paths of the images and of the labels that are not withheld, by case and key; and a list of problems."""
+    """The paths of the images, of each channel, and of the labels that are not withheld; and a list of problems.
+
+    Paths are by case and key.
+    """
     files, problems = {}, []
     for case in split.train + split.test:
-        for key in ("image", "label"):
+        for key in (*layout.channels, "label"):
             if key == "label" and case in split.withheld:
                 continue
             try:

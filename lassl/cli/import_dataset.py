@@ -41,18 +41,23 @@ def read_dataset(folder: Path) -> Dataset:
     return Dataset(path, channels, structures, *find_cases(path, values, channels))
 
 
-def channel_index(dataset: Dataset, asked: str | None) -> int:
-    """The channel with a number or a name; without one, the only channel. Raises LasslError."""
+def chosen_channels(dataset: Dataset, asked: str | None) -> dict[str, int]:
+    """The channel with a number or a name, or all: the name of its file in a cohort -> its number. Raises LasslError.
+
+    A single one is called image. Several have their names in dataset.json, in lower case and made safe; where these are
+    not different, they are called channel_0, channel_1, ...
+    """
     names = [name.lower() for name in dataset.channels]
+    if asked is None and len(names) > 1:
+        safe = [re.sub(r"[^\w-]+", "_", name).strip("_-") for name in names]
+        if "" in safe or "label" in safe or len(set(safe)) < len(safe):
+            safe = [f"channel_{i}" for i in range(len(names))]
+        return {name: i for i, name in enumerate(safe)}
     shown = ", ".join(f"{i} ({name})" for i, name in enumerate(dataset.channels))
-    if asked is None:
-        if len(names) == 1:
-            return 0
-        raise LasslError(f"{dataset.path}: found {len(names)} channels, {shown}, expected one; choose: --channel 0")
-    if asked.isdecimal() and int(asked) < len(names):
-        return int(asked)
+    if asked is None or (asked.isdecimal() and int(asked) < len(names)):
+        return {"image": int(asked or 0)}
     if names.count(asked.lower()) == 1:
-        return names.index(asked.lower())
+        return {"image": names.index(asked.lower())}
     raise LasslError(f"--channel: found '{asked}', expected one of {shown}; give its number or its name")
 
 

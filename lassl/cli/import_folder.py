@@ -6,13 +6,14 @@ import io
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lassl.cli import check_data, check_machine, check_project
 from lassl.cli.check_machine import Finding
-from lassl.cli.import_dataset import Dataset, channel_index, read_dataset
+from lassl.cli.import_dataset import Dataset, chosen_channels, read_dataset
 from lassl.cli.import_files import READ
 from lassl.cli.import_profile import MADE_BY, Fit, fit, profile_text
 from lassl.cli.import_scans import measure, write_channel
@@ -45,19 +46,20 @@ def run(arguments: argparse.Namespace) -> int:
     """
     name, places = arguments.name, _places(arguments.name, arguments.overwrite)
     dataset = read_dataset(arguments.folder.resolve())
-    channel = channel_index(dataset, arguments.channel)
-    scans, split = measure(dataset, channel), _split(dataset, arguments.test, arguments.seed)
+    channels = chosen_channels(dataset, arguments.channel)
+    scans, split = measure(dataset, channels.values()), _split(dataset, arguments.test, arguments.seed)
     sizes = fit([scans[case] for case in split.train], [scans[case] for case in split.test])
     labeled, unlabeled = len(split.train) - len(split.withheld), len(split.withheld)
-    text = profile_text(name, dataset.path.parent.name, dataset.structures, sizes, labeled, unlabeled)
+    came_from = dataset.path.parent.name
+    text = profile_text(name, came_from, dataset.structures, sizes, labeled, unlabeled, [*channels])
     # the folder is moved first, then the split file, then the profile, by which all is found
     with whole(places.profile) as profile, whole(places.split) as rows, whole_folder(places.raw, _ours) as folder:
-        _fill(folder, dataset, channel)
+        _fill(folder, dataset, channels)
         rows.write_text(_lines(split), "utf-8")
         profile.write_text(text, "utf-8")
         for warning in _checked(name, folder, rows, profile, dataset.path):
             note(f"note: {warning}")
-    _tell(places, dataset, split, sizes, arguments)
+    _tell(places, dataset, channels, split, sizes, arguments)
     return 0
 
 
@@ -114,19 +116,23 @@ def _lines(split: Split) -> str:
     return text.getvalue()
 
 
-def _fill(folder: Path, dataset: Dataset, channel: int) -> None:
-    """Make the folder of each case with links to its files; a channel of a file with several is written instead."""
+def _fill(folder: Path, dataset: Dataset, channels: Mapping[str, int]) -> None:
+    """Make the folder of each case with links to its files; channels of a file with several are written instead."""
     copied = []
     for case, files in (dataset.labeled | dataset.unlabeled).items():
         (folder / case).mkdir()
+        links = {key: dataset.image(files, channel) for key, channel in channels.items()}
         if dataset.together(files):
-            copied.append(f"{case}/image.nii.gz")
-            write_channel(files.images[0], channel, folder / copied[-1])
-        for key, path in {"image": dataset.image(files, channel), "label": files.label}.items():
-            if path and not (key == "image" and dataset.together(files)):
-                suffix = next(suffix for suffix in READ if path.name.lower().endswith(suffix))
-                (folder / case / f"{key}{suffix}").symlink_to(path)
-    record = {"channel": dataset.channels[channel], "copied": copied}  # no path: equal scans have equal hashes
+            links = {}
+            for key, channel in channels.items():
+                copied.append(f"{case}/{key}.nii.gz")
+                write_channel(files.images[0], channel, folder / copied[-1])
+        for key, path in [*links.items(), *([("label", files.label)] if files.label else [])]:
+            suffix = next(suffix for suffix in READ if path.name.lower().endswith(suffix))
+            (folder / case / f"{key}{suffix}").symlink_to(path)
+    names = {key: dataset.channels[channel] for key, channel in channels.items()}
+    about = {"channels": names} if len(names) > 1 else {"channel": names["image"]}
+    record = {**about, "copied": copied}  # no path: equal scans have equal hashes
     (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")
 
 
@@ -166,7 +172,14 @@ def told(finding: Finding) -> str:
     return "; ".join(filter(None, (finding.found, finding.todo)))
 
 
-def _tell(places: Places, dataset: Dataset, split: Split, sizes: Fit, arguments: argparse.Namespace) -> None:
+def _tell(
+    places: Places,
+    dataset: Dataset,
+    channels: Mapping[str, int],
+    split: Split,
+    sizes: Fit,
+    arguments: argparse.Namespace,
+) -> None:
     """Say what was made, which cases are for tests, and what to run next."""
     if (dataset.path.parent / "labelsTs").is_dir():
         note(f"note: {dataset.path.parent / 'labelsTs'}: not read; the scans of imagesTs are unlabeled training cases")
@@ -182,5 +195,7 @@ def _tell(places: Places, dataset: Dataset, split: Split, sizes: Fit, arguments:
         f"{places.split}: {len(split.train) - unlabeled} labeled and {unlabeled} unlabeled training cases; "
         f"{len(split.test)} of {len(dataset.labeled)} labeled ones to test on, drawn with seed {arguments.seed}: {test}"
     )
-    print(f"{places.profile}: {', '.join(dataset.structures)}; patches of {size} voxels, pooled by {sizes.pool}")
+    seen = f"channels {', '.join(channels)}; " if len(channels) > 1 else ""
+    found = ", ".join(dataset.structures)
+    print(f"{places.profile}: {found}; {seen}patches of {size} voxels, pooled by {sizes.pool}")
     print(f"next: dvc exp run -S profile={arguments.name}")

@@ -87,15 +87,29 @@ def counts(labeled: int, unlabeled: int) -> dict[str, tuple[int, int]]:
     return {name: (count, every - count) for name, count in chosen.items()}
 
 
-def profile_text(name: str, came_from: str, structures: Structures, fit: Fit, labeled: int, unlabeled: int) -> str:
+def _seen(fit: Fit, channels: Sequence[str]) -> str:
+    """The profile's lines of several channels, and of a grid that scans are brought to."""
+    lines = f"  channels: {json.dumps([*channels], ensure_ascii=False)}\n" if len(channels) > 1 else ""
+    if fit.spacing_mm:
+        lines += f"  spacing_mm: {list(fit.spacing_mm)}  # the median; scans of other spacings are brought to it\n"
+    if fit.orientation:
+        lines += f"  orientation: {fit.orientation}  # the most frequent one; scans of others are turned to it\n"
+    return lines
+
+
+def profile_text(
+    name: str,
+    came_from: str,
+    structures: Structures,
+    fit: Fit,
+    labeled: int,
+    unlabeled: int,
+    channels: Sequence[str] = (),
+) -> str:
     """The profile's file, YAML that is read alike as 1.1 and 1.2, from the name of the folder that was imported."""
     few, more, fewest = (f"{{labeled: {a}, unlabeled: {b}}}" for a, b in counts(labeled, unlabeled).values())
     size, least, margin = (list(values) for values in (fit.size, fit.min_size, fit.margin))
-    grid = ""
-    if fit.spacing_mm:
-        grid += f"  spacing_mm: {list(fit.spacing_mm)}  # the median; scans of other spacings are brought to it\n"
-    if fit.orientation:
-        grid += f"  orientation: {fit.orientation}  # the most frequent one; scans of others are turned to it\n"
+    seen = _seen(fit, channels)
     fp32 = "compute:\n  precision: fp32  # bf16 gradients are wrong on a CPU for patches this short along x\n"
     return f"""# @package _global_
 {MADE_BY} from {came_from!r}: {labeled} labeled and {unlabeled} unlabeled training cases.
@@ -109,7 +123,7 @@ data:
   folder: data/raw/{name}
   split: splits/{name}.csv
   structures: {json.dumps(structures, ensure_ascii=False)}
-{grid}  crop: label
+{seen}  crop: label
   crop_z: true
   min_size: {least}
   margin: {margin}

@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -35,25 +36,28 @@ class Scan:
     box: Triple | None = None
 
 
-def measure(dataset: Dataset, channel: int) -> dict[str, Scan]:
+def measure(dataset: Dataset, channels: Collection[int]) -> dict[str, Scan]:
     """Measure each case, on all cores. Raises LasslError with a line for each wrong file.
 
-    Labels are read whole: they must lie on the grid of the image and have only values that dataset.json names.
+    The chosen channels of a case must have one grid. Labels are read whole: they must lie on the grid of the image and
+    have only values that dataset.json names.
     """
     cases = dataset.labeled | dataset.unlabeled
     with process_pool(__name__) as pool:
-        work = pool.map(partial(_measured, dataset=dataset, channel=channel), cases.values())
+        work = pool.map(partial(_measured, dataset=dataset, channels=[*channels]), cases.values())
         found = list(bar(work, "import", "case", len(cases)))
     if problems := [line for line in found if isinstance(line, str)]:
         raise LasslError("\n".join(problems))
     return {case: scan for case, scan in zip(cases, found, strict=True) if isinstance(scan, Scan)}
 
 
-def _measured(files: Files, dataset: Dataset, channel: int) -> Scan | str:
+def _measured(files: Files, dataset: Dataset, channels: Collection[int]) -> Scan | str:
     """A case, or what is wrong with it."""
     try:
-        channels = len(dataset.channels) if dataset.together(files) else 1
-        size, geometry = _grid(dataset.image(files, channel), channels, dataset.path)
+        first, *others = dict.fromkeys(dataset.image(files, channel) for channel in channels)
+        size, geometry = _grid(first, len(dataset.channels) if dataset.together(files) else 1, dataset.path)
+        for path in others:
+            _check_grid(path, size, geometry, dataset, first.name)
         return Scan(size, geometry, _box(files.label, size, geometry, dataset) if files.label else None)
     except LasslError as error:
         return str(error)
@@ -86,13 +90,18 @@ def _grid_by_sitk(path: Path) -> tuple[list[int], Geometry]:
     return [*reader.GetSize(), *([numbers] if numbers > 1 else [])], geometry
 
 
-def _box(path: Path, size: Triple, geometry: Geometry, dataset: Dataset) -> Triple:
-    """The sides of the box around all structures of a label. Raises LasslError for another grid or other values."""
+def _check_grid(path: Path, size: Triple, geometry: Geometry, dataset: Dataset, other: str) -> None:
+    """Raise LasslError if a file has another grid than an `other` one."""
     found, place = _grid(path, 1, dataset.path)
     if found != size or (key := difference(place, geometry)):
         values = (found, size) if found != size else (vars(place)[key], vars(geometry)[key])
         what = "size" if found != size else key
-        raise LasslError(f"{path}: found {what} {values[0]}, but its image has {values[1]}; export the two together")
+        raise LasslError(f"{path}: found {what} {values[0]}, but {other} has {values[1]}; export the two together")
+
+
+def _box(path: Path, size: Triple, geometry: Geometry, dataset: Dataset) -> Triple:
+    """The sides of the box around all structures of a label. Raises LasslError for another grid or other values."""
+    _check_grid(path, size, geometry, dataset, "its image")
     label = read_volume(path).array
     known = {0, *chain.from_iterable(dataset.structures.values())}
     if not set(np.unique(label).tolist()) <= known:

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters of it is checked and told in one line
     model = model_of(arguments)
     record = Record(arguments.output, settings_of(arguments, model))
-    plan = plan_of(arguments, record, model.task.probabilities)
+    plan = plan_of(arguments, record, model.task.probabilities, model.task.settings.channels or ())
     if plan.done:
         note(f"note: {many(plan.done)} done already, see {record.path}; --overwrite makes their masks again")
     make_folder(arguments.output)

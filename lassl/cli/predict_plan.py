@@ -1,11 +1,12 @@
 """Which scans `lassl predict` segments, and into which files."""
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lassl.cli.predict_record import DONE, DOUBTFUL, UNFINISHED, Record
+from lassl.cli.predict_scans import passed_over, scans_in
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import check_free
 from lassl.predict.scan_files import (
@@ -13,9 +14,8 @@ from lassl.predict.scan_files import (
     PREVIEW,
     check_inputs_stay,
     check_outputs,
+    files_of,
     output_files,
-    passed_over,
-    scans_in,
 )
 from lassl.predict.task import UNCERTAINTY
 
@@ -31,7 +31,7 @@ class Plan:
     failed: int = 0
 
 
-def scans_of(paths: Iterable[Path], output: Path) -> tuple[dict[Path, Path], int]:
+def scans_of(paths: Iterable[Path], output: Path, channels: Sequence[str]) -> tuple[dict[Path, Path], int]:
     """Find the scans that are asked for, each with the folder for its files; and how many folders have none.
 
     Such folders are told, and so are files in a folder that are not scans.
@@ -43,7 +43,7 @@ def scans_of(paths: Iterable[Path], output: Path) -> tuple[dict[Path, Path], int
             found[path] = output
             continue
         try:
-            within = scans_in(path, output)
+            within = scans_in(path, output, channels)
         except LasslError as error:
             note(error_line(error, path))
             empty += 1
@@ -54,20 +54,23 @@ def scans_of(paths: Iterable[Path], output: Path) -> tuple[dict[Path, Path], int
     return found, empty
 
 
-def plan_of(arguments: argparse.Namespace, record: Record, probabilities: Iterable[str]) -> Plan:
+def plan_of(
+    arguments: argparse.Namespace, record: Record, probabilities: Iterable[str], channels: Sequence[str] = ()
+) -> Plan:
     """Choose the scans to segment: not those that are done, and not those that cannot be, which are told.
 
-    `probabilities` are the names of these maps, one for each structure. What an earlier command with the same settings
+    `probabilities` are the names of these maps, one for each structure; `channels` those of the files of a scan, if the
+    model's training set them. What an earlier command with the same settings
     left unfinished is replaced; any other file only with --overwrite. Raises LasslError where two scans would have one
     file, and for a list that lassl did not write.
     """
-    folders, empty = scans_of(arguments.scans, arguments.output)
+    folders, empty = scans_of(arguments.scans, arguments.output, channels)
     kinds = [*(probabilities if arguments.probability else ())]
     kinds += [kind for kind in (UNCERTAINTY, PREVIEW) if getattr(arguments, kind)]
     plan, rows, named = Plan(failed=empty), record.rows(), {}
     for scan, folder in folders.items():
         try:
-            files = named[scan] = output_files(scan, folder, kinds)
+            files = named[scan] = output_files(scan, folder, kinds, channels)
             check_inputs_stay(files, folders)
             status = record.status(rows, scan, files[MASK], files.values())
             if status in (DONE, DOUBTFUL) and not arguments.overwrite:
@@ -85,4 +88,4 @@ def plan_of(arguments: argparse.Namespace, record: Record, probabilities: Iterab
 def error_line(error: LasslError, scan: Path) -> str:
     """Which scan failed and why, in words."""
     text = str(error)
-    return f"error: {text}" if str(scan) in text else f"error: {scan}: {text}"
+    return f"error: {text}" if any(str(path) in text for path in files_of(scan)) else f"error: {scan}: {text}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text, write_text
+from lassl.predict.scan_files import files_of
 
 NAME = "volumes.csv"
 DONE, DOUBTFUL, FAILED, UNFINISHED = "done", "doubtful", "failed", "unfinished"  # status of a scan
@@ -101,13 +102,15 @@ def columns_of(rows: Iterable[Row]) -> list[str]:
 
 
 def text_of(scan: Path) -> str:
-    """The full path of a scan, as the list has it."""
-    return os.path.abspath(scan).encode("utf-8", "backslashreplace").decode()
+    """The full path of a scan, as the list has it; of several channels those of their files."""
+    return ",".join(map(os.path.abspath, files_of(scan))).encode("utf-8", "backslashreplace").decode()
 
 
 def _changed(scan: Path) -> float:
-    """When a scan was changed last, in seconds; of a folder when any of its files was."""
-    paths = [path for path in scan.iterdir() if path.is_file()] if scan.is_dir() else [scan]
+    """When a scan was changed last, in seconds: the latest of its files, those of a folder too."""
+    paths = [
+        path for part in files_of(scan) for path in (filter(Path.is_file, part.iterdir()) if part.is_dir() else [part])
+    ]
     return max((path.stat().st_mtime for path in paths), default=0.0)
 
 

@@ -149,7 +149,7 @@ def import_folder(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
     parser.set_defaults(command="import-folder")
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="the folder with dataset.json")
     parser.add_argument("--name", required=True, help="of the cohort and its profile")
-    parser.add_argument("--channel", metavar="CHANNEL", help="number or name of the one to use, if there are several")
+    parser.add_argument("--channel", metavar="CHANNEL", help="number or name of the only one to use (default: all)")
     parser.add_argument(
         "--test", metavar="SHARE", type=share, default=0.2, help="of the labeled cases, to test on (default: 0.2)"
     )

@@ -18,6 +18,7 @@ from lassl.settings.sections import Data
 
 REFERENCE = "reference"  # the dataset of a raw label, of a scan that was resampled
 VOXEL_BYTES = 24  # at most, of a voxel that a scan is resampled to: the image, and the parts of its label's structures
+CHANNEL_BYTES = 4  # of a voxel for each further channel
 Subset = Literal["train", "test"]
 Placed = tuple[Volume, Array | None]  # a scan, and the classes of its label if it has one, on another grid
 
@@ -149,11 +150,12 @@ def regridded(data: Data, scan: Volume, mask: Array | None) -> Placed | None:
     Values are linear, float32; a voxel of the label gets the class with the largest linear part. Raises LasslError for
     a grid that does not fit into memory, and for one so coarse that nothing of the label is left.
     """
-    own = Grid(scan.array.shape, scan.geometry)
+    own = Grid(scan.size, scan.geometry)
     grid = wanted(own, data.orientation, data.spacing_mm)
     if grid is None:
         return None
-    needed, memory = float(np.prod(grid.size, dtype=float)) * VOXEL_BYTES, memory_bytes()
+    voxel_bytes = VOXEL_BYTES + CHANNEL_BYTES * (len(data.channels) - 1)
+    needed, memory = float(np.prod(grid.size, dtype=float)) * voxel_bytes, memory_bytes()
     if needed > memory:
         raise LasslError(
             f"{_sizes(own.size)} voxels of {described(own.geometry)} would become {_sizes(grid.size)} of "

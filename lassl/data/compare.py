@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lassl.data.case import Case
 from lassl.data.label_split import Split
-from lassl.images.geometry import Array, Volume
+from lassl.images.geometry import Array, Volume, channels_of
 from lassl.images.grids import turned, unlike
 from lassl.settings.sections import Data
 
@@ -87,9 +87,10 @@ def fingerprint(scan: Volume) -> Fingerprint | None:
 
     It does not depend on the number format, on scale, sign or offset of the intensities, or on swapped or flipped axes.
     The first copy is oriented by the header. The second is oriented by its content alone: order and direction of its
-    axes follow the first moments, which noise may swap.
+    axes follow the first moments, which noise may swap. Of several channels only the first is looked at.
     """
-    small = turned(Volume(means(clipped(scan.array)), scan.geometry), ORIENTATION).array.astype(np.float64)
+    array = means(clipped(channels_of(scan.array)[0]))
+    small = turned(Volume(array, scan.geometry), ORIENTATION).array.astype(np.float64)
     small -= small.mean()
     if not 0 < (length := np.linalg.norm(small)) < np.inf:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ SHARED = Path("/dev/shm")  # loading processes pass batches through it
 class Batch:
     """Patches of one step. Only the first L have a label, so the label of an unlabeled case can never be used."""
 
-    image: Tensor  # (N, 1, X, Y, Z) float32
+    image: Tensor  # (N, C, X, Y, Z) float32, of C channels
     label: Tensor  # (L, X, Y, Z) uint8, classes from 0, L <= N
 
     @property
@@ -39,12 +39,12 @@ class Batch:
 
     @property
     def labeled_image(self) -> Tensor:
-        """The patches with a label: (L, 1, X, Y, Z)."""
+        """The patches with a label: (L, C, X, Y, Z)."""
         return self.image[: self.labeled]
 
     @property
     def unlabeled_image(self) -> Tensor:
-        """The patches without a label: (N - L, 1, X, Y, Z)."""
+        """The patches without a label: (N - L, C, X, Y, Z)."""
         return self.image[self.labeled :]
 
     def pin_memory(self) -> "Batch":
@@ -53,7 +53,10 @@ class Batch:
 
 
 class Cases(Protocol):
-    """Where volumes come from: images normalized, float32 (X, Y, Z), and labels, uint8 (X, Y, Z) of classes from 0."""
+    """Where volumes come from: images normalized, float32 (X, Y, Z), and labels, uint8 (X, Y, Z) of classes from 0.
+
+    Images of several channels are (C, X, Y, Z).
+    """
 
     def read_image(self, case: str) -> Array:
         """Give the image of a case."""
@@ -99,7 +102,12 @@ class PatchSource(Dataset[Batch]):
     def batch_bytes(self) -> int:
         """Memory of a batch: 4 bytes per voxel for images, 1 for labels."""
         labeled, unlabeled = self.batch_size.labeled, self.batch_size.unlabeled
-        return math.prod(self.size) * (5 * labeled + 4 * unlabeled)
+        return math.prod(self.size) * (4 * self.channels * (labeled + unlabeled) + labeled)
+
+    @property
+    def channels(self) -> int:
+        """The number C of channels of an image."""
+        return math.prod(self.labeled[0].shape[:-3])
 
     def epoch(self, step: int) -> int:
         """Number of completed passes over the labeled cases before a step."""
@@ -119,7 +127,8 @@ class PatchSource(Dataset[Batch]):
         for n in range(step * self.batch_size.unlabeled, (step + 1) * self.batch_size.unlabeled):
             case = pick(n, len(self.unlabeled), self.seed, "unlabeled")
             images += random_patch([self.unlabeled[case]], self.size, stream(self.seed, "unlabeled patch", n))
-        return Batch(torch.stack(images).unsqueeze(1), torch.stack(labels))  # (N, 1, X, Y, Z) and (L, X, Y, Z)
+        image = torch.stack(images)
+        return Batch(image.unsqueeze(1) if image.ndim == 4 else image, torch.stack(labels))  # (N, C, X, Y, Z)
 
 
 def loader(source: PatchSource, steps: range, workers: int, device: torch.device) -> Iterable[Batch]:
@@ -174,29 +183,29 @@ def pick(n: int, cases: int, seed: int, purpose: str) -> int:
 
 
 def random_patch(volumes: Sequence[Tensor], size: Sequence[int], rng: np.random.Generator) -> list[Tensor]:
-    """Cut the same random patch of `size` from volumes (X, Y, Z) of one shape; rotate it in plane and flip it.
+    """Cut the same random patch of `size` from volumes (..., X, Y, Z) of one size; rotate it in plane and flip it.
 
     All eight poses are equally likely; a patch that is not square in plane is rotated by 180 degrees or not at all.
     If a volume is smaller than the patch, zeros are added on both sides.
     """
     padded = [pad(v, size) for v in volumes]
-    corner = [int(rng.integers(n - s + 1)) for n, s in zip(padded[0].shape, size, strict=True)]
+    corner = [int(rng.integers(n - s + 1)) for n, s in zip(padded[0].shape[-3:], size, strict=True)]
     turns = int(rng.integers(4)) if size[0] == size[1] else 2 * int(rng.integers(2))
     flip = bool(rng.integers(2))
-    cut = tuple(slice(c, c + s) for c, s in zip(corner, size, strict=True))
+    cut: tuple[Any, ...] = (..., *(slice(c, c + s) for c, s in zip(corner, size, strict=True)))
     return [posed(v[cut], turns, flip) for v in padded]
 
 
 def posed(patch: Tensor, turns: int, flip: bool) -> Tensor:
-    """Rotate a patch (X, Y, Z) by quarter turns from x to y, then flip it along x."""
-    swapped = patch.transpose(0, 1) if turns % 2 else patch  # a quarter turn is this and one flip
+    """Rotate a patch (..., X, Y, Z) by quarter turns from x to y, then flip it along x."""
+    swapped = patch.transpose(-3, -2) if turns % 2 else patch  # a quarter turn is this and one flip
     along_x, along_y = (turns in (1, 2)) != flip, turns in (2, 3)
-    axes = [axis for axis, wanted in enumerate((along_x, along_y)) if wanted]
+    axes = [axis for axis, wanted in ((-3, along_x), (-2, along_y)) if wanted]
     return swapped.flip(axes) if axes else swapped
 
 
 def pad(volume: Tensor, size: Sequence[int]) -> Tensor:
-    """Add zeros on both sides of the axes of a volume (X, Y, Z) that are shorter than `size`."""
-    missing = [max(s - n, 0) for n, s in zip(volume.shape, size, strict=True)]
+    """Add zeros on both sides of the axes of a volume (..., X, Y, Z) that are shorter than `size`."""
+    missing = [max(s - n, 0) for n, s in zip(volume.shape[-3:], size, strict=True)]
     sides = [n for m in reversed(missing) for n in (m // 2, m - m // 2)]  # F.pad lists the last axis first
     return F.pad(volume, sides) if any(missing) else volume

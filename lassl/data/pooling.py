@@ -8,7 +8,7 @@ from lassl.images.geometry import Array
 
 
 def pooled_image(image: Array, pool: int) -> Array:
-    """Mean of pool x pool x pool voxels of an image, float32 (X, Y, Z); returns the image itself if `pool` is 1."""
+    """Mean of pool x pool x pool voxels of an image, float32 (X, Y, Z) or (C, X, Y, Z); the image itself for 1."""
     return image if pool == 1 else pool_image(torch.from_numpy(image), pool).numpy()
 
 
@@ -29,10 +29,11 @@ def pooled_label(label: Array, pool: int) -> Array:
 
 
 def pool_image(image: Tensor, pool: int) -> Tensor:
-    """Mean of pool x pool x pool voxels: (X, Y, Z) -> sizes divided by `pool`, rounded up.
+    """Mean of pool x pool x pool voxels: (X, Y, Z) or (C, X, Y, Z) -> sizes divided by `pool`, rounded up.
 
     The last voxel along an axis averages the voxels that are left, even if the axis is shorter than `pool`.
     """
-    block = [min(pool, n) for n in image.shape]
-    pooled = F.avg_pool3d(image[None, None], block, pool, ceil_mode=True, count_include_pad=False)
-    return pooled[0, 0]
+    block = [min(pool, n) for n in image.shape[-3:]]
+    channels = image if image.ndim == 4 else image[None]
+    pooled = F.avg_pool3d(channels[None], block, pool, ceil_mode=True, count_include_pad=False)[0]
+    return pooled if image.ndim == 4 else pooled[0]

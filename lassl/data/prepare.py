@@ -14,11 +14,11 @@ from lassl.data.case import REFERENCE, Case, Placed, Raw, Subset, changes_of_h5,
 from lassl.data.compare import Outcome, fingerprint, label_sha256, remarks, scans_twice
 from lassl.data.label_split import Split
 from lassl.data.prepared import MANIFEST, Manifest
-from lassl.data.raw import RawLayout, find_layout, image_problems, label_problems, linked, read_scan
+from lassl.data.raw import RawLayout, channel_problems, find_layout, linked, read_image, read_scan
 from lassl.data.split_file import check_split
 from lassl.images.geometry import Array, Box, Triple, Volume
 from lassl.images.intensities import normalize, standing_apart
-from lassl.images.structures import classes_of
+from lassl.images.structures import classes_of, label_problems
 from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import holds, unreadable, whole_folder
 from lassl.plumbing.plugins import plugin
@@ -35,16 +35,16 @@ PLACE = {"spacing_mm", "origin_mm", "direction", "crop_start", "full_size"}  # a
 def prepare(data: Data) -> None:
     """Make `data.prepared` from the scans in `data.folder`: one h5 file per case of the split, and a manifest.
 
-    An h5 file has the dataset `image`, float32 (X, Y, Z); `label`, uint8 (X, Y, Z) of classes, if the case has a label;
-    and its place as attributes. Uses all cores; the result does not depend on their number. Raises LasslError with a
-    line for each problem of the whole cohort; an earlier prepared folder then stays unchanged. A foreign folder is
-    never replaced. Notes on stderr what may be unintended, see `remarks`.
+    An h5 file has the dataset `image`, float32 (X, Y, Z), of several channels (C, X, Y, Z); `label`, uint8 (X, Y, Z) of
+    classes, if the case has one; and its place as attributes. Uses all cores; the result does not depend on their
+    number. Raises LasslError with a line for each problem of the whole cohort; an earlier prepared folder then stays
+    unchanged. A foreign folder is never replaced. Notes on stderr what may be unintended, see `remarks`.
     """
     split, problems = check_split(data.split)
     problems += linked(data.folder, split.train + split.test)
     problems += unreadable([data.folder, *(data.folder / case for case in split.train + split.test)])
     try:
-        layout = find_layout(data.folder)
+        layout = find_layout(data.folder, data.channels)
         problems += changes_of_h5(data, layout)
     except LasslError as error:
         raise LasslError("\n".join([*problems, str(error)])) from None
@@ -85,10 +85,9 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
         return Outcome(())  # this has been reported already
     if not folder.is_dir():
         return Outcome((f"{folder}: case folder not found; add it or delete the case from {data.split}",))
-    image, image_unreadable = _tried(lambda: read_scan(layout, folder, "image", True))
+    image, image_unreadable = _tried(lambda: read_image(layout, folder))
     label, label_unreadable = _tried(lambda: read_label(data, layout, folder, test)) if used else (None, [])
-    path = layout.file(folder, "image") if image else folder
-    unfit = list(image_problems(path, image.array, data.clip)) if image else []
+    unfit = list(channel_problems(layout, folder, image.array, data.clip)) if image else []
     problems = image_unreadable + label_unreadable + unfit
     if label:
         problems += label_problems(layout.file(folder, "label"), label, image, data.structures)
@@ -98,6 +97,7 @@ def _prepare_case(data: Data, layout: RawLayout, out: Path, name: str, test: boo
     mask = as_classes(data, label.array) if label else None
     placed, misplaced = _tried(lambda: regridded(data, image, mask))
     if misplaced:
+        path = layout.file(folder, layout.channels[0])
         return Outcome(tuple(f"{path}: {problem}" for problem in misplaced), scan=scan)
     return Outcome(
         (),
@@ -189,18 +189,18 @@ def _write_case(
     """
     reference = mask if placed else None
     image, mask = placed or (scan, mask)
-    box = _box(data, layout, path.stem, image.array.shape, mask)
+    box = _box(data, layout, path.stem, image.size, mask)
     if placed:
-        array = image.array[box]
+        array = image.array[..., *box]
     else:
         array = normalize(scan.array, box, data.clip) if layout.raw else scan.array
     label = None if mask is None else mask[box]
-    raw = Raw(size=scan.array.shape, **vars(scan.geometry), label_sha256=_sha256(reference)) if placed else None
+    raw = Raw(size=scan.size, **vars(scan.geometry), label_sha256=_sha256(reference)) if placed else None
     case = Case(
         case=path.stem,
         split=subset,
-        shape=array.shape,
-        full_size=image.array.shape,
+        shape=array.shape[-3:],
+        full_size=image.size,
         crop_start=(box[0].start, box[1].start, box[2].start),
         labeled=label is not None,
         image_sha256=_sha256(array) or "",

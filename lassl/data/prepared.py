@@ -85,7 +85,10 @@ class Prepared:
         return several({name: tuple(values) for name, values in self.manifest.options.get("structures", {}).items()})
 
     def read_image(self, case: str) -> Array:
-        """Read the normalized image, float32 (X, Y, Z), without reading the label. Raises LasslError."""
+        """Read the normalized image, float32 (X, Y, Z), without reading the label. Raises LasslError.
+
+        Of several channels it is (C, X, Y, Z).
+        """
         return self._read(case, "image")
 
     def read_label(self, case: str) -> Array:
@@ -95,6 +98,12 @@ class Prepared:
                 f"{self.folder / MANIFEST}: case {case} has no label; add it to the raw scans and run `dvc repro`"
             )
         return self._read(case, "label")
+
+    @property
+    def channels(self) -> tuple[str, ...] | None:
+        """The names of the scans' channels, None where `data.channels` was not set."""
+        names = self.manifest.options.get("channels")
+        return tuple(names) if names else None
 
     @property
     def clip(self) -> tuple[float, float] | None:

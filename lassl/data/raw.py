@@ -1,25 +1,22 @@
 """Raw scans in one of three layouts (the challenge's, the field's h5, or your own), and checks of them."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from lassl.images import volumes
-from lassl.images.geometry import Array, Geometry, Volume, grid_mismatch
-from lassl.images.intensities import Limits, clipped_away
+from lassl.images.geometry import Array, Geometry, Volume, channels_of
+from lassl.images.intensities import Limits, image_problems
 from lassl.images.names import SUFFIXES
-from lassl.images.structures import Structures, listed_values
 from lassl.plumbing.errors import LasslError
+from lassl.settings.values import CHANNELS
 
 if TYPE_CHECKING:
     import h5py
 
-LARGEST = 1e150  # difference of two intensities
 ALIKE = 0.7  # SequenceMatcher's ratio above which a name counts as misspelled
 # voxel size of all scans of the 2018 Atrial Segmentation Challenge; the field's h5 files do not contain it
 CHALLENGE_SPACING_MM = (0.625, 0.625, 0.625)
@@ -29,15 +26,17 @@ CHALLENGE_SPACING_MM = (0.625, 0.625, 0.625)
 class RawLayout:
     """A layout of raw scans: the possible names of a case's image and label, and how to read them.
 
-    `files` has the names for "image" and "label" in lower case; case does not matter. `read` takes a path and one of
-    these keys, and returns None if nothing exists there. `raw` scans are as from a scanner: they have their place in
-    the patient, and still have to be normalized and cropped.
+    `files` has the names for "image" and "label" in lower case; case does not matter. With other `channels` their names
+    are in the place of "image". `read` takes a path and one of these keys, and returns None if nothing exists there.
+    `raw` scans are as from a scanner: they have their place in the patient, and still have to be normalized and
+    cropped.
     """
 
     name: Literal["challenge", "h5", "own"]
     files: Mapping[str, tuple[str, ...]]
     read: Callable[[Path, str], Volume | None]
     raw: bool
+    channels: tuple[str, ...] = CHANNELS
 
     def all(self, folder: Path, key: str) -> list[Path]:
         """Find the images or labels (`key`) of all cases in a folder of raw scans."""
@@ -78,7 +77,7 @@ def similar(names: Iterable[str], *words: str) -> str:
 
 
 def cure(key: str) -> str:
-    """Say what to do with an image or label under an unknown name."""
+    """Say what to do with an image or label (`key`) under an unknown name."""
     unless = ", or, if the case is meant to be unlabeled, write none in the column label of the split file"
     return f"rename it{unless if key == 'label' else ', or remove it'}"
 
@@ -126,17 +125,39 @@ LAYOUTS = (
 )
 
 
-def find_layout(folder: Path) -> RawLayout:
-    """Recognize the layout of a folder of raw scans by its files. Raises LasslError for none or several."""
+def own_layout(channels: tuple[str, ...]) -> RawLayout:
+    """Our own layout, with an image file for each channel."""
+    files = {key: tuple(f"{key}{suffix}".lower() for suffix in SUFFIXES) for key in (*channels, "label")}
+    return RawLayout("own", files, _read_image, raw=True, channels=channels)
+
+
+def find_layout(folder: Path, channels: tuple[str, ...] = CHANNELS) -> RawLayout:
+    """Recognize the layout of a folder of raw scans by its files. Raises LasslError for none or several.
+
+    Other channels than the usual one are there in our own layout alone.
+    """
     layouts = [layout for layout in LAYOUTS if layout.all(folder, "image")]
+    if channels != CHANNELS:
+        layout = own_layout(channels)
+        if any(layout.all(folder, key) for key in channels):
+            return layout
+        found = f"{layouts[0].all(folder, 'image')[0].name} of each case" if layouts else "no such scans"
+        raise LasslError(
+            f"{folder}: data.channels: found {found}, expected {_files_of(channels)} (or {', '.join(SUFFIXES[1:])}); "
+            "put or link the files there, or leave data.channels out"
+        )
     if len(layouts) == 1:
         return layouts[0]
     finding = "found scans in several layouts, expected one of" if layouts else "found no scans, expected"
     raise LasslError(
         f"{folder}: {finding} <CASE>/lgemri.nrrd with <CASE>/laendo.nrrd, <CASE>/mri_norm2.h5, or <CASE>/image.nrrd "
         f"with <CASE>/label.nrrd (or {', '.join(SUFFIXES[1:])}); run `make la2018` to download the real scans, put or "
-        "link your folder there, or set data.folder in params.yaml"
+        "link your folder there, or set data.folder in params.yaml; if images have other names, set data.channels"
     )
+
+
+def _files_of(channels: Sequence[str]) -> str:
+    return " with ".join(f"<CASE>/{channel}{SUFFIXES[0]}" for channel in channels)
 
 
 def linked(folder: Path, cases: Iterable[str]) -> Iterator[str]:
@@ -153,14 +174,14 @@ def linked(folder: Path, cases: Iterable[str]) -> Iterator[str]:
 
 
 def read_scan(layout: RawLayout, folder: Path, key: str, needed: bool) -> Volume | None:
-    """Read a case's "image" or "label" (`key`) from its folder; None if it is missing and not needed.
+    """Read a case's channel, "image" or "label" (`key`) from its folder; None if it is missing and not needed.
 
     Raises LasslError if it is needed but missing, or if it cannot be read.
     """
     path = layout.file(folder, key)
     volume = layout.read(path, key)
     if volume is None and needed:
-        who, others = "every" if key == "image" else "a test", layout.files[key][1:]
+        who, others = "a test" if key == "label" else "every", layout.files[key][1:]
         also = f" (nor {', '.join(others)})" if others else ""
         raise LasslError(
             f"{path}: {key} not found{also}, but {who} case needs it; add it or delete the case from the split file"
@@ -168,47 +189,17 @@ def read_scan(layout: RawLayout, folder: Path, key: str, needed: bool) -> Volume
     return volume
 
 
-def image_problems(path: Path, image: Array, clip: Limits | None = None) -> Iterator[str]:
-    """Give a line for the first problem of an image (X, Y, Z): complex, empty, not finite, constant, out of range.
+def read_image(layout: RawLayout, folder: Path) -> Volume:
+    """Read a case's image from its folder, of several channels (C, X, Y, Z).
 
-    Also constant by `clip`.
+    Raises LasslError if a file is missing or cannot be read, and for channels on different grids.
     """
-    if image.dtype.kind not in "iuf":
-        yield f"{path}: found {image.dtype} voxels, expected real numbers; export the magnitude image"
-    elif image.size == 0:
-        yield f"{path}: the image has no voxels, its size is {image.shape}; copy it again"
-    elif bad := np.count_nonzero(~np.isfinite(image)):
-        yield f"{path}: {bad} voxels are NaN or infinite; export the scan again"
-    elif image.min() == image.max():
-        yield f"{path}: the image is constant, every voxel is {image.min()}; export the scan again"
-    elif not 1 / LARGEST < float(image.max()) - float(image.min()) < LARGEST:  # their squares are computed
-        yield f"{path}: values of {image.min():.3g} to {image.max():.3g} overflow in normalization; rescale them"
-    elif text := clipped_away(image, clip):
-        yield f"{path}: {text}"
+    volumes_of = [read_scan(layout, folder, key, True) for key in layout.channels]
+    paths = [layout.file(folder, key) for key in layout.channels]
+    return volumes.stacked(paths, [volume for volume in volumes_of if volume])
 
 
-def label_problems(
-    path: Path, label: Volume, image: Volume | None, structures: Structures | None = None
-) -> Iterator[str]:
-    """Give a line if a label is not on the grid of its image (None: unknown), and one if its values are wrong."""
-    if image and (mismatch := grid_mismatch(label, image, "image")):
-        yield f"{path}: {mismatch}; export the two together"
-    if structures is None and values_of_no_mask(label.array):
-        yield (
-            f"{path}: found label values {listed_values(label.array)}, expected 0 and 1, or 0 and 255; name the values "
-            "of each structure in data.structures, as in {hippocampus: [47, 48]}, or keep one structure"
-        )
-    elif not label.array.any():
-        yield f"{path}: the label is empty, every voxel is 0; draw it, or delete the file to use the case as unlabeled"
-    elif label.array.all():
-        value = label.array.max()
-        yield (
-            f"{path}: the label fills the whole image, every voxel is {value:g}; draw it, or delete the file to use "
-            "the case as unlabeled"
-        )
-
-
-def values_of_no_mask(array: Array) -> list[float]:
-    """The first five values of an array that is not a mask; empty for a mask, which has only 0 and 1, or 0 and 255."""
-    values: list[float] = np.unique(array.ravel("K")).tolist()
-    return [] if set(values) <= {0, 1} or set(values) <= {0, 255} else values[:5]
+def channel_problems(layout: RawLayout, folder: Path, image: Array, clip: Limits | None) -> Iterator[str]:
+    """Give a line for the first problem of each channel of an image, see `image_problems`."""
+    for key, channel in zip(layout.channels, channels_of(image), strict=True):
+        yield from image_problems(layout.file(folder, key), channel, clip)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lassl.data.raw import CHALLENGE_SPACING_MM, LAYOUTS, RawLayout, read_scan, values_of_no_mask
+from lassl.data.raw import CHALLENGE_SPACING_MM, LAYOUTS, RawLayout, read_scan
 from lassl.evaluation.external_record import REPORTED, ScoredFolder
 from lassl.evaluation.structures import rows_of
 from lassl.images import volumes
 from lassl.images.geometry import Volume, grid_mismatch
 from lassl.images.names import SUFFIXES, utf8
-from lassl.images.structures import Structures, classes_in, listed_values, several
+from lassl.images.structures import Structures, classes_in, listed_values, several, values_of_no_mask
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import text_hash
 from lassl.plumbing.progress import bar

@@ -1,6 +1,7 @@
 """Stage `fields_of_view`: scores networks on larger fields than the crop around the label, which is unknown in use."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ from scipy import ndimage
 
 from lassl.data.prepare import as_classes, read_label
 from lassl.data.prepared import Prepared, open_prepared
-from lassl.data.raw import RawLayout, find_layout, read_scan
+from lassl.data.raw import RawLayout, find_layout, read_image
 from lassl.evaluation.inference import Windows, decided, foregrounds
 from lassl.evaluation.structures import check_structures, rows_of
 from lassl.images.geometry import Array, Box, Triple
@@ -59,7 +60,7 @@ def fields_of_view(config: Config, run: Run, field: Field) -> None:
     placement = place(config.compute, config.patches.size, config.network.halvings)
     networks = {model.default: placement.module(model.networks[model.default]).eval()}
     extent = largest_extent(prepared, model.record.labeled, config.data.margin[1])
-    layout = find_layout(config.data.folder)
+    layout = find_layout(config.data.folder, config.data.channels)
     rows = []
     for case in bar(prepared.split.test, f"field {field}", "case", len(prepared.split.test)):
         image, label = whole_case(config.data, layout, case)
@@ -82,22 +83,23 @@ def largest_extent(prepared: Prepared, labeled: Sequence[str], margin: int) -> T
 def whole_case(data: Data, layout: RawLayout, case: str) -> tuple[Array, Array]:
     """Read a raw scan, normalized as in preparation but not cropped, float32 (X, Y, Z), and its classes, uint8.
 
-    Raises LasslError if either is missing or cannot be read.
+    Of several channels it is (C, X, Y, Z). Raises LasslError if either is missing or cannot be read.
     """
-    image = read_scan(layout, data.folder / case, "image", True)
+    image = read_image(layout, data.folder / case)
     label = read_label(data, layout, data.folder / case, True)
-    assert image is not None and label is not None  # both were needed
-    x, y, z = image.array.shape
+    assert label is not None  # it was needed
+    x, y, z = image.size
     everything = slice(0, x), slice(0, y), slice(0, z)
     return normalize(image.array, everything, data.clip) if layout.raw else image.array, as_classes(data, label.array)
 
 
 def view(volume: Array, box: Box) -> Array:
-    """Cut a box from a volume (X, Y, Z); voxels outside the volume are 0, the mean of a normalized scan."""
+    """Cut a box from a volume (..., X, Y, Z); voxels outside the volume are 0, the mean of a normalized scan."""
     before = [max(-side.start, 0) for side in box]
-    after = [max(side.stop - n, 0) for side, n in zip(box, volume.shape, strict=True)]
-    inside = tuple(slice(max(side.start, 0), side.stop) for side in box)
-    return np.pad(volume[inside], list(zip(before, after, strict=True)))
+    after = [max(side.stop - n, 0) for side, n in zip(box, volume.shape[-3:], strict=True)]
+    inside: tuple[Any, ...] = (..., *(slice(max(side.start, 0), side.stop) for side in box))
+    whole_axes = [(0, 0)] * (volume.ndim - 3)
+    return np.pad(volume[inside], [*whole_axes, *zip(before, after, strict=True)])
 
 
 def put(mask: Array, predicted: Array, box: Box) -> None:

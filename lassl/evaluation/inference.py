@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from lassl.model.trained import ENSEMBLE
 from lassl.plumbing.errors import LasslError
 from lassl.settings.config import Config
 
-Network = Callable[[Tensor], Tensor]  # (B, 1, *window) -> logits (B, 1 + S, *window)
+Network = Callable[[Tensor], Tensor]  # (B, C, *window) -> logits (B, 1 + S, *window)
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ def foregrounds(
 ) -> dict[str, Array]:
     """Probability of each structure, float32 (S, X, Y, Z) in [0, 1], of each network at the image's own resolution.
 
-    The image is normalized, float32 (X, Y, Z). With several networks, their mean comes last, as ENSEMBLE. Raises
-    LasslError if the stride would skip voxels.
+    The image is normalized, float32 (X, Y, Z), or (C, X, Y, Z) of several channels. With several networks, their mean
+    comes last, as ENSEMBLE. Raises LasslError if the stride would skip voxels.
     """
     pooled = torch.from_numpy(pooled_image(image, windows.pool)).to(placement.device)
     maps = {name: sliding_window(network, pooled, windows, placement) for name, network in networks.items()}
     if len(maps) > 1:
         maps[ENSEMBLE] = torch.stack(list(maps.values())).mean(0)
-    return {name: upsample(p, windows.pool, image.shape).cpu().numpy() for name, p in maps.items()}
+    return {name: upsample(p, windows.pool, image.shape[-3:]).cpu().numpy() for name, p in maps.items()}
 
 
 def decided(probabilities: Array) -> Array:
@@ -68,10 +68,11 @@ def decided(probabilities: Array) -> Array:
 
 @torch.inference_mode()
 def sliding_window(network: Network, image: Tensor, windows: Windows, placement: Placement) -> Tensor:
-    """Probability of each structure, float32 (S, X, Y, Z), in an image (X, Y, Z) of pooled voxels: mean over windows.
+    """Probability of each structure, float32 (S, X, Y, Z), in an image of pooled voxels: the mean over windows.
 
-    Both are on the device of the placement; the image may be smaller than a window. Each forward pass takes a batch of
-    windows. Raises LasslError if the stride would skip voxels.
+    The image is (X, Y, Z), or (C, X, Y, Z) of several channels. Both are on the device of the placement; the image may
+    be smaller than a window. Each forward pass takes a batch of windows. Raises LasslError if the stride would skip
+    voxels.
     """
     window = windows.size
     if any(s > w for s, w in zip(windows.stride, window, strict=True)):
@@ -79,19 +80,21 @@ def sliding_window(network: Network, image: Tensor, windows: Windows, placement:
             f"evaluate.stride is {windows.stride} but the window is {window}; use strides of at most the window's size"
         )
     image, inside = _pad(image, window)
-    starts = [window_starts(n, w, s) for n, w, s in zip(image.shape, window, windows.stride, strict=True)]
-    places = [tuple(slice(a, a + w) for a, w in zip(corner, window, strict=True)) for corner in product(*starts)]
+    starts = [window_starts(n, w, s) for n, w, s in zip(image.shape[-3:], window, windows.stride, strict=True)]
+    boxes = [tuple(slice(a, a + w) for a, w in zip(corner, window, strict=True)) for corner in product(*starts)]
+    places: list[tuple[Any, ...]] = [(..., *box) for box in boxes]
     total = torch.zeros(0)
     for first in range(0, len(places), windows.batch):
         group = places[first : first + windows.batch]
-        patches = placement.tensor(torch.stack([image[place] for place in group]).unsqueeze(1))  # (B, 1, *window)
+        seen = torch.stack([image[place] for place in group])
+        patches = placement.tensor(seen.unsqueeze(1) if seen.ndim == 4 else seen)  # (B, C, *window)
         with placement.autocast():
             logits = network(patches)
         foregrounds = margins.foregrounds(logits)
         if not first:
-            total = image.new_zeros((foregrounds.shape[1], *image.shape))
+            total = image.new_zeros((foregrounds.shape[1], *image.shape[-3:]))
         for place, probability in zip(group, foregrounds, strict=True):
-            total[:, *place] += probability
+            total[place] += probability
     return (total / _coverage(starts, window, image))[:, *inside]
 
 
@@ -105,16 +108,16 @@ def window_starts(length: int, window: int, stride: int) -> list[int]:
 
 def _pad(image: Tensor, window: Triple) -> tuple[Tensor, tuple[slice, ...]]:
     """Pad an image smaller than the window with zeros; also returns the place of the image in the result."""
-    missing = [max(w - n, 0) for n, w in zip(image.shape, window, strict=True)]
+    missing = [max(w - n, 0) for n, w in zip(image.shape[-3:], window, strict=True)]
     before = [m // 2 for m in missing]
     pairs = [(b, m - b) for b, m in zip(before, missing, strict=True)]
-    inside = tuple(slice(b, b + n) for b, n in zip(before, image.shape, strict=True))
+    inside = tuple(slice(b, b + n) for b, n in zip(before, image.shape[-3:], strict=True))
     return F.pad(image, [p for pair in reversed(pairs) for p in pair]), inside  # F.pad lists the last axis first
 
 
 def _coverage(starts: list[list[int]], window: Triple, like: Tensor) -> Tensor:
     """The number of windows that cover each voxel: the product of the counts along the three axes."""
-    counts = [like.new_zeros(n) for n in like.shape]
+    counts = [like.new_zeros(n) for n in like.shape[-3:]]
     for count, axis, w in zip(counts, starts, window, strict=True):
         for start in axis:
             count[start : start + w] += 1

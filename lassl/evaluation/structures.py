@@ -15,6 +15,7 @@ from lassl.images.structures import Structures
 from lassl.model.record import Trained
 from lassl.paths import PROBABILITY
 from lassl.plumbing.errors import LasslError
+from lassl.settings.values import CHANNELS
 
 
 def rows_of(
@@ -49,7 +50,13 @@ def probability_files(folder: Path, case: str, structures: Structures | None) ->
 
 
 def check_structures(record: Trained, prepared: Prepared) -> None:
-    """Raise LasslError if a model has other structures than the prepared cohort."""
+    """Raise LasslError if a model has other structures, or other channels, than the prepared cohort."""
+    seen, there = (each or CHANNELS for each in (record.cohort.channels, prepared.channels))
+    if seen != there:
+        raise LasslError(
+            f"{record.run.model}: sees the channels {', '.join(seen)}, but {prepared.folder} has {', '.join(there)}; "
+            "train it again with `dvc repro`"
+        )
     found, expected = (record.cohort.structures or {}), (prepared.structures or {})
     if list(found) != list(expected) or record.settings.network.classes != 1 + max(1, len(expected)):
         raise LasslError(

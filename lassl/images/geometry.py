@@ -1,5 +1,6 @@
 """Volumes: arrays with axes (x, y, z) that keep their place in the patient."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOLERANCE = 1e-3  # mm, and for direction cosines: the largest rounding error of a header with three decimals
-Array = np.ndarray[tuple[int, int, int], np.dtype[Any]]  # axes x, y, z
+Array = np.ndarray[tuple[int, int, int], np.dtype[Any]]  # axes x, y, z; of a scan of several channels C, x, y, z
 Triple = tuple[int, int, int]  # voxels along x, y, z
 Box = tuple[slice, slice, slice]  # along x, y, z
 
@@ -33,10 +34,33 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Volume:
-    """An array (X, Y, Z) and its geometry."""
+    """An array (X, Y, Z), or (C, X, Y, Z) of several channels, and its geometry."""
 
     array: Array
     geometry: Geometry = Geometry()
+
+    @property
+    def size(self) -> Triple:
+        """The number of voxels along x, y, z."""
+        return self.array.shape[-3:]
+
+
+def channels_of(array: Array) -> Sequence[Array]:
+    """The channels (X, Y, Z) of an array (C, X, Y, Z), or the only one (X, Y, Z)."""
+    return [array] if array.ndim == 3 else list(array)
+
+
+def each_channel(array: Array, change: Callable[[Array], Array]) -> Array:
+    """Change an array (X, Y, Z), or each channel of (C, X, Y, Z), to one of the same size; one after the other."""
+    if array.ndim == 3:
+        return change(array)
+    first, *others = channels_of(array)
+    changed = change(first)
+    result: Array = np.empty((len(array), *changed.shape), changed.dtype)
+    result[0] = changed
+    for index, channel in enumerate(others, 1):
+        result[index] = change(channel)
+    return result
 
 
 def volume_ml(mask: Volume) -> float:
@@ -60,8 +84,8 @@ def grid_mismatch(mask: Volume, other: Volume, name: str, placed: bool = True) -
 
     Returns an empty text if it does not. If the volumes are not `placed` in the patient, only sizes are compared.
     """
-    if mask.array.shape != other.array.shape:
-        return f"found size {mask.array.shape}, but its {name} has {other.array.shape}"
+    if mask.size != other.size:
+        return f"found size {mask.size}, but its {name} has {other.size}"
     if placed and (key := difference(mask.geometry, other.geometry)):
         values, expected = (tuple(getattr(volume.geometry, key)) for volume in (mask, other))
         return f"found {key} {values}, but its {name} has {expected}"

@@ -9,7 +9,17 @@ from itertools import product
 import numpy as np
 import SimpleITK as sitk
 
-from lassl.images.geometry import TOLERANCE, Array, Geometry, Triple, Volume, difference, directions, orientation
+from lassl.images.geometry import (
+    TOLERANCE,
+    Array,
+    Geometry,
+    Triple,
+    Volume,
+    difference,
+    directions,
+    each_channel,
+    orientation,
+)
 from lassl.images.volumes import from_image, to_image
 from lassl.settings.values import AXIS
 
@@ -31,7 +41,15 @@ def turned(volume: Volume, code: str) -> Volume:
     """
     if orientation(volume.geometry) == code:
         return volume
-    return from_image(sitk.DICOMOrient(to_image(volume), code))
+    place = volume.geometry
+
+    def turn(channel: Array) -> Array:
+        nonlocal place
+        oriented = from_image(sitk.DICOMOrient(to_image(Volume(channel, volume.geometry)), code))
+        place = oriented.geometry
+        return oriented.array
+
+    return Volume(each_channel(volume.array, turn), place)
 
 
 def fits(geometry: Geometry, code: str, spacing_mm: tuple[float, ...]) -> bool:
@@ -77,7 +95,7 @@ def wanted(grid: Grid, code: str | None, spacing_mm: tuple[float, ...] | None) -
 
 def onto(volume: Volume, grid: Grid) -> Array:
     """The values of a volume at the voxels of a grid: exact where only axes are turned, else linear, float32."""
-    code, own = orientation(grid.geometry), Grid(volume.array.shape, volume.geometry)
+    code, own = orientation(grid.geometry), Grid(volume.size, volume.geometry)
     turn = turned_grid(own, code)
     if turn.size == grid.size and not difference(turn.geometry, grid.geometry):
         return turned(volume, code).array
@@ -164,11 +182,15 @@ def _covering(size: Triple, geometry: Geometry, direction: tuple[float, ...], sp
 def resampled(volume: Volume, grid: Grid) -> Array:
     """Linear interpolation of a volume at the voxels of a grid, float32; 0 outside the volume."""
     place = grid.geometry
-    image = sitk.Resample(
-        to_image(volume), grid.size, sitk.Transform(), sitk.sitkLinear,
-        place.origin_mm, place.spacing_mm, place.direction, 0.0, sitk.sitkFloat32,
-    )  # fmt: skip
-    return from_image(image).array
+
+    def resample(channel: Array) -> Array:
+        image = sitk.Resample(
+            to_image(Volume(channel, volume.geometry)), grid.size, sitk.Transform(), sitk.sitkLinear,
+            place.origin_mm, place.spacing_mm, place.direction, 0.0, sitk.sitkFloat32,
+        )  # fmt: skip
+        return from_image(image).array
+
+    return each_channel(volume.array, resample)
 
 
 def shifted(geometry: Geometry, start: Triple) -> Geometry:

@@ -1,11 +1,11 @@
-"""Structures out of a label: each is one or several of the label's values."""
+"""Structures out of a label: each is one or several of the label's values; and labels that are of no use."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from lassl.images.geometry import Array, Volume
+from lassl.images.geometry import Array, Volume, grid_mismatch
 from lassl.plumbing.errors import LasslError
 
 SHOWN = 12  # values of a label that a message lists
@@ -67,3 +67,30 @@ def listed_values(array: Array) -> str:
     values = [f"{value:g}" for value in np.unique(array.ravel("K")).tolist()]
     more = f", ... ({len(values)} in all)" if len(values) > SHOWN else ""
     return f"[{', '.join(values[:SHOWN])}{more}]"
+
+
+def label_problems(
+    path: Path, label: Volume, image: Volume | None, structures: Structures | None = None
+) -> Iterator[str]:
+    """Give a line if a label is not on the grid of its image (None: unknown), and one if its values are wrong."""
+    if image and (mismatch := grid_mismatch(label, image, "image")):
+        yield f"{path}: {mismatch}; export the two together"
+    if structures is None and values_of_no_mask(label.array):
+        yield (
+            f"{path}: found label values {listed_values(label.array)}, expected 0 and 1, or 0 and 255; name the values "
+            "of each structure in data.structures, as in {hippocampus: [47, 48]}, or keep one structure"
+        )
+    elif not label.array.any():
+        yield f"{path}: the label is empty, every voxel is 0; draw it, or delete the file to use the case as unlabeled"
+    elif label.array.all():
+        value = label.array.max()
+        yield (
+            f"{path}: the label fills the whole image, every voxel is {value:g}; draw it, or delete the file to use "
+            "the case as unlabeled"
+        )
+
+
+def values_of_no_mask(array: Array) -> list[float]:
+    """The first five values of an array that is not a mask; empty for a mask, which has only 0 and 1, or 0 and 255."""
+    values: list[float] = np.unique(array.ravel("K")).tolist()
+    return [] if set(values) <= {0, 1} or set(values) <= {0, 255} else values[:5]

@@ -1,6 +1,6 @@
 """Reads and writes image files: NRRD, NIfTI and MetaImage."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lassl.images import headers, nifti
-from lassl.images.geometry import TOLERANCE, Geometry, Volume
+from lassl.images.geometry import TOLERANCE, Geometry, Volume, grid_mismatch
 from lassl.images.names import NIFTI, SUFFIXES, utf8
 from lassl.images.whole_files import read_voxels
 from lassl.plumbing.errors import LasslError
@@ -109,6 +109,22 @@ def from_image(image: "sitk.Image") -> Volume:
     import SimpleITK as sitk
 
     return Volume(sitk.GetArrayFromImage(image).transpose(2, 1, 0), _geometry_of(image))  # SimpleITK gives (z, y, x)
+
+
+def stacked(names: Sequence[Path | str], channels: Sequence[Volume]) -> Volume:
+    """Put the channels of a scan into one volume (C, X, Y, Z), or give the only one as it is.
+
+    Raises LasslError for channels on different grids, and for complex ones.
+    """
+    first, *others = channels
+    if not others:
+        return first
+    for name, channel in zip(names, channels, strict=True):
+        if mismatch := grid_mismatch(channel, first, f"first channel, {names[0]},"):
+            raise LasslError(f"{name}: {mismatch}; resample the channels of a scan to one grid")
+        if channel.array.dtype.kind == "c":
+            raise LasslError(f"{name}: found {channel.array.dtype} voxels, expected real numbers; export the magnitude")
+    return Volume(np.stack([channel.array for channel in channels]), first.geometry)
 
 
 def _geometry_of(image: Any) -> Geometry:

@@ -7,22 +7,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SPACE = (1, 2, 3, 4)  # the axes of one patch
+SPACE = (2, 3, 4)  # the axes of one channel of a patch
 NOISE = 0.3  # for features
 DROPPED = 0.3
 LEAST, MOST = 0.7, 0.9  # of the largest attention
 
 
 def change_intensity(patches: Tensor, generator: torch.Generator) -> Tensor:
-    """Change contrast, brightness and noise of each patch (N, 1, X, Y, Z) separately, after AD-MT (Zhao et al. 2024).
+    """Change contrast, brightness and noise of each patch (N, C, X, Y, Z) separately, after AD-MT (Zhao et al. 2024).
 
-    With probability 0.8, the patch is scaled to [0, 1], multiplied by 0.5 to 1.5, shifted by -0.5 to 0.5 times its
-    mean, clipped to [0, 1] and scaled back. Then, with probability 0.2, normal noise is added, with a deviation of 0.1
-    to 1 in units of the image and clipped at 2 deviations. The generator must be on the patches' device. The mean is
-    that before the multiplication; AD-MT's code uses the one after it, so that its shift is 0.5 to 1.5 times as large.
+    Each channel of a patch is changed by itself, too. With probability 0.8, it is scaled to [0, 1], multiplied by 0.5
+    to 1.5, shifted by -0.5 to 0.5 times its mean, clipped to [0, 1] and scaled back. Then, with probability 0.2, normal
+    noise is added, with a deviation of 0.1 to 1 in units of the image and clipped at 2 deviations. The generator must
+    be on the patches' device. The mean is that before the multiplication; AD-MT's code uses the one after it, so that
+    its shift is 0.5 to 1.5 times as large.
     """
     device = patches.device
-    chance = torch.rand(5, len(patches), 1, 1, 1, 1, generator=generator, device=device)
+    chance = torch.rand(5, *patches.shape[:2], 1, 1, 1, generator=generator, device=device)
     contrast, brightness, deviation = 0.5 + chance[0], chance[1] - 0.5, 0.1 + 0.9 * chance[2]
     low, high = patches.amin(SPACE, keepdim=True), patches.amax(SPACE, keepdim=True)
     span = (high - low).clamp(min=1e-6)  # a patch may be constant

@@ -1,6 +1,6 @@
 """The network that params.yaml names: the V-Net, or a class of one's own.
 
-A network maps images (N, 1, X, Y, Z), float32, to logits (N, classes, X, Y, Z),
+A network maps images (N, C, X, Y, Z) of C channels, float32, to logits (N, classes, X, Y, Z),
 background first: see docs/own-network.md.
 """
 
@@ -18,14 +18,16 @@ from lassl.settings.values import Size
 
 
 def build_network(config: Network) -> nn.Module:
-    """Make a network, its weights drawn from torch's generator; a class of one's own gets `classes` if above two.
+    """Make a network, its weights drawn from torch's generator.
 
-    Raises LasslError for a class that cannot be imported, is not a network, or does not take the options.
+    A class of one's own gets `classes` if above two, and `channels` if above one. Raises LasslError for a class that
+    cannot be imported, is not a network, or does not take the options.
     """
     if config.name == VNET:
         return VNet(config)
     kind = class_of(config.name)
     options = config.options | ({"classes": config.classes} if config.classes > 2 else {})
+    options |= {"channels": config.channels} if config.channels > 1 else {}
     try:
         return kind(**options)
     except Exception as error:  # the class may be anybody's
@@ -72,7 +74,7 @@ def tried(config: Network, size: Size) -> nn.Module:
 
     No chance of others is moved. Raises LasslError.
     """
-    shape, expected = (2, 1, *size), (2, config.classes, *size)
+    shape, expected = (2, config.channels, *size), (2, config.classes, *size)
     with torch.random.fork_rng([]), torch.no_grad():
         network = build_network(config)
         for training in (True, False):

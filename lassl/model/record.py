@@ -58,7 +58,8 @@ class Cohort(Entry):
 
     The orientation, such as LPS, names the side of the patient to which each axis points. Several structures, in the
     order of their classes, are there with the values that they have in raw labels and in masks. Scans were clipped to
-    the intensities `clip` before they were normalized, if it is there.
+    the intensities `clip` before they were normalized, if it is there. `channels` are the names of a scan's files, if
+    they were set.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Cohort(Entry):
     orientation: str | None = None
     structures: dict[str, tuple[int, ...]] | None = None
     clip: tuple[float, float] | None = None
+    channels: tuple[str, ...] | None = None
 
 
 class Computation(Entry):

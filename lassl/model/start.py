@@ -20,24 +20,28 @@ SHIPPED = Path(__file__).parents[1] / "predict" / "weights"  # models that come 
 class Start:
     """The weights of a model's default network by tensor, and the sha256 of the model's file.
 
-    `classes` are the numbers of its classes and of those that are trained, None where these are equal.
+    `classes` are the numbers of its classes and of those that are trained, None where these are equal; `channels` are
+    likewise those of a scan.
     """
 
     path: Path
     sha256: str
     weights: dict[str, Tensor]
     classes: tuple[int, int] | None = None
+    channels: tuple[int, int] | None = None
 
     def into(self, networks: Iterable[nn.Module]) -> None:
-        """Load the weights into networks; where the model has other classes, its head is left aside, which is told.
+        """Load the weights into networks; where classes or channels differ, layers are left aside, which is told.
 
-        The head is what has another size: it keeps the network's own weights. Raises LasslError where the others do not
-        fit.
+        These are the head or the first convolution, those of another size: they keep the network's own weights. Raises
+        LasslError where the others do not fit.
         """
+        told = [f"{pair[0]} classes, expected {pair[1]}" for pair in [self.classes] if pair]
+        told += [f"{pair[0]} channel{'s' * (pair[0] > 1)}, expected {pair[1]}" for pair in [self.channels] if pair]
         left: list[str] = []
         for network in networks:
             own = network.state_dict()
-            left = [key for key in self.other_sizes(own) if self.classes]
+            left = [key for key in self.other_sizes(own) if told]
             try:
                 network.load_state_dict(self.weights | {key: own[key] for key in left})
             except RuntimeError as error:
@@ -47,12 +51,12 @@ class Start:
                 raise LasslError(
                     f"train.start: {self.path}: no layer has the size of the network's; name another model"
                 )
-        if self.classes:
-            found, expected = self.classes
+        if told:
             layers = sorted({key.rpartition(".")[0] for key in left})
+            begin = "begins with weights of its own" if len(layers) == 1 else "begin with weights of their own"
             note(
-                f"note: train.start: {self.path}: {found} classes, expected {expected}; took all layers but "
-                f"{', '.join(layers)}, which begins with weights of its own"
+                f"note: train.start: {self.path}: {', '.join(told)}; took all layers but {', '.join(layers)}, "
+                f"which {begin}"
             )
 
     def other_sizes(self, own: Mapping[str, Tensor]) -> list[str]:
@@ -83,8 +87,8 @@ def find_model(name: str) -> Path:
 def read_start(name: str, network: Network) -> Start:
     """Read the weights of a model, named as for `find_model`, for a network of these settings.
 
-    Raises LasslError for a model that does not exist or is damaged, and for one with another network. The dropout and
-    the classes may differ.
+    Raises LasslError for a model that does not exist or is damaged, and for one with another network. The dropout, the
+    classes and the channels may differ.
     """
     try:
         path = find_model(name)
@@ -102,8 +106,9 @@ def read_start(name: str, network: Network) -> Start:
             f"train.start: {path}: found a network with {shape(found)}, expected {shape(network)} as in params.yaml; "
             "set network.* as in the model, or name another model"
         )
-    classes = (found.classes, network.classes) if found.classes != network.classes else None
-    return Start(path, hashlib.sha256(path.read_bytes()).hexdigest(), weights, classes)
+    numbers = [(found.classes, network.classes), (found.channels, network.channels)]
+    unlike = [(one, other) if one != other else None for one, other in numbers]
+    return Start(path, hashlib.sha256(path.read_bytes()).hexdigest(), weights, *unlike)
 
 
 def parts(content: Any) -> tuple[Network, dict[str, Tensor]]:
@@ -119,5 +124,6 @@ def parts(content: Any) -> tuple[Network, dict[str, Tensor]]:
 
 
 def shape(network: Network) -> dict[str, Any]:
-    """The settings of a network on which its tensors depend, other than those of the head."""
-    return {key: value for key, value in network.model_dump().items() if key not in ("dropout", "classes")}
+    """The settings of a network on which its tensors depend, other than those of the head and the first convolution."""
+    left = ("dropout", "classes", "channels")
+    return {key: value for key, value in network.model_dump().items() if key not in left}

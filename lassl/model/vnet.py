@@ -16,15 +16,17 @@ from lassl.settings.values import Halvings
 class Stage(nn.Module):
     """`depth` 3x3x3 convolutions with batch norm and ReLU; with `residual`, the input is added before the last ReLU.
 
-    The input has as many channels as the output, or one (the image), which is then added to every channel.
+    The input has as many channels as the output, or one (the image), which is then added to every channel. Of an
+    `image` of several channels their mean is added.
     """
 
-    def __init__(self, inputs: int, outputs: int, depth: int, residual: bool):
+    def __init__(self, inputs: int, outputs: int, depth: int, residual: bool, image: bool = False):
         super().__init__()
         widths = [inputs] + [outputs] * depth
         self.convolutions = nn.ModuleList(nn.Conv3d(a, b, kernel_size=3, padding=1) for a, b in pairwise(widths))
         self.norms = nn.ModuleList(BatchNorm3d(outputs) for _ in range(depth))
         self.residual = residual
+        self.averages = image and inputs > 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, X, Y, Z) to (N, outputs, X, Y, Z)."""
@@ -33,7 +35,7 @@ class Stage(nn.Module):
         for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             h = norm(convolution(h))
             if self.residual and i == last:
-                h = h + x
+                h = h + (x.mean(1, keepdim=True) if self.averages else x)
             h = torch.relu_(h)
         return h
 
@@ -62,13 +64,13 @@ def multiples(multiple: Triple) -> str:
 
 
 class VNet(nn.Module):
-    """Image (N, 1, X, Y, Z) to logits (N, classes, X, Y, Z), background first; X, Y, Z multiples of 16, see `halve`.
+    """Image (N, C, X, Y, Z) to logits (N, classes, X, Y, Z), background first; X, Y, Z multiples of 16, see `halve`.
 
-    `width` is the number of channels of the first stage, doubled at each of four halvings. `residual` adds a stage's
-    input to its output. `dropout` is the probability of the two dropouts, at the bottom and before the last
-    convolution; `classes` counts the background. `halve` has the factors, 1 or 2, by which each halving divides x, y
-    and z, for images with thick slices. With the defaults it has 9.449 M parameters; without the residual path it is
-    the network behind the published figures. `config` stands for the five. Raises ValueError for a value out of range.
+    C is `channels`. `width` is the number of channels of the first stage, doubled at each of four halvings. `residual`
+    adds a stage's input to its output. `dropout` is the probability of the two dropouts, at the bottom and before the
+    last convolution; `classes` counts the background. `halve` has the factors, 1 or 2, by which each halving divides x,
+    y and z, for images with thick slices. With the defaults it has 9.449 M parameters; without the residual path it is
+    the network behind the published figures. `config` stands for the six. Raises ValueError for a value out of range.
     """
 
     def __init__(
@@ -79,22 +81,26 @@ class VNet(nn.Module):
         residual: bool = True,
         dropout: float = 0.5,
         classes: int = 2,
+        channels: int = 1,
         halve: Halvings | None = None,
     ) -> None:
         super().__init__()
         if config is None:
-            config = Network(width=width, residual=residual, dropout=dropout, classes=classes, halve=halve)
-        elif (width, residual, dropout, classes, halve) != (16, True, 0.5, 2, None):
-            raise ValueError(
-                "VNet: found both a config and width, residual, dropout, classes or halve; give one of them"
+            config = Network(
+                width=width, residual=residual, dropout=dropout, classes=classes, channels=channels, halve=halve
             )
-        self.multiple = config.multiple
+        elif (width, residual, dropout, classes, channels, halve) != (16, True, 0.5, 2, 1, None):
+            raise ValueError(
+                "VNet: found both a config and width, residual, dropout, classes, channels or halve; give one of them"
+            )
+        self.multiple, self.channels = config.multiple, config.channels
         w = [config.width * 2**i for i in range(5)]
 
-        def stage(channels: int, depth: int, inputs: int | None = None) -> Stage:
-            return Stage(inputs or channels, channels, depth, config.residual)
+        def stage(width: int, depth: int) -> Stage:
+            return Stage(width, width, depth, config.residual)
 
-        self.encoder = nn.ModuleList([stage(w[0], 1, 1), stage(w[1], 2), stage(w[2], 3), stage(w[3], 3)])
+        first = Stage(config.channels, w[0], 1, config.residual, image=True)
+        self.encoder = nn.ModuleList([first, stage(w[1], 2), stage(w[2], 3), stage(w[3], 3)])
         self.downs = nn.ModuleList(down(c, factors) for c, factors in zip(w[:4], config.halvings, strict=True))
         self.bottom = nn.Sequential(stage(w[4], 3), nn.Dropout3d(config.dropout))
         self.ups = nn.ModuleList(up(c, factors) for c, factors in zip(w[:0:-1], config.halvings[::-1], strict=True))
@@ -109,13 +115,15 @@ class VNet(nn.Module):
     def encode(self, image: Tensor) -> list[Tensor]:
         """Features of five scales: (N, w, X, Y, Z), (N, 2w, X/2, Y/2, Z/2), ..., (N, 16w, X/16, Y/16, Z/16).
 
-        Axes that `halve` leaves alone stay longer. Raises LasslError for another shape than (N, 1, X, Y, Z), and for a
+        Axes that `halve` leaves alone stay longer. Raises LasslError for another shape than (N, C, X, Y, Z), and for a
         size that cannot be halved so often.
         """
-        if image.ndim != 5 or image.shape[1] != 1:
+        if image.ndim != 5 or image.shape[1] != self.channels:
+            several = self.channels > 1
             raise LasslError(
-                f"V-Net: found a tensor of shape {tuple(image.shape)}, expected (N, 1, X, Y, Z): images, one channel, "
-                "three axes; add the axes that are missing, as in image[None, None]"
+                f"V-Net: found a tensor of shape {tuple(image.shape)}, expected (N, {self.channels}, X, Y, Z): images, "
+                f"{f'{self.channels} channels' if several else 'one channel'}, three axes; "
+                f"{'give all channels' if several else 'add the axes that are missing, as in image[None, None]'}"
             )
         if any(n % m for n, m in zip(image.shape[2:], self.multiple, strict=True)):
             sizes = [int(n) for n in image.shape[2:]]

@@ -75,6 +75,11 @@ def score_imported(model: ImportedModel, needs: PredictSettings, prepared: Prepa
             f"{model.record.name}: {found} structures, {expected} in {prepared.folder}; expected one in both: write "
             "masks of the raw scans with `lassl predict`, and score their folder"
         )
+    if prepared.channels and len(prepared.channels) > 1:
+        raise LasslError(
+            f"{prepared.folder}: found the channels {', '.join(prepared.channels)}, but {model.record.name} sees one; "
+            "prepare the cohort with one channel"
+        )
     placement = place(config.compute)
     networks = {name: placement.module(network).eval() for name, network in model.networks.items()}
     as_needed = Task(networks, needs, placement, normalized=True)

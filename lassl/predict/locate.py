@@ -40,6 +40,6 @@ def box_around(mask: Array, geometry: Geometry, crop: Crop) -> Box | None:
 
 def expected_box(scan: Volume, crop: Crop) -> Triple:
     """Guess the voxels of `box_around` before anything was found: the least size with its margins."""
-    sides = zip(scan.array.shape, scan.geometry.spacing_mm, crop.least_mm, crop.margins_mm, strict=True)
+    sides = zip(scan.size, scan.geometry.spacing_mm, crop.least_mm, crop.margins_mm, strict=True)
     x, y, z = (min(n, max(round((least + 2 * margin) / mm), 1)) for n, mm, least, margin in sides)
-    return x, y, z if crop.along_z else scan.array.shape[2]
+    return x, y, z if crop.along_z else scan.size[2]

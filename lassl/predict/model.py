@@ -10,7 +10,7 @@ import torch
 
 from lassl.evaluation.inference import decided
 from lassl.images.components import largest_of_each
-from lassl.images.geometry import Array, Triple, Volume, volume_ml
+from lassl.images.geometry import Array, Triple, Volume, channels_of, volume_ml
 from lassl.images.intensities import standing_apart
 from lassl.images.structures import with_values
 from lassl.model.start import find_model
@@ -109,12 +109,13 @@ def joined(ranges: Sequence[Range]) -> Range:
 
 
 def maps_of(scan: str | Path, volume: Volume, task: Task, largest: bool) -> dict[str, Array]:
-    """Segment a scan; `scan` is its path or another name for messages. Raises LasslError.
+    """Segment a scan; `scan` is its path or another name for messages. Raises LasslError, also for other channels.
 
     Gives maps (X, Y, Z): the probability of each structure under its name in `Task.probabilities`, the uncertainty if
     it is asked for, and the mask. A voxel of the mask has the value of its most probable class, see `decided`; with
     `largest` the largest part of each structure remains. With one structure it is of 0 and 1, uint8.
     """
+    check_channels(scan, volume, task)
     try:
         maps = segment(volume, task)
         probabilities = maps.pop(PROBABILITY)
@@ -128,6 +129,17 @@ def maps_of(scan: str | Path, volume: Volume, task: Task, largest: bool) -> dict
         raise LasslError(f"{scan}: the memory does not suffice; {advice}") from None
     by_name = dict(zip(task.probabilities, probabilities, strict=True))
     return by_name | {name: array[0] for name, array in maps.items()} | {MASK: mask}
+
+
+def check_channels(scan: str | Path, volume: Volume, task: Task) -> None:
+    """Raise LasslError for a scan with more or fewer channels than the networks see."""
+    found, names = len(channels_of(volume.array)), task.settings.channels
+    if found != task.channels:
+        several = f"{task.channels}: {', '.join(names or ())}, in this order, as in t1.nii.gz,flair.nii.gz"
+        raise LasslError(
+            f"{scan}: found {found} channel{'s' * (found > 1)}, the model expects "
+            f"{several if task.channels > 1 else 'one'}; give a scan's files as the model's training had them"
+        )
 
 
 def volumes_in(mask: Volume, structures: Mapping[str, int] | None) -> dict[str, float]:

@@ -47,7 +47,7 @@ class Exported:
     """A model, how it predicts, and if they are known, its summary (see `summarize`).
 
     Likewise the smallest and the largest volume (mL) of the labels that it learned from. Raises ValueError where the
-    structures are not as many as the network's classes without the background.
+    structures are not as many as the network's classes without the background, and for another number of channels.
     """
 
     model: TrainedModel | ImportedModel
@@ -56,10 +56,13 @@ class Exported:
     volumes_ml: Volumes | None = None
 
     def __post_init__(self) -> None:
-        """Compare structures and classes."""
+        """Compare structures and classes, and the channels."""
         names, classes = self.settings.structures, self.model.config.classes
         if classes != 1 + len(names or [None]):
             raise ValueError(f"{classes} classes of the network, structures {', '.join(names or ['one'])}")
+        channels, seen = self.settings.channels, self.model.config.channels
+        if seen != len(channels or [None]):
+            raise ValueError(f"{seen} channels of the network, channels {', '.join(channels or ['one'])}")
 
 
 def read_exported(path: Path) -> Exported:

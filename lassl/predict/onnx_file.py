@@ -18,7 +18,7 @@ from lassl.settings.sections import VNET
 OPSET = 17
 BATCH = {0: "batch"}  # axes whose length is chosen when the file is used
 SIZES = {**BATCH, 2: "x", 3: "y", 4: "z"}  # of the V-Net
-INPUT = "window of pooled voxels, float32 (batch, 1, x, y, z); x, y, z: "
+INPUT = "window of pooled voxels, float32 (batch, {}, x, y, z); x, y, z: "
 OUTPUT = "probability of {}, float32 (batch, {}, x, y, z)"
 
 
@@ -30,7 +30,7 @@ class Foregrounds(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map an image (N, 1, X, Y, Z) to the probability of each structure (N, S, X, Y, Z)."""
+        """Map an image (N, C, X, Y, Z) to the probability of each structure (N, S, X, Y, Z)."""
         logits: Tensor = self.network(image)
         if logits.shape[1] == 2:
             return (logits[:, 1:] - logits[:, :1]).sigmoid()  # two classes: softmax is a sigmoid
@@ -55,12 +55,13 @@ def write_onnx(path: Path, exported: Exported) -> None:
     names = list(exported.settings.structures or ["foreground"])
     output = OUTPUT.format(", ".join(names), len(names))
     sizes = f"multiples of {multiples(model.config.multiple)}, others are refused"  # another network: the window alone
-    image = INPUT + (sizes if vnet else " x ".join(map(str, exported.settings.window)))
+    channels = exported.settings.channels or ["image"]
+    image = INPUT.format(len(channels)) + (sizes if vnet else " x ".join(map(str, exported.settings.window)))
     with whole(path) as temporary, warnings.catch_warnings(action="ignore"):
         try:
             torch.onnx.export(
                 Foregrounds(model.networks[model.default]).eval(),
-                (torch.zeros(1, 1, *exported.settings.window),),
+                (torch.zeros(1, len(channels), *exported.settings.window),),
                 temporary,
                 input_names=["image"],
                 output_names=["probability"],

@@ -1,16 +1,19 @@
-"""Anybody's scans on disk: any format, DICOM series too; and the files that are written for them."""
+"""Anybody's scans on disk: any format, DICOM series too; and the files that are written for them.
+
+A scan of several channels has a file, or a DICOM folder, for each; it is called by their paths with commas between.
+"""
 
 import locale
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from lassl.data.raw import LAYOUTS, image_problems
+from lassl.data.raw import LAYOUTS
 from lassl.images import dicom, volumes
-from lassl.images.geometry import Array, Volume
+from lassl.images.geometry import Array, Volume, channels_of
+from lassl.images.intensities import image_problems
 from lassl.images.names import SUFFIXES, utf8
 from lassl.images.preview import write_preview
 from lassl.plumbing.errors import LasslError
@@ -20,79 +23,36 @@ MASK = "mask"
 PREVIEW = "preview"
 CASE_IMAGES = {name.split(".")[0] for layout in LAYOUTS for name in layout.files["image"]}  # image, lgemri, ...
 CASE_LABELS = {name.split(".")[0] for layout in LAYOUTS for name in layout.files["label"]} - CASE_IMAGES
-VOXELS = (".raw", ".zraw")  # files that belong to a .mhd
 
 
-@dataclass
-class Found:
-    """Scans of a folder, each with the sub-folder where its files are written; and the files that are not scans."""
-
-    scans: dict[Path, Path] = field(default_factory=dict)
-    others: list[Path] = field(default_factory=list)
-
-
-def scans_in(folder: Path, output: Path) -> Found:
-    """Find all scans in a folder and those below: image files, and folders of DICOM slices.
-
-    A folder that has slices itself is one scan. Labels beside images, hidden files and what is in `output` are none.
-    Raises LasslError where there are none.
-    """
-    found = Found()
-    with same_locale():
-        _search(folder, Path(), found, {output.resolve()})
-    if not found.scans:
-        names = f"; found {_some(found.others)}" if found.others else ""
-        raise LasslError(
-            f"{folder}: found no scans, expected files that end in {', '.join(SUFFIXES)}, or DICOM slices{names}"
-        )
-    return found
+def files_of(scan: Path) -> list[Path]:
+    """The files of a scan: itself, or one for each channel. Names of files may have commas, too."""
+    files, parts = [], str(scan).split(",")
+    while parts:
+        ends = range(len(parts), 0, -1)
+        end = next((n for n in ends if Path(",".join(parts[:n])).exists()), 1)
+        files.append(Path(",".join(parts[:end])))
+        parts = parts[end:]
+    return files
 
 
-def _search(folder: Path, within: Path, found: Found, seen: set[Path]) -> None:
-    """Add the scans of a folder, which is `within` the one that was given; `seen` are folders to be left out."""
-    seen.add(folder.resolve())
-    if dicom.holds_slices(folder):
-        found.scans[folder] = within.parent
-        return
-    for path in sorted(folder.iterdir()):
-        name = path.name.lower()
-        if name.startswith(".") or name.endswith(VOXELS):
-            continue
-        if path.is_dir():
-            if path.resolve() not in seen:
-                _search(path, within / path.name, found, seen)
-        elif name.endswith(SUFFIXES) and name.split(".")[0] not in CASE_LABELS:
-            named_by_folder = split_name(path)[0] == path.parent.name and within.name == path.parent.name
-            found.scans[path] = within.parent if named_by_folder else within
-        else:
-            found.others.append(path)
-
-
-def _some(paths: Sequence[Path], most: int = 5) -> str:
-    """How many files these are, with the names of the first ones."""
-    names = ", ".join(path.name for path in paths[:most])
-    return f"{len(paths)} other file{'s' * (len(paths) > 1)} ({names}{', ...' * (len(paths) > most)})"
-
-
-def passed_over(folder: Path, others: Sequence[Path]) -> str:
-    """Tell of the files of a folder that are no scans."""
-    return f"note: {folder}: passed over {_some(others)}, not scans by their names"
-
-
-def split_name(scan: Path) -> tuple[str, str]:
+def split_name(scan: Path, channels: Sequence[str] = ()) -> tuple[str, str]:
     """Split a scan's name into what files made from it are called and their suffix. Raises LasslError.
 
     A DICOM folder gives its own name, the link's if it is one. So does the folder of a file that is called as in every
-    case's folder (CASE_IMAGES).
+    case's folder (CASE_IMAGES, `channels`). Of several files the first gives the name.
     """
     utf8(scan)
+    scan = files_of(scan)[0]
     here = Path(os.path.abspath(scan))  # without following links
+    of_cases = CASE_IMAGES | {channel.lower() for channel in channels}
     if scan.is_dir():
-        return here.name, ".nrrd"
+        case = here.name.lower() in {channel.lower() for channel in channels} and here.parent.name
+        return case or here.name, ".nrrd"
     for suffix in SUFFIXES:
         if scan.name.lower().endswith(suffix) and len(scan.name) > len(suffix):
             stem = scan.name[: -len(suffix)]
-            return (here.parent.name or stem) if stem.lower() in CASE_IMAGES else stem, suffix
+            return (here.parent.name or stem) if stem.lower() in of_cases else stem, suffix
     if not scan.exists():
         raise _missing(scan)
     raise LasslError(
@@ -101,9 +61,9 @@ def split_name(scan: Path) -> tuple[str, str]:
     )
 
 
-def output_files(scan: Path, folder: Path, maps: Iterable[str] = ()) -> dict[str, Path]:
+def output_files(scan: Path, folder: Path, maps: Iterable[str] = (), channels: Sequence[str] = ()) -> dict[str, Path]:
     """Name the files of a scan in `folder`: that of each map, a PNG for PREVIEW, and last MASK's. Raises LasslError."""
-    name, suffix = split_name(scan)
+    name, suffix = split_name(scan, channels)
     files = {kind: folder / (f"{name}.png" if kind == PREVIEW else f"{name}-{kind}{suffix}") for kind in maps}
     return {**files, MASK: folder / f"{name}{suffix}"}
 
@@ -123,7 +83,7 @@ def check_outputs(planned: Mapping[Path, Mapping[str, Path]]) -> None:
 
 def check_inputs_stay(files: Mapping[str, Path], scans: Iterable[Path]) -> None:
     """Raise LasslError where a file that is to be written is one of the scans that are read."""
-    inputs = {scan.resolve() for scan in scans}
+    inputs = {path.resolve() for scan in scans for path in files_of(scan)}
     for path in files.values():
         if path.resolve() in inputs:
             raise LasslError(f"{path}: is one of the scans and would be overwritten; give another folder with -o")
@@ -143,8 +103,14 @@ def make_folder(folder: Path) -> None:
 def read_scan(scan: Path) -> Volume:
     """Read a scan (X, Y, Z), as its numbers are: an image file, or a folder with one DICOM series.
 
-    Raises LasslError, also for voxels of no use: all the same, or not finite.
+    Of several channels it is (C, X, Y, Z). Raises LasslError, also for voxels of no use (all the same, or not finite)
+    and for channels on different grids.
     """
+    paths = files_of(scan)
+    return volumes.stacked(paths, [_read(path) for path in paths])
+
+
+def _read(scan: Path) -> Volume:
     split_name(scan)  # refuses other formats
     if not scan.exists():
         raise _missing(scan)
@@ -184,12 +150,12 @@ def write_output(path: Path, volume: Volume) -> None:
 
 
 def write_picture(path: Path, scan: Volume, mask: Array, values: Sequence[int]) -> None:
-    """Write the preview of a scan and its mask (X, Y, Z), a PNG, whole or absent. Raises LasslError.
+    """Write the preview of a scan (its first channel) and its mask (X, Y, Z), a PNG, whole or absent.
 
-    `values` are those of the structures in the mask.
+    `values` are those of the structures in the mask. Raises LasslError.
     """
     with _writing(path):
-        write_preview(path, scan, mask, values)
+        write_preview(path, Volume(channels_of(scan.array)[0], scan.geometry), mask, values)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ SMALLER = 0.5  # the share of a scan that a second pass sees at most: a scan tha
 def segment(volume: Volume, task: Task) -> dict[str, Array]:
     """Maps on the volume's own grid, float32: the probability of each structure (S, X, Y, Z), and the uncertainty.
 
-    The latter, (1, X, Y, Z), is there with task.passes.
+    The latter, (1, X, Y, Z), is there with task.passes. A volume of several channels is (C, X, Y, Z).
     The volume is turned to the orientation of the training, normalized, resampled linearly to its spacing, pooled and
     windowed as in evaluation; probabilities are resampled linearly onto the volume's grid. Where orientation and
     spacing are right already nothing is resampled, and the probability is that of `inference.foregrounds`, bit for
@@ -68,9 +68,9 @@ def _in_two_passes(scan: Volume, task: Task, crop: Crop) -> dict[str, Array]:
     parts = crop.parts or [1] * len(found)
     masks = [in_the_middle(p > CERTAIN, scan.geometry, most) for p, most in zip(found, parts, strict=True)]
     box = box_around(np.logical_or.reduce(masks), scan.geometry, crop)
-    if box is None or math.prod(side.stop - side.start for side in box) > SMALLER * scan.array.size:
+    if box is None or math.prod(side.stop - side.start for side in box) > SMALLER * math.prod(scan.size):
         return _in_slabs(scan, task)
-    image = scan.array[box] if task.normalized else normalize(scan.array, box, task.settings.clip)
+    image = scan.array[..., *box] if task.normalized else normalize(scan.array, box, task.settings.clip)
     part = Volume(image, shifted(scan.geometry, (box[0].start, box[1].start, box[2].start)))
     maps = _nowhere(scan, task)
     left_gib = task.memory_gib - held_bytes(scan, task) / 2**30
@@ -90,7 +90,8 @@ def _in_slabs(scan: Volume, task: Task, later: int = 0) -> dict[str, Array]:
     """
     axis, slabs = plan(scan, task)
     boxes = [_box(scan, axis, slab.seen) for slab in slabs]
-    task.progress.expect(later + sum(windows_to_see(scan.array[b].shape, scan.geometry, task) for b in boxes))
+    sizes: list[Triple] = [scan.array[..., *box].shape[-3:] for box in boxes]
+    task.progress.expect(later + sum(windows_to_see(size, scan.geometry, task) for size in sizes))
     maps = _nowhere(scan, task)
     for slab, box in zip(slabs, boxes, strict=True):
         offset = slab.seen.start
@@ -102,13 +103,13 @@ def _in_slabs(scan: Volume, task: Task, later: int = 0) -> dict[str, Array]:
 
 def _nowhere(scan: Volume, task: Task) -> dict[str, Array]:
     """Maps of a scan at which nobody looked yet: NaN everywhere."""
-    shapes: dict[str, tuple[int, ...]] = {name: (count, *scan.array.shape) for name, count in task.maps.items()}
+    shapes: dict[str, tuple[int, ...]] = {name: (count, *scan.size) for name, count in task.maps.items()}
     return {name: np.full(shape, np.nan, np.float32) for name, shape in shapes.items()}
 
 
 def check_extent(scan: Volume, settings: PredictSettings) -> None:
     """Raise LasslError where a scan, axes as in the training, is thinner than a voxel of the training."""
-    spans = np.multiply(scan.array.shape, scan.geometry.spacing_mm)
+    spans = np.multiply(scan.size, scan.geometry.spacing_mm)
     if (spans < np.multiply(settings.spacing_mm, 1 - ALIKE)).any():
         extent, voxel = (" x ".join(f"{side:.3g}" for side in sides) for sides in (spans, settings.spacing_mm))
         raise LasslError(
@@ -124,15 +125,16 @@ def _along(axis: int, part: slice) -> tuple[slice, ...]:
 
 def _box(scan: Volume, axis: int, part: slice) -> Box:
     """The box of a scan that is a part along one axis and all of the others."""
-    x, y, z = (part if a == axis else slice(0, n) for a, n in enumerate(scan.array.shape))
+    x, y, z = (part if a == axis else slice(0, n) for a, n in enumerate(scan.size))
     return x, y, z
 
 
 def _piece(scan: Volume, box: Box, task: Task) -> dict[str, Array]:
     """Compute the maps of a box of a scan, seen alone, on the scan's grid."""
     start: Triple = (box[0].start, box[1].start, box[2].start)
-    image = scan.array[box].astype(np.float32) if task.normalized else normalize(scan.array, box, task.settings.clip)
-    grid = Grid(image.shape, shifted(scan.geometry, start))
+    part = scan.array[..., *box]
+    image = part.astype(np.float32) if task.normalized else normalize(scan.array, box, task.settings.clip)
+    grid = Grid(image.shape[-3:], shifted(scan.geometry, start))
     code, spacing_mm = task.settings.orientation, task.settings.spacing_mm
     if fits(grid.geometry, code, spacing_mm):
         maps = _native(np.ascontiguousarray(image), task)

@@ -51,7 +51,7 @@ class PredictSettings(Section):
     pooling; orientation names the side of the patient that each axis runs towards. Scans are clipped to the intensities
     `clip` first where it is set. Without `crop` scans of the training were whole, or that is not known. `structures`
     are the names of several, in the order of the networks' classes, and their values in masks; without it there is one,
-    and masks are of 0 and 1.
+    and masks are of 0 and 1. `channels` are the names of the files of a scan in the training, if they were set.
     """
 
     pool: Positive
@@ -66,7 +66,8 @@ class PredictSettings(Section):
     crop: Crop | None = None
     structures: Annotated[dict[str, Positive], pydantic.Field(min_length=2)] | None = None
     clip: Limits | None = None
-    later: ClassVar = ("structures", "clip")
+    channels: Annotated[tuple[str, ...], pydantic.Field(min_length=1)] | None = None
+    later: ClassVar = ("structures", "clip", "channels")
 
     @model_validator(mode="after")
     def _limits_where_clipped(self) -> Self:
@@ -109,6 +110,7 @@ def settings_of(record: Trained) -> PredictSettings:
             "orientation": code,
             "normalization": CLIPPED if record.cohort.clip else NORMALIZATION,
             "clip": record.cohort.clip,
+            "channels": record.cohort.channels,
             "crop": (crop := crop_of(record.cohort, spacing_mm)) and crop | parts_of(record),
             "structures": {name: values[0] for name, values in (record.cohort.structures or {}).items()} or None,
         }

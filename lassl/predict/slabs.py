@@ -28,8 +28,8 @@ def plan(scan: Volume, task: Task) -> tuple[int, list[Slab]]:
     window; what is kept of them is cut in the middle of the overlap. Raises LasslError when not even one window fits.
     """
     spacing, settings = scan.geometry.spacing_mm, task.settings
-    axis = int(np.argmax(np.multiply(scan.array.shape, spacing)))
-    n = scan.array.shape[axis]
+    axis = int(np.argmax(np.multiply(scan.size, spacing)))
+    n = scan.size[axis]
     pooled = settings.pool * settings.spacing_mm[axis] / spacing[axis]  # a pooled voxel of the training, in the scan's
     overlap, step = math.ceil(settings.window[axis] * pooled), max(round(settings.stride[axis] * pooled), 1)
     bound = task.memory_gib * 2**30
@@ -38,7 +38,7 @@ def plan(scan: Volume, task: Task) -> tuple[int, list[Slab]]:
     if length is None:
         least = needed_bytes(scan, axis, min(lengths), task) / 2**30
         raise LasslError(
-            f"a scan of {scan.array.shape} voxels takes at least {least:.2g} GiB, with one window at a time; found a "
+            f"a scan of {scan.size} voxels takes at least {least:.2g} GiB, with one window at a time; found a "
             f"bound of {task.memory_gib:g} GiB: raise --memory (memory_gib)"
         )
     advance = max(length - overlap, 1)
@@ -55,15 +55,16 @@ def needed_bytes(scan: Volume, axis: int, length: int, task: Task) -> int:
     each map; a structure has one, and until its entropy is known another one for the passes. To this comes the
     hungriest of the stages below, in bytes for each voxel of the whole scan, of a slab, and of the slab in the grid of
     the training (`native`, which is as large as the window at least). What networks use inside is not counted: it
-    depends on window and batch alone.
+    depends on window and batch alone. Further channels are held throughout, too, and of a slab as float32.
     """
-    x, y, z = (length if a == axis else n for a, n in enumerate(scan.array.shape))
+    x, y, z = (length if a == axis else n for a, n in enumerate(scan.size))
     settings, networks, structures = task.settings, len(task.networks), task.structures
     pool, maps = settings.pool, structures * len(task.maps)
     grid = covering((x, y, z), scan.geometry, settings.orientation, settings.spacing_mm)
-    whole, slab = scan.array.size, x * y * z
+    whole, slab = math.prod(scan.size), x * y * z
     clipped = 8 * whole if settings.clip else 0  # in float32, as made and as kept
     native = math.prod(max(n, pool * w) for n, w in zip(grid.size, settings.window, strict=True))
+    further = 8 * (task.channels - 1) * (slab + native)
     probabilities = structures * (networks + (networks > 1))  # of several networks also their mean
     pooled = 8 + 8 * structures * (1 + networks)
     stages = (
@@ -74,12 +75,12 @@ def needed_bytes(scan: Volume, axis: int, length: int, task: Task) -> int:
         4 * slab + (4 * probabilities + 8 * maps - 4 * structures) * native + pooled * native // pool**3,  # windows
         (8 + 4 * maps) * (slab + native),  # the way back
     )
-    return held_bytes(scan, task) + max(stages)
+    return held_bytes(scan, task) + further + max(stages)
 
 
 def held_bytes(scan: Volume, task: Task) -> int:
     """Estimate what is held of a scan throughout: it, as read and turned, and its maps."""
-    return scan.array.size * (2 * scan.array.itemsize + 4 * sum(task.maps.values()))
+    return 2 * scan.array.nbytes + 4 * math.prod(scan.size) * sum(task.maps.values())
 
 
 def windows_to_see(size: Triple, geometry: Geometry, task: Task) -> int:

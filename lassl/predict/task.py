@@ -81,6 +81,11 @@ class Task:
         return len(self.settings.structures or [None])
 
     @property
+    def channels(self) -> int:
+        """The number of channels of a scan that the networks see."""
+        return len(self.settings.channels or [None])
+
+    @property
     def maps(self) -> dict[str, int]:
         """The maps that are asked for: name -> number of volumes, one probability for each structure."""
         return {PROBABILITY: self.structures, **({UNCERTAINTY: 1} if self.passes else {})}

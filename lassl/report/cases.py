@@ -14,7 +14,7 @@ from scipy.special import entr
 from lassl.data.prepared import Prepared
 from lassl.evaluation.structures import probability_files
 from lassl.images import volumes
-from lassl.images.geometry import Array, Box, Triple
+from lassl.images.geometry import Array, Box, Triple, channels_of
 from lassl.images.structures import classes_in
 from lassl.paths import PROBABILITY
 from lassl.plumbing.errors import LasslError
@@ -111,7 +111,7 @@ def view(case: str, rank: str | None, rows: Sequence[Shown], prepared: Prepared,
     box = box_around([reference, *masks.values()])
     step = step_of(box, most)
     shown = thinned(box, step)
-    image = prepared.read_image(case)[shown]
+    image = channels_of(prepared.read_image(case))[0][shown]
     spacing = prepared.geometry(case).spacing_mm
     maps = {r.row: uncertainty(r, case, prepared, thinned(box, 2 * step)) for r in rows if r.uncertain}
     ghost, found, reaches = surfaces(reference, masks, spacing, list(structures)) if rank else (None, {}, [])

@@ -68,6 +68,6 @@ def _all(config: Config, root: Path) -> tuple[tuple[str, ...], set[str]]:
     cases = read_split(split)
     train, with_label = cases.train, set(cases.train) - cases.withheld
     if not config.drawn:
-        layout = find_layout(folder)
+        layout = find_layout(folder, config.data.channels)
         with_label = {case for case in with_label if layout.file(folder / case, "label").is_file()}
     return train, with_label

@@ -48,9 +48,7 @@ class Config(Section):
     train: Train
     cases: Cases
     snapshots: Snapshots
-    weights: dict[
-        str, Annotated[float, pydantic.Field(ge=0)]
-    ]  # only the methods' copies are read: lassl/settings/copies.py
+    weights: dict[str, Annotated[float, pydantic.Field(ge=0)]]  # only methods' copies are read, see copies.py
     labels: Labels
     evaluate: Evaluate
     fields_of_view: tuple[Field, ...]
@@ -73,16 +71,17 @@ class Config(Section):
         return patches
 
     @model_validator(mode="after")
-    def _a_class_for_each_structure(self) -> Self:
-        classes = 1 + len(self.data.structures or [None])
-        if self.network.classes == classes:
-            return self
-        if "classes" in self.network.model_fields_set:
-            raise ValueError(
-                f"network.classes is {self.network.classes}, but data.structures asks for {classes} (the background is "
-                "one); leave network.classes out"
-            )
-        return self.model_copy(update={"network": self.network.model_copy(update={"classes": classes})})
+    def _the_network_fits_the_data(self) -> Self:
+        update = {}
+        for key, asked, by in (
+            ("classes", 1 + len(self.data.structures or [None]), "structures asks for {} (the background is one)"),
+            ("channels", len(self.data.channels), "channels asks for {}"),
+        ):
+            if (found := getattr(self.network, key)) != asked:
+                if key in self.network.model_fields_set:
+                    raise ValueError(f"network.{key} is {found}, but data.{by.format(asked)}; leave network.{key} out")
+                update[key] = asked
+        return self.model_copy(update={"network": self.network.model_copy(update=update)}) if update else self
 
     @model_validator(mode="after")
     def _fields_of_view_are_of_scans_as_they_are(self) -> Self:

@@ -10,7 +10,9 @@ from pydantic import BeforeValidator, model_validator
 from lassl.paths import prepared_folder
 from lassl.settings.earlier_names import ALGORITHMS
 from lassl.settings.values import (
+    CHANNELS,
     HALVINGS,
+    Channels,
     Clip,
     Count,
     Halvings,
@@ -45,13 +47,15 @@ class Phantom(Section):
 class Data(Section):
     """Where the raw scans are and how they are prepared; sizes and margins in voxels.
 
-    Scans are brought to `spacing_mm` (along x, y, z) and `orientation`; without them they stay on their own grids.
+    `channels` names the image files of a case, without suffix. Scans are brought to `spacing_mm` (along x, y, z) and
+    `orientation`; without them they stay on their own grids.
     """
 
     cohort: str
     folder: Path
     split: Path
     structures: Structures | None = None
+    channels: Channels = CHANNELS
     crop: Literal["label", "none"]
     crop_z: bool
     margin: tuple[Count, Count]
@@ -61,7 +65,7 @@ class Data(Section):
     spacing_mm: Spacing | None = None
     orientation: Orientation | None = None
     normalize: Normalize = "zscore"
-    later: ClassVar = ("spacing_mm", "orientation", "normalize")
+    later: ClassVar = ("channels", "spacing_mm", "orientation", "normalize")
 
     @model_validator(mode="after")
     def _margin_in_order(self) -> Self:
@@ -83,8 +87,8 @@ class Data(Section):
 class Network(Section):
     """The network: `vnet` with its four keys, or a class by its name, which gets `options` as keywords.
 
-    Of the V-Net: channels of the first stage, residual stages, dropout probability, and for each of four steps down the
-    factor along x, y, z (1 or 2). `classes` counts the background and follows from `data.structures`.
+    Of the V-Net: width of the first stage, residual stages, dropout probability, and for each of four steps down the
+    factor along x, y, z (1 or 2). `classes`, with the background, and `channels` of a scan follow from `data`.
     """
 
     name: Annotated[str, plugin_name(VNET, kind="class")] = VNET
@@ -93,8 +97,9 @@ class Network(Section):
     residual: bool
     dropout: Annotated[float, pydantic.Field(ge=0, lt=1)]
     classes: Annotated[int, pydantic.Field(ge=2)] = 2
+    channels: Positive = 1
     halve: Halvings | None = None  # None: 2 everywhere
-    later: ClassVar = ("name", "options", "classes", "halve")
+    later: ClassVar = ("name", "options", "classes", "channels", "halve")
 
     @property
     def halvings(self) -> Halvings:
@@ -157,17 +162,14 @@ class Evaluate(Section):
 
 
 class Compute(Section):
-    """Device and number format of the networks; `compile`: torch compiles them for training on a GPU.
-
-    `threads`: number of CPU threads of one process.
-    """
+    """Device and number format of the networks; `compile`: torch compiles them for training on a GPU."""
 
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "bf16", "fp16", "fp32"]
     channels_last: bool
     deterministic: bool
     compile: bool = False  # older records lack this and the next key
-    threads: Positive = 2  # the value of all older runs
+    threads: Positive = 2  # on the CPU, of one process; the value of all older runs
 
 
 class Running(Section):

@@ -39,6 +39,18 @@ def _apart(structures: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]
 
 Structures = Annotated[dict[_Name, _Values], Field(min_length=1, max_length=254), AfterValidator(_apart)]
 
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse names of files that are the same on some systems, the name of the label, and no name at all."""
+    lower = [name.lower() for name in names]
+    if not names or "label" in lower or len(set(lower)) < len(lower):
+        raise ValueError("expected names of image files, each once, and not label")
+    return names
+
+
+Channels = Annotated[tuple[_Name, ...], AfterValidator(_each_once)]  # files without their suffix
+CHANNELS: tuple[str, ...] = ("image",)  # of scans with one channel
+
 Spacing = tuple[_Length, _Length, _Length]  # mm along x, y, z
 
 

@@ -87,7 +87,7 @@ def record_of(
     """The record of what was trained, on which data, where, and how it went."""
     grid = prepared.geometry(next(iter(prepared.cases)))
     x, y, z = grid.spacing_mm
-    beside: dict[str, Any] = {"structures": prepared.structures, "clip": prepared.clip}
+    beside: dict[str, Any] = {key: getattr(prepared, key) for key in ("structures", "clip", "channels")}
     return Trained(
         **run.model_dump(),
         settings=Settings.of(config, run.method),

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.datasets import decathlon, edit, nnunet, phantom, write
 from helpers.scans import locked_folder
-from lassl.cli.import_dataset import channel_index, read_dataset
+from lassl.cli.import_dataset import chosen_channels, read_dataset
 from lassl.plumbing.errors import LasslError
 
 TWO = {"0": "T1", "1": "FLAIR"}
@@ -86,15 +86,31 @@ def test_a_folder_without_imagests_has_no_unlabeled_cases(tmp_path):
 def test_one_of_several_channels_is_chosen_by_number_or_name(tmp_path):
     found = read_dataset(nnunet(tmp_path, ["A", "B"], channel_names=TWO))
     assert found.labeled["A"].images == (tmp_path / "imagesTr/A_0000.nii.gz", tmp_path / "imagesTr/A_0001.nii.gz")
-    assert [channel_index(found, asked) for asked in ("0", "1", "flair", "T1")] == [0, 1, 1, 0]
-    with pytest.raises(LasslError, match=r"found 2 channels, 0 \(T1\), 1 \(FLAIR\), expected one; choose: --channel 0"):
-        channel_index(found, None)
+    chosen = [chosen_channels(found, asked) for asked in ("0", "1", "flair", "T1")]
+    assert chosen == [{"image": 0}, {"image": 1}, {"image": 1}, {"image": 0}]
     with pytest.raises(LasslError, match=r"^--channel: found '2', expected one of 0 \(T1\), 1 \(FLAIR\); give its"):
-        channel_index(found, "2")
+        chosen_channels(found, "2")
+
+
+@pytest.mark.parametrize(
+    ("names", "files"),
+    [
+        (["T1", "FLAIR"], ["t1", "flair"]),
+        (["T1 (pre)", "T2/weighted"], ["t1_pre", "t2_weighted"]),
+        (["MR", "mr"], ["channel_0", "channel_1"]),
+        (["MR", "Label"], ["channel_0", "channel_1"]),
+        (["??", "MR"], ["channel_0", "channel_1"]),
+    ],
+)
+def test_all_of_several_channels_are_taken_under_safe_names(tmp_path, names, files):
+    numbered = {str(i): name for i, name in enumerate(names)}
+    found = read_dataset(nnunet(tmp_path, ["A", "B"], channel_names=numbered))
+    assert chosen_channels(found, None) == {file: i for i, file in enumerate(files)}
 
 
 def test_the_only_channel_need_not_be_named(heart):
-    assert channel_index(read_dataset(heart), None) == channel_index(read_dataset(heart), "mri") == 0
+    found = read_dataset(heart)
+    assert chosen_channels(found, None) == chosen_channels(found, "mri") == {"image": 0}
 
 
 def test_channels_that_a_case_lacks_or_has_too_many_of_are_told(tmp_path):

@@ -277,7 +277,7 @@ def test_a_grid_is_that_of_the_header(tmp_path, ending):
     image, label = phantom("A")
     write(folder / f"imagesTr/A_0000{ending}", image, turned)
     write(folder / f"labelsTr/A{ending}", label, turned)
-    found = measure(read_dataset(folder), 0)["A"]
+    found = measure(read_dataset(folder), [0])["A"]
     assert found.size == (24, 22, 18) and found.box is not None and max(found.box) < 12
     np.testing.assert_allclose(found.geometry.spacing_mm, (1, 2, 3), atol=1e-6)
     np.testing.assert_allclose(found.geometry.direction, turned.direction, atol=1e-6)
@@ -285,4 +285,4 @@ def test_a_grid_is_that_of_the_header(tmp_path, ending):
     if ending != ".nii.gz":
         sitk.WriteImage(both, folder / f"imagesTr/B_0000{ending}")
         with pytest.raises(LasslError, match=r"found a 4-D image with 2 channel\(s\), expected 3-D with 1"):
-            measure(read_dataset(folder), 0)
+            measure(read_dataset(folder), [0])

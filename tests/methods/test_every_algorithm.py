@@ -179,6 +179,18 @@ def test_a_step_without_unlabeled_patches_is_one(either_trial):
     assert torch.tensor(list(values.values())).isfinite().all() and values["loss"] > 0
 
 
+@pytest.mark.parametrize("row", sorted(WAYS.values()))
+def test_a_step_learns_from_both_channels_of_a_scan(row, tiny_data_of_two_channels, tmp_path):
+    opened = open_prepared(tiny_data_of_two_channels.prepared)
+    tried = trial_of(row, STEPS, tiny_data_of_two_channels, opened, tmp_path)
+    batch = tried.source[0]
+    assert batch.image.shape[1] == 2
+    values = advance(tried, batch)
+    assert torch.tensor(list(values.values())).isfinite().all() and values["loss"] > 0
+    gradient = next(iter(tried.state.algorithm.networks.values())).encoder[0].convolutions[0].weight.grad
+    assert (gradient.abs().sum((0, 2, 3, 4)) > 0).tolist() == [True, True]
+
+
 def weights(algorithm: Algorithm) -> dict[str, dict[str, torch.Tensor]]:
     """Copy the weights of each network."""
     return {n: {k: v.detach().clone() for k, v in w.named_parameters()} for n, w in algorithm.networks.items()}

@@ -49,7 +49,7 @@ def test_its_arguments_have_defaults_and_ranges_and_a_config_stands_for_them():
     assert sum(p.numel() for p in VNet().parameters()) == 9_448_866
     with pytest.raises(ValueError, match="less than 1"):
         VNet(width=2, dropout=1.0)
-    with pytest.raises(ValueError, match="VNet: found both a config and width, residual, dropout, classes or halve"):
+    with pytest.raises(ValueError, match="VNet: found both a config and width, residual, dropout, classes, channels"):
         VNet(Network(width=2, residual=True, dropout=0.5), width=4)
 
 

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from helpers.dicom import write_series
 from helpers.scans import IMAGES, PLACE, SIZE, numbered, same_place
+from lassl.cli.predict_scans import passed_over, scans_in
 from lassl.images.geometry import Volume
 from lassl.images.volumes import read_volume, to_image
 from lassl.plumbing.errors import LasslError
@@ -18,9 +19,7 @@ from lassl.predict.scan_files import (
     check_outputs,
     make_folder,
     output_files,
-    passed_over,
     read_scan,
-    scans_in,
     split_name,
     write_output,
 )
