@@ -1,5 +1,6 @@
 """The paths of all files and folders of the project."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -112,3 +113,9 @@ class Run(BaseModel):
     def record(self) -> Path:
         """What ran: configuration, data, code, versions, times."""
         return metrics_folder(self.profile) / "records" / f"{self.name}.yaml"
+
+
+def probability_files(folder: Path, case: str, structures: Iterable[str] | None) -> list[Path]:
+    """Where predictions have the probabilities of a case: a file, in a folder for each of several structures."""
+    folders = [folder / PROBABILITY / name for name in structures] if structures else [folder / PROBABILITY]
+    return [each / f"{case}.nrrd" for each in folders]

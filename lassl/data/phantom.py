@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from lassl.data.phantom_shapes import Field, Point, Space, add_ellipsoid, add_tube, random_space, smooth_field
-from lassl.data.raw import CHALLENGE_SPACING_MM
+from lassl.data.raw import CHALLENGE_SPACING_MM, IMAGE, LABEL, only_phantoms
 from lassl.images.geometry import Geometry, Triple, Volume
 from lassl.images.volumes import write_volume
 from lassl.plumbing.errors import LasslError
@@ -19,7 +19,6 @@ from lassl.plumbing.progress import bar
 from lassl.seeds import stream
 
 Mask = NDArray[np.bool_]  # (X, Y, Z)
-IMAGE, LABEL = "lgemri.nrrd", "laendo.nrrd"
 
 # places and radii in this file are in the anatomical coordinates of lassl/data/phantom_shapes.py
 CHAMBERS = (  # centre, radii
@@ -46,25 +45,6 @@ def phantom(cases: Sequence[str], folder: Path, size: Triple, seed: int, chamber
         work = pool.map(partial(_write_case, folder=temporary, size=size, seed=seed, chambers=chambers), cases)
         for _ in bar(work, "phantoms", "case", len(cases)):
             pass
-
-
-def only_phantoms(folder: Path) -> bool:
-    """Whether a folder contains only files as written by `phantom`, with their names and grid."""
-    paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    return all(path.parent.parent == folder and path.name in (IMAGE, LABEL) and _on_our_grid(path) for path in paths)
-
-
-def _on_our_grid(path: Path) -> bool:
-    """Whether an image has the spacing of phantoms and the origin 0, which no scanner writes."""
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return False
-    return (reader.GetSpacing(), reader.GetOrigin()) == (CHALLENGE_SPACING_MM, (0.0, 0.0, 0.0))
 
 
 def _write_case(case: str, folder: Path, size: Triple, seed: int, chambers: bool) -> None:

@@ -3,23 +3,22 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lassl.images import volumes
 from lassl.images.geometry import Array, Geometry, Volume, channels_of
 from lassl.images.intensities import Limits, image_problems
-from lassl.images.names import SUFFIXES
+from lassl.images.names import SUFFIXES, similar
 from lassl.plumbing.errors import LasslError
 from lassl.settings.values import CHANNELS
 
 if TYPE_CHECKING:
     import h5py
 
-ALIKE = 0.7  # SequenceMatcher's ratio above which a name counts as misspelled
 # voxel size of all scans of the 2018 Atrial Segmentation Challenge; the field's h5 files do not contain it
 CHALLENGE_SPACING_MM = (0.625, 0.625, 0.625)
+IMAGE, LABEL = "lgemri.nrrd", "laendo.nrrd"  # of the challenge, and of phantoms
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,6 @@ class RawLayout:
         return candidates[0] if candidates else folder / names[0]
 
 
-def similar(names: Iterable[str], *words: str) -> str:
-    """Find the first name that contains one of the words or begins almost like it; ignores hidden files."""
-    for name in names:
-        start = name.lower().split(".")[0]
-        near = any(word in name.lower() or SequenceMatcher(None, start, word).ratio() > ALIKE for word in words)
-        if near and not name.startswith("."):
-            return name
-    return ""
-
-
 def cure(key: str) -> str:
     """Say what to do with an image or label (`key`) under an unknown name."""
     unless = ", or, if the case is meant to be unlabeled, write none in the column label of the split file"
@@ -119,7 +108,7 @@ def _is_incomplete(data: "h5py.Dataset") -> bool:
 
 
 LAYOUTS = (
-    RawLayout("challenge", {"image": ("lgemri.nrrd",), "label": ("laendo.nrrd",)}, _read_image, raw=True),
+    RawLayout("challenge", {"image": (IMAGE,), "label": (LABEL,)}, _read_image, raw=True),
     RawLayout("h5", {"image": ("mri_norm2.h5",), "label": ("mri_norm2.h5",)}, _read_h5, raw=False),
     RawLayout("own", {key: tuple(f"{key}{s}" for s in SUFFIXES) for key in ("image", "label")}, _read_image, raw=True),
 )
@@ -203,3 +192,22 @@ def channel_problems(layout: RawLayout, folder: Path, image: Array, clip: Limits
     """Give a line for the first problem of each channel of an image, see `image_problems`."""
     for key, channel in zip(layout.channels, channels_of(image), strict=True):
         yield from image_problems(layout.file(folder, key), channel, clip)
+
+
+def only_phantoms(folder: Path) -> bool:
+    """Whether a folder contains only files as written by `phantom`, with their names and grid."""
+    paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return all(path.parent.parent == folder and path.name in (IMAGE, LABEL) and _on_our_grid(path) for path in paths)
+
+
+def _on_our_grid(path: Path) -> bool:
+    """Whether an image has the spacing of phantoms and the origin 0, which no scanner writes."""
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return False
+    return (reader.GetSpacing(), reader.GetOrigin()) == (CHALLENGE_SPACING_MM, (0.0, 0.0, 0.0))

@@ -13,7 +13,7 @@ from torch import nn
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.evaluation.inference import Windows, decided, foregrounds
 from lassl.evaluation.snapshots import CHOICES, COLUMNS, recorded
-from lassl.evaluation.structures import check_structures, mean_dice, probability_files, rows_of
+from lassl.evaluation.structures import check_structures, mean_dice, rows_of
 from lassl.evaluation.summary import summary_text
 from lassl.images.components import largest_of_each
 from lassl.images.geometry import Array, Volume
@@ -23,7 +23,7 @@ from lassl.images.volumes import write_volume
 from lassl.model.placement import Placement, place
 from lassl.model.record import Evaluated, Evaluation, Scored, Trained, record_text
 from lassl.model.trained import TrainedModel, load_model
-from lassl.paths import CASES, RECORD, SUMMARY, Run
+from lassl.paths import CASES, RECORD, SUMMARY, Run, probability_files
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import holds, text_hash, whole_folder
 from lassl.plumbing.machine import keep_memory, machine, peak_memory_mib

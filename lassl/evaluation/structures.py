@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from medpy.metric import binary
@@ -13,7 +12,6 @@ from lassl.evaluation.scores import STRUCTURE
 from lassl.images.geometry import Array
 from lassl.images.structures import Structures
 from lassl.model.record import Trained
-from lassl.paths import PROBABILITY
 from lassl.plumbing.errors import LasslError
 from lassl.settings.values import CHANNELS
 
@@ -41,12 +39,6 @@ def mean_dice(classes: Array, reference: Array, count: int) -> float:
     masks = [(classes == index, reference == index) for index in range(1, count + 1)]
     dice = [binary.dc(mask, true) for mask, true in masks if true.any()]
     return 100 * float(sum(dice) / len(dice))
-
-
-def probability_files(folder: Path, case: str, structures: Structures | None) -> list[Path]:
-    """Where predictions have the probabilities of a case: a file, in a folder for each of several structures."""
-    folders = [folder / PROBABILITY / name for name in structures] if structures else [folder / PROBABILITY]
-    return [each / f"{case}.nrrd" for each in folders]
 
 
 def check_structures(record: Trained, prepared: Prepared) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-import SimpleITK as sitk
 
 from lassl.images.geometry import (
     TOLERANCE,
@@ -44,6 +43,8 @@ def turned(volume: Volume, code: str) -> Volume:
     place = volume.geometry
 
     def turn(channel: Array) -> Array:
+        import SimpleITK as sitk  # here and below: a training needs no library of images
+
         nonlocal place
         oriented = from_image(sitk.DICOMOrient(to_image(Volume(channel, volume.geometry)), code))
         place = oriented.geometry
@@ -184,6 +185,8 @@ def resampled(volume: Volume, grid: Grid) -> Array:
     place = grid.geometry
 
     def resample(channel: Array) -> Array:
+        import SimpleITK as sitk
+
         image = sitk.Resample(
             to_image(Volume(channel, volume.geometry)), grid.size, sitk.Transform(), sitk.sitkLinear,
             place.origin_mm, place.spacing_mm, place.direction, 0.0, sitk.sitkFloat32,

@@ -1,9 +1,13 @@
 """Names of files and cases that image libraries and file systems accept."""
 
+from collections.abc import Iterable
+from difflib import SequenceMatcher
 from pathlib import Path
 
 from lassl.paths import is_folder_name
 from lassl.plumbing.errors import LasslError
+
+ALIKE = 0.7  # SequenceMatcher's ratio above which a name counts as misspelled
 
 SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")  # of image files, also in capitals
 NIFTI = (".nii.gz", ".nii")
@@ -23,4 +27,14 @@ def case_problem(case: str) -> str:
         return "is not valid UTF-8; save the file as UTF-8"
     if case and not is_folder_name(case):
         return "cannot be a folder name: remove slashes, line breaks and leading dots, and rename its folder to match"
+    return ""
+
+
+def similar(names: Iterable[str], *words: str) -> str:
+    """Find the first name that contains one of the words or begins almost like it; ignores hidden files."""
+    for name in names:
+        start = name.lower().split(".")[0]
+        near = any(word in name.lower() or SequenceMatcher(None, start, word).ratio() > ALIKE for word in words)
+        if near and not name.startswith("."):
+            return name
     return ""

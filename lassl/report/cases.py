@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from lassl.data.prepared import Prepared
-from lassl.evaluation.structures import probability_files
 from lassl.images import volumes
 from lassl.images.geometry import Array, Box, Triple, channels_of
 from lassl.images.structures import classes_in
-from lassl.paths import PROBABILITY
+from lassl.paths import PROBABILITY, probability_files
 from lassl.plumbing.errors import LasslError
 from lassl.plumbing.progress import bar
 from lassl.report.structures import encoded, surfaces

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lassl.data.phantom import only_phantoms
 from lassl.data.prepared import MANIFEST
+from lassl.data.raw import only_phantoms
 from lassl.paths import RECORD, metrics_folder, raw_folder, report_page
 from lassl.plumbing.files import foreign, holds, holds_only, linked_away
 from lassl.runs.requested import asked

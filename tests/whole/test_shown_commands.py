@@ -154,9 +154,10 @@ NOT_RUN = {
     "needs a network file system": ("dvc config core.hardlink_lock true",),
     "needs another disk": ("dvc cache dir --local FOLDER", "dvc config --local cache.type symlink"),
     "needs curves of trainings; tests/whole/test_pipeline.py has them": ("dvc plots show",),
-    "needs somebody's scans; tests/whole/test_own_data.py and tests/cli/test_import_folder.py have them": (
+    "needs somebody's scans; test_own_data.py, test_import_folder.py and test_predicted_channels.py have them": (
         "lassl compose profile=kidney",
         "lassl import FOLDER --name NAME",
+        "lassl predict RUN t1.nii.gz,flair.nii.gz -o masks",
         "lassl import Task02_Heart --name heart",
     ),
     "takes minutes": (
