@@ -62,7 +62,9 @@ def of_model(arguments: argparse.Namespace) -> tuple[str, str, ScoredFolder]:
     from lassl.predict.import_weights import read_imported, score_imported  # imports torch, which masks do not need
 
     if arguments.values:
-        raise LasslError("--values: a model has one structure, which its prepared cohort names: leave it out")
+        raise LasslError(
+            "--values: found one together with a model, whose prepared cohort names its structures; leave it out"
+        )
     if arguments.split:
         raise LasslError(
             "--split: found one together with a model, whose prepared cohort already has a split; leave it out"

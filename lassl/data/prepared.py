@@ -92,7 +92,7 @@ class Prepared:
         return self._read(case, "image")
 
     def read_label(self, case: str) -> Array:
-        """Read the label, uint8 (X, Y, Z), 1 inside the atrium. Raises LasslError, also if the case has no label."""
+        """Read the label, uint8 (X, Y, Z) of classes from 0. Raises LasslError, also if the case has no label."""
         if not self._case(case).labeled:
             raise LasslError(
                 f"{self.folder / MANIFEST}: case {case} has no label; add it to the raw scans and run `dvc repro`"

@@ -33,7 +33,7 @@ def score(prediction: Array, reference: Array, spacing_mm: Spacing) -> Scores:
     if len(spacing_mm) != 3 or not all(0 < s < np.inf for s in spacing_mm):
         raise ValueError(f"the spacing is {spacing_mm}; expected three positive, finite numbers (mm along x, y, z)")
     if not reference.any():
-        raise LasslError(f"the reference mask {reference.shape} is empty, expected an atrium; check the case's label")
+        raise LasslError(f"the reference mask {reference.shape} is empty, expected a structure; check the case's label")
     size = np.array(reference.shape)
     box = _joint_box(prediction, reference)
     prediction, reference = prediction[box], reference[box]

@@ -7,8 +7,6 @@ import pandas as pd
 MEASURES = ("asd", "hd95", "assd", "hd95_max")
 DISTANCES = tuple(f"{name}_{unit}" for unit in ("voxel", "mm") for name in MEASURES)  # undefined for a failed case
 SUMMARY = {"dice": "dice_percent", "jaccard": "jaccard_percent", "asd": "asd_voxel", "hd95": "hd95_voxel"}
-
-
 STRUCTURE = "structure"  # the column that tables of several structures have; each case has a row for each of them
 
 

@@ -8,7 +8,6 @@ from lassl.paths import is_folder_name
 from lassl.plumbing.errors import LasslError
 
 ALIKE = 0.7  # SequenceMatcher's ratio above which a name counts as misspelled
-
 SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha", ".mhd")  # of image files, also in capitals
 NIFTI = (".nii.gz", ".nii")
 
