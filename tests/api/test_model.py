@@ -20,6 +20,8 @@ from lassl.predict.model import Ready
 from lassl.predict.task import Task
 from lassl.seeds import stream
 
+pytestmark = pytest.mark.slow
+
 SIZE = (34, 20, 18)
 
 
@@ -125,7 +127,6 @@ def test_the_model_that_comes_with_lassl_is_found_by_its_name_in_any_folder(tmp_
         lassl.load("atrium", memory_gib=0)
 
 
-@pytest.mark.slow
 def test_a_phantom_is_segmented_and_written_as_the_command_does(tmp_path):
     from helpers.command import lassl as command
     from lassl.data.phantom import draw_phantom

@@ -13,7 +13,7 @@ from lassl.model.start import find_model
 from lassl.plumbing.errors import LasslError
 from lassl.predict.model_file import read_exported
 
-pytestmark = pytest.mark.usefixtures("in_project")
+pytestmark = [pytest.mark.usefixtures("in_project"), pytest.mark.slow]
 
 
 @pytest.fixture

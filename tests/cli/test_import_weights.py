@@ -21,6 +21,8 @@ from lassl.plumbing.errors import LasslError
 from lassl.predict.import_weights import profile_stride, read_imported, score_imported
 from lassl.predict.model_file import read_exported
 
+pytestmark = pytest.mark.slow
+
 MODEL = Path("models/imported/net.pt")
 WINDOW = (112, 112, 80)
 

@@ -28,7 +28,7 @@ from lassl.predict.model_file import read_exported, write_exported
 from lassl.predict.scan_files import read_scan
 from lassl.results.runs import read_scores
 
-pytestmark = pytest.mark.usefixtures("in_project")
+pytestmark = [pytest.mark.usefixtures("in_project"), pytest.mark.slow]
 
 GEOMETRY = Geometry((0.625, 0.625, 0.625))
 

@@ -17,7 +17,7 @@ from lassl.images.geometry import Geometry, Volume, volume_ml
 from lassl.images.volumes import read_volume, write_volume
 from lassl.plumbing.errors import LasslError, Stopped
 
-pytestmark = pytest.mark.usefixtures("in_project")
+pytestmark = [pytest.mark.usefixtures("in_project"), pytest.mark.slow]
 
 DONE = ("done", "doubtful")
 SCAN = Volume(numbered().array, Geometry((2.0, 2.5, 3.0)))

@@ -20,6 +20,8 @@ from lassl.model.weights_file import content_hash
 from lassl.plumbing.errors import LasslError
 from lassl.predict.model_file import read_exported, write_exported
 
+pytestmark = pytest.mark.slow
+
 RUN, OTHER, ONE = "quick/vnet_16-d0-s0", "quick/vnet_16-d0-s1", "quick/vnet_80-d0-s0"
 CPU = Placement(torch.device("cpu"), torch.float32, False)
 SCAN = Path("raw/T1/image.nrrd")

@@ -19,6 +19,8 @@ from lassl.images.volumes import write_volume
 from lassl.plumbing.errors import LasslError
 from lassl.settings.sections import BatchSize, Patches
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = (slice(None), slice(None), slice(None))
 
 

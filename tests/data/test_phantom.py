@@ -14,6 +14,8 @@ from lassl.images.volumes import read_volume
 from lassl.plumbing.errors import LasslError
 from lassl.seeds import stream
 
+pytestmark = pytest.mark.slow
+
 SIZE = (40, 36, 24)
 
 

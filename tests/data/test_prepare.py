@@ -20,6 +20,8 @@ from lassl.images.structures import listed_values
 from lassl.plumbing.errors import LasslError
 from lassl.settings.sections import Data
 
+pytestmark = pytest.mark.slow
+
 RAW, PREPARED = Path("raw"), Path("data/prepared/trial")
 SIZE = (13, 9, 6)
 GEOMETRY = Geometry((0.6, 0.7, 1.5), (-30.0, 8.5, 1.25), (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0))
@@ -238,7 +240,6 @@ def test_no_margin_and_no_widening_still_keep_the_whole_label() -> None:
     assert tight == (slice(3, 9), slice(10, 20), slice(2, 4))
 
 
-@pytest.mark.slow
 def test_crops_of_scans_as_large_as_real_ones_have_the_sizes_of_the_fields_h5() -> None:
     """Labels span 123 to 210 voxels along x and 69 to 129 along y in the real scans; the h5 are 148-244 x 132-160."""
     chance = np.random.default_rng(0)

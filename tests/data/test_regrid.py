@@ -18,6 +18,8 @@ from lassl.images.volumes import read_volume, write_volume
 from lassl.plumbing.errors import LasslError
 from lassl.settings.sections import Data
 
+pytestmark = pytest.mark.slow
+
 RAW = Path("raw")
 TILT = (0.96, -0.28, 0.0, 0.28, 0.96, 0.0, 0.0, 0.0, 1.0)
 PLACES = {  # size, spacing, axes

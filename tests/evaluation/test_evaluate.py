@@ -24,6 +24,8 @@ from lassl.plumbing.errors import LasslError
 from lassl.settings.sections import Data
 from lassl.training.train import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path, monkeypatch):

@@ -16,6 +16,8 @@ from lassl.model.trained import load_model
 from lassl.training.loop import snapshot_steps
 from lassl.training.train import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path, monkeypatch):
@@ -112,7 +114,6 @@ def earliest(found: pd.DataFrame) -> int:
     return int(found["step"].min())
 
 
-@pytest.mark.slow
 def test_the_trajectory_is_written_and_the_chosen_snapshot_is_scored(tiny_data):
     shape = {"train": {"steps": 24, "lr": 0.02}, "network": {"width": 4, "dropout": 0.0}, "cases": {"held_out": 1}}
     run, model_of_run = trained(settings(tiny_data, **shape, snapshots={"count": 2}))

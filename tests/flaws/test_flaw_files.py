@@ -11,6 +11,8 @@ import yaml
 from helpers.project import ROOT, composed
 from lassl.plumbing.plugins import plugin
 
+pytestmark = pytest.mark.slow
+
 MODULES = {path.stem for path in (ROOT / "lassl/flaws").glob("*.py")} - {"__init__", "page"}
 PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))
 CHANGED = {  # flaw -> keys of params.yaml that it changes, beside the variant

@@ -32,6 +32,8 @@ from lassl.training.loop import fit
 from lassl.training.schedules import poly
 from lassl.training.train import cases_of, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path, monkeypatch):

@@ -69,13 +69,12 @@ def same_chance(monkeypatch) -> None:
 
 
 @pytest.fixture
-def trial(tiny_data, prepared, tmp_path, monkeypatch):
+def trial(tiny_data, prepared):
     """Make a trial of a row."""
-    monkeypatch.chdir(ROOT)
 
     def make(row: str, dropout: float = 0.1, side: int = 16, **compute) -> Trial:
         return Trial(
-            row, STEPS, tiny_data, prepared, tmp_path,
+            row, STEPS, tiny_data, prepared,
             train={"lr": 0.01}, network={"dropout": dropout}, patches={"size": (side, side, side)}, compute=compute,
         )  # fmt: skip
 
@@ -107,11 +106,10 @@ def test_deterministic_gives_the_same_bits_twice_and_after_a_stop(row, precision
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_three_structures_deterministic_give_the_same_bits_twice(row, tiny_data_of_three, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_three_structures_deterministic_give_the_same_bits_twice(row, tiny_data_of_three):
     opened = open_prepared(tiny_data_of_three.prepared)
     compute = {"device": "cuda", "precision": "bf16", "deterministic": True}
-    tried = Trial(row, STEPS, tiny_data_of_three, opened, tmp_path, train={"lr": 0.01}, compute=compute)
+    tried = Trial(row, STEPS, tiny_data_of_three, opened, train={"lr": 0.01}, compute=compute)
     assert same(tried.fit(), tried.fit())
 
 

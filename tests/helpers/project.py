@@ -54,6 +54,14 @@ def clone(folder: Path) -> Path:
 def composed(*overrides: str) -> Path:
     """Compose conf/ with overrides into a file of the current folder."""
     path = Path(f"params{''.join(overrides)}.yaml").resolve()
+    shutil.copy(params_of(*overrides), path)
+    return path
+
+
+@cache
+def params_of(*overrides: str) -> Path:
+    """What conf/ gives with overrides: a file that is made once and that nobody may change."""
+    path = Path(_FOLDER.name, f"params-{len(os.listdir(_FOLDER.name))}.yaml")
     with chdir(ROOT):
         compose(path, *overrides)
     return path

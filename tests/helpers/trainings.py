@@ -6,13 +6,12 @@ from typing import Any
 
 import torch
 
-from helpers.project import PARAMS_FILE
+from helpers.project import PARAMS_FILE, params_of
 from lassl.data.patches import PatchSource
 from lassl.data.prepared import Prepared
 from lassl.model.placement import place
 from lassl.model.trained import TrainedModel, load_model
 from lassl.predict.settings import NORMALIZATION, PredictSettings
-from lassl.settings.compose import compose
 from lassl.settings.config import Config, load
 from lassl.settings.sections import Data
 from lassl.training.loop import first_state, fit
@@ -62,18 +61,17 @@ def predicting(**changes: Any) -> PredictSettings:
 class Trial:
     """A row of conf/method/ on the cohort of tiny scans: settings, patches, and the state before the first step.
 
-    `changes` are of sections of params.yaml. The current folder is the project's.
+    `changes` are of sections of params.yaml.
     """
 
-    def __init__(self, row: str, steps: int, tiny_data: Data, prepared: Prepared, folder: Path, **changes: Any):
-        compose(folder / "params.yaml", f"method={row}")
+    def __init__(self, row: str, steps: int, tiny_data: Data, prepared: Prepared, **changes: Any):
         shrunk: dict[str, dict[str, Any]] = {
             "train": {"steps": steps, "schedule": "constant"},
             "network": {"width": 4, "dropout": 0.1},
             "running": {"checkpoint_minutes": 0},
         }
         merged = {section: shrunk.get(section, {}) | changes.get(section, {}) for section in {**shrunk, **changes}}
-        self.config = settings(tiny_data, folder / "params.yaml", **merged)
+        self.config = settings(tiny_data, params_of(f"method={row}"), **merged)
         self.method = self.config.methods[row]
         self.where = place(self.config.compute)
         self.label_split = cases_of(self.config, self.method, prepared, 0)

@@ -13,6 +13,8 @@ from helpers.project import ROOT
 from lassl.plumbing.errors import in_words
 from lassl.plumbing.pool import process_pool
 
+pytestmark = pytest.mark.slow
+
 DATA = "lassl.seeds"  # a module that loads fast
 
 

@@ -32,6 +32,8 @@ from lassl.predict.slabs import needed_bytes, plan
 from lassl.predict.task import PROBABILITY, Task
 from lassl.settings.sections import Network
 
+pytestmark = pytest.mark.slow
+
 RUN = "quick/vnet_16-d0-s0"
 CPU = Placement(torch.device("cpu"), torch.float32, False)
 PAIR = "raw/T/t1.nii.gz,raw/T/flair.nrrd"

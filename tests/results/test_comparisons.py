@@ -11,6 +11,8 @@ from lassl.settings.statistics import Pairs
 from lassl.statistics.patients import holm
 from lassl.statistics.trainings import two_way
 
+pytestmark = pytest.mark.slow
+
 LOW = (60, 61, 62, 63, 64, 65, 66, 67)
 UP = [low + 1 + low / 10 for low in LOW]
 

@@ -18,6 +18,8 @@ from lassl.plumbing.errors import LasslError
 from lassl.runs import published
 from lassl.runs.published import fetch, score
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["uamt", "uamt_unlabel", "uamt_vnet"]
 
 
@@ -115,7 +117,6 @@ def test_synthetic_scans_are_refused_before_anything_is_brought(tiny_data):
     assert not Path("models").exists()
 
 
-@pytest.mark.slow
 def test_make_published_calls_it_as_a_program(repository, real):
     recipe = "lassl published fetch && dvc repro prepare && lassl published score\n"
     assert f"\t$(RUN) {recipe}" in (ROOT / "Makefile").read_text()

@@ -21,6 +21,8 @@ from lassl.plumbing.progress import FOLLOWED, bar
 from lassl.runs import leash, repro, workers
 from lassl.runs.following import Display, Making, clock
 
+pytestmark = pytest.mark.slow
+
 TRAINING = b"Running stage 'train@quick-cps-0-0':\n> python -m pipeline.train cps 0 0\n"
 BAR = '{"done": 108, "total": 240, "seconds_left": 13.4, "scores": "loss 0.412, Dice 0.531"}'
 

@@ -7,6 +7,8 @@ from helpers.project import composed as file_composed
 from lassl.settings.config import Config, load
 from lassl.settings.copies import edited
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def composed(tmp_path, monkeypatch):

@@ -16,6 +16,8 @@ from lassl.predict.model_file import read_exported
 from lassl.settings.sections import Network, Train
 from lassl.training.loop import first_state
 
+pytestmark = pytest.mark.slow
+
 START = "mine/vnet_16-d0-s0"
 
 
@@ -34,11 +36,10 @@ def equal(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 @pytest.mark.parametrize("row", ["vnet_16", "cps", "mt_un", "dtc", "mcnet_plus", "urpc"])
 def test_every_network_of_a_method_starts_from_the_weights_of_the_models_default_network(
-    model, row, tiny_data, prepared, tmp_path, monkeypatch
+    model, row, tiny_data, prepared
 ):
     file = Path(f"models/{START}.pt").resolve()
-    monkeypatch.chdir(ROOT)
-    trial = Trial(row, 2, tiny_data, prepared, tmp_path, train={"start": str(file)})
+    trial = Trial(row, 2, tiny_data, prepared, train={"start": str(file)})
     networks = trial.state.algorithm.networks.values()
     assert networks and all(equal(network, model.networks[model.default]) for network in networks)
 
@@ -54,10 +55,9 @@ def test_the_record_has_the_name_and_the_hash_of_the_file_and_a_plain_one_is_as_
     assert plain.weights_sha256 != record.weights_sha256
 
 
-def test_a_resumed_training_goes_on_from_its_own_weights(model, tiny_data, prepared, tmp_path, monkeypatch):
+def test_a_resumed_training_goes_on_from_its_own_weights(model, tiny_data, prepared):
     file = Path(f"models/{START}.pt").resolve()
-    monkeypatch.chdir(ROOT)
-    trial, again = (Trial("cps", 4, tiny_data, prepared, tmp_path, train={"start": str(file)}) for _ in range(2))
+    trial, again = (Trial("cps", 4, tiny_data, prepared, train={"start": str(file)}) for _ in range(2))
     whole = trial.fit(kept := Kept(2))
     assert equal(again.fit(Kept(2, kept.content)).algorithm, whole.algorithm)
 

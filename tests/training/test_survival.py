@@ -97,7 +97,7 @@ def trainer(tiny_data, tmp_path):
     return make
 
 
-@pytest.mark.parametrize(("method", "kills"), [("vnet_16", 20), ("cps_alw", 10), ("mt_un_lovasz", 10)])
+@pytest.mark.parametrize(("method", "kills"), [("vnet_16", 10), ("cps_alw", 5), ("mt_un_lovasz", 5)])
 def test_killed_at_random_moments_a_training_ends_with_the_same_weights_and_curves(trainer, method, kills):
     few = {"train": {"steps": 10}}  # a checkpoint after each: the moments count, not the steps
     expected = trainer(method, "whole", **few).finish()

@@ -26,6 +26,8 @@ from lassl.training.loop import fit
 from lassl.training.step import sgd
 from lassl.training.train import cases_of, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
@@ -43,7 +45,6 @@ def test_the_same_run_twice_gives_the_same_weights_bit_for_bit(tiny_data, worksp
     assert trained(config, method, label_split=1).record.weights_sha256 != first
 
 
-@pytest.mark.slow
 def test_training_learns_what_can_be_learned(tiny_data, workspace):
     config = settings(tiny_data, train={"steps": 60, "lr": 0.05}, network={"width": 4, "dropout": 0.0})
     run = config.run("vnet_16", 0, 0)

@@ -14,6 +14,8 @@ import SimpleITK as sitk
 import yaml
 
 from helpers.project import ROWS, activated, call, clone, words_of
+from lassl.model.record import Trained
+from lassl.model.trained import load_model
 
 pytestmark = pytest.mark.slow
 
@@ -132,32 +134,47 @@ def test_a_model_that_is_missing_is_restored_instead_of_trained(project):
     assert path.read_bytes() == before
 
 
-def test_another_profile_takes_dvc_lock_for_itself_and_coming_back_trains_nothing(project):
+def test_a_flaw_is_a_profile_of_its_own_and_coming_back_trains_nothing(project):
     before = files(project / "metrics"), files(project / "models")
-    call(project, "dvc", "exp", "run", *words_of("profile=tiny", "variant=-else", "method=vnet_16", "train.steps=1"))
+    changes = ("profile=tiny", "method=cps", "flaw=overlap", "fields_of_view=[whole,center]", "snapshots.count=1")
+    call(project, "dvc", "exp", "run", *words_of(*changes))
+    scored = scores_of_the_flaw(project, before[0])
     names = set(yaml.safe_load((project / "dvc.lock").read_text())["stages"])
-    assert {name for name in names if "vnet_16" in name} == {
-        f"{stage}@tiny-else-vnet_16-0-0" for stage in ("train", "evaluate", "publish")
-    }
-    assert not {name for name in names if name.startswith(("train@tiny-cps", "table@tiny-0", "train@quick"))}
+    made = {f"{stage}@tiny-overlap-cps-0-0" for stage in ("train", "evaluate", "publish")}
+    fields = {f"fields_of_view@tiny-overlap-cps-0-0-{field}" for field in ("whole", "center")}
+    assert {name for name in names if "cps" in name} == made | fields
+    assert not {name for name in names if name.startswith(("train@tiny-vnet", "table@tiny-0", "train@quick"))}
     waiting = yaml.safe_load((project / "metrics/tiny/stages.yaml").read_text())["stages"]
     assert {f"train@tiny-{row}-0-0" for row in ROWS} <= set(waiting)
+
+    shutil.rmtree(project / "models/tiny", ignore_errors=True)
+    call(project, "lassl", "compose", "profile=tiny")
+    call(project, "dvc", "checkout")  # composing brought the entries of its files back
+    assert len(list((project / "models/tiny").glob("*.pt"))) == len(ROWS)
     done = ran(call(project, "dvc", "exp", "run", "-S", "profile=tiny"))
     assert not done & {"train", "evaluate", "prepare", "phantom"}
     after = files(project / "metrics"), files(project / "models")
-    assert all(after[0][name] == content for name, content in before[0].items() if name != "tiny/stages.yaml")
+    kept = scored | {name: content for name, content in before[0].items() if name != "tiny/stages.yaml"}
+    assert all(after[0][name] == content for name, content in kept.items())
     assert {name: content for name, content in after[1].items() if name in before[1]} == before[1]
     restore(project)
 
 
-def test_composing_a_profile_brings_its_entries_back_so_that_dvc_checkout_knows_its_files(project):
-    call(project, "dvc", "exp", "run", *words_of("profile=tiny", "variant=-else", "method=vnet_16", "train.steps=1"))
-    shutil.rmtree(project / "models/tiny", ignore_errors=True)
-    call(project, "lassl", "compose", "profile=tiny")
-    call(project, "dvc", "checkout")
-    assert len(list((project / "models/tiny").glob("*.pt"))) == len(ROWS)
-    assert "Running stage 'train" not in call(project, "dvc", "repro")
-    restore(project)
+def scores_of_the_flaw(project: Path, before: dict[str, bytes]) -> dict[str, bytes]:
+    """What a run with a flaw, fields of view and a snapshot added to metrics/, and that it changed nothing there."""
+    after = files(project / "metrics")
+    assert all(after[name] == before[name] for name in before if not name.endswith("stages.yaml"))
+    new = {name: content for name, content in after.items() if name not in before}
+    assert {name for name in new if "/fields/" in name} == {
+        "tiny-overlap/fields/cps-d0-s0-center.csv",
+        "tiny-overlap/fields/cps-d0-s0-whole.csv",
+    }
+    assert {"tiny-overlap/cps-d0-s0.json", "tiny-overlap/table.md"} <= set(new)
+    record = yaml.safe_load(new["tiny-overlap/records/cps-d0-s0.yaml"])
+    assert [snapshot["step"] for snapshot in record["snapshot_dice"]] == [1, 3]
+    call(project, "lassl", "pages")
+    assert call(project, "git", "diff", "--name-only", "README.md", "docs") == ""  # tiny runs do not count
+    return {name: content for name, content in new.items() if not name.endswith("stages.yaml")}
 
 
 def test_an_experiment_in_a_copy_says_that_data_outside_of_git_are_not_there(project):
@@ -177,10 +194,10 @@ def test_an_experiment_in_a_copy_says_that_data_outside_of_git_are_not_there(pro
 
 
 def test_a_killed_training_goes_on_by_the_same_command_to_the_same_weights(project):
-    changes = ("profile=tiny", "method=cps", "train.steps=30", "running.checkpoint_minutes=0")
-    call(project, "dvc", "exp", "run", *words_of(*changes))
-    expected, curves = weights(project), files(project / "curves/tiny/cps-d0-s0")
-    command = ["dvc", "repro", "--force", "train@tiny-cps-0-0"]
+    call(project, "lassl", "compose", "profile=tiny", "method=cps", "train.steps=30", "running.checkpoint_minutes=0")
+    command = ("dvc", "repro", "--force", "--single-item", "train@tiny-cps-0-0")
+    call(project, "dvc", "repro", "train@tiny-cps-0-0")
+    expected, curves = record_of_cps(project).weights_sha256, files(project / "curves/tiny/cps-d0-s0")
     silent = subprocess.DEVNULL
     running = subprocess.Popen(command, cwd=project, env=activated(), start_new_session=True, stdout=silent)
     while not (project / "checkpoints/tiny/cps-d0-s0/step-00000010.pt").exists():
@@ -188,52 +205,24 @@ def test_a_killed_training_goes_on_by_the_same_command_to_the_same_weights(proje
         time.sleep(0.001)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
-    call(project, "dvc", "repro", "--force", "--single-item", "train@tiny-cps-0-0")
-    call(project, "dvc", "repro")
-    assert (weights(project), files(project / "curves/tiny/cps-d0-s0")) == (expected, curves)
-    assert record(project)["training"]["resumed"] == 1
+    call(project, *command)
+    record = record_of_cps(project)
+    assert (record.weights_sha256, files(project / "curves/tiny/cps-d0-s0")) == (expected, curves)
+    assert record.training.resumed == 1
     restore(project)
 
 
-def record(project: Path) -> dict:
-    return yaml.safe_load((project / "metrics/tiny/records/cps-d0-s0.yaml").read_text())
-
-
-def weights(project: Path) -> str:
-    return record(project)["weights_sha256"]
+def record_of_cps(project: Path) -> Trained:
+    return load_model(project / "models/tiny/cps-d0-s0.pt").record
 
 
 def test_another_draw_and_seed_become_runs_of_their_own(project):
     before = files(project / "metrics")
-    changes = ("profile=tiny", "method=vnet_16", "seeds=[0,1]", "label_splits=[1]")
+    changes = ("profile=tiny", "method=vnet_16", "seeds=[1]", "label_splits=[1]")
     call(project, "dvc", "exp", "run", *words_of(*changes))
     after = files(project / "metrics")
-    assert {name for name in after if name not in before and name.endswith("json")} == {
-        "tiny/vnet_16-d1-s0.json",
-        "tiny/vnet_16-d1-s1.json",
-    }
+    assert {name for name in after if name not in before and name.endswith("json")} == {"tiny/vnet_16-d1-s1.json"}
     moved = ("table.json", "table.md", "details.md", "stages.yaml")
     assert all(after[name] == before[name] for name in before if not name.endswith(moved))
-    assert json.loads(after["tiny/table.json"])["rows"]["vnet_16"]["runs"] == [[0, 0], [1, 0], [1, 1]]
+    assert json.loads(after["tiny/table.json"])["rows"]["vnet_16"]["runs"] == [[0, 0], [1, 1]]
     assert "Running stage 'train" not in call(project, "dvc", "exp", "run", *words_of("profile=tiny", "method=vnet_16"))
-
-
-def test_a_flaw_goes_to_a_folder_of_its_own_and_other_fields_and_snapshots_are_scored_where_asked(project):
-    before = files(project / "metrics")
-    changes = ("profile=tiny", "method=cps", "flaw=overlap", "fields_of_view=[whole,center]", "snapshots.count=1")
-    call(project, "dvc", "exp", "run", *words_of(*changes))
-    after = files(project / "metrics")
-    assert all(after[name] == before[name] for name in before if not name.endswith("stages.yaml"))
-    new = {name for name in after if name not in before}
-    assert {name for name in new if "/fields/" in name} == {
-        "tiny-overlap/fields/cps-d0-s0-center.csv",
-        "tiny-overlap/fields/cps-d0-s0-whole.csv",
-    }
-    assert {"tiny-overlap/cps-d0-s0.json", "tiny-overlap/table.md"} <= new
-    call(project, "dvc", "exp", "run", *words_of("profile=tiny", "method=vnet_16"))
-    assert all(files(project / "metrics")[name] == after[name] for name in new)  # another profile takes none away
-    record = yaml.safe_load(after["tiny-overlap/records/cps-d0-s0.yaml"])
-    assert [snapshot["step"] for snapshot in record["snapshot_dice"]] == [1, 3]
-    call(project, "lassl", "pages")
-    assert call(project, "git", "diff", "--name-only", "README.md", "docs") == ""  # tiny runs do not count
-    restore(project)
