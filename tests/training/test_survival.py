@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 from types import ModuleType
 
@@ -32,11 +33,16 @@ from lassl.training.train import train
 
 pytestmark = pytest.mark.slow
 
-# A server that has imported torch once: each training is a process of its own that starts in milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(
-    ["lassl.training.train", "torch._dynamo"]
-)  # torch.optim imports the latter at first use
+
+
+@pytest.fixture(autouse=True, scope="module")
+def server_with_torch(tiny_data):
+    """A server that has imported torch once: each training is a process of its own that starts in milliseconds."""
+    forkserver._forkserver._stop()  # the one that preparation started, which has not
+    PROCESSES.set_forkserver_preload(["lassl.training.train", "torch._dynamo"])  # torch.optim imports it at first use
+    yield
+    forkserver._forkserver._stop()  # it serves others no more
 
 
 @dataclass(frozen=True)
