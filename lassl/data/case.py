@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, model_serializer
@@ -49,6 +49,7 @@ class Case(BaseModel):
     It has its own size and that of the whole scan in voxels, the voxel of the scan at which its crop begins, the scan's
     geometry (see lassl.images.geometry.Geometry), whether there is a label, and the sha256 of image and label. Size,
     crop and geometry are those of the grid that the scan was brought to; `raw` has its own, None where it is the same.
+    `patient` is the one that the split file names, if it does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,11 +66,17 @@ class Case(BaseModel):
     image_sha256: str
     label_sha256: str | None
     raw: Raw | None = None
+    patient: str | None = None
 
     @model_serializer(mode="wrap")
     def _as_before(self, plain: Any) -> dict[str, Any]:
-        """Leave out `raw` where there is none, as in manifests of earlier code."""
-        return {key: value for key, value in plain(self).items() if key != "raw" or value is not None}
+        """Leave out `raw` and `patient` where there is none, as in manifests of earlier code."""
+        later = ("raw", "patient")
+        return {key: value for key, value in plain(self).items() if key not in later or value is not None}
+
+    def of_one_of(self, patients: Mapping[str, str]) -> Self:
+        """The case with its patient, if `patients` (case -> patient) has one for it."""
+        return self.model_copy(update={"patient": patients.get(self.case)})
 
     @property
     def geometry(self) -> Geometry:

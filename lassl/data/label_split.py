@@ -40,6 +40,18 @@ def rest(order: Sequence[str], labeled: Collection[str], count: int) -> Sequence
 UNLABELED: dict[str, Unlabeled] = {"rest": rest}
 
 
+def set_aside(
+    train: Sequence[str], with_label: Collection[str], patients: Mapping[str, str], count: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Choose the last `count` labeled training cases, all of them if there are fewer, and those left to train on.
+
+    Further scans of the chosen `patients` (case -> patient) are neither: a network would know the patient.
+    """
+    chosen = tuple([case for case in train if case in with_label][-count:] if count else ())
+    known = {patients[case] for case in chosen if case in patients}
+    return chosen, tuple(case for case in train if case not in chosen and patients.get(case) not in known)
+
+
 def choose_cases(
     train: Sequence[str],
     with_label: Collection[str],
@@ -48,13 +60,14 @@ def choose_cases(
     label_split: int,
     held_out: int = 0,
     others: Unlabeled = rest,
+    patients: Mapping[str, str] | None = None,
 ) -> LabelSplit:
     """Choose which of the cases `train` are labeled, held out and unlabeled, each listed in the order of `train`.
 
     Label split 0 takes the first cases of the list, as the whole field does. Label split k > 0 is a choice without
     replacement, seeded by k alone; a larger `labeled` contains a smaller one. Training leaves out the last `held_out`
     labeled cases. The function `others` chooses the unlabeled ones. Raises LasslError if there are too few cases or
-    labels.
+    labels, or if one of the `patients` (case -> patient) would be held out and trained on.
     """
     _check_counts(len(train), labeled, unlabeled, held_out)
     order = list(train)
@@ -83,7 +96,19 @@ def choose_cases(
             f"params.yaml: cases.unlabeled: expected {unlabeled} unlabeled cases, but its function chose "
             f"{len(cases.unlabeled)} of the training cases; fix it or use 'rest'"
         )
+    _check_patients(cases, patients or {}, label_split)
     return cases
+
+
+def _check_patients(cases: LabelSplit, patients: Mapping[str, str], label_split: int) -> None:
+    """Raise LasslError if a held-out case is of a patient of whom another scan is trained on."""
+    trained = {patients[case]: case for case in (*cases.unlabeled, *cases.labeled) if case in patients}
+    for case in cases.held_out:
+        if other := trained.get(patients.get(case, "")):
+            raise LasslError(
+                f"label split {label_split}: case {case} is held out, but {other} of the same patient is trained on; "
+                "take another label split, or reorder the split file so that patients with one scan are held out"
+            )
 
 
 def _check_counts(cases: int, labeled: int, unlabeled: int, held_out: int) -> None:

@@ -54,7 +54,7 @@ def prepare(data: Data) -> None:
         problems += scans_twice(data.folder, outcomes, split.patients)
         if problems:
             raise LasslError("\n".join(problems))
-        cases = tuple(outcome.case for outcome in outcomes.values() if outcome.case)
+        cases = tuple(made.case.of_one_of(split.patients) for made in outcomes.values() if made.case)
         manifest = Manifest(
             door=layout.name,
             options=_options(data, layout),

@@ -10,7 +10,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lassl.data.case import REFERENCE, Case
-from lassl.data.label_split import Split
+from lassl.data.label_split import Split, set_aside
 from lassl.images.geometry import Array, Geometry, Triple, Volume
 from lassl.images.structures import Structures, several
 from lassl.plumbing.errors import LasslError
@@ -35,17 +35,23 @@ class Manifest(BaseModel):
     def for_tuning(self, count: int) -> Self:
         """The cohort with the last `count` labeled training cases instead of the test cases, which are left out.
 
-        Raises LasslError if no other training case would be left.
+        Further training scans of their patients are left out, too. Raises LasslError if no other would be left.
         """
-        training = [case for case in self.cases if case.split == "train"]
-        scored = {case.case for case in [case for case in training if case.labeled][-count:]}
-        if len(scored) < count or len(scored) == len(training):
+        training = {case.case: case for case in self.cases if case.split == "train"}
+        with_label = [case.case for case in training.values() if case.labeled]
+        scored, kept = set_aside(list(training), with_label, self.patients, count)
+        if len(scored) < count or not kept:
             raise LasslError(
                 f"params.yaml: cases.tuning: found {count}, but there are {len(training)} training cases, of which "
-                f"{len(scored)} have a label; leave some to train on"
+                f"{len(with_label)} have a label; leave some to train on"
             )
-        cases = [c.model_copy(update={"split": "test"}) if c.case in scored else c for c in training]
-        return self.model_copy(update={"cases": tuple(sorted(cases, key=lambda case: case.split == "test"))})
+        tests = [training[case].model_copy(update={"split": "test"}) for case in scored]
+        return self.model_copy(update={"cases": (*(training[case] for case in kept), *tests)})
+
+    @property
+    def patients(self) -> dict[str, str]:
+        """The patient of each case for which the split file names one."""
+        return {case.case: case.patient for case in self.cases if case.patient}
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Prepared:
         return Split(
             train=tuple(case.case for case in cases if case.split == "train"),
             test=tuple(case.case for case in cases if case.split == "test"),
+            patients=self.manifest.patients,
         )
 
     @property

@@ -73,7 +73,9 @@ def short_layout(table: Table) -> Layout:
 
 
 def short_rows(table: Table) -> Mapping[str, Row]:
-    """The rows of the published table; all rows where none of these was run."""
+    """The rows of the published table; all rows where none of these was run, and those of a registered experiment."""
+    if table.statistics.pairs:
+        return table.rows
     return {name: row for name, row in table.rows.items() if row.group == "table"} or table.rows
 
 

@@ -121,7 +121,7 @@ def pairs(table: Table) -> list[Remark]:
     if not (registered := table.statistics.pairs):
         return []
     made = sorted({label_split for row in table.rows.values() for label_split, _ in row.runs})
-    texts = [f"Pairs (label split k, seed k) that are complete for {listed(registered.rows)}: {listed(made)}."]
+    texts = [f"Complete pairs of trainings (label split k, seed k): {listed(made)}."]
     if missing := [k for k in registered.planned if k not in made]:
         texts.append(f"Interim result: of the {len(registered.planned)} planned pairs, {listed(missing)} are missing.")
     if few := len(made) < registered.least:

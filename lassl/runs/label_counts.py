@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lassl.data.label_split import choose_cases
+from lassl.data.label_split import Split, choose_cases, set_aside
 from lassl.data.raw import find_layout
 from lassl.data.split_file import read_split
 from lassl.plumbing.errors import LasslError
@@ -15,17 +15,19 @@ def too_few(config: Config, root: Path = Path()) -> list[str]:
 
     Raises LasslError if the split file or the folder of scans cannot be read.
     """
-    train, with_label = to_learn_from(config, root)
-    if config.cases.tuning and not _scored(config, root):
+    split, with_label = _all(config, root)
+    scored, train = set_aside(split.train, with_label, split.patients, config.cases.tuning)
+    if len(scored) < config.cases.tuning or not train:
         return [
-            f"{config.data.split}: found {len(train)} training cases, {len(with_label)} with a label, but cases.tuning "
-            f"is {config.cases.tuning}; leave some to train on"
+            f"{config.data.split}: found {len(split.train)} training cases, {len(with_label)} with a label, but "
+            f"cases.tuning is {config.cases.tuning}; leave some to train on"
         ]
     problems = []
     for name, method in config.methods.items():
         try:
             for label_split in config.label_splits:
-                choose_cases(train, with_label, method.labeled, method.unlabeled, label_split, config.cases.held_out)
+                counts = (method.labeled, method.unlabeled, label_split, config.cases.held_out)
+                choose_cases(train, with_label & set(train), *counts, patients=split.patients)
         except LasslError as error:
             problems.append(f"{name}: {error}; {_remedy(name, config.cases.tuning)}")
     return problems
@@ -45,29 +47,17 @@ def _remedy(name: str, tuning: int) -> str:
 
 
 def to_learn_from(config: Config, root: Path = Path()) -> tuple[tuple[str, ...], set[str]]:
-    """The training cases, and those of them with a label to learn from, both without the cases scored in tuning.
-
-    Raises LasslError.
-    """
-    train, with_label = _all(config, root)
-    scored = _scored(config, root)
-    return tuple(case for case in train if case not in scored), with_label - set(scored)
+    """The training cases without those that tuning sets aside, and which of them have a label. Raises LasslError."""
+    split, with_label = _all(config, root)
+    _, train = set_aside(split.train, with_label, split.patients, config.cases.tuning)
+    return train, with_label & set(train)
 
 
-def _scored(config: Config, root: Path) -> list[str]:
-    """The cases that are scored in tuning; empty if too few have labels or none would be left."""
-    train, with_label = _all(config, root)
-    tuned = config.cases.tuning
-    scored = [case for case in train if case in with_label][-tuned:] if tuned else []
-    return scored if len(scored) == tuned < len(train) else []
-
-
-def _all(config: Config, root: Path) -> tuple[tuple[str, ...], set[str]]:
-    """All training cases of the split file, and those of them with a label that is not withheld."""
-    folder, split = root / config.data.folder, root / config.data.split
-    cases = read_split(split)
-    train, with_label = cases.train, set(cases.train) - cases.withheld
+def _all(config: Config, root: Path) -> tuple[Split, set[str]]:
+    """The split, and its training cases with a label that is not withheld."""
+    folder, split = root / config.data.folder, read_split(root / config.data.split)
+    with_label = set(split.train) - split.withheld
     if not config.drawn:
         layout = find_layout(folder, config.data.channels)
         with_label = {case for case in with_label if layout.file(folder / case, "label").is_file()}
-    return train, with_label
+    return split, with_label

@@ -78,7 +78,8 @@ def cases_of(config: Config, method: Method, prepared: Prepared, label_split: in
     """Choose the cases for a label split of a method. Raises LasslError."""
     others = plugin("cases.unlabeled", config.cases.unlabeled, UNLABELED)
     counts = (method.labeled, method.unlabeled, label_split, config.cases.held_out)
-    return choose_cases(prepared.split.train, prepared.with_label, *counts, others)
+    split = prepared.split
+    return choose_cases(split.train, prepared.with_label, *counts, others, split.patients)
 
 
 def record_of(

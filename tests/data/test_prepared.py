@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lassl.data.case import Case, cohort_hash
-from lassl.data.label_split import UNLABELED, LabelSplit, Split, choose_cases, rest
+from lassl.data.label_split import UNLABELED, LabelSplit, Split, choose_cases, rest, set_aside
 from lassl.data.prepared import Manifest, Prepared, open_prepared
 from lassl.images.geometry import Geometry
 from lassl.plumbing.errors import LasslError
@@ -85,6 +85,24 @@ def test_the_last_of_the_labeled_cases_are_held_out() -> None:
 def test_holding_out_every_labeled_case_is_an_error_that_counts_both(held_out: int) -> None:
     with pytest.raises(LasslError, match=rf"held_out: found {held_out}, but only 2 cases are labeled; leave some"):
         choose_cases(TRAIN, set(TRAIN), 2, 3, label_split=0, held_out=held_out)
+
+
+TWICE = {"H": "1", "C": "2", "E": "1", "D": "3"}
+
+
+def test_tuning_sets_the_last_labeled_cases_aside_and_with_them_all_scans_of_their_patients() -> None:
+    assert set_aside(TRAIN, set(TRAIN), {}, 2) == (("D", "E"), ("H", "C", "A", "F", "B", "G"))
+    assert set_aside(TRAIN, set(TRAIN), TWICE, 2) == (("D", "E"), ("C", "A", "F", "B", "G"))
+    assert set_aside(TRAIN, {"H", "C", "A"}, TWICE, 1) == (("A",), ("H", "C", "F", "B", "G", "D", "E"))
+    assert set_aside(TRAIN, set(TRAIN), TWICE, 0) == ((), TRAIN)
+
+
+def test_a_patient_who_would_be_held_out_and_trained_on_is_refused() -> None:
+    fine = choose_cases(TRAIN, set(TRAIN), 3, 5, 0, held_out=1, patients=TWICE)
+    assert fine.held_out == ("A",)
+    for other in ("H", "E"):  # labeled, and unlabeled
+        with pytest.raises(LasslError, match=f"label split 0: case A is held out, but {other} of the same patient"):
+            choose_cases(TRAIN, set(TRAIN), 3, 5, 0, held_out=1, patients={"A": "1", other: "1"})
 
 
 def test_rest_gives_the_first_cases_of_the_order_that_are_not_labeled() -> None:

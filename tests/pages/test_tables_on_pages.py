@@ -14,6 +14,7 @@ from lassl.results.document import Row, Table
 from lassl.results.layout import layout
 from lassl.results.measures import LOGIT_DICE, MAIN, MAIN_DISTANCES, OTHERS
 from lassl.results.remarks import published_sources
+from lassl.settings.statistics import Pairs
 from lassl.statistics.variance import Variance
 
 
@@ -141,6 +142,15 @@ def test_a_short_table_has_labels_the_dice_with_its_interval_95hd_the_published_
         "| **A** | 16 | 80.00 [79.00, 81.00] | 7.00 | 80.5 (best on test) | baseline |",
         "| **B** | 32 | 82.50 [81.50, 83.50] | 7.00 | 80.5 (best on test) | +2.50 |",
     ]
+
+
+def test_a_short_table_has_the_published_rows_and_that_of_a_registered_experiment_all_rows():
+    document = of_rows(first=row("A", 80.0), further=row("B", 82.5).model_copy(update={"group": "field"}))
+    registered = {"rows": ["first", "further"], "planned": [1], "least": 1}
+    words = document.statistics.model_copy(update={"pairs": Pairs.model_validate(registered)})
+    both = document.model_copy(update={"statistics": words})
+    assert [f"**{title}**" in short(document) for title in "AB"] == [True, False]
+    assert [f"**{title}**" in short(both) for title in "AB"] == [True, True]
 
 
 def test_a_short_table_tells_scale_runs_cases_and_empty_predictions_in_short_lines():

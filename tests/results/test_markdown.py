@@ -141,17 +141,14 @@ def test_a_registered_experiment_says_which_pairs_count_and_which_are_missing():
     write_run("mt_un", label_split=1, seed=1, scores=cases((70, 70, 70)))
     write_run("mt_un", label_split=2, seed=2, scores=cases((70, 70, 70)))
     told = (
-        "Pairs (label split k, seed k) that are complete for vnet_16, cps, mt_un: 1, 2. Interim result: of the 5 "
+        "Complete pairs of trainings (label split k, seed k): 1, 2. Interim result: of the 5 "
         "planned pairs, 3, 4, 5 are missing. A result needs at least 3 pairs. Pair 3 is left out because it "
         "lacks mt_un."
     )
     assert f"\n**{told}**\n" in table(built(registered))
     write_run("mt_un", label_split=3, seed=3, scores=cases((70, 70, 70)))
     text = table(built(registered))
-    assert (
-        "\nPairs (label split k, seed k) that are complete for vnet_16, cps, mt_un: 1, 2, 3. Interim result: of the 5"
-        in text
-    )
+    assert "\nComplete pairs of trainings (label split k, seed k): 1, 2, 3. Interim result: of the 5" in text
     assert "at least" not in text and "left out" not in text
 
 

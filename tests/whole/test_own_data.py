@@ -25,6 +25,7 @@ from lassl.images.grids import turned
 from lassl.images.names import SUFFIXES
 from lassl.images.volumes import to_image
 from lassl.plumbing.errors import LasslError
+from lassl.runs.label_counts import to_learn_from
 from lassl.seeds import stream
 from lassl.settings.compose import compose
 from lassl.settings.config import load
@@ -369,6 +370,27 @@ def test_the_documented_list_is_sound():
     Path("list.csv").write_text(LIST)
     patients = {"K01": "P1", "K02": "P1", "K07": "P2", "K13": "P3"}
     assert read_split(Path("list.csv")) == Split(("K01", "K02", "K07", "K09"), ("K13",), frozenset({"K07"}), patients)
+
+
+def test_tuning_leaves_out_further_scans_of_the_patients_that_it_scores():
+    write_list("A,train,P1", "B,train,P2", "C,train,P3", "D,train,P1", "T,test,P4", head="case,split,patient")
+    for case in "ABCDT":
+        write_own(case)
+    cohort = prepared()
+    assert cohort.split.patients == {"A": "P1", "B": "P2", "C": "P3", "D": "P1", "T": "P4"}
+    tuned = open_prepared(cohort.folder, tuning=1)
+    assert (tuned.split.train, tuned.split.test) == (("B", "C"), ("D",))
+    own = {"data": data(), "cases": CONFIG.cases.model_copy(update={"tuning": 1})}
+    phantom = CONFIG.phantom.model_copy(update={"cohorts": ()})
+    config = CONFIG.model_copy(update={**own, "phantom": phantom})
+    assert to_learn_from(config) == (("B", "C"), {"B", "C"})
+
+
+def test_the_manifest_of_a_list_without_patients_is_as_before():
+    write_list("A,train", "T,test")
+    for case in "AT":
+        write_own(case)
+    assert "patient" not in (prepared().folder / "manifest.json").read_text()
 
 
 # what cases have in common
