@@ -40,6 +40,8 @@ def rows() -> dict[str, tuple[str, str]]:
 
 
 WAYS = {way: row for row, way in reversed(rows().items())}  # (algorithm, options) -> the first row that is so
+FIRST = {algorithm: row for (algorithm, _), row in WAYS.items()}  # a row of each algorithm
+EITHER = [*((row, 2) for row in sorted(WAYS.values())), *((row, 4) for row in sorted(FIRST.values()))]
 
 
 def trial_of(row: str, steps: int, tiny_data, prepared: Prepared) -> Trial:
@@ -60,17 +62,13 @@ def trial(request, tiny_data, prepared):
     return lambda steps=STEPS: trial_of(request.param, steps, tiny_data, prepared)
 
 
-@pytest.fixture(params=[2, 4], ids=["2 classes", "4 classes"])
-def of_classes(request, tiny_data):
-    """A prepared cohort with this number of classes."""
-    return tiny_data if request.param == 2 else request.getfixturevalue("tiny_data_of_three")
-
-
-@pytest.fixture(params=sorted(WAYS.values()))
-def either_trial(request, of_classes):
-    """Make a trial of each row, with two classes and with four."""
-    opened = open_prepared(of_classes.prepared)
-    return lambda steps=STEPS: trial_of(request.param, steps, of_classes, opened)
+@pytest.fixture(params=EITHER, ids=[f"{row}-{classes} classes" for row, classes in EITHER])
+def either_trial(request):
+    """Make a trial of each row with two classes, and of a row of each algorithm with four."""
+    row, classes = request.param
+    data = request.getfixturevalue("tiny_data" if classes == 2 else "tiny_data_of_three")
+    opened = open_prepared(data.prepared)
+    return lambda steps=STEPS: trial_of(row, steps, data, opened)
 
 
 def test_every_algorithm_has_its_settings_and_a_row_that_takes_it():
@@ -112,8 +110,8 @@ def dice(algorithm: Algorithm, batches: list[Batch]) -> list[float]:
     return torch.tensor(found).mean(1).tolist()
 
 
-def test_it_learns_its_labeled_patches_with_finite_terms_and_logs_their_dice(either_trial, of_classes):
-    several = of_classes.structures is not None
+def test_it_learns_its_labeled_patches_with_finite_terms_and_logs_their_dice(either_trial):
+    several = either_trial().config.data.structures is not None
     tried = either_trial(steps=40 if several else 25)
     batches = [tried.source[step] for step in range(3)]
     before = dice(tried.state.algorithm, batches)

@@ -11,6 +11,8 @@ from lassl.results.markdown import table
 from lassl.results.table import build
 from lassl.settings.statistics import Pairs
 
+pytestmark = pytest.mark.slow
+
 CPS = "CPS & 16L+64UL"
 ONE_RUN = "One training per row says nothing about the methods."
 WARNINGS = ("have different settings", "have different window strides", "trained on different data", "not one method")

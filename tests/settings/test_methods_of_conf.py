@@ -18,6 +18,8 @@ from lassl.settings.compose import compose
 from lassl.settings.config import Config, load
 from lassl.settings.sections import Method, Network
 
+pytestmark = pytest.mark.slow
+
 PARAMS = default_params()
 PUBLISHED = yaml.safe_load((ROOT / "metrics/published.yaml").read_text())
 FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "conf/method").glob("*.yaml"))}

@@ -54,19 +54,8 @@ def checkout(tmp_path, monkeypatch):
 
 
 def test_the_tests_pass_where_settings_metrics_and_methods_are_somebodys_own(checkout):
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-        *CHECKED,
-        "-k",
-        WITHOUT,
-    ]
+    words = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", WITHOUT)
+    command = [sys.executable, "-m", "pytest", *words, *CHECKED]
     environment = os.environ | {"PYTHONPATH": str(checkout)}
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
