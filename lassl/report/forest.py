@@ -24,7 +24,7 @@ from lassl.results.remarks import scored_cases
 
 HEADINGS = {  # of the groups of rows
     "table": "Published table",
-    "field": "Other methods of the field, by Dice",
+    "field": "Further rows, by Dice",
     "own": "Own rows",
     "external": "Masks and weights from elsewhere",
 }
@@ -178,8 +178,12 @@ def ticks(plot: Plot) -> list[float]:
 def legend(differences: Sequence[Difference], band: float | None, table: Table, plot: Plot) -> list[str]:
     """What the marks mean, in lines that fit the width."""
     sentences = []
-    if any(found.trainings for found in differences):
-        sentences.append("● with a line: mean over two or more pairs of trainings, 95 % interval that counts them.")
+    if pairs := sorted({found.trainings.pairs for found in differences if found.trainings}):
+        count = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
+        sentences.append(
+            f"● with a line: mean over {count} pairs of trainings and its 95 % interval, not corrected for the number of "
+            "rows."
+        )
     if any(found.trainings is None for found in differences):
         sentences.append("○: one training, so without an interval; it says nothing about the method.")
     if any(not row.runs for row in table.rows.values()):
