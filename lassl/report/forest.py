@@ -181,8 +181,8 @@ def legend(differences: Sequence[Difference], band: float | None, table: Table, 
     if pairs := sorted({found.trainings.pairs for found in differences if found.trainings}):
         count = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
         sentences.append(
-            f"● with a line: mean over {count} pairs of trainings and its 95 % interval, not corrected for the number of "
-            "rows."
+            f"● with a line: mean over {count} pairs of trainings and its 95 % interval, not corrected for the number "
+            "of rows."
         )
     if any(found.trainings is None for found in differences):
         sentences.append("○: one training, so without an interval; it says nothing about the method.")
