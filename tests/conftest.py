@@ -26,6 +26,7 @@ from lassl.data.patches import Batch
 from lassl.data.prepare import prepare
 from lassl.data.prepared import Prepared, open_prepared
 from lassl.learning.base import Progress
+from lassl.runs.workers import cores
 from lassl.settings.sections import Data
 
 TOGETHER = ("test_pipeline.py", "test_cluster.py", "test_own_data.py")  # each makes a project that takes a minute
@@ -35,6 +36,12 @@ APART = ("test_survival.py", "test_every_algorithm.py")  # many tests that take 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that workers end together."""
     items.sort(key=lambda item: (not item.path.name.endswith(TOGETHER), item.get_closest_marker("slow") is None))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A worker for each core, and one more where the slow tests run, some of which wait."""
+    return cores() + (config.option.markexpr != "not slow")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -15,6 +15,8 @@ from lassl.plumbing.errors import LasslError
 from lassl.settings.config import load
 from pipeline import ready
 
+pytestmark = pytest.mark.slow
+
 
 def kinds(algorithm: str) -> dict[str, object]:
     """The options of an algorithm and what they have to be."""
@@ -134,7 +136,6 @@ def test_every_wrong_row_is_told_at_once(tmp_path, monkeypatch):
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["tiny", "quick", "compact", "repeats", "paper"])
 def test_the_options_of_all_rows_are_right_at_every_profile(profile, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
