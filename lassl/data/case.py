@@ -74,7 +74,7 @@ class Case(BaseModel):
         later = ("raw", "patient")
         return {key: value for key, value in plain(self).items() if key not in later or value is not None}
 
-    def of_one_of(self, patients: Mapping[str, str]) -> Self:
+    def with_patient(self, patients: Mapping[str, str]) -> Self:
         """The case with its patient, if `patients` (case -> patient) has one for it."""
         return self.model_copy(update={"patient": patients.get(self.case)})
 

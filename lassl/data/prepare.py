@@ -54,7 +54,7 @@ def prepare(data: Data) -> None:
         problems += scans_twice(data.folder, outcomes, split.patients)
         if problems:
             raise LasslError("\n".join(problems))
-        cases = tuple(made.case.of_one_of(split.patients) for made in outcomes.values() if made.case)
+        cases = tuple(made.case.with_patient(split.patients) for made in outcomes.values() if made.case)
         manifest = Manifest(
             door=layout.name,
             options=_options(data, layout),

@@ -39,10 +39,10 @@ PROCESSES = multiprocessing.get_context("forkserver")
 @pytest.fixture(autouse=True, scope="module")
 def server_with_torch(tiny_data):
     """A server that has imported torch once: each training is a process of its own that starts in milliseconds."""
-    forkserver._forkserver._stop()  # the one that preparation started, which has not
+    forkserver._forkserver._stop()  # preparation has started one without torch
     PROCESSES.set_forkserver_preload(["lassl.training.train", "torch._dynamo"])  # torch.optim imports it at first use
     yield
-    forkserver._forkserver._stop()  # it serves others no more
+    forkserver._forkserver._stop()  # whoever needs a server next starts another one
 
 
 @dataclass(frozen=True)
