@@ -31,14 +31,14 @@ def test_the_marked_places_of_a_page_have_what_the_functions_give(monkeypatch, p
 def test_the_readme_has_one_table_of_results_and_it_is_short():
     text = (ROOT / README).read_text()
     (table,) = re.findall("<!-- table: (.*) -->", text)
-    assert table == "compact, short"
+    assert table == "compact-pairs, short"
     heads = PLACE.search(text)[0].splitlines()[1]
     assert heads.count("|") - 1 <= 7
 
 
 def test_the_wide_tables_stand_on_the_page_of_results():
     tables = re.findall("<!-- table: (.*) -->", (ROOT / "docs/results.md").read_text())
-    assert tables == ["compact", "compact-pairs", "paper", "compact, compact-again", "compact-8", "repeats", "quick"]
+    assert tables == ["compact-pairs", "compact", "paper", "compact, compact-again", "compact-8", "repeats", "quick"]
 
 
 def prose(path: Path) -> list[str]:
@@ -48,7 +48,7 @@ def prose(path: Path) -> list[str]:
 
 def test_the_readme_is_short_and_so_are_its_lines():
     lines = (ROOT / README).read_text().splitlines()
-    assert len(lines) <= 130
+    assert len(lines) <= 136
     assert [line for line in lines if len(line) > 120 and line[:1] != "|"] == []
 
 
