@@ -24,9 +24,9 @@ from lassl.evaluation.scores import of_cases
 from lassl.evaluation.summary import chosen, summary
 from lassl.model.record import Evaluated
 from lassl.paths import METRICS, TUNING
-from lassl.plumbing.errors import LasslError
+from lassl.plumbing.errors import LasslError, note
 from lassl.plumbing.files import read_text, text_hash, write_text
-from lassl.plumbing.git import commits_with, git
+from lassl.plumbing.git import commits_with, content, git
 from lassl.plumbing.tables import grid, number
 from lassl.plumbing.yaml_text import checked, first_reason
 from lassl.results.runs import read_scores
@@ -34,13 +34,7 @@ from lassl.results.runs import read_scores
 SCORES, RECORDS = "search.csv", "search.jsonl"
 FIRST = "run,key,"  # columns of SCORES before those of a table of cases
 LINE = re.compile(r"(.+?-d\d+-s\d+,[0-9a-f]{8},)(.*)")  # a line of SCORES: the trial's prefix, and a case
-SHOWN = (
-    "network.width",
-    "network.dropout",
-    "train.steps",
-    "train.lr",
-    "train.schedule",
-)  # shown in addition to a method's options
+SHOWN = ("network.width", "network.dropout", "train.steps", "train.lr", "train.schedule")  # beside the options
 
 
 @dataclass(frozen=True)
@@ -83,40 +77,51 @@ def folders() -> list[Path]:
     return [METRICS / name for name in sorted(names) if name.endswith(TUNING)]
 
 
-def sources(folder: Path) -> Iterator[tuple[str, str]]:
-    """The texts of record and scores of each run of the folder: here, in the last commit, in DVC's experiments."""
+def sources(folder: Path) -> Iterator[tuple[str, str | None]]:
+    """The texts of record and scores of each run of the folder: here, in the last commit, in DVC's experiments.
+
+    Scores are None where there are none: an experiment keeps the records of all rows, but the scores of its own alone.
+    """
     for path in sorted((folder / "records").glob("[!.]*.yaml")):
-        yield path.read_text("utf-8"), (folder / f"{path.stem}.csv").read_text("utf-8")
+        scores = folder / f"{path.stem}.csv"
+        yield read_text(path), read_text(scores) if scores.is_file() else None
     try:
         commits = commits_with(f"{folder.as_posix()}/records")
     except (OSError, subprocess.CalledProcessError):
         return
     for commit in commits:
         for name in git("ls-tree", "--name-only", commit, f"{folder.as_posix()}/records/").split():
-            yield git("show", f"{commit}:{name}"), git("show", f"{commit}:{folder.as_posix()}/{Path(name).stem}.csv")
+            cases = content(commit, folder / f"{Path(name).stem}.csv")
+            yield git("show", f"{commit}:{name}"), None if cases is None else cases.decode()
 
 
-def gather(folder: Path, found: Iterable[tuple[str, str]]) -> int:
-    """Add trials, given as texts of record and cases, to a folder; return the number of new ones. Raises LasslError."""
+def gather(folder: Path, found: Iterable[tuple[str, str | None]]) -> int:
+    """Add trials, given as texts of record and cases, to a folder; return the number of new ones. Raises LasslError.
+
+    Records whose scores are found nowhere are told and left out.
+    """
     known = {trial.prefix: trial for trial in read_trials(folder)}
     before = len(known)
+    alone: dict[str, Trial] = {}
     for record, cases in found:
         trial = trial_of(folder, record, cases)
-        known.setdefault(trial.prefix, trial)
+        (alone if cases is None else known).setdefault(trial.prefix, trial)
     if len(known) > before:
         write(folder, [known[prefix] for prefix in sorted(known)])
+    for prefix in sorted(alone.keys() - known.keys()):
+        note(f"{folder}: {prefix[:-1]} has a record but no scores and is left out; run it again")
     return len(known) - before
 
 
-def trial_of(folder: Path, record: str, cases: str) -> Trial:
-    """The trial of a run's record and table of cases. Raises LasslError."""
+def trial_of(folder: Path, record: str, cases: str | None) -> Trial:
+    """The trial of a run's record and table of cases, if there is one. Raises LasslError."""
     try:
-        trial = Trial(checked(Evaluated, record), cases)
+        trial = Trial(checked(Evaluated, record), cases or "")
     except (yaml.YAMLError, ValidationError) as error:
         raise LasslError(
             f"{folder}/records: not a valid record of a run ({str(error).splitlines()[0]}); delete it"
         ) from None
-    if text_hash(cases) != trial.record.cases_sha256:
+    if cases is not None and text_hash(cases) != trial.record.cases_sha256:
         raise LasslError(f"{folder}/{trial.record.run.name}.csv: its content does not match its record; run it again")
     return trial
 
@@ -173,7 +178,7 @@ def cases_by_prefix(text: str) -> dict[str, str]:
 
 def trials_table(folder: Path) -> str:
     """The trials of a folder as Markdown: settings, and scores on the training cases, with the best in bold."""
-    trials = sorted(read_trials(folder), key=lambda t: (t.record.method, str(settings_of(t))))
+    trials = sorted(read_trials(folder), key=lambda t: (t.record.method, order(settings_of(t).values())))
     best = {m: max(dice(t) for t in trials if t.record.method == m) for m in {t.record.method for t in trials}}
     varied = [name for name in SHOWN if len({settings_of(t)[name] for t in trials}) > 1]
     lines = []
@@ -201,6 +206,11 @@ def settings_of(trial: Trial) -> dict[str, Any]:
     shown = {name: plain[name.split(".")[0]][name.split(".")[1]] for name in SHOWN}
     options: dict[str, Any] = plain["method"]["options"]
     return shown | options
+
+
+def order(values: Iterable[Any]) -> list[tuple[float, str]]:
+    """What lists of settings are sorted by: numbers by their value, all others by their text."""
+    return [(float(value), "") if isinstance(value, int | float) else (0.0, str(value)) for value in values]
 
 
 def dice(trial: Trial) -> float:

@@ -1,5 +1,6 @@
 """Tuning: training cases are scored in the place of the test cases, which nobody reads; trials are kept and tabled."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from helpers.command import lassl
-from helpers.project import composed
+from helpers.project import call, composed
 from helpers.runs import cases, write_run
 from helpers.trainings import settings
 from lassl.data.prepared import open_prepared
@@ -23,6 +24,7 @@ from lassl.settings.sections import Data
 from lassl.training.train import train
 
 pytestmark = pytest.mark.slow
+ONE = ("-c", "user.name=test", "-c", "user.email=test@example.org")  # git's author
 
 
 @pytest.fixture
@@ -179,6 +181,35 @@ def test_a_trial_whose_table_has_other_columns_is_named_and_the_others_stay(tmp_
     ):
         search.gather(folder, [(run.record.read_text(), run.cases.read_text())])
     assert (folder / search.SCORES).read_text() == before
+
+
+def test_a_record_whose_scores_are_in_no_commit_is_told_and_one_whose_scores_are_in_another_is_not(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    run = write_run("cps", variant="-tuning", tuning=2)
+    folder, scores = run.metrics.parent, run.cases.read_text()
+    run.cases.unlink()  # DVC's experiments keep the records of other rows, but not their scores
+    call(tmp_path, "git", "init", "--quiet")
+    call(tmp_path, "git", "add", "metrics")
+    call(tmp_path, "git", *ONE, "commit", "--quiet", "--message", "of another row")
+    assert search.gather(folder, search.sources(folder)) == 0 and not (folder / search.SCORES).exists()
+    assert re.search(
+        r"cps-d0-s0,\w{8} has a record but no scores and is left out; run it again", capsys.readouterr().err
+    )
+    call(tmp_path, "git", "rm", "--quiet", "-r", "--cached", "metrics")
+    run.cases.write_text(scores)
+    call(tmp_path, "git", "add", "metrics")
+    call(tmp_path, "git", *ONE, "commit", "--quiet", "--message", "its own")
+    call(tmp_path, "git", "update-ref", "refs/exps/another", "HEAD~1")
+    run.cases.unlink()
+    assert search.gather(folder, search.sources(folder)) == 1
+    assert capsys.readouterr().err == "" and len(search.read_trials(folder)) == 1
+
+
+def test_trials_are_sorted_by_the_value_of_their_settings():
+    assert sorted([[1200, 0.1], [300, 0.1], [1200, 0.02]], key=search.order)[0] == [300, 0.1]
+    assert search.order([True, "poly", None]) == [(1.0, ""), (0.0, "poly"), (0.0, "None")]
 
 
 def test_lines_without_a_record_as_a_kill_between_both_files_leaves_them_are_passed_over(tmp_path, monkeypatch):
