@@ -98,6 +98,22 @@ def test_what_the_registered_pairs_show():
     )
 
 
+def test_what_the_pairs_on_brains_show():
+    with open("metrics/brains/table.json", encoding="utf-8") as file:
+        rows = json.load(file)["rows"]
+    tests = {row: rows[row]["against_baseline"]["dice"]["trainings"] for row in rows if row != "vnet_16"}
+    assert {test["pairs"] for test in tests.values()} == {2}
+    told = {row: f"{t['difference']:+.1f} points [{t['low']:+.1f}, {t['high']:+.1f}]" for row, t in tests.items()}
+    semi = sorted(("cps", "cps_alw", "mt_un", "mt_un_lovasz"), key=lambda row: tests[row]["difference"])
+    assert (semi[0], semi[-1]) == ("cps_alw", "mt_un") and all(tests[row]["p_holm"] > 0.05 for row in semi)
+    said("docs/results.md", f"from {told['cps_alw']} for CPS+ALW to {told['mt_un']} for MT+UN")
+    everything = told["vnet_80"].replace("+", "", 1)
+    said("docs/results.md", f"All 25 labels add {everything}.")
+    both = rows["cps_32"]["variants"]
+    first, second = both["first, all"]["dice"], both["second, all"]["dice"]
+    said("docs/results.md", f"has {first:.1f} %, the second {second:.1f} %")
+
+
 def test_rows_trained_once_differ_as_much_as_a_row_that_is_trained_twice():
     with open("metrics/compact/table.json", encoding="utf-8") as file:
         rows = json.load(file)["rows"]

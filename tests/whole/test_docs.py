@@ -38,7 +38,16 @@ def test_the_readme_has_one_table_of_results_and_it_is_short():
 
 def test_the_wide_tables_stand_on_the_page_of_results():
     tables = re.findall("<!-- table: (.*) -->", (ROOT / "docs/results.md").read_text())
-    assert tables == ["compact-pairs", "compact", "paper", "compact, compact-again", "compact-8", "repeats", "quick"]
+    assert tables == [
+        "compact-pairs",
+        "compact",
+        "paper",
+        "compact, compact-again",
+        "compact-8",
+        "repeats",
+        "brains",
+        "quick",
+    ]
 
 
 def prose(path: Path) -> list[str]:
@@ -48,7 +57,7 @@ def prose(path: Path) -> list[str]:
 
 def test_the_readme_is_short_and_so_are_its_lines():
     lines = (ROOT / README).read_text().splitlines()
-    assert len(lines) <= 136
+    assert len(lines) <= 146
     assert [line for line in lines if len(line) > 120 and line[:1] != "|"] == []
 
 
