@@ -7,7 +7,7 @@ from lassl.data.label_split import choose_cases
 from lassl.data.split_file import read_split
 from lassl.model.record import read_record
 
-SPLITS = {name: read_split(ROOT / f"splits/{name}.csv") for name in ("la2018", "synthetic")}
+SPLITS = {path.stem: read_split(path) for path in (ROOT / "splits").glob("*.csv")}
 RECORDS = sorted(committed().glob("metrics/*/records/*.yaml"))
 
 
