@@ -17,6 +17,7 @@ from lassl.plumbing.tables import listed
 
 KINDS: dict[str, Callable[..., str]] = {
     "table": tables.table,
+    "structures": tables.structures,
     "trials": tables.trials,
     "flaw": flaws.trained,
     "selection": flaws.selection,

@@ -3,6 +3,7 @@
 `<!-- table: compact -->`         the full table of a profile, metrics/compact/table.md
 `<!-- table: compact, short -->`  its rows in at most seven columns, for a first look
 `<!-- table: compact, quick -->`  the mean Dice of two profiles side by side
+`<!-- structures: brains_six -->` the mean Dice of each of several structures
 `<!-- trials: compact -->`        the trials of a profile's tuning mode
 """
 
@@ -11,7 +12,7 @@ import csv
 from lassl.pages.prose import wrapped
 from lassl.paths import TUNING, metrics_folder
 from lassl.plumbing.errors import LasslError
-from lassl.plumbing.tables import grid, listed
+from lassl.plumbing.tables import grid, listed, number
 from lassl.results.document import Table, read_table
 from lassl.results.layout import short_layout, short_rows
 from lassl.results.markdown import body, paragraph, side_by_side
@@ -41,6 +42,16 @@ def table(profile: str, other: str | None = None) -> str:
     if other == SHORT:
         return short(read_table(profile))
     return side_by_side({name: read_table(name) for name in (profile, other)})
+
+
+def structures(profile: str) -> str:
+    """The mean Dice of a profile's rows for each of several structures, in a column of its own. Raises LasslError."""
+    rows = {row.title: row.structures or {} for row in read_table(profile).rows.values()}
+    names = list(next(iter(rows.values())))
+    if not names:
+        raise LasslError(f"{metrics_folder(profile)}/table.json: found one structure; name a profile with several")
+    lines = [[title, *(number(found[name].scores[DICE.key].mean) for name in names)] for title, found in rows.items()]
+    return grid(["Dice [%]", *(name.replace("_", " ") for name in names)], lines)
 
 
 def trials(profile: str) -> str:

@@ -7,12 +7,12 @@ import pytest
 
 from helpers.runs import CONFIG, write_run
 from lassl.evaluation.summary import POLICIES
-from lassl.pages.tables import short, table, trials
+from lassl.pages.tables import short, structures, table, trials
 from lassl.plumbing.errors import LasslError
 from lassl.results import search
 from lassl.results.document import Row, Table
 from lassl.results.layout import layout
-from lassl.results.measures import LOGIT_DICE, MAIN, MAIN_DISTANCES, OTHERS
+from lassl.results.measures import DICE, LOGIT_DICE, MAIN, MAIN_DISTANCES, OTHERS
 from lassl.results.remarks import published_sources
 from lassl.settings.statistics import Pairs
 from lassl.statistics.variance import Variance
@@ -105,6 +105,7 @@ def row(title, dice, against=0.0, **more):
     return Row(**told | more)
 
 
+NO_FAILURES = {"failed": 0, "absent": 0}
 DESIGN = {"training": None, "rows": 0, "noise": None, "compared": 0, "pairs": 0, "family": 0, "power": None}
 
 
@@ -132,6 +133,24 @@ def test_two_profiles_stand_side_by_side_in_the_rows_that_both_have(tables):
         "| Mean Dice [%] | quick | paper | difference |\n| --- | --- | --- | --- |\n"
         "| the cps | 80.00 | 78.76 | -1.24 |\n| the mt_un | - | 70.00 | - |"
     )
+
+
+def test_each_of_several_structures_has_a_column(tables):
+    def found(dice):
+        return {"scores": {m.key: {"mean": dice if m is DICE else 3.0, "std": 1.0} for m in MAIN}, **NO_FAILURES}
+
+    two = [{"left_lung": found(90.126), "right_lung": found(None)}, {"left_lung": found(8.0), "right_lung": found(7.5)}]
+    rows = {name: row(name.upper(), 80.0, structures=each) for name, each in zip("ab", two, strict=True)}
+    Path("metrics/quick/table.json").write_text(json.dumps(of_rows(**rows).plain()))
+    assert structures("quick") == (
+        "| Dice [%] | left lung | right lung |\n| --- | --- | --- |\n| A | 90.13 | - |\n| B | 8.00 | 7.50 |"
+    )
+
+
+def test_a_profile_with_one_structure_has_no_table_of_structures(tables):
+    write_means("quick", cps=80.0)
+    with pytest.raises(LasslError, match=r"^metrics/quick/table\.json: found one structure; name a profile with sev"):
+        structures("quick")
 
 
 def test_a_short_table_has_labels_the_dice_with_its_interval_95hd_the_published_dice_and_the_difference():
