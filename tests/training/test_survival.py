@@ -16,6 +16,7 @@ import psutil
 import pytest
 import torch
 
+from helpers.project import ROOT
 from helpers.training_process import work
 from helpers.trainings import settings
 from lassl.data.label_split import choose_cases
@@ -103,7 +104,15 @@ def trainer(tiny_data, tmp_path):
     return make
 
 
-@pytest.mark.parametrize(("method", "kills"), [("vnet_16", 10), ("cps_alw", 5), ("mt_un_lovasz", 5)])
+KILLS = {"vnet_16": 10, "cps_alw": 5, "mt_un_lovasz": 5}
+
+
+def test_the_number_of_random_kills_is_the_one_that_the_guarantees_tell():
+    page = " ".join((ROOT / "docs/guarantees.md").read_text().split())
+    assert f"kill training processes {sum(KILLS.values())} times at random moments" in page
+
+
+@pytest.mark.parametrize(("method", "kills"), KILLS.items())
 def test_killed_at_random_moments_a_training_ends_with_the_same_weights_and_curves(trainer, method, kills):
     few = {"train": {"steps": 10}}  # a checkpoint after each: the moments count, not the steps
     expected = trainer(method, "whole", **few).finish()
