@@ -98,6 +98,23 @@ def test_what_the_registered_pairs_show():
     )
 
 
+def test_what_single_trainings_on_six_structures_show():
+    with open("metrics/brains_six/table.json", encoding="utf-8") as file:
+        rows = json.load(file)["rows"]
+    assert all(row["runs"] == [[1, 1]] for row in rows.values())
+    dice = {name: row["scores"]["dice"]["mean"] for name, row in rows.items()}
+    few, unsure, strong, cps = (f"{dice[name]:.1f}" for name in ("vnet_16", "mt_un", "fixmatch", "cps"))
+    told = (
+        f"V-Net & 4L {few} %, MT+UN {unsure}, FixMatch {strong}, V-Net & 25L {dice['vnet_80']:.1f}; CPS, whose labeled"
+    )
+    said("README.md", f"{told} loss is cross-entropy alone, {cps}.")
+    said("docs/results.md", f"All 25 labels add {dice['vnet_80'] - dice['vnet_16']:.1f} points to V-Net & 4L.")
+    found = {name for name, of in rows["cps"]["structures"].items() if of["scores"]["dice"]["mean"] > 0}
+    assert found == {"thalamus", "brain_stem"} and len(rows["cps"]["structures"]) == 6
+    trials = [each for each in read_trials(Path("metrics/brains_six-tuning")) if each.prefix.startswith("cps")]
+    assert len(trials) == 3 and all(each.scores["failed"] >= 20 for each in trials)
+
+
 def test_what_the_pairs_on_brains_show():
     with open("metrics/brains/table.json", encoding="utf-8") as file:
         rows = json.load(file)["rows"]

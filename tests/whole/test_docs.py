@@ -46,6 +46,7 @@ def test_the_wide_tables_stand_on_the_page_of_results():
         "compact-8",
         "repeats",
         "brains",
+        "brains_six",
         "quick",
     ]
 
