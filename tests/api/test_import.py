@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -43,3 +44,9 @@ def test_type_checkers_are_told_of_every_public_name():
 def test_another_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'lassl' has no attribute 'lode'"):
         lassl.lode  # noqa: B018
+
+
+def test_type_checkers_read_the_types_of_the_installed_package():
+    """PEP 561: without the marker they treat all names as untyped."""
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    assert (ROOT / "lassl/py.typed").is_file() and "py.typed" in data["lassl"]

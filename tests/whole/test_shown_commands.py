@@ -100,7 +100,7 @@ NOT_RUN = {
     ),
     "options of a training": (
         "-S mode=tuning",
-        "-S mode=tuning -S cases.tuning=2 -S labels.few.labeled=2 -S labels.few.unlabeled=8",
+        "-S method=cps_alw -S mode=tuning -S cases.tuning=2 -S labels.few.labeled=2 -S labels.few.unlabeled=8",
         "-S compute.deterministic=true",
         "-S compute.precision=fp16",
         "-S data.folder=/path/to/scans -S data.split=my_split.csv",
@@ -129,6 +129,7 @@ NOT_RUN = {
         "lassl export imported/uamt -o uamt-model.pt",
         "lassl predict imported/uamt SCAN... -o masks",
         "lassl repro --workers 8",
+        "lassl repro RUN... --workers 8",
         "python -m benchmarks.whole_scans atrium",
     ),
     "needs SLURM, a remote or clones; tests/whole/test_cluster.py has them": (
@@ -155,6 +156,7 @@ NOT_RUN = {
     "needs another disk": ("dvc cache dir --local FOLDER", "dvc config --local cache.type symlink"),
     "needs curves of trainings; tests/whole/test_pipeline.py has them": ("dvc plots show",),
     "needs somebody's scans; test_own_data.py, test_import_folder.py and test_predicted_channels.py have them": (
+        "lassl compose KEY=VALUE...",
         "lassl compose profile=kidney",
         "lassl import FOLDER --name NAME",
         "lassl predict RUN t1.nii.gz,flair.nii.gz -o masks",
@@ -194,6 +196,7 @@ NOT_RUN = {
         "make la2018",
         "make published",
         "lassl published fetch REPOSITORY",
+        "lassl download la2018 REPOSITORY FOLDER",
     ),
     "needs Chromium and a report": ("make figures",),
     "installs the site's packages": ("make docs",),
