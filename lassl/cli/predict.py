@@ -17,7 +17,8 @@ from lassl.images.geometry import Volume, volume_ml
 from lassl.model.start import find_model
 from lassl.plumbing.errors import LasslError, Stopped, note
 from lassl.plumbing.progress import InnerBar
-from lassl.predict.model import Ready, doubts_of, maps_of, ready, rounded, spoiling, volumes_in
+from lassl.plumbing.tables import significant
+from lassl.predict.model import Ready, doubts_of, maps_of, ready, spoiling, volumes_in
 from lassl.predict.scan_files import MASK, PREVIEW, make_folder, read_scan, write_output, write_picture
 from lassl.predict.task import Progress
 
@@ -102,7 +103,7 @@ def segment_all(plan: Plan, work: Work, again: str) -> list[str]:
             else:
                 plan.done += 1
                 if doubts:
-                    doubtful.append(f"{files[MASK].name} ({rounded(mask)} mL)")
+                    doubtful.append(f"{files[MASK].name} ({significant(mask)} mL)")
             work.progress.next()
     except KeyboardInterrupt as error:
         by = signal.Signals(next(iter(error.args), signal.SIGINT))
@@ -140,7 +141,7 @@ def segment_one(scan: Path, files: Files, work: Work) -> tuple[float, list[str]]
         mask = Volume(maps[MASK], volume.geometry)
         structures, ml = work.model.structures, volume_ml(mask)
         each = volumes_in(mask, structures)
-        told = ", ".join(f"{name} {rounded(part)} mL" for name, part in each.items()) or f"{rounded(ml)} mL"
+        told = ", ".join(f"{name} {significant(part)} mL" for name, part in each.items()) or f"{significant(ml)} mL"
         doubts = [*doubts_of(mask, work.model), *spoiling(volume, work.model.task)]
         work.record.add(scan, files[MASK], UNFINISHED)
         writing = True

@@ -28,7 +28,7 @@ def probability(p: float | None) -> str:
 
 def significant(value: float) -> str:
     """Format a measurement with three digits, or with all digits before the point."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def listed(values: Iterable[object]) -> str:

@@ -15,6 +15,7 @@ from lassl.images.intensities import standing_apart
 from lassl.images.structures import with_values
 from lassl.model.start import find_model
 from lassl.plumbing.errors import LasslError
+from lassl.plumbing.tables import significant
 from lassl.predict.model_file import Exported, read_exported
 from lassl.predict.scan_files import MASK
 from lassl.predict.segment import segment
@@ -154,11 +155,6 @@ def parts_in(mask: Volume, structures: Mapping[str, int] | None) -> dict[str, Vo
     return {name: Volume(mask.array == value, mask.geometry) for name, value in structures.items()}
 
 
-def rounded(ml: float) -> str:
-    """A volume with three digits, or with all before the point: `50.5`, `1410`."""
-    return f"{ml:.0f}" if ml >= 100 else f"{ml:.3g}"
-
-
 def doubts_of(mask: Volume, model: Ready) -> Iterator[str]:
     """Say why a mask can hardly be right: it is empty, or far smaller or larger than labels of the training.
 
@@ -168,12 +164,16 @@ def doubts_of(mask: Volume, model: Ready) -> Iterator[str]:
         ml, what = volume_ml(part), f"{name}: the mask" if name else "the mask"
         known_ml = model.volumes_ml.get(name) if isinstance(model.volumes_ml, dict) else model.volumes_ml
         low, high = known_ml or (0, math.inf)
-        known = f"; labels that the model learned from have {rounded(low)} to {rounded(high)} mL" if known_ml else ""
+        known = (
+            f"; labels that the model learned from have {significant(low)} to {significant(high)} mL"
+            if known_ml
+            else ""
+        )
         if not ml:
             if low or not known_ml:
                 yield f"{what} is empty, 0 mL{known}: check the scan's spacing and what it shows"
         elif not low / FAR <= ml <= high * FAR:
-            yield f"{what} has {rounded(ml)} mL{known}: check the mask, the scan's spacing and what it shows"
+            yield f"{what} has {significant(ml)} mL{known}: check the mask, the scan's spacing and what it shows"
 
 
 def spoiling(scan: Volume, task: Task) -> Iterator[str]:

@@ -16,7 +16,7 @@ from lassl.images.geometry import Geometry, Volume, directions
 from lassl.images.grids import turned
 from lassl.model.placement import Placement
 from lassl.plumbing.errors import LasslError
-from lassl.predict.model import Ready, agreed, doubts_of, maps_of, rounded, volumes_in, widest
+from lassl.predict.model import Ready, agreed, doubts_of, maps_of, volumes_in, widest
 from lassl.predict.scan_files import MASK
 from lassl.predict.segment import segment
 from lassl.predict.settings import Crop, PredictSettings
@@ -185,11 +185,6 @@ def test_each_structure_has_its_volume_and_its_doubts():
     assert doubts(without, unknown=True) == [
         "right-kidney: the mask is empty, 0 mL: check the scan's spacing and what it shows"
     ]
-
-
-@pytest.mark.parametrize(("ml", "told"), [(0.12345, "0.123"), (50.46, "50.5"), (999.7, "1000"), (1410.2, "1410")])
-def test_a_volume_is_told_with_three_digits_and_never_as_a_power_of_ten(ml, told):
-    assert rounded(ml) == told
 
 
 def test_settings_of_one_structure_are_written_as_before():

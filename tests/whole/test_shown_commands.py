@@ -71,7 +71,8 @@ NOT_RUN = {
         "dvc exp run -S method=mine",
         "dvc exp run -S method=table",
         "dvc exp run -S profile=brains",
-        "dvc exp run -S profile=brains_six",
+        "dvc exp run -S profile=brains_six -S 'method=[vnet_16,vnet_80,mt_un,cps,fixmatch]' -S 'label_splits=[1]' "
+        "-S 'seeds=[1]'",
         "dvc exp run -S profile=chambers",
         "dvc exp run -S profile=compact",
         "dvc exp run -S profile=compact -S method=mt_un -S 'seeds=[0,1]'",
@@ -190,7 +191,7 @@ NOT_RUN = {
         "python look.py checkpoints/tiny-debug/vnet_16-d0-s0/not-finite-00000001.pt",
         "tensorboard --logdir build/tensorboard",
     ),
-    "installs packages": ("make install", "pip install '.[examples]'", "pip install tensorboard"),
+    "installs packages": ("make install", "pip install .", "pip install '.[examples]'", "pip install tensorboard"),
     "goes to the network; tests/data/test_la2018.py and runs/test_published.py have repositories of their own": (
         "make brains",
         "make la2018",
