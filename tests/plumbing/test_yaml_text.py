@@ -37,6 +37,13 @@ def test_the_numbers_that_two_versions_of_yaml_read_differently_are_those_of_yam
     assert found == {"steps": 10, "time": "1:30", "answer": "yes", "rate": 0.1, "octal": 8}
 
 
+def test_dvc_reads_yaml_in_c_with_the_same_values() -> None:
+    text = "".join(f"key{i}: {text}\n" for i, text in enumerate(SCALARS))
+    in_c, in_python = YAML(typ="safe"), YAML(typ="safe", pure=True)
+    assert in_c.Parser.__name__ == "CParser"  # without ruamel.yaml.clib each command of DVC takes longer
+    assert repr(in_c.load(text)) == repr(in_python.load(text))
+
+
 @pytest.mark.slow
 def test_every_committed_file_is_read_as_ruamel_reads_it() -> None:
     assert len(FILES) > 100
