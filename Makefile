@@ -48,7 +48,7 @@ tables: install ## write every committed table again from metrics/, then README.
 search: install ## collect the trials of hyperparameter searches into metrics/<profile>-tuning
 	$(RUN) lassl search
 
-gpu: install ## on a machine with CUDA: the tests marked cuda, a benchmark, and what the paper profile will take
+gpu: install ## on a machine with CUDA: the tests marked cuda, and benchmarks, with what the paper profile will take
 	$(RUN) pytest tests/gpu -r s
 	$(RUN) python -m benchmarks.gpu
 	$(RUN) python -m benchmarks.together
@@ -60,7 +60,7 @@ figures: install ## save pictures of existing reports to docs/figures; needs Chr
 pages: install ## fill the marked places of README.md and docs/ from metrics/, the code and conf/
 	$(RUN) lassl pages
 
-docs: install ## build docs/ as a site into site/, with the page of `make repro` as site/report.html if it was made
+docs: install ## build docs/ as a site into site/, with the report of profile quick as site/report.html if there is one
 	$(RUN) pip install --quiet --constraint constraints.txt --editable '.[docs]' && NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@if [ -f report/quick/index.html ]; then cp report/quick/index.html site/report.html; fi
 

@@ -1,7 +1,7 @@
 """`python -m benchmarks.busy`: a training step on a machine with other work, with threads that wait as ours do or spin.
 
 Processes start together and make steps at the same time; each tells its median. The plain way spins as GNU OpenMP does
-when left alone, ours as `import lassl` sets it.
+when left alone, ours as our entry points set it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Stage `ready`: checks data and options, and keeps only the runs of params.yaml in dvc.lock."""
+"""Stage `ready`: checks data and options, and leaves only the entries of this profile in dvc.lock."""
 
 import os
 import subprocess

@@ -3,7 +3,7 @@
 Loss: the supervised loss plus w(t) mean H(p) / ln K, where H is the entropy over the K classes, and the mean is over
 the voxels of the unlabeled patches or, with `patches: all`, of all patches. w(t) climbs to `weight` by a sigmoid ramp
 that ends at the fraction `ramp` of training. ADVENT uses only unlabeled images and a constant weight of 0.001; SSL4MIS
-uses all patches and climbs to 0.1 at the last of 30000 steps, as does the row.
+uses all patches and climbs to 0.1 at the last of 30000 steps; the row climbs to its weight until its last step, too.
 """
 
 import math

@@ -3,7 +3,7 @@
 A teacher labels the unchanged unlabeled patches; the student learns these labels on a strongly changed version:
 
     loss       supervised + weight(t) sum over kept voxels of CE(student(strong), arg-max of the teacher) / all voxels
-    kept       voxels where the teacher's greater probability is `threshold` or more
+    kept       voxels where the teacher's greatest probability is `threshold` or more
     strong     intensity: changes contrast, brightness and noise (perturbations.py); mix: cutmix puts a box of half the
                volume of another patch into each, also for pseudo-labels and kept voxels
     teacher    student: the student itself, no gradient (FixMatch) | ema: its running average, up to `decay`
@@ -17,7 +17,8 @@ labeled one, and score a running average.
 CutMix-MT here differs from FixMatch only in the change and the teacher. French et al. have another loss: the squared
 difference to the teacher's softmax, weighted by the share of voxels over 0.97. At the same weight, 1.0, the gradient
 here is 10 times as large early in training and 1.5 times late. Their average has a decay of 0.99 from the first step
-(here: first a plain mean) and is scored; their boxes differ between images. Both teachers' passes have dropout on.
+(here: first a plain mean) and is scored; their boxes differ between images. Dropout is on in the teacher's passes, here
+and there.
 """
 
 from typing import Literal

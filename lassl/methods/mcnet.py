@@ -6,8 +6,8 @@ labeled ones:
 
     loss = 1/2 sum over k of supervised_k + w sum over i != j of mean (p_i - softmax(z_j / temperature))^2
 
-For two classes the second softmax is the authors' sharpening, which treats each of several classes by itself. As in
-their code, the terms of decoders and of pairs are summed: 2 pairs for two decoders, 6 for three. `detach` stops the
+For two classes the second softmax equals the authors' sharpening; with more, theirs would sharpen each class alone. As
+in their code, the terms of decoders and of pairs are summed: 2 pairs for two decoders, 6 for three. `detach` stops the
 gradient that reaches decoder j through its sharpened probability; their code, released with MC-Net+, does not stop it.
 Gradients of all decoders reach the encoder. w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of
 training, like theirs at 6000 of 15000 steps.

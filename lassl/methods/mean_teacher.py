@@ -5,22 +5,22 @@ The student follows the teacher on unlabeled cases, by the mean squared differen
     certain    the entropy of the mean of `passes` additional passes of the teacher, with dropout, is below a threshold
                that rises from 0.75 ln K to ln K with K classes (UA-MT)
     ambiguous  the entropy of the student is above a threshold that rises from 0.75 ln K to 0.95 ln K (AC-MT, Xu et al.
-               2023): the voxels that UA-MT leaves out
+               2023): uncertain voxels, which UA-MT leaves out
     all        every voxel: the plain mean teacher
 
 or, with `weighting: uncertainty`, by UnCL (Assefa et al. 2025) over all voxels. The weight climbs by a sigmoid ramp, in
-40 stairs, until the fraction `ramp` of training; thresholds climb during all of it. With `patches: all`, the student
-also follows on labeled patches. Here the teacher's batch-norm statistics average those of the student; in public code
-the teacher's own passes update them.
+stairs of 1/40 of training, until the fraction `ramp`; thresholds climb during all of it. With `patches: all`, the
+student also follows on labeled patches. Here the teacher's batch-norm statistics average those of the student; in
+public code the teacher's own passes update them.
 
 AC-MT's authors train for 8000 steps, and their weight is full at step 6000: `ramp` is 0.75 in profile `paper`. In other
 profiles it is 1.0, so that the mean weight over training is 0.038 per 0.1 instead of 0.054.
 
-UnCL is one of three terms of DyCON: CE + Dice + w mse + 0.5 (FeCL + UnCL). As there, its weight is constant from the
-first step, it is over all patches, and its target is one noisy pass. Its weight, 0.25, corresponds to theirs, because
-our supervised loss is half as large. Not included from DyCON: FeCL, a contrastive loss (its code reads labels of
-unlabeled cases); the plain mse, with a weight of 0.1 at the end of a ramp; gradient clipping to norm 1; 4 + 4 patches
-per step and 20000 steps. The row therefore shows UnCL alone, not DyCON.
+UnCL is one of DyCON's three unsupervised terms: CE + Dice + w mse + 0.5 (FeCL + UnCL). As there, its weight is constant
+from the first step, it is over all patches, and its target is one noisy pass. Its weight, 0.25, corresponds to theirs,
+because our supervised loss is half as large. Not included from DyCON: FeCL, a contrastive loss (its code reads labels
+of unlabeled cases); the plain mse, with a weight of 0.1 at the end of a ramp; gradient clipping to norm 1; 4 + 4
+patches per step and 20000 steps. The row therefore shows UnCL alone, not DyCON.
 """
 
 from typing import Literal

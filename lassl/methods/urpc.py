@@ -12,7 +12,7 @@ u_s and D_s. w climbs to `weight` by a sigmoid ramp until the fraction `ramp` of
 
 Weight and ramp are those of SSL4MIS, which uses URPC for tumors, with 30000 or 60000 steps at a rate of 0.1.
 Differences: a V-Net (theirs: a 3-D U-Net), with dropout of 0.5 before its head and none between the stages of its
-decoder (theirs: 0.5, 0.3, 0.2 and 0.1 before the heads); 3 scales by default (theirs: 4); the baseline's supervised
+decoder (theirs: 0.5, 0.3, 0.2 and 0.1 before the heads); 3 scales in the row (theirs: 4); the baseline's supervised
 loss at each scale (theirs: cross-entropy and the Dice of both classes). The network's own head is evaluated.
 """
 

@@ -8,10 +8,10 @@ The prediction p(x) should not change if x moves by `epsilon` in the direction t
 over all patches, labeled or not; no gradient passes through p(x) or d. Norms are Euclidean, over all voxels of one
 patch, in units of the image. `xi`, `epsilon` and the weight, 1.0, are those of SS-Net (Wu et al. 2022), which applied
 this method to the left atrium. The weight climbs by a sigmoid ramp until the fraction `ramp` of training, 0.4 in
-SS-Net. SS-Net's distance is a soft Dice loss, which also rewards certainty; KL is that of the original method. As by
-its authors, all passes drop the same features, and passes over x + r do not update the batch-norm statistics, so that
-only the input differs (unlike in SS-Net). SS-Net's rate falls tenfold every 2500 of 15000 steps; here it follows
-`poly`.
+SS-Net. SS-Net's distance is a soft Dice loss, which also rewards certainty; KL is that of the original method. As in
+the code of Miyato et al. and unlike in SS-Net's, all passes drop the same features, and passes over x + r do not update
+the batch-norm statistics, so that only the input differs. SS-Net's rate falls tenfold every 2500 of 15000 steps; here
+it follows `poly`.
 """
 
 import torch

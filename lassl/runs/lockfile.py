@@ -1,4 +1,4 @@
-"""Keeps only the runs of params.yaml in dvc.lock; entries of other runs are in metrics/<profile>/stages.yaml.
+"""Leaves in dvc.lock only the entries of the profile of params.yaml; those of others are in metrics/.../stages.yaml.
 
 DVC reads all of dvc.lock at every command, and reads and writes it after every stage; with hundreds of runs this takes
 seconds. Entries are moved unchanged, so nothing is lost. While they are in dvc.lock, `dvc pull` and `dvc checkout`

@@ -14,7 +14,7 @@ from lassl.plumbing.errors import LasslError
 from lassl.plumbing.files import read_text
 from lassl.plumbing.yaml_text import checked, no_yaml, parse_yaml
 from lassl.settings.cases import Cases, Labels
-from lassl.settings.origins import ABSENT, origin
+from lassl.settings.origins import told
 from lassl.settings.sections import (
     Compute,
     Data,
@@ -186,9 +186,8 @@ def load(path: Path = Path("params.yaml")) -> Config:
             f"{path}: not valid YAML ({no_yaml(error)}); fix it, or write it again with `make params`"
         ) from None
     except ValidationError as error:
-        values = parse_yaml(text)
-        lines = [f"{path}: {_finding(dict(e))}{_where(dict(e), values, path)}" for e in error.errors()]
-        raise LasslError("\n".join(lines)) from None
+        found = told([dict(each) for each in error.errors()], parse_yaml(text), path.parent / "conf")
+        raise LasslError("\n".join(f"{path}: {line}" for line in found)) from None
     if wrong := [f"{path}: {key}: found {name!r}, {NAME}" for key, name in _names(config) if not is_folder_name(name)]:
         raise LasslError("\n".join(wrong))
     return config
@@ -200,20 +199,3 @@ def _names(config: Config) -> Iterator[tuple[str, str]]:
     yield "data.cohort", config.data.cohort
     yield from (("phantom.cohorts", name) for name in config.phantom.cohorts)
     yield from (("methods", name) for name in config.methods)
-
-
-def _finding(error: dict[str, Any]) -> str:
-    """Describe a pydantic error: the key, what is wrong, and the value if it is short."""
-    value = repr(error["input"])
-    shown = f" (found {value})" if len(value) <= 60 else ""
-    key = ".".join(map(str, error["loc"]))
-    return f"{key}: {error['msg'].removeprefix('Value error, ')}{shown}".removeprefix(": ")
-
-
-def _where(error: dict[str, Any], values: Any, path: Path) -> str:
-    """Say in which file of conf/ to fix a pydantic error, if it can be found."""
-    found = ABSENT if error["type"] == "missing" else error["input"]
-    file = origin(error["loc"], found, values, path.parent / "conf")
-    if file is None:
-        return ""
-    return f"; {'add it to' if found is ABSENT else 'fix it in'} {file}"

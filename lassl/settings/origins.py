@@ -1,4 +1,4 @@
-"""Finds the file of conf/ that a value of params.yaml comes from, so that an error can name the file to change."""
+"""Says what is wrong in params.yaml, and which file of conf/ to change: the one that the value comes from."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,49 @@ from lassl.plumbing.yaml_text import parse_yaml
 ABSENT = object()
 UNSET = "???"  # Hydra's mark for a value that another file has to set
 BASE = re.compile(r"- ([\w-]+)@_here_")  # in a file of conf/method/: the method that it builds on
+
+
+def told(errors: Sequence[Mapping[str, Any]], params: Any, conf: Path) -> list[str]:
+    """A line for each error that pydantic found in the values of params.yaml, with the file of `conf` to change.
+
+    All errors of a row that was not chosen, of which something else set a part, are one line.
+    """
+    lines: dict[str, None] = {}
+    for error in errors:
+        section, name = (*error["loc"], None, None)[:2]
+        if section == "methods" and isinstance(name, str) and not_chosen(name, params, conf):
+            why = "found only a part of its settings, because the row was not chosen"
+            lines[f"methods.{name}: {why}; choose it with method={name}, or leave out what sets this part"] = None
+        else:
+            lines[_finding(error) + _where(error, params, conf)] = None
+    return list(lines)
+
+
+def not_chosen(name: str, params: Any, conf: Path) -> bool:
+    """Whether params.yaml has no algorithm for a row, but the row's files in `conf` name one."""
+    row = params["methods"][name]
+    return (
+        isinstance(row, Mapping)
+        and "algorithm" not in row
+        and any(value(file, ["algorithm"]) is not ABSENT for file in files_of(name, conf))
+    )
+
+
+def _finding(error: Mapping[str, Any]) -> str:
+    """Describe a pydantic error: the key, what is wrong, and the value if it is short."""
+    value = repr(error["input"])
+    shown = f" (found {value})" if len(value) <= 60 else ""
+    key = ".".join(map(str, error["loc"]))
+    return f"{key}: {error['msg'].removeprefix('Value error, ')}{shown}".removeprefix(": ")
+
+
+def _where(error: Mapping[str, Any], params: Any, conf: Path) -> str:
+    """Say in which file of conf/ to fix a pydantic error, if it can be found."""
+    found = ABSENT if error["type"] == "missing" else error["input"]
+    file = origin(error["loc"], found, params, conf)
+    if file is None:
+        return ""
+    return f"; {'add it to' if found is ABSENT else 'fix it in'} {file}"
 
 
 def origin(key: Sequence[str | int], found: Any, params: Any, conf: Path) -> Path | None:

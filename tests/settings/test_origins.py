@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from helpers.project import ROOT
 from lassl.plumbing.errors import LasslError
 from lassl.settings.compose import compose
 from lassl.settings.config import load
@@ -84,3 +85,18 @@ def test_an_error_about_a_new_row_names_the_files_that_were_written_for_it(tmp_p
         "methods.mine.schedule": "add it to conf/method/own.yaml",
         "methods.mine.optimizer": "fix it in conf/method/own.yaml",
     }
+
+
+@pytest.mark.parametrize(("flaw", "row"), [("broken_dice", "cps_alw"), ("fewer_exposures", "vnet_16")])
+def test_a_flaw_of_a_row_that_was_not_chosen_says_in_one_line_to_choose_it(tmp_path, monkeypatch, flaw, row):
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    monkeypatch.chdir(tmp_path)
+    compose(Path("params.yaml"), "method=cps", f"flaw={flaw}")
+    with pytest.raises(LasslError) as caught:
+        load()
+    assert str(caught.value) == (
+        f"params.yaml: methods.{row}: found only a part of its settings, because the row was not chosen; "
+        f"choose it with method={row}, or leave out what sets this part"
+    )
+    compose(Path("params.yaml"), f"method={row}", f"flaw={flaw}")
+    assert list(load().methods) == [row]

@@ -125,7 +125,7 @@ def test_what_the_pairs_on_brains_show():
     semi = sorted(("cps", "cps_alw", "mt_un", "mt_un_lovasz"), key=lambda row: tests[row]["difference"])
     assert (semi[0], semi[-1]) == ("cps_alw", "mt_un") and all(tests[row]["p_holm"] > 0.05 for row in semi)
     said("docs/results.md", f"from {told['cps_alw']} for CPS+ALW to {told['mt_un']} for MT+UN")
-    said("README.md", f"(CPS+ALW {told['cps_alw']}, MT+UN {told['mt_un']})")
+    said("README.md", *(f"{row}, {told[name]}" for row, name in (("from CPS+ALW", "cps_alw"), ("to MT+UN", "mt_un"))))
     everything = told["vnet_80"].replace("+", "", 1)
     labels = f"{tests['vnet_80']['p_holm']:.3f}"
     said("docs/results.md", f"All 25 labels add {everything}, p = {labels}.")
@@ -175,7 +175,7 @@ def test_mcnet_plus_is_above_the_v_net_with_one_seed_and_below_it_with_another()
     with open("metrics/compact-seeds/table.json", encoding="utf-8") as file:
         with_seed = json.load(file)["rows"]["mcnet_plus"]["against_baseline"]["dice"]["patients"]
     assert f"{over_patients['p_holm']:.3f} {with_seed['p_value']:.3f}" == "0.036 0.006"
-    said("docs/results.md", "(p = 0.036 with Holm's correction and 0.006)", "it is 2.8 above it in the first table")
+    said("docs/results.md", "(p = 0.036 with Holm's correction and 0.006)", "it is 2.8 above it in the table above")
 
 
 def test_the_order_on_training_cases_and_that_on_test_cases_have_a_correlation_of_wide_interval():

@@ -8,6 +8,9 @@ import yaml
 
 import lassl
 from helpers.project import ROOT, committed
+from lassl.cli import power
+from lassl.data.patches import Batch
+from lassl.learning.base import Progress
 from lassl.pages.places import PLACE, filled, pages
 
 README = Path("README.md")
@@ -124,7 +127,7 @@ def test_the_picture_of_the_pipeline_has_every_stage_and_its_arrows_follow_the_o
         assert found == sorted(found) and len(found) > 1, line
 
 
-def test_the_method_that_the_readme_shows_is_a_method_with_settings():
+def test_the_method_that_the_readme_shows_is_a_method_with_settings(make_network, batch):
     text = (ROOT / README).read_text()
     (code,), (settings,) = (re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in ("python", "yaml"))
     scope: dict[str, object] = {}
@@ -132,3 +135,15 @@ def test_the_method_that_the_readme_shows_is_a_method_with_settings():
     mine, options = scope["Mine"], yaml.safe_load(settings)["options"]
     fitted = lassl.fit(mine, steps=2, **options)
     assert set(fitted.networks) == {"network"} and {"ce", "dice_loss", "entropy"} & set(fitted.curves)
+    step = mine(make_network, **options).losses(Batch(batch.labeled_image, batch.label), Progress(0, 40, 0, 0))
+    assert all(term.isfinite() for term in step.terms.values()) and step.logs["weight"] < 0.1
+
+
+def test_what_the_page_shows_of_power_is_what_the_command_prints(monkeypatch):
+    monkeypatch.chdir(committed())
+    (shown,) = re.findall(r"\$ lassl power (repeats\n.*?)```", Path("docs/statistics.md").read_text(), re.DOTALL)
+    profile, text = shown.split("\n", 1)
+    printed, at = power.report(profile), 0
+    for part in text.split("...\n"):  # lines in between are left out
+        at = printed.index(part.strip(), at)
+    assert text.count("...") == 2

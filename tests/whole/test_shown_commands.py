@@ -68,7 +68,7 @@ NOT_RUN = {
         "dvc queue start",
         "dvc exp run -S method=cps -S methods.cps.options.weight=0.3",
         "dvc exp run -S method=cps_alw",
-        "dvc exp run -S method=mine",
+        "dvc exp run -S profile=compact -S method=mine",
         "dvc exp run -S method=table",
         "dvc exp run -S profile=brains",
         "dvc exp run -S profile=brains_six -S 'method=[vnet_16,vnet_80,mt_un,cps,fixmatch]' -S 'label_splits=[1]' "
@@ -169,7 +169,7 @@ NOT_RUN = {
         "make check",
         "make unit",
         "make tables",
-        "python -m benchmarks.busy",
+        "python -m benchmarks.busy --seconds 6",
         "python -m benchmarks.costs",
         "python -m benchmarks.speed",
         "python -m benchmarks.speed --scale compact",
