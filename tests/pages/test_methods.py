@@ -149,7 +149,7 @@ def test_options_are_the_published_ones_with_the_comments_of_conf(project):
     assert ". `mt`: SSL4MIS's. `uncl`: its authors'" in text
     assert "| `weight` in `compact` | 1.0 | 1.0 | 3.0 | 1.0 | 0.0833 |" in text
     assert "| `ramp` | 1.0 | 1.0 | 1.0 | 0.75 | 0.0 |" in text
-    assert "| `schedule` | step | step | poly | poly | constant | each row's authors'" in text
+    assert "| `schedule` | step | step | poly | poly | constant | step as in UA-MT" in text
 
 
 def test_schedule_and_weight_decay_of_every_row_are_shown(committed):

@@ -101,6 +101,7 @@ NOT_RUN = {
     ),
     "options of a training": (
         "-S mode=tuning",
+        "-S mode=tuning -S cases.tuning=6 -S labels.few.labeled=4 -S labels.few.unlabeled=10",
         "-S method=cps_alw -S mode=tuning -S cases.tuning=2 -S labels.few.labeled=2 -S labels.few.unlabeled=8",
         "-S compute.deterministic=true",
         "-S compute.precision=fp16",
