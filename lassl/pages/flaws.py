@@ -30,10 +30,10 @@ def flaws() -> list[str]:
     return sorted(path.stem for path in FLAWS.glob("*.yaml"))
 
 
-def honest() -> dict[str, list[Result]]:
-    """The runs of each profile without a flaw; profiles with real scans come before those with synthetic scans."""
+def honest() -> list[str]:
+    """The profiles without a flaw; those with real scans come before those with synthetic scans."""
     names = [name for name in profiles() if not any(name.endswith(f"-{flaw}") for flaw in flaws())]
-    return {name: read_results(name) for name in sorted(names, key=lambda name: (synthetic(name), name))}
+    return sorted(names, key=lambda name: (synthetic(name), name))
 
 
 def profiles() -> list[str]:
@@ -60,8 +60,8 @@ def table(heads: Sequence[str], lines: list[list[str]], nothing: str = UNKNOWN) 
 def selection() -> str:
     """How much choosing a snapshot on the test cases adds to the last weights: the optimism of test-set selection."""
     lines = []
-    for profile, results in honest().items():
-        for method, group in by_method(results, []).items():
+    for profile in honest():
+        for method, group in by_method(read_results(profile), []).items():
             pairs = [last_and_best(r.snapshots) for r in group if len(r.snapshots)]
             if pairs:
                 final, chosen = np.mean(pairs, axis=0)
@@ -83,8 +83,8 @@ def last_and_best(snapshots: pd.DataFrame) -> tuple[float, float]:
 def empties() -> str:
     """How counting an empty prediction with a distance of 0 changes the mean distances."""
     lines, total = [], 0
-    for profile, results in honest().items():
-        for method, group in by_method(results, []).items():
+    for profile in honest():
+        for method, group in by_method(read_results(profile), []).items():
             count = sum(r.masks for r in group)
             failed = int(sum(r.reported_cases()["failed"].sum() for r in group))
             total += count
@@ -110,9 +110,11 @@ def trained(flaw: str) -> str:
         raise LasslError(f"{FLAWS / flaw}.yaml: not found; expected one of the flaws {listed(flaws())}")
     heads = ["profile", "method", "pairs", f"honest {DICE.heading}", f"flawed {DICE.heading}"]
     lines = []
-    for profile, results in honest().items():
-        runs = read_results(f"{profile}-{flaw}") if f"{profile}-{flaw}" in profiles() else []
-        for method, flawed in by_method(runs, []).items():
+    for profile in honest():
+        if f"{profile}-{flaw}" not in profiles():
+            continue
+        results = read_results(profile)
+        for method, flawed in by_method(read_results(f"{profile}-{flaw}"), []).items():
             if sound := [r for r in results if r.record.method == method]:
                 lines.append([profile, method, *comparison(flawed, sound), moves(profile)])
     return table([*heads, "difference", "SD of a pair"], lines)
@@ -139,8 +141,8 @@ def comparison(flawed: Sequence[Result], sound: Sequence[Result]) -> Iterator[st
 def fields() -> str:
     """How much the crop around the label helps: the same weights on other fields of view."""
     lines = []
-    for profile, results in honest().items():
-        for method, group in by_method(results, []).items():
+    for profile in honest():
+        for method, group in by_method(read_results(profile), []).items():
             measured = [(field, [r for r in group if r.names.field(field).is_file()]) for field in get_args(Field)]
             lines += [[profile, method, *against_crop(runs, field)] for field, runs in measured if runs]
     heads = [f"{DICE.name} on the crop [{DICE.unit}]", f"{DICE.name} on the field [{DICE.unit}]"]

@@ -228,7 +228,10 @@ def test_published_figures_tell_how_their_weights_were_chosen_and_who_printed_th
         for paragraph in text.split("\n\n")
         if paragraph.startswith("Published figures are for the real scans")
     ]
-    assert "Gupta and Guo (CPS); re-run, printed by CrossMatch (Zhao et al. 2024) (BCP); Luo et al. 2021 (DTC); Wu" in sources
+    assert (
+        "Gupta and Guo (CPS); re-run, printed by CrossMatch, Zhao et al. 2024 (BCP); Luo et al. 2021 (DTC); Wu"
+        in sources
+    )
 
 
 def test_the_two_baselines_have_a_column_each_where_both_are_there():

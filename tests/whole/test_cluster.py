@@ -15,13 +15,13 @@ from helpers.slurm import slurm
 
 pytestmark = pytest.mark.slow
 
-SMALL = [  # nine cases, four rows, and steps enough to be killed between
-    *("profile=tiny", "~methods.vnet_80", "~methods.cps_32", "~methods.mt_un_lovasz"),
+SMALL = [  # nine cases, three rows, and steps enough to be killed between
+    *("profile=tiny", "method=[vnet_16,cps,mt_un]"),
     *("data.split=splits/few.csv", "train.steps=30"),
     *("labels.few.labeled=2", "labels.few.unlabeled=4", "labels.more.labeled=3", "labels.more.unlabeled=3"),
     "running.checkpoint_minutes=0",
 ]
-ROWS = ["vnet_16", "cps", "mt_un", "cps_alw"]
+ROWS = ["vnet_16", "cps", "mt_un"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -108,10 +108,10 @@ def failing(folder: Path, *words: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_four_workers_in_one_checkout_make_the_table_of_one(base, sequential):
-    folder = copy_of(base, "four")
-    told = call(folder, "sh", "-c", f"{sys.executable} -m lassl.cli.main repro --workers 4 2>&1")
-    assert told.count(": finished in") == 4 and "4 of 4 runs are finished" in told
+def test_three_workers_in_one_checkout_make_the_table_of_one(base, sequential):
+    folder = copy_of(base, "three workers")
+    told = call(folder, "sh", "-c", f"{sys.executable} -m lassl.cli.main repro --workers 3 2>&1")
+    assert told.count(": finished in") == 3 and "3 of 3 runs are finished" in told
     assert list(sequential["runs"]) == ROWS
     assert results(folder) == sequential
     assert not ran(call(folder, "dvc", "repro")) & {"phantom", "prepare", "train", "evaluate", "publish"}
@@ -122,7 +122,7 @@ def test_an_array_on_slurm_makes_the_same_table_though_a_task_is_stopped_in_trai
     with slurm(base.parent / "slurm"):
         folder = copy_of(base, "array")
         told = call(folder, "cluster/slurm", "2").splitlines()[-1]
-        array, table = re.fullmatch(r"array (\d+) of 4 runs, then table (\d+): logs/table-\2.log", told).groups()
+        array, table = re.fullmatch(r"array (\d+) of 3 runs, then table (\d+): logs/table-\2.log", told).groups()
         while not (started := list(folder.glob("checkpoints/tiny/*/step-*.pt"))):
             assert call(folder, "squeue", "--noheader")
         row = started[0].parent.name.removesuffix("-d0-s0")
@@ -134,14 +134,14 @@ def test_an_array_on_slurm_makes_the_same_table_though_a_task_is_stopped_in_trai
             warning.kill()  # where the signal is that of --signal, it never believes that it came, and sends it again
         while call(folder, "squeue", "--noheader"):
             time.sleep(0.2)
-        assert "all 4 runs are finished" in (folder / f"logs/table-{table}.log").read_text()
+        assert "all 3 runs are finished" in (folder / f"logs/table-{table}.log").read_text()
     assert record(folder, row)["training"]["resumed"] == 1
     assert results(folder) == sequential
     assert not ran(call(folder, "dvc", "repro")) & {"phantom", "prepare", "train", "evaluate", "publish"}
 
 
 def test_runs_of_three_clones_are_gathered_and_nothing_is_trained_again(base, sequential):
-    two = [*SMALL, "~methods.mt_un", "~methods.cps_alw"]
+    two = [*SMALL, "~methods.mt_un"]
     commit(base, *two)
     for name, row in (("one", "vnet_16"), ("two", "cps"), ("three", "vnet_16")):
         box = copy_of(base, name)
