@@ -112,7 +112,7 @@ def dice(algorithm: Algorithm, batches: list[Batch]) -> list[float]:
 
 def test_it_learns_its_labeled_patches_with_finite_terms_and_logs_their_dice(either_trial):
     several = either_trial().config.data.structures is not None
-    tried = either_trial(steps=40 if several else 25)
+    tried = either_trial(steps=40 if several else 20)
     batches = [tried.source[step] for step in range(3)]
     before = dice(tried.state.algorithm, batches)
     state = tried.fit()
