@@ -3,9 +3,11 @@
 import numpy as np
 from scipy import ndimage
 
-from lassl.images.components import large_components
+from lassl.images.components import LARGE
 from lassl.images.geometry import Array, Box, Geometry, Triple, Volume
 from lassl.predict.settings import Crop
+
+ALONE = 0.1  # of the largest component: what is smaller is not a structure that has one part (docs/segment.md)
 
 
 def in_the_middle(mask: Array, geometry: Geometry, parts: int = 1) -> Array:
@@ -15,9 +17,11 @@ def in_the_middle(mask: Array, geometry: Geometry, parts: int = 1) -> Array:
     crops takes other organs for its structure where it has never seen them, and they may well be the largest; scans are
     made around what is looked for. An empty mask stays empty.
     """
-    components, large = large_components(mask)
-    if not len(large):
+    components, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    if not count:
         return mask
+    sizes = np.bincount(components.ravel())[1:]
+    large = 1 + np.flatnonzero(sizes >= (ALONE if parts == 1 else LARGE) * sizes.max())
     centers = np.array(ndimage.center_of_mass(mask, components, large))  # (n, 3), voxels
     middle = (np.array(mask.shape) - 1) / 2
     distances_mm = np.linalg.norm((centers - middle) * geometry.spacing_mm, axis=1)

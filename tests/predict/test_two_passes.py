@@ -106,12 +106,16 @@ def test_the_crop_is_along_the_axes_of_the_training(code):
 def test_of_the_large_components_the_one_nearest_to_the_middle_is_kept():
     mask = np.zeros((40, 40, 10), bool)
     mask[0:10, 0:10, 0:8] = True  # 800 voxels in a corner
-    mask[16:22, 16:22, 2:8] = True  # 216 near the middle, more than a quarter of them
+    mask[16:22, 16:22, 2:8] = True  # 216 near the middle, more than a tenth of them
     mask[20:23, 26:29, 4:7] = True  # 27, too few
     expected = np.zeros_like(mask)
     expected[16:22, 16:22, 2:8] = True
     np.testing.assert_array_equal(in_the_middle(mask, Geometry()), expected)
-    mask[16:17] = False  # 180 of 800
+    mask[19:, 16:22] = False  # 108 of 800: a tenth, but no quarter
+    assert in_the_middle(mask, Geometry())[16, 16, 2]
+    both = in_the_middle(mask, Geometry(), parts=2)
+    assert both[0, 0, 0] and not both[16, 16, 2]  # a left or a right part is as large as a quarter of the other
+    mask[18:19, 16:22] = False  # 72
     assert in_the_middle(mask, Geometry())[0, 0, 0]
     assert not in_the_middle(np.zeros((4, 4, 4), bool), Geometry()).any()
 
