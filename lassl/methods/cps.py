@@ -4,8 +4,8 @@ Each of two networks learns from the labels and from the other's arg-max (Equati
 paper). The cross terms are weighted by `weight` times a sigmoid ramp that ends at the fraction `ramp` of training.
 
     adaptive       the unlabeled term is also multiplied by the mean foreground Dice of both networks on the labeled
-                   batches of the previous epoch, 0 in the first epoch (Equation 4); `measure` names another function of
-                   logits and labels to use instead of the Dice
+                   batches of the previous epoch, 0 in the first (Equation 4; their ReadMe: of the same epoch);
+                   `measure` names another function of logits and labels to use instead of the Dice
     mix: cutmix    both networks see unlabeled patches that have exchanged a box, and learn from the arg-max of the
                    other network on the unmixed patches, mixed in the same way
     lovasz         weight of Lovasz-Softmax (Berman et al. 2018), added to the cross-entropy of the labeled cases

@@ -7,7 +7,7 @@ from lassl.images.components import LARGE
 from lassl.images.geometry import Array, Box, Geometry, Triple, Volume
 from lassl.predict.settings import Crop
 
-ALONE = 0.1  # of the largest component: what is smaller is not a structure that has one part (docs/segment.md)
+ALONE = 0.1  # least share of the largest component where a structure has one part; LARGE where it has several
 
 
 def in_the_middle(mask: Array, geometry: Geometry, parts: int = 1) -> Array:

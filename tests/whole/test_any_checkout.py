@@ -23,8 +23,8 @@ CHECKED = (  # files whose tests read settings, metrics or the list of methods
     *("tests/results/test_runs.py", "tests/results/test_table.py", "tests/results/test_terminal.py"),
     *("tests/pages/test_methods.py", "tests/runs/test_runs_to_make.py", "tests/whole/test_docs.py"),
 )
-WITHOUT = "not test_a_committed_table_is and not docs/flaws.md and not modules_behind"
 # the first two read metrics/ as others do and take ten times as long; the last reads neither settings nor metrics
+WITHOUT = "not test_a_committed_table_is and not docs/flaws.md and not modules_behind"
 
 
 @pytest.fixture
